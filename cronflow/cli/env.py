@@ -1,0 +1,87 @@
+"""`cronflow env`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cronflow.cli.caller import Caller
+from cronflow.cli.names import check_job
+from cronflow.errors import CronflowError
+
+if TYPE_CHECKING:
+    from cronflow.core.model import Job
+    from cronflow.daemon.environment import Difference
+
+EXAMPLE_RUN = 1423
+
+
+def env(
+    caller: Caller,
+    job: Annotated[str, typer.Argument(metavar="JOB")],
+    diff: Annotated[bool, typer.Option("--diff", help="Compare it with the environment that you have here.")] = False,
+) -> None:
+    """Print the environment in which a job's command runs, as a shell could read it.
+
+    It is small and the same for scheduled runs, runs by hand and retries. The values of a run (CRONFLOW_RUN_ID and so on)
+    are examples, and marked as such.
+    """
+    from cronflow.daemon.environment import Unstartable, account, difference, environment
+
+    known = caller.jobs.jobs
+    one = known[check_job(job, known)]
+    examples = example_facts(caller, one)
+    try:
+        found = environment(one, account(one), examples, os.environ)
+    except Unstartable as reason:
+        status = 5 if reason.reason == "not_permitted" else 1
+        raise CronflowError(reason.message, "call it as the user that the daemon has", status) from None
+    differs = difference(found, os.environ) if diff else None
+    if caller.json:
+        caller.answer({"job": job, "env": dict(sorted(found.items())), "examples": sorted(examples), "diff": _plain(differs)})
+    elif differs is not None:
+        _show_difference(caller, differs)
+    else:
+        for name in sorted(found):
+            caller.out(_assignment(name, found[name]) + ("   # example" if name in examples else ""))
+
+
+def example_facts(caller: Caller, job: Job) -> dict[str, str]:
+    """What a run adds, for a scheduled one in this minute."""
+    from cronflow.core.flow import plan
+    from cronflow.core.model import Run
+    from cronflow.daemon.spawning import attempt_facts
+
+    minute = int(caller.now - caller.now % 60)
+    flows = plan(caller.jobs.jobs)
+    flow = flows.flows[flows.flow_of[job.name]]
+    trigger = flow.triggers[0].kind if flow.triggers else "manual"
+    run = Run(EXAMPLE_RUN, flow.name, trigger, caller.now, slot=minute if flow.triggers else None)
+    return attempt_facts(job, run, 1, minute - 86400)
+
+
+def _assignment(name: str, value: str) -> str:
+    return f"{name}={shlex.quote(value) if value else ''}"
+
+
+def _show_difference(caller: Caller, differs: Difference) -> None:
+    if not any(differs):
+        caller.out("the environment of the job is the one that you have here")
+        return
+    caller.note("- what you have here, + what the job has")
+    lines = [(name, f"+ {_assignment(name, value)}") for name, value in differs.added.items()]
+    lines += [(name, f"- {_assignment(name, value)}") for name, value in differs.missing.items()]
+    for name, (job, here) in differs.differing.items():
+        lines.append((name, f"- {_assignment(name, here)}\n+ {_assignment(name, job)}"))
+    for _, text in sorted(lines):
+        caller.out(text)
+
+
+def _plain(differs: Difference | None) -> dict[str, Any] | None:
+    if differs is None:
+        return None
+    differing = {name: {"job": job, "here": here} for name, (job, here) in differs.differing.items()}
+    return {"added": differs.added, "missing": differs.missing, "differing": differing}

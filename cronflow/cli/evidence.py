@@ -1,0 +1,106 @@
+"""What an answer of `why` is made of, and the scene in which it is looked for: history, job file, and what the daemon says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from cronflow.cli.known import Known
+from cronflow.cli.views.style import Style
+from cronflow.core import words
+from cronflow.core.model import Pause, Run, Task
+from cronflow.places import Places
+from cronflow.store.queries import History, RunRecord
+
+
+class Evidence(NamedTuple):
+    """One reason; `command` is what a person would type next."""
+
+    code: str
+    message: str
+    run: int | None = None
+    task: str | None = None
+    command: str = ""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is to be told: a verdict (a stable word), a sentence, the evidence. `at`: the instant asked about, or the slot."""
+
+    job: str | None
+    run: int | None
+    at: float | None
+    verdict: str
+    sentence: str
+    because: list[Evidence] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Scene:
+    """Where the evidence is looked for. `blockers` are those that the daemon has told, if it runs."""
+
+    history: History
+    known: Known
+    style: Style
+    places: Places
+    pauses: dict[str, Pause]
+    blockers: list[dict[str, Any]] = field(default_factory=list)
+    daemon_runs: bool = False
+
+    def moment(self, t: float) -> str:
+        """An instant as the end of a sentence: "today 02:00", "at Mon 02:00"."""
+        shown = self.style.day_when(t)
+        return shown if shown.startswith(("today", "yesterday", "tomorrow")) else f"at {shown}"
+
+    def left(self, t: float) -> str:
+        """How far away an instant is, on a terminal: " (in 18 s)"."""
+        return f" ({words.ago(t, self.style.now)})" if self.style.human else ""
+
+    def origin(self, run: Run) -> str:
+        """What opened a run: "slot today 02:00", "started by hand by anna, today 08:40"."""
+        if run.slot is not None and run.trigger in ("schedule", "every", "catchup"):
+            caught = ", caught up" if run.trigger == "catchup" else ""
+            return f"slot {self.style.day_when(run.slot)}{caught}"
+        by = f" by {run.by}" if run.by else ""
+        if run.trigger == "retry":
+            return f"retry of {run.retry_of}{by}"
+        at = self.style.day_when(run.created_at)
+        return f"started by hand{by}, {at}" if run.trigger == "manual" else f"{run.trigger}{by}, {at}"
+
+    def allowed(self, record: RunRecord, task: Task) -> int:
+        """How many attempts a task has at most, by the definition it runs under."""
+        job = self.history.definition(record.run.definition).get(task.job)
+        return max(1 + (job.retries if job else 0), task.attempts)
+
+    def logs(self, record: RunRecord, task: Task) -> str:
+        """The command that shows a task's output, if it has any."""
+        return f"cronflow logs {task.run}/{task.name}" if record.commands(task.name) else ""
+
+    # ---- pauses ----------------------------------------------------------------------------------------------------------
+
+    def paused(self, job: str, at: float | None) -> Evidence:
+        """Who paused a job that did not run at an instant."""
+        pause = self.pauses.get(job)
+        if pause is not None and (at is None or pause.since <= at):
+            message = f"skipped: paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
+            return Evidence("paused", message, None, None, f"cronflow resume {job}")
+        act = self.pause_act(job, at)
+        if act is None:
+            return Evidence("paused", f"skipped: {job} was paused")
+        return Evidence("paused", f"skipped: {job} was paused {self.style.when(act[0])} by {act[1]}")
+
+    def paused_now(self, job: str) -> Evidence:
+        """Who paused a job that is paused."""
+        pause = self.pauses[job]
+        message = f"it is paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
+        return Evidence("paused", message, None, None, f"cronflow resume {job}")
+
+    def pause_act(self, job: str, at: float | None) -> tuple[float, str] | None:
+        """When and by whom a job was last paused before an instant."""
+        query = "SELECT at, by FROM acts WHERE verb = 'pause' AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
+        row = self.history.db.execute(query, (job, self.style.now if at is None else at)).fetchone()
+        return None if row is None else (float(row[0]), str(row[1]))
+
+    def _until_why(self, pause: Pause) -> str:
+        until = f", until {self.style.when(pause.until)}" if pause.until is not None else ""
+        return until + (f', "{words.plain(pause.reason)}"' if pause.reason else "")

@@ -1,0 +1,46 @@
+"""Why a job ran, did not run or waits: which of the answers fits."""
+
+from __future__ import annotations
+
+from cronflow.cli import explain_slot
+from cronflow.cli.evidence import Answer, Scene
+from cronflow.cli.explain_task import explain_run, explain_task
+from cronflow.errors import CronflowError
+
+
+def why_job(scene: Scene, name: str, at: float | None) -> Answer:
+    """Why a job ran or not: the last time, or at an instant."""
+    if at is not None:
+        return _why_at(scene, name, at)
+    newest = scene.history.find_runs(name, scene.known.flow_name(name), limit=1)
+    if not newest:
+        return explain_slot.never_ran(scene, name)
+    answer = why_run(scene, newest[0], None, name)
+    answer.because += explain_slot.outlook(scene, name, answer)
+    return answer
+
+
+def why_run(scene: Scene, number: int, task: str | None, job: str | None = None) -> Answer:
+    """Why a run, one task of it, or the tasks of one job in it, are as they are."""
+    record = scene.history.record(number)
+    if record is None:
+        raise CronflowError(f"there is no run {number}", None, 4)
+    if record.is_row:
+        return explain_slot.explain_row(scene, record, job)
+    tasks = [one for one in record.run.tasks.values() if task in (None, one.name) and job in (None, one.job)]
+    if task is not None and not tasks:
+        raise CronflowError(f"run {number} has no task `{task}`", f"its tasks are {', '.join(record.run.tasks)}", 4)
+    if len(tasks) == 1:
+        return explain_task(scene, record, tasks[0])
+    return explain_run(scene, record, tasks, job)
+
+
+def _why_at(scene: Scene, name: str, at: float) -> Answer:
+    flow = explain_slot.flow_of(scene, name)
+    slot = explain_slot.slot_near(flow, at)
+    number = explain_slot.recorded(scene, name, flow, slot, at)
+    if number is None:
+        return explain_slot.not_recorded(scene, name, flow, slot, at)
+    answer = why_run(scene, number, None, name)
+    answer.at = at
+    return answer

@@ -1,0 +1,189 @@
+"""Why slots did not run, why a job is not due at an instant, and what is to come of it."""
+
+from __future__ import annotations
+
+import json
+
+from cronflow.cli import coming
+from cronflow.cli.evidence import Answer, Evidence, Scene
+from cronflow.cli.views.phrases import reason_words
+from cronflow.core.flow import Flow
+from cronflow.core.model import Run
+from cronflow.store.queries import RunRecord
+
+_LOOK_BACK = 400 * 86400
+_GOING = ("running", "waiting", "queued", "retrying")
+
+
+def explain_row(scene: Scene, record: RunRecord, job: str | None) -> Answer:
+    """A row of slots that did not run."""
+    run = record.run
+    name = job or run.flow
+    slot = run.slot if run.slot is not None else int(run.created_at)
+    if run.slots == 1 or run.slot_last is None:
+        sentence = f"{name} did not run {scene.moment(slot)}."
+    else:
+        sentence = f"{name} did not run from {scene.style.when(slot)} to {scene.style.when(run.slot_last)} ({run.slots} slots)."
+    answer = Answer(name, run.id, float(slot), run.state, sentence)
+    if run.reason == "paused":
+        asked = [root for root in run.roots if root in scene.pauses or scene.pause_act(root, run.finished_at) is not None]
+        answer.because = [scene.paused((asked or list(run.roots) or [name])[0], float(slot))]
+    elif run.reason == "overlap":
+        answer.because = _overlapped(scene, run, slot)
+    elif run.reason == "daemon_down":
+        answer.because = [_missed(scene, run, slot)]
+    else:
+        answer.because = [Evidence(run.reason or run.state, f"{run.state}: {reason_words(run.reason)}", run.id)]
+    return answer
+
+
+def _overlapped(scene: Scene, run: Run, slot: int) -> list[Evidence]:
+    """The run that was still going on."""
+    query = (
+        "SELECT id FROM runs WHERE flow = ? AND id != ? AND started_at IS NOT NULL AND created_at <= ?"
+        " AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id DESC LIMIT 1"
+    )
+    number = scene.history.scalar(query, run.flow, run.id, slot + 60, slot)
+    record = scene.history.record(number) if number is not None else None
+    if record is None:
+        return [Evidence("overlap", "skipped: an earlier run was still going on", run.id)]
+    start = scene.style.when(record.run.started_at or record.run.created_at, True)
+    end = f"ended {scene.style.when(record.run.finished_at, True)}" if record.run.finished_at is not None else "still goes on"
+    message = f"skipped: run {number} was still going on (since {start}, {end})"
+    policy = 'the default `overlap = "skip"` leaves such slots out; "queue" would let them wait'
+    return [Evidence("overlap", message, number, None, f"cronflow why {number}"), Evidence("overlap_policy", policy)]
+
+
+def _missed(scene: Scene, run: Run, slot: int) -> Evidence:
+    """From when to when nobody was there, as far as the history tells, and which run caught up."""
+    up = run.created_at
+    query = "SELECT facts FROM alerts WHERE kind = 'missed' AND at BETWEEN ? AND ? ORDER BY id LIMIT 1"
+    facts = scene.history.scalar(query, up - 1, up + 60)
+    down = json.loads(facts).get("down_from") if facts else None
+    since = f"from {scene.style.when(down, True)} to " if down is not None else "until "
+    message = f"missed: the daemon was not running {since}{scene.style.when(up, True)}"
+    query = "SELECT id FROM runs WHERE flow = ? AND trigger = 'catchup' AND id > ? AND slot > ? ORDER BY id LIMIT 1"
+    number = scene.history.scalar(query, run.flow, run.id, run.slot_last or slot)
+    record = scene.history.record(number) if number is not None else None
+    if record is None or record.run.created_at - up > 86400:
+        return Evidence("daemon_down", message, run.id)
+    caught = f" (slot {scene.style.when(record.run.slot)})" if record.run.slot is not None else ""
+    return Evidence("daemon_down", f"{message}; catchup ran the last one as run {number}{caught}", number)
+
+
+# ---- what is to come ------------------------------------------------------------------------------------------------------
+
+
+def never_ran(scene: Scene, job: str) -> Answer:
+    """A job of which the history has nothing."""
+    answer = Answer(job, None, None, "never_ran", f"{job} has not run yet.")
+    answer.because = outlook(scene, job, answer)
+    return answer
+
+
+def outlook(scene: Scene, name: str, answer: Answer) -> list[Evidence]:
+    """When a job will start, or why it will not by itself; nothing while it is going on."""
+    job = scene.known.jobs.get(name)
+    if job is None:
+        return [Evidence("gone", "it is not in the job file any more")]
+    if answer.verdict in _GOING:
+        return []
+    if not job.enabled:
+        return [Evidence("disabled", "it is disabled in the job file (`enabled = false`)")]
+    if name in scene.pauses:
+        return [] if any(one.code == "paused" for one in answer.because) else [scene.paused_now(name)]
+    flow = scene.known.plan.flows[scene.known.plan.flow_of[name]]
+    after = "" if name in flow.roots else f", after {', '.join(edge.job for edge in job.after)}"
+    if not flow.triggers:
+        return [Evidence("by_hand", f"it starts only by hand{after}", None, None, f"cronflow run {flow.roots[0]}")]
+    at = coming.next_slot(flow, scene.style.now)
+    if at is None:
+        why = f"{flow.roots[0]}, with which it starts, is disabled" if flow.dormant else "its schedule has no more slots"
+        return [Evidence("no_slot", why)]
+    return [Evidence("next", f"next: {scene.style.day_when(at)}{scene.left(at)}{after}")]
+
+
+# ---- at an instant --------------------------------------------------------------------------------------------------------
+
+
+def flow_of(scene: Scene, name: str) -> Flow | None:
+    """The flow of a job as the job file has it."""
+    return scene.known.plan.flows.get(scene.known.flow_name(name))
+
+
+def slot_near(flow: Flow | None, at: float) -> int | None:
+    """The slot of the minute that is asked about."""
+    if flow is None or flow.dormant:
+        return None
+    found = [slot for one in flow.triggers if (slot := one.schedule.next_after(at - 1)) is not None and slot < at + 60]
+    return min(found, default=None)
+
+
+def recorded(scene: Scene, name: str, flow: Flow | None, slot: int | None, at: float) -> int | None:
+    """The run or row that the history has for a slot, else the run in which the job was going on at an instant."""
+    history = scene.history
+    if slot is not None:
+        for root in flow.roots if flow is not None else (name,):
+            run = history.run_of_slot(root, slot)
+            if run is not None:
+                return run
+    if slot is not None or flow is None or not flow.triggers:
+        instant = at if slot is None else slot
+        row = (
+            "SELECT id FROM runs WHERE flow = ? AND slots > 0 AND slot <= ? AND slot_last >= ? AND started_at IS NULL"
+            " ORDER BY id DESC LIMIT 1"
+        )
+        number = history.scalar(row, scene.known.flow_name(name), instant, instant)
+        record = history.record(number) if number is not None else None
+        if record is not None and record.is_row:
+            return int(number)
+    going = (
+        "SELECT run FROM tasks WHERE job = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?)"
+        " ORDER BY run DESC LIMIT 1"
+    )
+    number = history.scalar(going, name, at + 59, at)
+    return None if number is None else int(number)
+
+
+def not_recorded(scene: Scene, name: str, flow: Flow | None, slot: int | None, at: float) -> Answer:
+    """An instant of which the history has nothing: still to come, not due, or not known."""
+    if slot is not None and slot > scene.style.now:
+        sentence = f"{name} is due {scene.moment(slot)}, which is still to come."
+        answer = Answer(name, None, at, "to_come", sentence)
+        answer.because = [one for one in outlook(scene, name, answer) if one.code != "next"]
+        return answer
+    if slot is not None:
+        return _unknown(scene, name, slot, at)
+    return _not_due(scene, name, flow, at)
+
+
+def _unknown(scene: Scene, name: str, slot: int, at: float) -> Answer:
+    sentence = f"{name} was due {scene.moment(slot)} by its schedule of today, but the history has nothing of it."
+    answer = Answer(name, None, at, "unknown", sentence)
+    begun = scene.history.scalar("SELECT min(created_at) FROM runs")
+    if begun is None:
+        answer.because = [Evidence("no_history", "the history is empty: no daemon has run yet", None, None, "cronflow daemon")]
+    elif slot < begun:
+        answer.because = [Evidence("no_history", f"the history begins at {scene.style.when(begun)}")]
+    elif scene.daemon_runs:
+        message = "the job was added, changed or enabled after that: such an edit never starts anything by itself"
+        answer.because = [Evidence("not_loaded", message)]
+    else:
+        message = "the daemon is not running: it records the slots that it missed when it starts"
+        answer.because = [Evidence("daemon_down", message, None, None, "cronflow daemon")]
+    return answer
+
+
+def _not_due(scene: Scene, name: str, flow: Flow | None, at: float) -> Answer:
+    answer = Answer(name, None, at, "not_due", f"{name} was not due {scene.moment(at)}.")
+    if at > scene.style.now:
+        answer.sentence = f"{name} is not due {scene.moment(at)}."
+    if flow is None or not flow.triggers or flow.dormant:
+        answer.because = outlook(scene, name, answer)
+        return answer
+    before = max((s for one in flow.triggers if (s := one.schedule.last_until(at, at - _LOOK_BACK)) is not None), default=None)
+    around = [scene.style.day_when(one) for one in (before, coming.next_slot(flow, at)) if one is not None]
+    schedule = "; ".join(f"{coming.trigger_words(one)} {one.schedule.zone}" for one in flow.triggers)
+    answer.because.append(Evidence("not_due", f"no slot {scene.moment(at)}; the slots around it are {' and '.join(around)}"))
+    answer.because.append(Evidence("schedule", f"its schedule is {schedule}", None, None, f"cronflow next {name}"))
+    return answer

@@ -1,0 +1,249 @@
+"""`cronflow logs`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
+
+import typer
+
+from cronflow.cli import names
+from cronflow.cli.caller import Caller
+from cronflow.cli.known import known_jobs, use_zone_of_file
+from cronflow.cli.output import Log, Visible, tail_of
+from cronflow.cli.views.logs import attempt_title, task_title
+from cronflow.cli.views.style import style_of
+from cronflow.core.model import Attempt, Task
+from cronflow.errors import CronflowError
+from cronflow.store.queries import History, RunRecord
+
+_POLL = 0.15
+"""Seconds between two looks at a growing log."""
+
+
+class Wanted(NamedTuple):
+    """What to show of a run: all tasks, or one of them; all attempts, one, or (`last_only`) the last."""
+
+    run: int
+    task: str | None = None
+    attempt: int | None = None
+    last_only: bool = False
+
+
+def logs(
+    caller: Caller,
+    what: Annotated[
+        str | None, typer.Argument(metavar="JOB|RUN[/TASK[/ATTEMPT]]", help="Whose output; without it, that of the last run.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow what is still running to its end.")] = False,
+    lines: Annotated[
+        int | None, typer.Option("-n", "--lines", metavar="N", help="Only the last N lines of each output.", min=0)
+    ] = None,
+) -> None:
+    """Show the output of the last run, of a job's last run, or of a run, task or attempt.
+
+    RUN is a number, @last, or a job's name for its last run.
+    """
+    if follow and caller.json:
+        raise CronflowError("`--json` answers once, `--follow` goes on", "leave out one of them", 2)
+    use_zone_of_file(caller)
+    with History.open(caller.places.database) as history:
+        wanted = _find(caller, history, what or names.LAST)
+        record = _chosen(history, wanted)
+        retries = {name: job.retries for name, job in history.definition(record.run.definition).items()}
+    if caller.json:
+        caller.answer({"lines": _json_lines(caller, record, wanted, lines)})
+        return
+    printer = Printer(caller, wanted, retries, lines)
+    printer.show(record)
+    while follow and not _over(record, wanted):
+        time.sleep(_POLL)
+        with History.open(caller.places.database) as history:
+            record = _chosen(history, wanted)
+        printer.now = time.time()
+        printer.show(record)
+    printer.finish(record, follow)
+
+
+def _find(caller: Caller, history: History, what: str) -> Wanted:
+    run_text, task, attempt = names.parse_run_ref(what)
+    if names.is_run(run_text):
+        return Wanted(names.resolve_run(history, run_text, ()), task, attempt)
+    known = () if history.last_runs([run_text]) else known_jobs(caller, history).jobs
+    run = names.resolve_run(history, run_text, known)
+    if task is not None:
+        return Wanted(run, task, attempt)
+    return Wanted(run, run_text, last_only=True)
+
+
+def _chosen(history: History, wanted: Wanted) -> RunRecord:
+    record = history.record(wanted.run)
+    if record is None:
+        raise CronflowError(f"there is no run {wanted.run} any more", "`settings.keep_runs` says how long runs are kept", 4)
+    tasks = record.run.tasks
+    if wanted.task is not None and not _tasks(record, wanted):
+        from cronflow.jobfile.suggest import did_you_mean
+
+        hint = did_you_mean(wanted.task, tasks) or (
+            f"its tasks are {', '.join(tasks)}" if tasks else "it is a row of slots that did not run"
+        )
+        raise CronflowError(f"run {wanted.run} has no task `{wanted.task}`", hint, 4)
+    if wanted.attempt is not None and wanted.task is not None and wanted.attempt > tasks[wanted.task].attempts:
+        count = tasks[wanted.task].attempts
+        hint = f"it has {count}" if count else "it has not started"
+        raise CronflowError(f"task `{wanted.run}/{wanted.task}` has no attempt {wanted.attempt}", hint, 4)
+    return record
+
+
+def _tasks(record: RunRecord, wanted: Wanted) -> list[Task]:
+    tasks = record.run.tasks.values()
+    return [
+        task
+        for task in tasks
+        if wanted.task is None or task.name == wanted.task or (wanted.last_only and task.job == wanted.task)
+    ]
+
+
+def _shown(record: RunRecord, wanted: Wanted) -> Iterator[tuple[Task, Attempt | None]]:
+    """The attempts to show; a task without one stands alone."""
+    for task in _tasks(record, wanted):
+        attempts = record.attempts.get(task.name, [])
+        if wanted.attempt is not None:
+            attempts = [one for one in attempts if one.n == wanted.attempt and one.kind == "command"]
+        elif wanted.last_only:
+            attempts = attempts[-1:]
+        if not attempts:
+            yield task, None
+        for attempt in attempts:
+            yield task, attempt
+
+
+def _over(record: RunRecord, wanted: Wanted) -> bool:
+    """Whether nothing more can come."""
+    if wanted.attempt is not None:
+        return all(attempt is not None and attempt.state == "ended" for _, attempt in _shown(record, wanted))
+    return all(task.final for task in _tasks(record, wanted))
+
+
+class Printer:
+    """Prints logs as they grow, each under its title; the raw bytes in a pipe, made visible on a terminal."""
+
+    def __init__(self, caller: Caller, wanted: Wanted, retries: dict[str, int], lines: int | None) -> None:
+        self.caller = caller
+        self.wanted = wanted
+        self.retries = retries
+        self.lines = lines
+        self.exact = wanted.attempt is not None and not caller.tty
+        self.offsets: dict[tuple[str, str, int], int] = {}
+        self.visible: dict[tuple[str, str, int], Visible] = {}
+        self.titled: tuple[str, str, int] | None = None
+        self.said: set[str] = set()
+        self.at_line_start = True
+        self.now = caller.now
+
+    def show(self, record: RunRecord) -> None:
+        """Print what has come since the last time."""
+        for task, attempt in _shown(record, self.wanted):
+            if attempt is None:
+                self._say_not_begun(record, task)
+            else:
+                self._show(task, attempt)
+        sys.stdout.flush()
+
+    def finish(self, record: RunRecord, followed: bool) -> None:
+        """The end of a line that the output left open; what was followed says how it ended."""
+        if not self.exact and not self.at_line_start:
+            self._write(b"\n")
+        sys.stdout.flush()
+        style = style_of(self.caller, self.now)
+        for task, attempt in _shown(record, self.wanted):
+            if followed and attempt is not None:
+                self.caller.note(style.rule(attempt_title(attempt, task, self.retries.get(task.job, 0), style)))
+
+    def _show(self, task: Task, attempt: Attempt) -> None:
+        key = (task.name, attempt.kind, attempt.n)
+        path = self.caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
+        first = key not in self.offsets
+        title = attempt_title(attempt, task, self.retries.get(task.job, 0), style_of(self.caller, self.now))
+        try:
+            if first and self.lines is not None:
+                data, self.offsets[key] = tail_of(path, self.lines)
+                pieces: Iterator[bytes] = iter([data])
+                self._print(key, title, pieces, first)
+                return
+            with Log(path, self.offsets.get(key, 0)) as log:
+                self._print(key, title, log.new(), first)
+                self.offsets[key] = log.offset
+        except FileNotFoundError:
+            if first and attempt.state == "ended":
+                self._title(key, title)
+                self.caller.note("(no log is left of it)" if attempt.started_at is not None else "(it never ran: no output)")
+                self.offsets[key] = 0
+        except PermissionError:
+            raise CronflowError(f"`{path}` may not be read by this user", "try again with `sudo`", 5) from None
+
+    def _print(self, key: tuple[str, str, int], title: str, pieces: Iterator[bytes], first: bool) -> None:
+        if first:
+            self._title(key, title)
+        empty = True
+        for piece in pieces:
+            if piece and self.titled != key:
+                self._title(key, title)
+            empty = empty and not piece
+            self._write(piece, key)
+        if first and empty and not self.exact:
+            self.caller.note("(no output)" if self.lines != 0 else "")
+
+    def _title(self, key: tuple[str, str, int], title: str) -> None:
+        self.titled = key
+        style = style_of(self.caller)
+        if self.exact:
+            self.caller.note(style.rule(title))
+            return
+        if not self.at_line_start:
+            self._write(b"\n")
+        self.caller.out(style.rule(title))
+        sys.stdout.flush()
+
+    def _say_not_begun(self, record: RunRecord, task: Task) -> None:
+        if task.name in self.said or not task.final:
+            return
+        self.said.add(task.name)
+        self.caller.note(style_of(self.caller).rule(task_title(record, task)))
+
+    def _write(self, data: bytes, key: tuple[str, str, int] | None = None) -> None:
+        if not data:
+            return
+        self.at_line_start = data.endswith(b"\n")
+        if self.caller.tty:
+            visible = self.visible.setdefault(key, Visible()) if key is not None else Visible()
+            sys.stdout.write(visible.text(data))
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+
+
+def _json_lines(caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for task, attempt in _shown(record, wanted):
+        if attempt is None:
+            continue
+        path = caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
+        try:
+            if lines is not None:
+                data = tail_of(path, lines)[0]
+            else:
+                with Log(path) as log:
+                    data = b"".join(log.new())
+        except FileNotFoundError:
+            continue
+        text = data.decode(errors="replace")
+        parts = text.split("\n")
+        found += [
+            {"run": attempt.run, "task": task.name, "attempt": attempt.n, "text": line}
+            for line in (parts[:-1] if parts[-1] == "" else parts)
+        ]
+    return found

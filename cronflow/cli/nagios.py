@@ -1,0 +1,89 @@
+"""`cronflow status --check`: one line for Nagios and its kin, with performance data, and their exit status.
+
+0 ok, 1 warning, 2 critical, 3 unknown; the form is that of the Monitoring Plugins' development guidelines.
+"""
+
+from __future__ import annotations
+
+from cronflow.cli import names
+from cronflow.cli.caller import Caller
+from cronflow.cli.client import ping
+from cronflow.cli.known import known_jobs
+from cronflow.cli.overview import PAUSED_LONG, UNDELIVERED_AFTER, Overview, look
+from cronflow.cli.views.phrases import ended_how, slow
+from cronflow.core import words
+from cronflow.errors import CronflowError
+from cronflow.store.queries import History
+
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_NAMED = 4
+
+
+def judge(caller: Caller, job: str | None = None) -> int:
+    """Print the line and return the exit status. Whatever cannot be read is 3, said in the same form on standard output."""
+    try:
+        with History.open(caller.places.database) as history:
+            known = known_jobs(caller, history)
+            if job is not None:
+                names.check_job(job, known.jobs)
+            view = look(caller, history, known, ping(caller.places), caller.now)
+    except CronflowError as error:
+        _say(caller, UNKNOWN, error.message, {})
+        return UNKNOWN
+    critical, warning = _critical(view, job), _warnings(view, job, caller.now)
+    level = CRITICAL if critical else WARNING if warning else OK
+    said = critical + warning or [f"{words.count(len(view.known.jobs), 'job')}, {words.count(len(view.running), 'task')} running"]
+    _say(caller, level, "; ".join(said), _figures(view))
+    return level
+
+
+def _critical(view: Overview, job: str | None) -> list[str]:
+    said = []
+    if view.daemon is None:
+        said.append("the daemon is not running")
+    elif view.daemon.get("foreground"):
+        said.append("the daemon is not running (only a `cronflow run` in the foreground)")
+    failing = [one for one in view.failing if job in (None, one.job)]
+    shown = []
+    for one in failing[:_NAMED]:
+        how = ended_how(one.task, one.attempt)
+        shown.append(f"{one.job} ({how})" if how else one.job)
+    if failing:
+        more = f" and {len(failing) - _NAMED} more" if len(failing) > _NAMED else ""
+        said.append(f"{len(failing)} failing: {', '.join(shown)}{more}")
+    return said
+
+
+def _warnings(view: Overview, job: str | None, now: float) -> list[str]:
+    late = [one for one in view.running if one.task.started_at is not None and slow(now - one.task.started_at, one.usual)]
+    long = [one for one in view.paused if now - one.since > PAUSED_LONG]
+    unsent = [one for one in view.standing.undelivered if now - one.since > UNDELIVERED_AFTER]
+    said = [
+        f"{one.task.name} is slow: {words.duration(now - (one.task.started_at or now))}"
+        for one in late
+        if job in (None, one.task.job)
+    ]
+    said += [f"{one.job} is paused for {words.duration(now - one.since)}" for one in long if job in (None, one.job)]
+    said += [f"{words.count(one.number, 'alert')} to {one.target} undelivered" for one in unsent]
+    said += [words.plain(one.message.splitlines()[0] if one.message else one.kind) for one in view.standing.troubles]
+    if view.known.broken is not None:
+        said.append(f"the job file has errors: {view.known.broken.message}")
+    return said
+
+
+def _figures(view: Overview) -> dict[str, str]:
+    unsent = sum(one.number for one in view.standing.undelivered)
+    return {
+        "failing": f"{len(view.failing)};;0;0",
+        "running": f"{len(view.running)};;;0",
+        "waiting": f"{len(view.waiting)};;;0",
+        "paused": f"{len(view.paused)};;;0;{len(view.known.jobs)}",
+        "undelivered": f"{unsent};0;;0",
+        "jobs": f"{len(view.known.jobs)};;;0",
+    }
+
+
+def _say(caller: Caller, level: int, text: str, figures: dict[str, str]) -> None:
+    tail = f" | {' '.join(f'{name}={value}' for name, value in figures.items())}" if figures else ""
+    caller.out(f"CRONFLOW {_WORDS[level]}: {text.replace('|', '/')}{tail}")

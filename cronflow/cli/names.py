@@ -1,0 +1,73 @@
+"""RUN and JOB as a person types them: `1423`, `1423/load/2`, `@last`, a job's name; with a suggestion where nothing fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cronflow.errors import CronflowError
+
+if TYPE_CHECKING:
+    from cronflow.store.queries import History
+
+LAST = "@last"
+
+
+def parse_run_ref(text: str) -> tuple[str, str | None, int | None]:
+    """`RUN[/TASK[/ATTEMPT]]` in its parts; the first is still as typed, for `resolve_run`.
+
+    An attempt that is no number, or an empty part, is a CronflowError with exit status 2."""
+    parts = text.split("/")
+    if len(parts) > 3 or not all(parts):
+        raise CronflowError(f"`{text}` is no run", "write RUN, RUN/TASK or RUN/TASK/ATTEMPT, as in `1423/load/2`", 2)
+    attempt = None
+    if len(parts) == 3:
+        if not _number(parts[2]):
+            raise CronflowError(f"attempt `{parts[2]}` in `{text}` is no number", "the first attempt is 1", 2)
+        attempt = int(parts[2])
+    return parts[0], parts[1] if len(parts) > 1 else None, attempt
+
+
+def resolve_run(history: History, text: str, jobs: Iterable[str]) -> int:
+    """The number of the run that is meant: a number, `@last`, or a job's name for its last run (exit status 4 if none is).
+
+    `jobs` are the names known from the job file; a job that is only in the history is found as well."""
+    if _number(text):
+        if not history.has_run(int(text)):
+            raise CronflowError(f"there is no run {text}", _last_hint(history), 4)
+        return int(text)
+    if text == LAST:
+        number = history.newest_run()
+        if number is None:
+            raise CronflowError("there is no run yet", "`cronflow run JOB` starts one", 4)
+        return number
+    found = history.last_runs([text]).get(text)
+    if found is None:
+        check_job(text, jobs)
+        raise CronflowError(f"`{text}` has not run yet", f"`cronflow why {text}` tells when it will", 4)
+    return found
+
+
+def is_run(text: str) -> bool:
+    """Whether a JOB|RUN argument means a run: job names are never numbers."""
+    return _number(text) or text == LAST
+
+
+def check_job(name: str, jobs: Iterable[str]) -> str:
+    """The name itself if there is such a job, else a CronflowError (exit status 4) that suggests the nearest one."""
+    known = list(jobs)
+    if name in known:
+        return name
+    from cronflow.jobfile.suggest import did_you_mean
+
+    hint = did_you_mean(name, known) or ("`cronflow graph` lists all jobs" if known else "the job file has no jobs")
+    raise CronflowError(f"no job `{name}`", hint, 4)
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def _last_hint(history: History) -> str | None:
+    newest = history.newest_run()
+    return f"the last one is {newest}" if newest is not None else "there is no run yet"

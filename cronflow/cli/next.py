@@ -1,0 +1,102 @@
+"""`cronflow next`."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated
+
+import typer
+
+from cronflow.cli import coming, names
+from cronflow.cli.caller import Caller
+from cronflow.cli.known import Known, known_jobs
+from cronflow.cli.times import parse_time
+from cronflow.core.flow import Flow, Plan, Trigger
+from cronflow.core.model import Job, Pause
+from cronflow.errors import CronflowError
+from cronflow.store.queries import History
+from cronflow.store.standing import pauses
+
+
+def next_slots(
+    caller: Caller,
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="Only slots in which one of these jobs runs.")] = None,
+    number: Annotated[int, typer.Option("-n", "--number", metavar="N", help="How many slots.", min=1, max=100_000)] = 10,
+    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Slots after TIME instead of now.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option("--schedule", metavar="EXPR", help="A cron expression that is in no file.")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option("--timezone", metavar="ZONE", help="The zone for --schedule.")] = None,
+) -> None:
+    """Show the next slots in order of time, and which jobs come after them."""
+    if schedule is not None:
+        if jobs:
+            raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
+        flow = _flow_of(schedule, timezone or caller.zone)
+        caller.zone = flow.triggers[0].schedule.zone
+        known, paused = Known({}, Plan({flow.name: flow}, {flow.name: flow.name})), {}
+    elif timezone is not None:
+        raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", 2)
+    else:
+        with History.open(caller.places.database) as history:
+            known, paused = known_jobs(caller, history), pauses(history, caller.now)
+    for job in jobs or ():
+        names.check_job(job, known.jobs)
+    after = caller.now if start is None else parse_time(start, caller.zone, caller.now)
+    slots = list(itertools.islice(coming.slots_after(known.plan, after, frozenset(jobs or ())), number))
+    _tell_of_silent(caller, known, jobs or [])
+    if caller.json:
+        _answer(caller, slots, jobs or [], paused)
+    elif slots:
+        from cronflow.cli.views.next import next_screen
+        from cronflow.cli.views.style import style_of
+
+        caller.out(next_screen(slots, paused, style_of(caller)))
+
+
+def _flow_of(expression: str, zone: str) -> Flow:
+    """A flow of one job with a schedule as typed; one that is none is drawn with a caret below its fault."""
+    from cronflow.core.schedule import Schedule, ScheduleError, ZoneError
+
+    try:
+        trigger = Trigger("schedule", Schedule.cron(expression, zone))
+    except ZoneError as fault:
+        raise CronflowError(fault.message, fault.hint, 1) from None
+    except ScheduleError as fault:
+        shown = "".join(character if character.isprintable() else "?" for character in expression)
+        caret = " " * fault.offset + "^" * max(fault.length, 1)
+        raise CronflowError(f"{fault.message}\n   |\n   | {shown}\n   | {caret}", fault.hint, 1) from None
+    job = Job(expression, "", schedule=(expression,), timezone=zone)
+    return Flow(expression, {expression: job}, (expression,), (trigger,), {expression: ()})
+
+
+def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
+    """Say of each job named that it has no slots, and why."""
+    for name in jobs:
+        flow = known.plan.flows[known.plan.flow_of[name]]
+        if not flow.triggers:
+            caller.note(f"`{name}` starts only by hand: `cronflow run {name}`")
+        elif flow.dormant:
+            caller.note(f"`{name}` has no slots: {' and '.join(f'`{root}`' for root in flow.roots)} is disabled in the job file")
+        elif not known.jobs[name].enabled:
+            caller.note(f"`{name}` is disabled in the job file: in these slots it is skipped")
+    if not known.plan.flows:
+        caller.note("the job file has no jobs")
+    elif not jobs and not any(flow.triggers for flow in known.plan.flows.values()):
+        caller.note("no job has a trigger: all start only by hand")
+
+
+def _answer(caller: Caller, slots: list[coming.Slot], jobs: list[str], paused: dict[str, Pause]) -> None:
+    from cronflow.cli.json_form import JsonForm
+
+    form = JsonForm(caller.places, caller.zone)
+    found = []
+    for slot in slots:
+        notes = coming.notes_of(slot, paused)
+        roots = [root for root in slot.roots if not jobs or root in jobs]
+        others = [name for name in slot.dependents if name in jobs]
+        for name in [*roots, *others]:
+            after = [f"after {', '.join(edge.job for edge in slot.flow.jobs[name].after)}"] if name in others else []
+            at = form.time(float(slot.at))
+            found.append({"job": name, "at": at, "slot": at, "note": "; ".join([*after, *notes]) or None})
+    caller.answer({"next": found})

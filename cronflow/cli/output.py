@@ -1,0 +1,101 @@
+"""The output of attempts: read from their logs, as the keeper keeps these, and made safe for a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cronflow.core import words
+
+_LOOK_BACK = 8192
+_PIECE = 1 << 20
+# all of C0 but tab and newline, DEL, C1, and the marks that turn the reading direction
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that is not empty, without control characters; "" where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - _LOOK_BACK, 0))
+            data = file.read(_LOOK_BACK).rpartition(b"\0")[2]  # what was dropped reads as zeros
+    except OSError:
+        return ""
+    lines = (words.plain(line) for line in reversed(data.decode(errors="replace").splitlines()))
+    return next((line for line in lines if line.strip()), "").strip()
+
+
+def tail_of(path: Path, lines: int) -> tuple[bytes, int]:
+    """The last lines of a log, and the offset at which they end: read from the end, further back while these are too few.
+    OSError without a log."""
+    with Log(path) as log:
+        end = log.size
+        for power in itertools.count(16, 4):
+            start = max(end - (1 << power), 0)
+            log.offset = start
+            data = b"".join(log.new())
+            if start == 0 or data.count(b"\n") > lines:
+                break
+        kept = data.splitlines(keepends=True)
+        return b"".join(kept[max(len(kept) - lines, 0) :]) if lines else b"", log.offset
+
+
+class Log:
+    """A log that may still grow: `new` gives what has come since the last time. OSError if there is none."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.offset = offset
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def new(self) -> Iterator[bytes]:
+        """What lies behind the offset, in pieces; a line stands for what was dropped. The offset moves on."""
+        from cronflow.keeper.output import marker, pieces
+
+        if self.size < self.offset:  # its middle was dropped by copying the tail: where we were is gone
+            yield marker(self.offset - self.size)
+            self.offset = self.size
+        for start, end in list(pieces(self._fd)):
+            if end <= self.offset:
+                continue
+            if start > self.offset:
+                yield b"\n" + marker(start - self.offset)
+                self.offset = start
+            while self.offset < end:
+                data = os.pread(self._fd, min(_PIECE, end - self.offset), self.offset)
+                if not data:
+                    return
+                self.offset += len(data)
+                yield data
+
+
+class Visible:
+    """Turns output into text that cannot drive a terminal: control characters become visible (`^[`), bytes that are no UTF-8 a
+    sign. One for each log, because a character may be parted between two pieces."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def text(self, data: bytes, last: bool = False) -> str:
+        decoded = self._decoder.decode(data, last).replace("\r\n", "\n")
+        return _UNSEEN.sub(_sign, decoded)
+
+
+def _sign(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if number < 0x20:
+        return f"^{chr(number + 0x40)}"
+    return "^?" if number == 0x7F else f"<U+{number:04X}>"

@@ -1,0 +1,140 @@
+"""The progress of runs that are followed: a block that is drawn again on a terminal, a line for each event elsewhere.
+
+Progress goes to standard error, the last line of each run to standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cronflow.cli.caller import Caller
+from cronflow.cli.views import progress as views
+from cronflow.cli.views.style import Style, visible
+from cronflow.core import words
+from cronflow.core.model import FINAL
+
+_BEAT = 0.1
+"""Seconds between two drawings."""
+OWN_CONDITIONS = ("condition", "skip_code")
+"""Reasons for which a skipped run is as it should be."""
+
+
+class Progress:
+    """What is shown while some runs are followed: fed with the events of the daemon, called now and then to move on."""
+
+    def __init__(self, caller: Caller, runs: Sequence[int]) -> None:
+        self.caller = caller
+        self.numbers = list(runs)
+        self.runs: dict[int, Mapping[str, Any]] = {}
+        self.tasks: dict[int, dict[str, Mapping[str, Any]]] = {number: {} for number in runs}
+        self.live = not caller.json and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.drawn = 0
+        self.beat = 0
+        self.drawn_at = 0.0
+        self.ended: set[int] = set()
+        self.closed = False
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Take in one event of the daemon."""
+        number = int(event["run"])
+        if event.get("event") == "task":
+            before = self.tasks.setdefault(number, {}).get(event["task"])
+            self.tasks[number][event["task"]] = event
+            if not self.live and _told(before) != _told(event):
+                self._line(views.event_line(event, self._style()))
+        elif event.get("event") == "run":
+            before = self.runs.get(number)
+            self.runs[number] = event
+            if not self.live and before is None:
+                self._begin_line(event)
+            if event["state"] in FINAL and number not in self.ended:
+                self.ended.add(number)
+        self.tick()
+
+    def tick(self) -> None:
+        """Draw again if it is time to; to be called about ten times a second."""
+        now = time.monotonic()
+        if self.live and not self.closed and now - self.drawn_at >= _BEAT:
+            self.drawn_at = now
+            self.beat += 1
+            self._draw(shutil.get_terminal_size((80, 24)).lines - 1)
+
+    def close(self) -> None:
+        """Draw for the last time, and tell how each run that has ended did."""
+        if self.closed:
+            return
+        if self.live:
+            self._draw(shutil.get_terminal_size((80, 24)).lines - 1)
+            sys.stderr.write("\x1b[?25h")
+            sys.stderr.flush()
+        self.closed = True
+        if self.caller.json:
+            return
+        for number in self.numbers:
+            if number in self.ended:
+                line = views.final_line(self.runs[number], list(self.tasks[number].values()), self._style(self.caller.color))
+                self.caller.out(line)
+        sys.stdout.flush()
+
+    @property
+    def over(self) -> bool:
+        """Whether every run that is followed has ended."""
+        return self.ended.issuperset(self.numbers)
+
+    def exit_status(self) -> int:
+        """0 only if every run succeeded, or was skipped by a condition of its own."""
+        return 0 if all(_as_it_should(self.runs.get(number)) for number in self.numbers) else 1
+
+    # ---- drawing ---------------------------------------------------------------------------------------------------------
+
+    def _style(self, color: bool = False) -> Style:
+        width = shutil.get_terminal_size((80, 24)).columns if self.live else None
+        return Style(self.caller.zone, time.time(), width, color)
+
+    def _draw(self, rows: int) -> None:
+        style = self._style(self.caller.color)
+        shown = [number for number in self.numbers if number in self.runs]
+        if not shown:
+            return
+        each = max(rows // len(shown), 2)
+        lines = [
+            line
+            for number in shown
+            for line in views.block(self.runs[number], list(self.tasks[number].values()), style, each, self.beat)
+        ][:rows]
+        assert style.width is not None
+        text = "\x1b[?25l" + (f"\x1b[{self.drawn}F" if self.drawn else "")
+        text += "".join(
+            f"{line if len(visible(line)) < style.width else visible(line)[: style.width - 1]}\x1b[K\n" for line in lines
+        )
+        self.caller.note(text + "\x1b[J", end="")
+        self.drawn = len(lines)
+
+    def _begin_line(self, run: Mapping[str, Any]) -> None:
+        style = self._style()
+        trigger = "by hand" if run.get("trigger") == "manual" else run.get("trigger")
+        at = words.iso(run.get("created_at") or style.now, style.zone)
+        self._line(f"{at}  run {run['run']} of {run.get('flow')}, {trigger}")
+
+    def _line(self, text: str | None) -> None:
+        if text is not None and not self.caller.json:
+            self.caller.note(text)
+
+
+def _told(task: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    """What of a task makes a line when it changes."""
+    if task is None:
+        return ()
+    attempt = task.get("attempt") or {}
+    return task["state"], task.get("attempts"), attempt.get("pid") if task["state"] == "running" else None
+
+
+def _as_it_should(run: Mapping[str, Any] | None) -> bool:
+    if run is None:
+        return False
+    return run["state"] == "success" or (run["state"] == "skipped" and run.get("reason") in OWN_CONDITIONS)

@@ -1,0 +1,1 @@
+"""Pure: data → text. Nothing here reads a file, a clock or a database."""

@@ -1,0 +1,126 @@
+"""One job: its definition in short, how it stands, its last runs, its next slots, what comes after it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cronflow.cli import coming
+from cronflow.cli.views.phrases import cause_words
+from cronflow.cli.views.run import short_line
+from cronflow.cli.views.status import pause_phrase
+from cronflow.cli.views.style import Style, pad, table
+from cronflow.core import words
+from cronflow.core.flow import Flow
+from cronflow.core.model import Health, Job, Pause
+from cronflow.store.queries import RunRecord
+
+
+class JobPicture(NamedTuple):
+    """What there is to know of one job."""
+
+    job: Job
+    flow: Flow
+    runs: list[RunRecord]
+    health: Health | None
+    pause: Pause | None
+    usual: float | None
+    next_at: int | None
+
+
+def job_screen(picture: JobPicture, style: Style) -> str:
+    """The screen of one job."""
+    job = picture.job
+    facts = [
+        ("state", _state(picture, style)),
+        ("starts", _starts(picture)),
+        (
+            "after",
+            ", ".join(f"{edge.job}" + ("" if edge.condition == "success" else f" ({edge.condition})") for edge in job.after),
+        ),
+        ("before", words.listing(picture.flow.down.get(job.name, ()), 12)),
+        ("next", _next(picture, style)),
+        ("usually", words.duration(picture.usual) if picture.usual is not None else ""),
+        ("command", _command(job)),
+        ("user", job.user or ""),
+        ("limits", _limits(job)),
+        ("owner", job.owner),
+        ("runbook", job.runbook),
+        ("tags", ", ".join(job.tags)),
+    ]
+    title = style.paint("heading", job.name) + (f"   {job.description}" if job.description else "")
+    lines = [style.clip(title)]
+    lines += [style.fold(f"  {pad(name, 8)} ", [value], 11) for name, value in facts if value]
+    if picture.runs:
+        lines += ["", style.paint("heading", "LAST RUNS")]
+        rows = [short_line(record, style, job.name) for record in picture.runs]
+        for row in rows:
+            row[4] = ""
+        lines += [style.clip(f"  {line}") for line in table(rows, right=(0,))]
+    return "\n".join(lines)
+
+
+def _state(picture: JobPicture, style: Style) -> str:
+    said = []
+    health = picture.health
+    if not picture.job.enabled:
+        said.append("disabled")
+    if picture.pause is not None:
+        said.append(f"{style.paint('paused')} {pause_phrase(picture.pause, style)}")
+    if health is not None and health.failing_since is not None:
+        times = f", {words.count(health.failures, 'run')} in a row" if health.failures > 1 else ""
+        said.append(f"{style.paint('failed', 'failing')} since {style.when(health.failing_since)}{times}")
+    going = [record for record in picture.runs if not record.run.final]
+    said.extend(f"{style.paint(record.run.state)} in run {record.run.id}" for record in going)
+    return "; ".join(said) or _last_end(picture, style)
+
+
+def _last_end(picture: JobPicture, style: Style) -> str:
+    """How the last task of the job ended, where nothing is more pressing."""
+    for record in picture.runs:
+        for task in record.run.tasks.values():
+            if task.job != picture.job.name:
+                continue
+            if task.state == "success":
+                return style.paint("success", "ok")
+            why = cause_words(task)
+            return f"{style.paint(task.state)}: {why}" if why else style.paint(task.state)
+    return "has not run yet"
+
+
+def _starts(picture: JobPicture) -> str:
+    flow = picture.flow
+    if picture.job.name in coming.timed_roots(flow) or (picture.job.name in flow.roots and flow.triggers):
+        said = [f"{coming.trigger_words(one)}   {one.schedule.describe()}, {one.schedule.zone}" for one in flow.triggers]
+        return "; ".join(said)
+    if not picture.job.after:
+        return "by hand: cronflow run " + picture.job.name
+    return f"in the flow of {flow.name}" + (
+        ": " + "; ".join(one.schedule.describe() for one in flow.triggers) if flow.triggers else ""
+    )
+
+
+def _next(picture: JobPicture, style: Style) -> str:
+    if picture.next_at is None:
+        return ""
+    ago = f" ({words.ago(picture.next_at, style.now)})" if style.human else ""
+    return f"{style.day_when(picture.next_at)}{ago}"
+
+
+def _command(job: Job) -> str:
+    shown = job.command if isinstance(job.command, str) else " ".join(job.command)
+    lines = shown.strip().splitlines()
+    text = words.plain(lines[0]) if lines else ""
+    return f"{text} …" if len(lines) > 1 else text
+
+
+def _limits(job: Job) -> str:
+    said = []
+    if job.timeout is not None:
+        said.append(f"timeout {words.duration(job.timeout)}")
+    if job.retries:
+        said.append(words.count(job.retries, "retry", "retries"))
+    if job.overlap != "skip":
+        said.append(f"overlap {job.overlap}")
+    if job.catchup != "last":
+        said.append(f"catchup {job.catchup}")
+    return ", ".join(said)

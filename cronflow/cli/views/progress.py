@@ -1,0 +1,155 @@
+"""Runs on their way, from the events that the daemon sends: as a block that is drawn again, and as lines.
+
+A run and a task are here the dicts of the events: all times are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cronflow.cli.views.phrases import reason_words
+from cronflow.cli.views.style import Style, column_width, pad
+from cronflow.core import words
+
+Event = Mapping[str, Any]
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_FINAL_WORDS = {"success": "succeeded", "skipped": "was skipped", "blocked": "is blocked", "missed": "was missed"}
+_COUNTED = ("failed", "blocked", "cancelled", "success", "skipped", "running", "retrying", "queued", "waiting")
+
+
+def block(run: Event, tasks: Sequence[Event], style: Style, lines: int, beat: int) -> list[str]:
+    """A run in at most `lines` lines: all its tasks if they fit, else those that run or failed, and how many of each state."""
+    head = _head(run, style)
+    shown = list(tasks)
+    tail: list[str] = []
+    if len(shown) > max(lines - 1, 1):
+        tail = [_counts(tasks)]
+        pressing = [one for one in tasks if one["state"] in ("running", "retrying")]
+        pressing += [one for one in tasks if one["state"] == "failed"]
+        kept = {id(one) for one in pressing[: max(lines - 2, 0)]}
+        shown = [one for one in tasks if id(one) in kept]
+    width = column_width(str(one["task"]) for one in shown)
+    rows = [style.cut(_row(one, style, width, beat)) if not style.color else _row(one, style, width, beat) for one in shown]
+    return [head, *rows, *tail][: max(lines, 1)]
+
+
+def _head(run: Event, style: Style) -> str:
+    at = run.get("started_at") or run.get("created_at")
+    trigger = "by hand" if run.get("trigger") == "manual" else str(run.get("trigger") or "")
+    lead = f"run {run['run']}  {run.get('flow', '')}{', ' + trigger if trigger else ''}"
+    if at is None:
+        return lead
+    clock = f"{words.local(at, style.zone):%H:%M:%S}"
+    return f"{pad(lead, max(len(lead), min((style.width or 80), 80) - len(clock) - 4))}   {clock}"
+
+
+def _row(task: Event, style: Style, width: int, beat: int) -> str:
+    state = str(task["state"])
+    mark = style.paint("running", SPINNER[beat % len(SPINNER)]) if state == "running" else style.mark(state)
+    return f"  {mark} {pad(str(task['task']), width)}   {task_words(task, style)}".rstrip()
+
+
+def task_words(task: Event, style: Style) -> str:
+    """How a task is, behind its name."""
+    state = str(task["state"])
+    attempt: Event = task.get("attempt") or {}
+    if state == "running":
+        since = attempt.get("started_at") or task.get("started_at")
+        parts = [words.duration(style.now - since) if since is not None else "", _pid(attempt), _which(task)]
+        return "   ".join(filter(None, parts))
+    if state == "retrying":
+        at = task.get("next_attempt_at")
+        again = f", tries again {words.ago(at, style.now)}" if at is not None else ""
+        return f"attempt {task.get('attempts')} failed: {_how(task)}{again}"
+    if state == "success":
+        return "taken over" if task.get("reason") == "taken_over" else _took(task)
+    if state == "failed":
+        return f"{failure(task)}   {style.paint('dim', 'cronflow logs ' + str(task['run']) + '/' + str(task['task']))}"
+    reason = reason_words(task.get("reason"))
+    shown = style.paint(state) if task.get("finished_at") is not None else state
+    return f"{shown}: {reason}" if reason and task.get("reason") != "max_running" else shown
+
+
+def failure(task: Event) -> str:
+    """ "exit 1 after 2 attempts"."""
+    attempts = task.get("attempts") or 0
+    return _how(task) + (f" after {attempts} attempts" if attempts > 1 else "")
+
+
+def _how(task: Event) -> str:
+    attempt: Event = task.get("attempt") or {}
+    if task.get("note") and attempt.get("exit_code") in (None, 126, 127) and attempt.get("signal") is None:
+        return words.plain(str(task["note"]))
+    if attempt.get("result") is None:
+        return reason_words(task.get("reason")) or "failed"
+    return words.exit_status(attempt.get("exit_code"), attempt.get("signal"), str(attempt["result"]))
+
+
+def _pid(attempt: Event) -> str:
+    return f"pid {attempt['pid']}" if attempt.get("pid") is not None else ""
+
+
+def _which(task: Event) -> str:
+    attempts = task.get("attempts") or 0
+    return f"attempt {attempts}" if attempts > 1 else ""
+
+
+def _took(task: Event) -> str:
+    start, end = task.get("started_at"), task.get("finished_at")
+    return "" if start is None or end is None else words.duration(end - start)
+
+
+def _counts(tasks: Sequence[Event]) -> str:
+    number = Counter(str(one["state"]) for one in tasks)
+    return "  " + ", ".join(f"{number[state]} {state}" for state in _COUNTED if number[state])
+
+
+def event_line(task: Event, style: Style) -> str | None:
+    """A task's new state as one line with its time; None for states that come and go unnoticed."""
+    state = str(task["state"])
+    attempt: Event = task.get("attempt") or {}
+    name = f"{task['run']}/{task['task']}"
+    if state == "running":
+        if attempt.get("pid") is None:
+            return None
+        at = attempt.get("started_at") or style.now
+        said = ", ".join(filter(None, (f"running, {_pid(attempt)}", _which(task))))
+    elif state == "retrying":
+        at = attempt.get("finished_at") or style.now
+        again = task.get("next_attempt_at")
+        said = f"attempt {task.get('attempts')} failed: {_how(task)}" + (
+            f"; tries again {words.iso(again, style.zone)}" if again else ""
+        )
+    elif task.get("finished_at") is not None:
+        at = task["finished_at"]
+        if state == "failed":
+            said = f"failed: {failure(task)}"
+        elif state == "success":
+            said = "success" + (
+                ", taken over" if task.get("reason") == "taken_over" else f" in {_took(task)}" if _took(task) else ""
+            )
+        else:
+            reason = reason_words(task.get("reason"))
+            said = f"{state}: {reason}" if reason else state
+    elif state == "queued" and task.get("reason") == "overlap":
+        at, said = style.now, f"queued: {reason_words('overlap')}"
+    else:
+        return None
+    return f"{words.iso(at, style.zone)}  {name}  {said}"
+
+
+def final_line(run: Event, tasks: Sequence[Event], style: Style) -> str:
+    """The end of a run: "run 431 failed in 4 min 31 s: verify (exit 1)"."""
+    state = str(run["state"])
+    text = f"run {run['run']} {style.paint(state, _FINAL_WORDS.get(state, state))}"
+    if _took(run):
+        text += f" in {_took(run)}"
+    failed = [one for one in tasks if one["state"] == "failed"]
+    if failed:
+        named = [f"{one['task']} ({_how(one)})" for one in failed[:5]]
+        return f"{text}: {', '.join(named)}" + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+    reason = reason_words(run.get("reason"))
+    return f"{text}: {reason}" if state != "success" and reason and run.get("reason") != state else text

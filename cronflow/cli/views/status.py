@@ -1,0 +1,181 @@
+"""The screen of `cronflow status`: failing things first; sections appear when they have something to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cronflow.cli import coming
+from cronflow.cli.overview import Blocked, Failing, Going, Overview
+from cronflow.cli.views.phrases import ended_how, slow, task_phrase
+from cronflow.cli.views.style import Style, column_width, pad
+from cronflow.core import words
+from cronflow.core.model import Pause, Trouble
+from cronflow.store.standing import Undelivered
+
+_INDENT = 4
+SLOTS_SHOWN = 5
+_SOON = 4 * 3600
+
+
+def screen(view: Overview, style: Style, file: str) -> str:
+    """The whole screen."""
+    blocks = [
+        head(view, style, file),
+        _section(style, "PROBLEMS", "failed", [_trouble(style, one) for one in view.standing.troubles]),
+        _section(style, "ALERTS NOT DELIVERED", "failed", [_undelivered(style, one) for one in view.standing.undelivered]),
+        _failing(view, style),
+        _going(style, "RUNNING", view.running),
+        _going(style, "WAITING", view.waiting),
+        _paused(style, view.paused),
+        _next(view, style),
+    ]
+    return "\n".join(filter(None, blocks))
+
+
+def head(view: Overview, style: Style, file: str) -> str:
+    """The first lines: the daemon, the jobs, the file, the zone."""
+    parts = [
+        daemon_line(view.daemon, style),
+        f"{words.count(len(view.known.jobs), 'job')} in {words.count(len(view.known.plan.flows), 'flow')}",
+        file,
+        style.zone,
+    ]
+    return style.fold("", parts, 0) + "\n"
+
+
+def daemon_line(daemon: Mapping[str, Any] | None, style: Style) -> str:
+    """Whether a daemon runs, and since when."""
+    if daemon is None:
+        return f"cronflow is {style.paint('failed', 'not running')}"
+    name = "cronflow run (in the foreground, starts no slots)" if daemon.get("foreground") else "cronflow running"
+    since = daemon.get("since")
+    shown = "" if since is None else f" since {style.when(since)}"
+    if since is not None and style.human:
+        shown += f" ({words.short_duration(style.now - since)})"
+    return f"{name}{shown}" + (", stopping once nothing runs" if daemon.get("draining") else "")
+
+
+def _section(style: Style, title: str, kind: str, rows: list[str], number: int | None = None) -> str:
+    if not rows:
+        return ""
+    count = len(rows) if number is None else number
+    heading = style.paint("heading", title) if kind == "heading" else style.paint(kind, title)
+    return "\n".join([f"{heading}  {count}", *rows])
+
+
+def _row(style: Style, state: str, name: str, width: int, parts: Iterable[str]) -> str:
+    return style.fold(f"  {style.mark(state)} {pad(name, width)}  ", parts, _INDENT + 2)
+
+
+def _trouble(style: Style, trouble: Trouble) -> str:
+    return style.fold(f"  {style.mark('failed')} ", [words.plain(trouble.message), f"since {style.when(trouble.since)}"], _INDENT)
+
+
+def _undelivered(style: Style, one: Undelivered) -> str:
+    said = f"to {one.target}, the oldest of {style.when(one.since)}"
+    parts = [f"{words.count(one.number, 'alert')} {said}", words.plain(one.error or "")]
+    return style.fold(f"  {style.mark('waiting')} ", parts, _INDENT)
+
+
+# ---- failing --------------------------------------------------------------------------------------------------------------
+
+
+def _failing(view: Overview, style: Style) -> str:
+    width = column_width([one.job for one in view.failing] + [one.job for one in view.blocked])
+    rows = [_failing_row(style, one, width) for one in view.failing] + [_blocked_row(style, one, width) for one in view.blocked]
+    return _section(style, "FAILING", "failed", rows)
+
+
+def _failing_row(style: Style, one: Failing, width: int) -> str:
+    at = one.task.finished_at if one.task and one.task.finished_at is not None else one.health.failing_since
+    text = f"{style.paint('failed')} {style.when_ago(at)}" if at is not None else style.paint("failed")
+    if one.health.failures > 1:
+        text += f", {words.ordinal(one.health.failures)} time in a row"
+    how = ended_how(one.task, one.attempt)
+    parts = [text, how, one.last_line]
+    if one.blocks:
+        parts.append(f"blocks: {words.listing(one.blocks)}")
+    if one.task is not None:
+        parts.append(style.paint("dim", f"run {one.task.run}"))
+    return _row(style, "failed", one.job, width, parts)
+
+
+def _blocked_row(style: Style, one: Blocked, width: int) -> str:
+    since = f" since {style.when(one.task.finished_at)}" if one.task.finished_at is not None else ""
+    cause = f": {one.task.caused_by} failed" if one.task.caused_by else ""
+    parts = [f"{style.paint('blocked')}{since}{cause}", f"blocks: {words.listing(one.blocks)}" if one.blocks else ""]
+    return _row(style, "blocked", one.job, width, [*parts, style.paint("dim", f"run {one.task.run}")])
+
+
+# ---- going ----------------------------------------------------------------------------------------------------------------
+
+
+def _going(style: Style, title: str, going: list[Going]) -> str:
+    shown = going[:30]
+    width = column_width(one.task.name for one in shown)
+    rows = [_going_row(style, one, width) for one in shown]
+    if len(going) > len(shown):
+        rows.append(f"  and {len(going) - len(shown)} more")
+    return _section(style, title, "heading", rows, len(going))
+
+
+def _going_row(style: Style, one: Going, width: int) -> str:
+    task = one.task
+    run = style.paint("dim", f"run {task.run}")
+    if task.state == "running" and task.started_at is not None:
+        took = [words.duration(style.now - task.started_at)] if style.human else []
+        usual = f"usually {words.duration(one.usual)}" if one.usual is not None else ""
+        inside = ", ".join(filter(None, (*took, usual)))
+        text = f"since {style.when(task.started_at)}" + (f" ({inside})" if inside else "")
+        late = style.paint("slow", "SLOW") if slow(style.now - task.started_at, one.usual) else ""
+        pid = f"pid {one.attempt.pid}" if one.attempt is not None and one.attempt.pid is not None else ""
+        again = f"attempt {task.attempts}" if task.attempts > 1 else ""
+        return _row(style, "running", task.name, width, [text, late, again, run, style.paint("dim", pid)])
+    return _row(style, task.state, task.name, width, [task_phrase(task, one.upstreams, style), run])
+
+
+def _paused(style: Style, pauses: list[Pause]) -> str:
+    width = column_width(pause.job for pause in pauses)
+    rows = []
+    for pause in sorted(pauses, key=lambda pause: pause.job):
+        rows.append(_row(style, "paused", pause.job, width, [pause_phrase(pause, style)]))
+    return _section(style, "PAUSED", "heading", rows)
+
+
+def pause_phrase(pause: Pause, style: Style) -> str:
+    """Until when, why, and who paused: `until Fri 18:00, "vendor migration" (anna)`."""
+    until = f"until {style.when(pause.until)}" if pause.until is not None else f"since {style.when(pause.since)}"
+    reason = f', "{words.plain(pause.reason)}"' if pause.reason else ""
+    return f"{until}{reason} ({pause.by})"
+
+
+# ---- next -----------------------------------------------------------------------------------------------------------------
+
+
+def _next(view: Overview, style: Style) -> str:
+    if not view.slots:
+        return ""
+    shown = view.slots[:SLOTS_SHOWN]
+    leads = [_near(slot.at, style) for slot in shown]
+    width = column_width(leads, 40)
+    lines = []
+    for lead, slot in zip(leads, shown, strict=True):
+        notes = coming.notes_of(slot, view.standing.pauses)
+        text = slot_line(slot) + (f" ({'; '.join(notes)})" if notes else "")
+        lines.append(style.cut(f"  {pad(lead, width)}   {text}"))
+    if len(view.slots) > len(shown):
+        lines.append(style.paint("dim", f"  and {words.count(len(view.slots) - len(shown), 'flow')} more: cronflow next"))
+    return "\n".join([style.paint("heading", "NEXT"), *lines])
+
+
+def _near(t: float, style: Style) -> str:
+    """ "09:00 in 8 min", "tomorrow 02:30"."""
+    soon = f" {words.ago(t, style.now)}" if style.human and t - style.now < _SOON else ""
+    return f"{style.day_when(t).removeprefix('today ')}{soon}"
+
+
+def slot_line(slot: coming.Slot, most: int = 6) -> str:
+    """The jobs of a slot: "backup → upload, verify"."""
+    after = f" → {words.listing(slot.dependents, most)}" if slot.dependents else ""
+    return ", ".join(slot.roots) + after

@@ -1,0 +1,1 @@
+"""DECIDES. No clock, file, process, SQL, print or random number in it."""

@@ -1,0 +1,108 @@
+"""What to do about an event: rows to save, then deeds. All rows go into one transaction, and only after it come the deeds.
+
+Rows are the live objects themselves, each once, however often it changed: who saves them does so before the next step, or
+merges the effects of several steps and saves the last values once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cronflow.core.model import Act, Alert, Attempt, AttemptRef, Cursor, Health, Pause, Run, Task, Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    """Have the keeper start this attempt. Saying it twice is harmless: a keeper starts an attempt once."""
+
+    ref: AttemptRef
+
+
+@dataclass(frozen=True, slots=True)
+class StopAttempt:
+    """Have the keeper end everything of this attempt; `now` without the time that `kill_after` gives."""
+
+    ref: AttemptRef
+    now: bool = False
+
+
+Deed = StartAttempt | StopAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One move of a task or a run, for the trace."""
+
+    run: int
+    task: str | None
+    before: str
+    after: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a request: the runs that it concerns, or why it was refused (exit status 1, or 4 for what is not there)."""
+
+    runs: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    refused: str | None = None
+    hint: str | None = None
+    exit_status: int = 0
+
+
+@dataclass(slots=True)
+class Effects:
+    """Rows and deeds of one step, or of several that are saved together."""
+
+    definitions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    runs: dict[int, Run] = field(default_factory=dict)
+    slots: list[tuple[str, str, int, int]] = field(default_factory=list)
+    tasks: dict[tuple[int, str], Task] = field(default_factory=dict)
+    attempts: dict[AttemptRef, Attempt] = field(default_factory=dict)
+    cursors: dict[tuple[str, str], Cursor | None] = field(default_factory=dict)
+    pauses: dict[str, Pause | None] = field(default_factory=dict)
+    health: dict[str, Health] = field(default_factory=dict)
+    troubles: dict[str, Trouble | None] = field(default_factory=dict)
+    acts: list[Act] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
+    replies: dict[int, Reply] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def rows(self) -> bool:
+        """Whether there is anything to save."""
+        return any(
+            (
+                self.runs,
+                self.tasks,
+                self.attempts,
+                self.cursors,
+                self.pauses,
+                self.health,
+                self.troubles,
+                self.acts,
+                self.alerts,
+            )
+        )
+
+    def __bool__(self) -> bool:
+        return self.rows or bool(self.deeds) or bool(self.replies)
+
+    def add(self, later: Effects) -> None:
+        """Take over the effects of a later step, so that both are saved in one transaction."""
+        self.definitions.update(later.definitions)
+        self.runs.update(later.runs)
+        self.slots.extend(later.slots)
+        self.tasks.update(later.tasks)
+        self.attempts.update(later.attempts)
+        self.cursors.update(later.cursors)
+        self.pauses.update(later.pauses)
+        self.health.update(later.health)
+        self.troubles.update(later.troubles)
+        self.acts.extend(later.acts)
+        self.alerts.extend(later.alerts)
+        self.deeds.extend(later.deeds)
+        self.replies.update(later.replies)
+        self.changes.extend(later.changes)

@@ -1,0 +1,181 @@
+"""What happened, in the past tense. Every change of the state begins with one of these.
+
+A `request` is the number under which the asker waits for an answer in `Effects.replies`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cronflow.core.flow import Plan
+from cronflow.core.model import AttemptRef, JobSet, Run, Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The daemon is up: every attempt that an earlier one left has been asked for. `alive_at` is when that one was last
+    seen alive, before a reboot or not; without `slots` (a run in the foreground) nothing starts by itself."""
+
+    jobs: JobSet
+    plan: Plan
+    alive_at: float | None = None
+    slots: bool = True
+    rebooted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """Another reading of the job file is in force."""
+
+    jobs: JobSet
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptBegan:
+    """The keeper has started the process."""
+
+    ref: AttemptRef
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptUnclaimed:
+    """The keeper that was asked has not started the attempt and never will."""
+
+    ref: AttemptRef
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """The process is gone. Without exit code, signal and `reason` its status is unknown. `reason` and `message` tell why
+    it could not be started; `stopped` that it was ended (`timeout`, `cancel`); `survivors` that some of it still lives."""
+
+    ref: AttemptRef
+    at: float
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    stopped: str | None = None
+    survivors: bool = False
+    pid: int | None = None
+    started_at: float | None = None
+    cpu_s: float | None = None
+    max_rss_kb: int | None = None
+    output_bytes: int | None = None
+    left_behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunAsked:
+    """A person wants jobs to run now. `at` is the slot time that the run carries."""
+
+    request: int
+    jobs: tuple[str, ...]
+    by: str
+    words: str
+    only: bool = False
+    upstream: bool = False
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """A person wants a run again; `run` is as the history tells it, with its tasks, and `scope` the jobs that its flow
+    had then."""
+
+    request: int
+    run: Run
+    scope: frozenset[str]
+    by: str
+    words: str
+    from_task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """A person wants a run, or one task of it, to end."""
+
+    request: int
+    run: int
+    by: str
+    words: str
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAsked:
+    request: int
+    jobs: tuple[str, ...]
+    by: str
+    words: str
+    until: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAsked:
+    request: int
+    jobs: tuple[str, ...]
+    by: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """The daemon is to stop once nothing runs; with `kill`, everything that goes on is cancelled."""
+
+    by: str
+    words: str
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """A person did something that changes no run: a reload, a stop."""
+
+    by: str
+    verb: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleFound:
+    """Trouble of the daemon itself. `quiet`: to be seen in status, but not (yet) told; `not_to` is a target that is itself
+    the trouble."""
+
+    trouble: Trouble
+    facts: tuple[tuple[str, object], ...] = ()
+    quiet: bool = False
+    not_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleGone:
+    key: str
+
+
+Event = (
+    Started
+    | Reloaded
+    | Woke
+    | AttemptBegan
+    | AttemptUnclaimed
+    | AttemptEnded
+    | RunAsked
+    | RetryAsked
+    | CancelAsked
+    | PauseAsked
+    | ResumeAsked
+    | DrainAsked
+    | Acted
+    | TroubleFound
+    | TroubleGone
+)

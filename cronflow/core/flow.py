@@ -1,0 +1,326 @@
+"""The graph that `after` draws: which jobs start together as one flow, in which order, and what is wrong with it.
+
+A job *signs* with what makes it start. A root signs with its own triggers (all that start only by hand sign alike); a
+job without a trigger signs as its upstreams do, if these sign alike. Jobs that are joined by edges and sign alike are one
+flow. A job whose upstreams sign differently starts a flow of its own, and its edges come from other flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from cronflow.core.model import Job, definition
+from cronflow.core.schedule import Schedule, ScheduleError
+
+Signature = tuple[object, ...]
+BY_HAND: Signature = ("by hand",)
+FLOW_KEYS = ("overlap", "catchup", "catchup_window")
+"""Keys that act on a flow through its roots, which therefore must agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What makes a root start by itself. `key` is the same for triggers that are the very same, however written."""
+
+    kind: Literal["schedule", "every"]
+    schedule: Schedule
+
+    @property
+    def key(self) -> str:
+        return self.schedule.key
+
+
+def triggers_of(job: Job) -> tuple[Trigger, ...]:
+    """The triggers of a job of its own. An expression or zone that is none is a ScheduleError."""
+    found = []
+    if job.schedule:
+        found.append(Trigger("schedule", Schedule.cron(job.schedule, job.timezone)))
+    if job.every is not None:
+        found.append(Trigger("every", Schedule.every(job.every, job.timezone)))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Jobs that start together and run as one graph; `jobs` stand in an order in which each comes after its upstreams."""
+
+    name: str
+    jobs: Mapping[str, Job]
+    roots: tuple[str, ...]
+    triggers: tuple[Trigger, ...] = ()
+    down: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Job:
+        """The root that speaks for the flow in the keys on which its roots agree."""
+        return self.jobs[self.roots[0]]
+
+    @cached_property
+    def _definition(self) -> tuple[str, str]:
+        return definition(self.jobs)
+
+    @property
+    def digest(self) -> str:
+        return self._definition[0]
+
+    @property
+    def body(self) -> str:
+        return self._definition[1]
+
+    @property
+    def dormant(self) -> bool:
+        """All roots are disabled: the flow has no slots at all."""
+        return not any(self.jobs[root].enabled for root in self.roots)
+
+    def after(self, start: Iterable[str]) -> set[str]:
+        """The jobs named and everything that comes after them in the flow."""
+        return _reach(start, self.down)
+
+    def before(self, start: Iterable[str]) -> set[str]:
+        """The jobs named and everything that they come after in the flow."""
+        up = {name: tuple(edge.job for edge in job.after if edge.job in self.jobs) for name, job in self.jobs.items()}
+        return _reach(start, up)
+
+
+def _reach(start: Iterable[str], graph: Mapping[str, tuple[str, ...]]) -> set[str]:
+    seen: set[str] = set()
+    todo = list(start)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo.extend(graph.get(name, ()))
+    return seen
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All flows of a job file, and the flow of each job."""
+
+    flows: Mapping[str, Flow] = field(default_factory=dict)
+    flow_of: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with the graph at `key` of `job` (`after.NAME`: that upstream); `places` are further (job, key)."""
+
+    severity: Literal["error", "warning"]
+    job: str
+    key: str
+    message: str
+    hint: str | None = None
+    places: tuple[tuple[str, str], ...] = ()
+
+
+def plan(jobs: Mapping[str, Job]) -> Plan:
+    """The flows of jobs in which `faults` finds no error."""
+    return _assemble(jobs, _sign(jobs, _sorted(jobs)))
+
+
+def flow_of_definition(jobs: Mapping[str, Job], name: str, roots: tuple[str, ...]) -> Flow:
+    """The flow that a run was started with, from its stored jobs, whatever the job file says today."""
+    return Flow(name, jobs, roots, (), _downstream(jobs))
+
+
+def _assemble(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Plan:
+    group = {name: name for name in jobs}
+
+    def leader(name: str) -> str:
+        while group[name] != name:
+            group[name] = group[group[name]]
+            name = group[name]
+        return name
+
+    for name, job in jobs.items():
+        if _inside(job, signs):
+            for edge in job.after:
+                group[leader(name)] = leader(edge.job)
+    members: dict[str, list[str]] = {}
+    for name in jobs:
+        members.setdefault(leader(name), []).append(name)
+    flows = {}
+    flow_of = {}
+    for names in members.values():
+        flow = _flow({name: jobs[name] for name in names})
+        flows[flow.name] = flow
+        flow_of.update(dict.fromkeys(flow.jobs, flow.name))
+    return Plan(flows, flow_of)
+
+
+def _inside(job: Job, signs: Mapping[str, Signature]) -> bool:
+    """Whether all edges of the job come from its own flow."""
+    return bool(job.after) and all(signs[edge.job] == signs[job.name] for edge in job.after)
+
+
+def _flow(jobs: Mapping[str, Job]) -> Flow:
+    ordered = {name: jobs[name] for name in _sorted(jobs)}
+    first = next(iter(ordered))
+    sources = {name for name, job in jobs.items() if not any(edge.job in jobs for edge in job.after)}
+    others = (name for name, job in jobs.items() if name != first and (name in sources or triggers_of(job)))
+    return Flow(first, ordered, (first, *others), triggers_of(jobs[first]), _downstream(ordered))
+
+
+def _downstream(jobs: Mapping[str, Job]) -> dict[str, tuple[str, ...]]:
+    down: dict[str, list[str]] = {name: [] for name in jobs}
+    for name, job in jobs.items():
+        for edge in job.after:
+            if edge.job in jobs:
+                down[edge.job].append(name)
+    return {name: tuple(after) for name, after in down.items()}
+
+
+def _sorted(jobs: Mapping[str, Job]) -> list[str]:
+    """Each job after its upstreams, otherwise in the order of the file. Jobs of a cycle come last."""
+    waits = {name: sum(edge.job in jobs for edge in job.after) for name, job in jobs.items()}
+    down = _downstream(jobs)
+    order = [name for name, count in waits.items() if count == 0]
+    for name in order:
+        for after in down[name]:
+            waits[after] -= 1
+            if waits[after] == 0:
+                order.append(after)
+    return order + [name for name, count in waits.items() if count > 0]
+
+
+def _sign(jobs: Mapping[str, Job], order: list[str]) -> dict[str, Signature]:
+    signs: dict[str, Signature] = {}
+    for name in order:
+        job = jobs[name]
+        try:
+            own = triggers_of(job)
+        except ScheduleError:
+            signs[name] = ("unreadable", name)
+            continue
+        upstream = {signs[edge.job] for edge in job.after if edge.job in signs}
+        if own:
+            signs[name] = ("trigger", frozenset(trigger.key for trigger in own))
+        elif not job.after:
+            signs[name] = BY_HAND
+        elif len(upstream) == 1:
+            signs[name] = upstream.pop()
+        else:
+            signs[name] = ("after", frozenset(job.after), job.join)
+    return signs
+
+
+def faults(jobs: Mapping[str, Job]) -> list[Fault]:
+    """Everything about the graph that `check` must refuse or warn of, in the order of the jobs."""
+    found = [*_unknown(jobs), *_cycles(jobs)]
+    if found:
+        return found
+    signs = _sign(jobs, _sorted(jobs))
+    if any(sign[0] == "unreadable" for sign in signs.values()):
+        return []
+    found = list(_elsewhere(jobs, signs))
+    if found:
+        return found
+    for flow in _assemble(jobs, signs).flows.values():
+        found.extend(_disagreements(flow))
+    return found
+
+
+SUGGESTIONS = 20
+"""Unknown names for which a similar one is looked for; each look goes through all jobs."""
+
+
+def _unknown(jobs: Mapping[str, Job]) -> Iterator[Fault]:
+    hints: dict[str, str] = {}
+    for name, job in jobs.items():
+        for edge in job.after:
+            if edge.job in jobs:
+                continue
+            if edge.job not in hints and len(hints) < SUGGESTIONS:
+                hints[edge.job] = _suggestion(edge.job, jobs)
+            hint = hints.get(edge.job, "a job can only come after one of this job file")
+            message = f"job `{name}` comes after `{edge.job}`, which is not in the job file"
+            yield Fault("error", name, f"after.{edge.job}", message, hint)
+
+
+def _suggestion(name: str, jobs: Mapping[str, Job]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, jobs, 1)
+    return f"did you mean `{close[0]}`?" if close else "a job can only come after one of this job file"
+
+
+def _cycles(jobs: Mapping[str, Job]) -> Iterator[Fault]:
+    """One fault for each knot of jobs that wait for each other, with the shortest way round as its path."""
+    left = _knots(jobs)
+    while left:
+        path = min((path for name in jobs if name in left and (path := _way_round(name, jobs, left))), key=len)
+        if len(path) == 2:
+            message = f"job `{path[0]}` comes after itself"
+        else:
+            message = "jobs wait for each other: " + " -> ".join(f"`{name}`" for name in path)
+        places = tuple((name, "after") for name in path[1:-1])
+        yield Fault("error", path[0], "after", message, None, places)
+        left -= set(path)
+        left = _knots({name: jobs[name] for name in left})
+
+
+def _knots(jobs: Mapping[str, Job]) -> set[str]:
+    """The jobs that lie on a cycle, or on a way from one to another: what is left when jobs without upstreams, and then
+    jobs without downstreams, have been taken off again and again."""
+    up = {name: {edge.job for edge in job.after if edge.job in jobs} for name, job in jobs.items()}
+    down: dict[str, set[str]] = {name: set() for name in jobs}
+    for name, upstreams in up.items():
+        for upstream in upstreams:
+            down[upstream].add(name)
+    left = set(jobs)
+    for before, after in ((up, down), (down, up)):
+        waits = {name: len(before[name] & left) for name in left}
+        free = [name for name, count in waits.items() if count == 0]
+        for name in free:
+            left.discard(name)
+            for other in after[name]:
+                if other in waits:
+                    waits[other] -= 1
+                    if waits[other] == 0:
+                        free.append(other)
+    return left
+
+
+def _way_round(start: str, jobs: Mapping[str, Job], among: set[str]) -> list[str]:
+    came: dict[str, str] = {}
+    todo = [start]
+    for name in todo:
+        for edge in jobs[name].after:
+            if edge.job == start:
+                path = [start, name]
+                while path[-1] != start:
+                    path.append(came[path[-1]])
+                return path[::-1] if len(path) > 2 or name != start else [start, start]
+            if edge.job in among and edge.job not in came:
+                came[edge.job] = name
+                todo.append(edge.job)
+    return []
+
+
+def _elsewhere(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Iterator[Fault]:
+    for name, job in jobs.items():
+        if not job.after or _inside(job, signs):
+            continue
+        if triggers_of(job):
+            other = next(edge.job for edge in job.after if signs[edge.job] != signs[name])
+            message = f"`{name}` has a trigger and comes after `{other}`, which starts by another one: not supported yet"
+            hint = "remove its trigger, so that it starts with the flow, or give both the very same one"
+        else:
+            first = job.after[0].job
+            other = next(edge.job for edge in job.after if signs[edge.job] != signs[first])
+            message = f"`{name}` comes after `{first}` and `{other}`, which start by different triggers: not supported yet"
+            hint = "give both the same trigger, so that they are one flow"
+        yield Fault("error", name, "after", message, hint)
+
+
+def _disagreements(flow: Flow) -> Iterator[Fault]:
+    first = flow.head
+    for name in flow.roots[1:]:
+        for key in FLOW_KEYS:
+            if getattr(flow.jobs[name], key) != getattr(first, key):
+                message = f"`{first.name}` and `{name}` are roots of one flow, but their `{key}` differs"
+                hint = f"write the same `{key}` for both"
+                yield Fault("error", name, key, message, hint, ((first.name, key),))

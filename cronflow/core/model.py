@@ -1,0 +1,342 @@
+"""The nouns: what a job file says (Job, Edge, Settings, AlertTarget) and what the history holds (Run, Task, Attempt).
+
+What does not change is a NamedTuple (a fifth of a dataclass in the time that a command takes to start). A run keeps the
+definition it started with. Runs, tasks and attempts are the live state; they change only
+through `engine.step`, and only along the tables of moves below. Instants are Unix epoch seconds, durations are seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+Condition = Literal["success", "failure", "done", "success_or_skipped"]
+Join = Literal["all", "any"]
+Overlap = Literal["skip", "queue", "replace", "allow"]
+Catchup = Literal["last", "all", "none"]
+State = Literal[
+    "waiting", "queued", "running", "retrying", "success", "failed", "skipped", "blocked", "missed", "cancelled"
+]
+Result = Literal["success", "failed", "timeout", "killed", "lost", "cancelled"]
+
+CONDITIONS: tuple[Condition, ...] = ("success", "failure", "done", "success_or_skipped")
+ALERT_KINDS = ("failure", "recovery", "missed", "late", "slow", "skipped", "approval", "config", "system")
+DEFAULT_ALERT_KINDS = tuple(kind for kind in ALERT_KINDS if kind not in ("slow", "skipped"))
+RETRY_WORDS = ("timeout", "killed", "lost", "check")
+
+FINAL = frozenset({"success", "failed", "skipped", "blocked", "missed", "cancelled"})
+
+TASK_MOVES: Mapping[str, frozenset[str]] = {
+    "waiting": frozenset({"queued", "skipped", "blocked", "cancelled"}),
+    "queued": frozenset({"waiting", "running", "skipped", "cancelled"}),
+    "running": frozenset({"retrying", "success", "failed", "skipped", "cancelled"}),
+    "retrying": frozenset({"queued", "cancelled"}),
+}
+"""Every move a task may make; a final state has none. `queued` → `waiting` is a held run whose gate has opened."""
+
+ATTEMPT_MOVES: Mapping[str, frozenset[str]] = {
+    "starting": frozenset({"running", "ended"}),
+    "running": frozenset({"ended"}),
+}
+
+RUN_RANK: tuple[State, ...] = ("failed", "blocked", "cancelled", "success", "skipped", "missed")
+"""A run ends in the first of these states that one of its tasks is in."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+QUEUE_LIMIT = 16
+"""Runs that `overlap = "queue"` holds back at most."""
+
+
+class Edge(NamedTuple):
+    """`after`: the upstream job and the condition on how it ends."""
+
+    job: str
+    condition: Condition = "success"
+
+
+class Job(NamedTuple):
+    """One `[jobs.NAME]`, every default filled in. Field names are the keys of the job file."""
+
+    name: str
+    command: str | tuple[str, ...]
+    description: str = ""
+    owner: str = ""
+    runbook: str = ""
+    tags: tuple[str, ...] = ()
+    enabled: bool = True
+    schedule: tuple[str, ...] = ()
+    every: int | None = None
+    timezone: str = "UTC"
+    catchup: Catchup = "last"
+    catchup_window: float | None = None
+    after: tuple[Edge, ...] = ()
+    join: Join = "all"
+    env: Mapping[str, str] = NOTHING
+    env_file: tuple[str, ...] = ()
+    cwd: str | None = None
+    user: str | None = None
+    group: str | None = None
+    shell: str = "/bin/sh"
+    stdin: str | None = None
+    umask: int = 0o022
+    nice: int | None = None
+    timeout: float | None = None
+    kill_after: float = 10.0
+    retries: int = 0
+    retry_delay: float = 30.0
+    retry_backoff: float = 2.0
+    retry_max_delay: float = 1800.0
+    retry_on: tuple[int | str, ...] | None = None
+    success_codes: tuple[int, ...] = (0,)
+    skip_codes: tuple[int, ...] = ()
+    overlap: Overlap = "skip"
+    alert: tuple[str, ...] | None = None
+    max_output: int = 10_000_000
+
+    def as_dict(self) -> dict[str, Any]:
+        """The job as plain values, defaults left out; `job_from_dict` is its inverse."""
+        plain: dict[str, Any] = {}
+        for name, value in zip(self._fields, self, strict=True):
+            if name in self._field_defaults and value == self._field_defaults[name]:
+                continue
+            if name == "after":
+                plain[name] = [[edge.job, edge.condition] for edge in self.after]
+            elif name == "env":
+                plain[name] = dict(self.env)
+            else:
+                plain[name] = list(value) if isinstance(value, tuple) else value
+        return plain
+
+
+def job_from_dict(plain: Mapping[str, Any]) -> Job:
+    """A job from `Job.as_dict`'s values, as they come back from JSON."""
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
+    }
+    values["after"] = tuple(Edge(job, condition) for job, condition in plain.get("after", ()))
+    return Job(**values)
+
+
+class AlertTarget(NamedTuple):
+    """One `[alerts.NAME]`: where its Apprise URLs are to be found, and the kinds it wants. A reference, not a secret."""
+
+    name: str
+    urls: tuple[str, ...] = ()
+    url_file: str | None = None
+    url_env: str | None = None
+    on: tuple[str, ...] = DEFAULT_ALERT_KINDS
+
+
+class Settings(NamedTuple):
+    """`[settings]`: limits and retention. `keep_runs` is seconds, or a count of runs for each job."""
+
+    max_running: int = 64
+    keep_runs: float | None = 90 * 86400.0
+    keep_runs_count: int | None = None
+    keep_logs: float = 30 * 86400.0
+    reload: Literal["auto", "manual"] = "auto"
+
+
+class JobSet(NamedTuple):
+    """Everything one reading of the job file gave: jobs in the order of the file, alert targets, settings, zone."""
+
+    jobs: Mapping[str, Job]
+    alerts: Mapping[str, AlertTarget] = NOTHING
+    settings: Settings = Settings()
+    timezone: str = "UTC"
+    files: tuple[str, ...] = ()
+
+
+def definition(jobs: Mapping[str, Job]) -> tuple[str, str]:
+    """The canonical text of a set of jobs and its digest: what a run points to, so that an edit does not change it."""
+    import hashlib
+
+    body = json.dumps([job.as_dict() for job in jobs.values()], separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()[:16], body
+
+
+def jobs_from_definition(body: str) -> dict[str, Job]:
+    """The jobs of a stored definition, in their order."""
+    return {plain["name"]: job_from_dict(plain) for plain in json.loads(body)}
+
+
+class AttemptRef(NamedTuple):
+    """Names one process for ever: `1423/load/2`, and `1423/load/check1` for a step. A late report never ends a successor."""
+
+    run: int
+    task: str
+    n: int
+    kind: str = "command"
+
+    def __str__(self) -> str:
+        tail = str(self.n) if self.kind == "command" else f"{self.kind}{self.n}"
+        return f"{self.run}/{self.task}/{tail}"
+
+
+def parse_ref(text: str) -> AttemptRef:
+    """The inverse of `str(AttemptRef)`. A text that is no reference is a ValueError."""
+    run, task, tail = text.split("/", 2)
+    kind = tail.rstrip("0123456789")
+    return AttemptRef(int(run), task, int(tail[len(kind) :]), kind or "command")
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One process of a task. `kind` is `command`, or the step that it carries out beside it."""
+
+    run: int
+    task: str
+    n: int
+    kind: str = "command"
+    state: Literal["starting", "running", "ended"] = "starting"
+    result: Result | None = None
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    pid: int | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    cpu_s: float | None = None
+    max_rss_kb: int | None = None
+    output_bytes: int | None = None
+    left_behind: tuple[str, ...] = ()
+    stop: str | None = None
+
+    @property
+    def ref(self) -> AttemptRef:
+        return AttemptRef(self.run, self.task, self.n, self.kind)
+
+
+@dataclass(slots=True)
+class Task:
+    """One job in one run. `attempts` counts those begun; `live` is the one not ended, if any."""
+
+    run: int
+    name: str
+    job: str
+    state: State = "waiting"
+    reason: str | None = None
+    note: str | None = None
+    caused_by: str | None = None
+    attempts: int = 0
+    next_attempt_at: float | None = None
+    queued_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    matrix: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    live: Attempt | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution of a flow, or one row of consecutive slots that did not run (then without tasks).
+
+    `roots` own the slots `slot`…`slot_last` of the trigger `trigger_key`; both are empty for runs that own none (by hand,
+    retry). `named` are the jobs that a person asked for: these run although they are paused or disabled. `held` is a run
+    that waits for another one of the same jobs to end.
+    """
+
+    id: int
+    flow: str
+    trigger: str
+    created_at: float
+    definition: str = ""
+    trigger_key: str | None = None
+    roots: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    by: str | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    retry_of: int | None = None
+    slot: int | None = None
+    slot_last: int | None = None
+    slots: int = 0
+    held: bool = False
+    state: State = "waiting"
+    reason: str | None = None
+    note: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Up to where the slots of one trigger of one root job have been dealt with.
+
+    `lining` says that missed slots are being caught up, one run after the other. `row` is the row of slots that did not
+    run, which the next such slot continues.
+    """
+
+    job: str
+    trigger_key: str
+    at: float
+    lining: bool = False
+    row: int | None = None
+
+
+class Pause(NamedTuple):
+    """A job that is paused: since when, by whom, until when (None: until `resume`) and why."""
+
+    job: str
+    since: float
+    by: str
+    until: float | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Health:
+    """What an alert has to know of a job: since when it fails, how often in a row, and whether that was told."""
+
+    job: str
+    failing_since: float | None = None
+    failures: int = 0
+    last_success_at: float | None = None
+    told_at: float | None = None
+
+
+class Trouble(NamedTuple):
+    """Something about the daemon itself that a person should know: a broken job file, a full disk, an unsent alert."""
+
+    key: str
+    kind: Literal["config", "system"]
+    message: str
+    since: float
+    told: bool = False
+
+
+class Act(NamedTuple):
+    """What a person did: when, who, and in which words."""
+
+    at: float
+    by: str
+    verb: str
+    words: str
+    job: str | None = None
+    run: int | None = None
+
+
+class Alert(NamedTuple):
+    """An alert as a row, one for each target. `facts` is what its text needs and the history cannot tell later."""
+
+    at: float
+    kind: str
+    target: str
+    job: str | None = None
+    run: int | None = None
+    task: str | None = None
+    facts: Mapping[str, Any] = NOTHING

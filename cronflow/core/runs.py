@@ -1,0 +1,247 @@
+"""Runs: opened by a slot, by a person or as a retry; held back by `overlap`; cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cronflow.core import tasks
+from cronflow.core.effects import Change, Effects, Reply
+from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
+from cronflow.core.flow import Flow
+from cronflow.core.model import QUEUE_LIMIT, Job, Run, Task
+from cronflow.core.state import State, jobs_of, move
+
+# ---- opening --------------------------------------------------------------------------------------------------------------
+
+
+def open_slot(
+    state: State,
+    out: Effects,
+    flow: Flow,
+    key: str,
+    roots: tuple[str, ...],
+    trigger: str,
+    slot: int,
+    now: float,
+    held: bool = False,
+) -> None:
+    """Open the run of a slot, which belongs to it alone."""
+    run = Run(state.next_run, flow.name, trigger, now, flow.digest, key, roots, slot=slot, slot_last=slot, slots=1, held=held)
+    out.slots.extend((root, key, slot, run.id) for root in roots)
+    _open(state, out, flow, run, flow.jobs, now)
+
+
+def _open(
+    state: State,
+    out: Effects,
+    flow: Flow,
+    run: Run,
+    jobs: Iterable[str],
+    now: float,
+    taken_over: Mapping[str, Task] | None = None,
+) -> None:
+    """Give a run its tasks, those of `jobs` and those taken over from an older run, and let it begin."""
+    state.next_run += 1
+    chosen = set(jobs)
+    for name in flow.jobs:
+        if name in chosen:
+            run.tasks[name] = Task(run.id, name, name)
+        elif taken_over and name in taken_over:
+            old = taken_over[name]
+            task = Task(run.id, name, name, old.state, "taken_over", caused_by=old.caused_by, finished_at=now)
+            task.outputs = dict(old.outputs)
+            run.tasks[name] = task
+    state.know(flow.digest, flow.body)
+    out.definitions[flow.digest] = (flow.name, flow.body)
+    state.runs[run.id] = run
+    out.runs[run.id] = run
+    out.changes.append(Change(run.id, None, "", run.state, f"{run.flow}, {run.trigger}"))
+    for task in run.tasks.values():
+        out.tasks[run.id, task.name] = task
+    state.enter(run)
+    if run.held:
+        run.reason = "overlap"
+        tasks.hold(state, out, run)
+    else:
+        _begin(state, out, run, now)
+
+
+def _begin(state: State, out: Effects, run: Run, now: float) -> None:
+    """Look at every task once: roots go in line, and what cannot run ends. A run of nothing but such ends at once."""
+    tasks.advance(state, out, run, list(run.tasks), now)
+    tasks.finish_if_done(state, out, run, now)
+
+
+# ---- overlap --------------------------------------------------------------------------------------------------------------
+
+
+def admit(state: State, out: Effects, head: Job, jobs: Mapping[str, object], now: float) -> bool | str:
+    """What `overlap` says to one more run of these jobs: False go, True it is held back, or the reason why it is refused."""
+    others = state.in_the_way(jobs)
+    if not others or head.overlap == "allow":
+        return False
+    if head.overlap == "skip":
+        return "overlap"
+    if head.overlap == "replace":
+        note = f"replaced by run {state.next_run}"
+        for other in others:
+            tasks.cancel_run(state, out, other, "replaced", note, now)
+        return bool(state.in_the_way(jobs))
+    waiting = sum(other.held for other in others)
+    return "queue_full" if waiting >= QUEUE_LIMIT else True
+
+
+def release_held(state: State, out: Effects, now: float) -> bool:
+    """Let go the held runs in whose way nothing is any more, oldest first. True if there was one."""
+    released = False
+    for number in list(state.held):
+        run = state.runs.get(number)
+        if run is None or not run.held or state.in_the_way(jobs_of(run), number):
+            continue
+        run.held, run.reason = False, None
+        del state.held[number]
+        out.runs[number] = run
+        released = True
+        for task in run.tasks.values():
+            if task.state == "queued":
+                move(out, task, "waiting")
+        _begin(state, out, run, now)
+    return released
+
+
+# ---- by hand --------------------------------------------------------------------------------------------------------------
+
+
+def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
+    """Start jobs because a person says so: a root with its whole flow, another job with what comes after it in its flow.
+
+    One run for each flow. Where `overlap` forbids one of them, none is started."""
+    unknown = [name for name in event.jobs if name not in state.jobs.jobs]
+    if unknown:
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+    chosen: dict[str, set[str]] = {}
+    for name in event.jobs:
+        flow = state.plan.flows[state.plan.flow_of[name]]
+        chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
+    for flow_name, jobs in chosen.items():
+        refusal = _refusal(state, state.plan.flows[flow_name], jobs)
+        if refusal is not None:
+            return refusal
+    numbers, notes = [], []
+    for flow_name, jobs in chosen.items():
+        flow = state.plan.flows[flow_name]
+        held = admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+        named = tuple(name for name in event.jobs if name in jobs)
+        run = Run(state.next_run, flow.name, "manual", now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
+        _open(state, out, flow, run, jobs, now)
+        numbers.append(run.id)
+        outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})
+        if outside:
+            notes.append(f"run {run.id} takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
+    return Reply(tuple(numbers), tuple(notes))
+
+
+def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:
+    """The jobs that `run NAME` starts in its flow."""
+    if only:
+        jobs = {name}
+    elif name in flow.roots:
+        jobs = set(flow.jobs)
+    else:
+        jobs = flow.after([name])
+    return jobs | flow.before([name]) if upstream else jobs
+
+
+def _refusal(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
+    others = state.in_the_way(dict.fromkeys(jobs))
+    if not others or flow.head.overlap in ("allow", "replace"):
+        return None
+    first = others[0]
+    if flow.head.overlap == "skip":
+        message = f"run {first.id} of `{first.flow}` is still {first.state}, and its `overlap` is \"skip\""
+        hint = f"wait for it, or `cronflow cancel {first.id}` (Ctrl-C where it runs without a daemon)"
+        return Reply(refused=message, hint=hint, exit_status=1)
+    if sum(other.held for other in others) >= QUEUE_LIMIT:
+        message = f"{QUEUE_LIMIT} runs of `{flow.name}` are waiting already"
+        return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue", exit_status=1)
+    return None
+
+
+# ---- retry ----------------------------------------------------------------------------------------------------------------
+
+
+def ask_retry(state: State, out: Effects, event: RetryAsked, now: float) -> Reply:
+    """Open a run that does again what failed, was blocked or cancelled in an older one, and all that comes after it, under
+    the job file now in force. What was well is taken over."""
+    old = event.run
+    if not old.final:
+        return Reply(refused=f"run {old.id} is still {old.state}", hint=f"`cronflow cancel {old.id}` ends it", exit_status=1)
+    flow = _flow_today(state, old, event.scope)
+    if flow is None:
+        return Reply(refused=f"none of the jobs of run {old.id} is in the job file any more", exit_status=1)
+    again = _to_do_again(flow, old, event)
+    if isinstance(again, Reply):
+        return again
+    refusal = _refusal(state, flow, again)
+    if refusal is not None:
+        return refusal
+    held = admit(state, out, flow.head, dict.fromkeys(again), now) is True
+    slot = old.slot_last if old.slot_last is not None else old.slot
+    run = Run(state.next_run, flow.name, "retry", now, flow.digest, by=event.by, slot=slot, held=held, retry_of=old.id)
+    run.named = tuple(name for name in flow.jobs if name in again and _was_to_run(old, name))
+    run.params = dict(old.params)
+    _open(state, out, flow, run, again, now, {name: task for name, task in old.tasks.items() if task.final})
+    gone = [name for name in old.tasks if name not in flow.jobs]
+    notes = (f"left out, because they are not in this flow any more: {', '.join(gone)}",) if gone else ()
+    return Reply((run.id,), notes)
+
+
+def _flow_today(state: State, old: Run, scope: frozenset[str]) -> Flow | None:
+    for name in (old.flow, *old.roots, *old.tasks, *sorted(scope)):
+        if name in state.plan.flow_of:
+            return state.plan.flows[state.plan.flow_of[name]]
+    return None
+
+
+def _to_do_again(flow: Flow, old: Run, event: RetryAsked) -> set[str] | Reply:
+    """The jobs to run again. Jobs that the old run left out on purpose, though its flow had them, stay out."""
+    left_out = event.scope - set(old.tasks) if old.tasks else frozenset()
+    if event.from_task is not None:
+        if event.from_task not in old.tasks or event.from_task not in flow.jobs:
+            return Reply(refused=f"run {old.id} has no task `{event.from_task}` that is still in its flow", exit_status=4)
+        return flow.after([event.from_task]) - left_out
+    if not old.tasks:
+        return set(flow.jobs)
+    bad = {name for name, task in old.tasks.items() if task.state in ("failed", "blocked", "cancelled")}
+    new = set(flow.jobs) - event.scope
+    again = flow.after((bad | new) & set(flow.jobs)) - left_out
+    if not again:
+        hint = f"`cronflow retry {old.id} --from TASK` runs one task, and all after it, again"
+        return Reply(refused=f"nothing in run {old.id} is left to run again", hint=hint, exit_status=1)
+    return again
+
+
+def _was_to_run(old: Run, name: str) -> bool:
+    """A job that ran, or was to run, runs again although it has been paused since."""
+    return name not in old.tasks or old.tasks[name].reason not in ("paused", "disabled")
+
+
+# ---- cancel ---------------------------------------------------------------------------------------------------------------
+
+
+def ask_cancel(state: State, out: Effects, event: CancelAsked, now: float) -> Reply:
+    """End a run, or one task of it; what comes after that task is judged as ever."""
+    run = state.runs.get(event.run)
+    if run is None:
+        return Reply(refused=f"run {event.run} has ended already", exit_status=1)
+    note = f"by {event.by}"
+    if event.task is None:
+        tasks.cancel_run(state, out, run, "cancelled", note, now)
+        return Reply((run.id,))
+    task = run.tasks.get(event.task)
+    if task is None:
+        return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
+    if task.final:
+        return Reply(refused=f"task `{run.id}/{task.name}` has ended already: {task.state}", exit_status=1)
+    tasks.cancel(state, out, run, task, "cancelled", note, now)
+    return Reply((run.id,))

@@ -1,0 +1,165 @@
+"""The live state: what is in force, what goes on, and the indexes that make each question cheap.
+
+What `Store.load` gives back rebuilds it exactly; the indexes (everything below `busy`) are derived from the rest, so that neither
+is saved nor can they disagree with it for long: the simulated world rebuilds them after every step and compares.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from cronflow.core.effects import Change, Effects
+from cronflow.core.flow import Flow, Plan, flow_of_definition
+from cronflow.core.model import (
+    RUN_RANK,
+    TASK_MOVES,
+    AttemptRef,
+    Cursor,
+    Health,
+    Job,
+    JobSet,
+    Pause,
+    Run,
+    Task,
+    Trouble,
+    jobs_from_definition,
+)
+from cronflow.core.model import (
+    State as StateWord,
+)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything the engine decides upon. Only `engine.step` changes it."""
+
+    jobs: JobSet = field(default_factory=lambda: JobSet({}))
+    plan: Plan = field(default_factory=Plan)
+    runs: dict[int, Run] = field(default_factory=dict)
+    rows: dict[int, Run] = field(default_factory=dict)
+    cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    health: dict[str, Health] = field(default_factory=dict)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    definitions: dict[str, Mapping[str, Job]] = field(default_factory=dict)
+    next_run: int = 1
+
+    up_since: float | None = None
+    slots: bool = False
+    draining: bool = False
+
+    busy: dict[str, dict[int, None]] = field(default_factory=dict)
+    left: dict[int, int] = field(default_factory=dict)
+    flows: dict[int, Flow] = field(default_factory=dict)
+    ready: list[tuple[float, int, str]] = field(default_factory=list)
+    timers: list[tuple[float, str, int, str]] = field(default_factory=list)
+    due: list[tuple[float, str, str]] = field(default_factory=list)
+    held: dict[int, None] = field(default_factory=dict)
+    lining: set[tuple[str, str]] = field(default_factory=set)
+    running: int = 0
+
+    missed: dict[str, MissedReport] = field(default_factory=dict)
+    interrupted: list[tuple[str, int, str, str]] = field(default_factory=list)
+    down_from: float | None = None
+    rebooted: bool = False
+    look: bool = False
+
+    def index(self) -> None:
+        """Derive the indexes from the runs, after a load."""
+        self.busy, self.left, self.flows = {}, {}, {}
+        self.ready, self.timers, self.held, self.running = [], [], {}, 0
+        for run in self.runs.values():
+            self.enter(run)
+            for task in run.tasks.values():
+                if task.live is not None:
+                    self.running += 1
+                elif task.state == "queued" and not run.held:
+                    self.ready.append((task.queued_at or 0.0, run.id, task.name))
+                elif task.state == "retrying" and task.next_attempt_at is not None:
+                    self.timers.append((task.next_attempt_at, "retry", run.id, task.name))
+        for pause in self.pauses.values():
+            if pause.until is not None:
+                self.timers.append((pause.until, "resume", 0, pause.job))
+        self.lining = {key for key, cursor in self.cursors.items() if cursor.lining}
+        heapq.heapify(self.ready)
+        heapq.heapify(self.timers)
+        self.look = True
+
+    def enter(self, run: Run) -> None:
+        """Take a run that is not final into the indexes of runs."""
+        self.flows[run.id] = flow_of_definition(self.definition_of(run), run.flow, run.roots)
+        self.left[run.id] = sum(not task.final for task in run.tasks.values())
+        if run.held:
+            self.held[run.id] = None
+        for task in run.tasks.values():
+            if not task.final:
+                self.busy.setdefault(task.job, {})[run.id] = None
+
+    def definition_of(self, run: Run) -> Mapping[str, Job]:
+        """The jobs as they were when the run was opened."""
+        return self.definitions[run.definition]
+
+    def job(self, run: Run, task: Task) -> Job:
+        """The definition under which a task runs."""
+        return self.definitions[run.definition][task.job]
+
+    def know(self, digest: str, body: str) -> None:
+        """Make a stored definition available to the runs that point to it."""
+        if digest not in self.definitions:
+            self.definitions[digest] = jobs_from_definition(body)
+
+    def task_at(self, ref: AttemptRef) -> tuple[Run, Task] | None:
+        """The task whose attempt `ref` is still going on; None for a late or foreign report."""
+        run = self.runs.get(ref.run)
+        task = run.tasks.get(ref.task) if run else None
+        if run is None or task is None or task.live is None or task.live.ref != ref:
+            return None
+        return run, task
+
+    def live(self) -> Iterator[Task]:
+        """Every task that has a process."""
+        for run in self.runs.values():
+            for task in run.tasks.values():
+                if task.live is not None:
+                    yield task
+
+    def in_the_way(self, jobs: Mapping[str, object], but: int | None = None) -> list[Run]:
+        """The runs going on that have one of these jobs still to end; of held ones only those before run `but`."""
+        found = {run for job in jobs for run in self.busy.get(job, ()) if but is None or run < but}
+        return [self.runs[run] for run in sorted(found)]
+
+    def health_of(self, job: str) -> Health:
+        return self.health.setdefault(job, Health(job))
+
+
+@dataclass(slots=True)
+class MissedReport:
+    """What became of the slots of one root that nobody was there for; told in one alert at the end of the step."""
+
+    caught_up: int | None = None
+    recorded: int = 0
+    waiting: int = 0
+
+
+def jobs_of(run: Run) -> dict[str, None]:
+    """The jobs that have a task in the run."""
+    return dict.fromkeys(task.job for task in run.tasks.values())
+
+
+def move(out: Effects, task: Task, after: StateWord, reason: str | None = None, note: str | None = None) -> None:
+    """Move a task along the table of moves, and note it for the store and the trace."""
+    assert after in TASK_MOVES[task.state], f"{task.run}/{task.name}: {task.state} -> {after}"
+    out.changes.append(Change(task.run, task.name, task.state, after, reason))
+    task.state, task.reason, task.note = after, reason, note
+    out.tasks[task.run, task.name] = task
+
+
+def judge_run(run: Run) -> tuple[StateWord, str | None]:
+    """The state in which a run ends whose tasks are all final, and the reason of the first task in that state."""
+    for rank in RUN_RANK:
+        for task in run.tasks.values():
+            if task.state == rank:
+                return rank, None if rank == "success" else task.reason
+    return "skipped", "empty"

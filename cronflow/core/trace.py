@@ -1,0 +1,83 @@
+"""One line of text for an event, a move or a deed: the log of the daemon, and the golden text of the tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from cronflow.core.effects import Change, Deed, Effects, StopAttempt
+from cronflow.core.events import Event, Reloaded, RetryAsked, Started
+from cronflow.core.model import Trouble
+
+
+def event_line(event: Event) -> str:
+    """`attempt_ended 3/load/1 exit_code=1`: the event's name and what it carries, left out what is empty."""
+    word = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in type(event).__name__).lstrip("_")
+    if isinstance(event, Started | Reloaded):
+        return f"{word} jobs={len(event.jobs.jobs)} flows={len(event.plan.flows)}"
+    if isinstance(event, RetryAsked):
+        return f"{word} run={event.run.id} by={event.by}"
+    parts = [word]
+    for spec in dataclasses.fields(event):
+        value = getattr(event, spec.name)
+        if value not in (None, False, (), "") and spec.name not in ("at", "words", "request"):
+            parts.append(str(value) if spec.name == "ref" else f"{spec.name}={_plain(value)}")
+    return " ".join(parts)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Trouble):
+        return value.key
+    if isinstance(value, tuple):
+        return ",".join(str(one) for one in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def change_line(change: Change) -> str:
+    """`3/load waiting → queued (max_running)`; a run opens as `run 3 opened (backup, schedule)`."""
+    name = f"run {change.run}" if change.task is None else f"{change.run}/{change.task}"
+    why = f" ({change.reason})" if change.reason else ""
+    if not change.before:
+        return f"{name} opened{why}"
+    return f"{name} {change.before} → {change.after}{why}"
+
+
+def _utc(slot: int | None) -> str:
+    return "" if slot is None else datetime.fromtimestamp(slot, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def deed_line(deed: Deed) -> str:
+    """`start 3/load/1`, `stop 3/load/1`."""
+    if isinstance(deed, StopAttempt):
+        return f"{'kill' if deed.now else 'stop'} {deed.ref}"
+    return f"start {deed.ref}"
+
+
+def news(out: Effects) -> Iterator[str]:
+    """What of a step a person wants to read in a journal: runs that open and end, tasks that end or are tried again, rows of
+    slots, pauses, alerts."""
+    quiet = ("queued", "running", "waiting")
+    loud = Effects(runs=out.runs, pauses=out.pauses, alerts=out.alerts)
+    loud.changes = [change for change in out.changes if not change.before or change.after not in quiet]
+    return lines(loud)
+
+
+def lines(out: Effects) -> Iterator[str]:
+    """Every move, row of slots, pause, alert and deed of a step, in order."""
+    for change in out.changes:
+        yield change_line(change)
+    for run in out.runs.values():
+        if not run.tasks and run.slots:
+            span = f"{_utc(run.slot)} to {_utc(run.slot_last)}" if run.slots > 1 else _utc(run.slot)
+            yield f"row {run.id} {run.flow}: {run.slots} slots {run.state} ({run.reason}), {span}"
+    for job, pause in out.pauses.items():
+        yield f"{'pause' if pause else 'resume'} {job}"
+    for alert in out.alerts:
+        about = f" {alert.run}/{alert.task}" if alert.task else ""
+        yield f"alert {alert.kind} to {alert.target}{about}"
+    for deed in out.deeds:
+        yield deed_line(deed)
+    for number, reply in out.replies.items():
+        answer = f"refused: {reply.refused}" if reply.refused else "runs " + ",".join(map(str, reply.runs))
+        yield f"reply {number} {answer}"

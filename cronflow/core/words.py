@@ -1,0 +1,209 @@
+"""The words that people read: durations, points in time, exit statuses, counts, cut names and masked secrets.
+
+Pure, and quick to import: alerts, the command line and `why` say the same thing in the same words. Instants are Unix epoch
+seconds, durations are seconds; `zone` is an IANA name. Where no zone data is found for it, UTC is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+# signal(7), the numbers of x86, ARM, RISC-V and most others
+_SIGNALS = (
+    "",
+    *("SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1"),
+    *("SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP"),
+    *("SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR"),
+    "SIGSYS",
+)
+_SIGNAL_HINTS = {"SIGKILL": "out of memory?", "SIGXCPU": "cpu limit", "SIGXFSZ": "file size limit"}
+_CODE_NAMES = {126: "not executable", 127: "command not found: check PATH"}
+
+# ECMA-48: CSI, then the strings (OSC, DCS, SOS, PM, APC) up to BEL or ST, then the two-character escapes
+_ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\x9c|$)|\x1b[ -/]*[0-~]|\x9b[0-?]*[ -/]*[@-~]"
+# C0 without tab, C1, line and paragraph separators, marks that turn the reading direction, halves of surrogate pairs
+_CONTROLS = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+
+
+def duration(seconds: float, units: int = 2) -> str:
+    """A span of time in words, exact enough to act on: "4 s", "4 min 11 s", "2 days 23 h".
+
+    `units` is how many neighbouring units are shown; what is finer is dropped, not rounded, so that "2 days" have passed.
+    Below one second one decimal is kept. A negative span (the clock was set back) is "0 s".
+    """
+    if seconds < 0.95:
+        tenths = f"{max(seconds, 0.0):.1f}"
+        return "0 s" if tenths == "0.0" else f"{tenths} s"
+    total = int(seconds + 0.5)
+    days, hours = total // _DAY, total % _DAY // _HOUR
+    parts = [
+        (days, "day" if days == 1 else "days"),
+        (hours, "h"),
+        (total % _HOUR // _MINUTE, "min"),
+        (total % _MINUTE, "s"),
+    ]
+    first = next(index for index, (number, _) in enumerate(parts) if number)
+    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + units] if number)
+
+
+def short_duration(seconds: float) -> str:
+    """A span of time in one unit, rounded, for a column: "8 s", "12 min", "6 h", "3 d"."""
+    if seconds < 59.5:
+        return f"{max(0, int(seconds + 0.5))} s"
+    if seconds < 59.5 * _MINUTE:
+        return f"{int(seconds / _MINUTE + 0.5)} min"
+    if seconds < 47.5 * _HOUR:
+        return f"{int(seconds / _HOUR + 0.5)} h"
+    return f"{int(seconds / _DAY + 0.5)} d"
+
+
+def ago(then: float, now: float) -> str:
+    """How far away an instant is, either way: "6 h ago", "in 8 min", "now"."""
+    if abs(then - now) < 0.5:
+        return "now"
+    return f"in {short_duration(then - now)}" if then > now else f"{short_duration(now - then)} ago"
+
+
+def clock(t: float, now: float, zone: str, seconds: bool = False) -> str:
+    """A point in time as far away as it is: "02:31" today, "Mon 02:36" within six days, "2026-11-02 02:36" else.
+
+    `seconds` adds them: "02:31:14".
+    """
+    then = local(t, zone)
+    time = then.strftime("%H:%M:%S" if seconds else "%H:%M")
+    return f"{_day(then.date(), local(now, zone).date())} {time}".lstrip()
+
+
+def day_clock(t: float, now: float, zone: str) -> str:
+    """Like `clock`, but the nearest days by name: "today 14:45", "tomorrow 02:30", "yesterday 23:10"."""
+    then, today = local(t, zone), local(now, zone).date()
+    near = {-1: "yesterday", 0: "today", 1: "tomorrow"}
+    word = near.get((then.date() - today).days) or _day(then.date(), today)
+    return f"{word} {then:%H:%M}"
+
+
+def zone_name(t: float, zone: str) -> str:
+    """What the zone calls its time at an instant: "CEST", "+03"."""
+    return local(t, zone).tzname() or ""
+
+
+def iso(t: float, zone: str) -> str:
+    """ISO 8601 with offset, to the second: "2026-11-02T02:36:00+01:00"."""
+    return local(float(int(t)), zone).isoformat()
+
+
+def local(t: float, zone: str) -> datetime:
+    """An instant as the wall clock of a zone shows it. Beyond the calendar's years: its last day."""
+    try:
+        return datetime.fromtimestamp(t, _zone(zone))
+    except (OverflowError, ValueError, OSError):  # OSError: what the C library says of years beyond its own
+        return datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # 4 ms, and many commands show no time
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # no such zone on this machine; ZoneInfoNotFoundError is a KeyError
+        return UTC
+
+
+def _day(day: date, today: date) -> str:
+    distance = abs((day - today).days)
+    if distance == 0:
+        return ""
+    return _DAYS[day.weekday()] if distance < 7 else day.isoformat()
+
+
+def ordinal(number: int) -> str:
+    """A number in a row: "1st", "2nd", "3rd", "11th", "22nd"."""
+    tail = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{tail}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things: "1 run", "3 runs", "2 copies"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def signal_name(number: int) -> str:
+    """A signal's name after signal(7): "SIGKILL"; a real-time or unknown one by its number: "signal 40"."""
+    return _SIGNALS[number] if 0 < number < len(_SIGNALS) else f"signal {number}"
+
+
+def code_name(code: int) -> str:
+    """An exit code with what it means by the shell's convention (sh(1), "EXIT STATUS"): "137 (SIGKILL; out of memory?)".
+
+    Codes above 128 name the signal that ended the command inside the shell; others stand alone.
+    """
+    name = _CODE_NAMES.get(code)
+    if name is None and 0 < code - 128 < len(_SIGNALS):
+        signal = _SIGNALS[code - 128]
+        name = "; ".join(filter(None, (signal, _SIGNAL_HINTS.get(signal))))
+    return f"{code} ({name})" if name else str(code)
+
+
+def exit_status(exit_code: int | None, signal: int | None, result: str | None) -> str:
+    """How an attempt ended, in a few words: "exit 1", "killed by SIGTERM", "timed out", "lost".
+
+    `result` decides where it says more than the status: a timeout ends by a signal, but the signal is not the point.
+    """
+    if result in ("timeout", "lost", "cancelled"):
+        return {"timeout": "timed out", "lost": "lost", "cancelled": "cancelled"}[result]
+    if signal is not None:
+        name = signal_name(signal)
+        hint = _SIGNAL_HINTS.get(name)
+        return f"killed by {name} ({hint})" if hint else f"killed by {name}"
+    if exit_code is not None:
+        return f"exit {code_name(exit_code)}"
+    return result or "unknown"
+
+
+def middle_cut(text: str, width: int) -> str:
+    """A name within `width` characters: its beginning and its end, "…" between them."""
+    if len(text) <= width:
+        return text
+    if width <= 1:
+        return "…"[:width]
+    head = width // 2
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def end_cut(text: str, width: int) -> str:
+    """A sentence within `width` characters, "…" at its end if it was longer."""
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)].rstrip()}…"[:width]
+
+
+def listing(names: Sequence[str], most: int = 8) -> str:
+    """Names after each other, the first `most` of them: "a, b, c and 4 more"."""
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def plain(line: str) -> str:
+    """One line of output as a person would see it: no escape sequences (ECMA-48), no control characters.
+
+    A carriage return overwrites, as on a terminal: of a progress bar its last state stays. Tabs become spaces.
+    """
+    line = re.sub(_ESCAPES, "", line, flags=re.DOTALL).rstrip("\r\n")
+    shown = next((part for part in reversed(line.split("\r")) if part.strip()), "")
+    return re.sub(_CONTROLS, "", shown.expandtabs()).rstrip()
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """The text with every secret value as `***`; of a value of several lines also each line of four characters or more."""
+    values = {secret.strip() for secret in secrets}
+    values |= {line.strip() for value in values for line in value.splitlines() if len(line.strip()) >= 4}
+    pattern = "|".join(re.escape(value) for value in sorted(values, key=len, reverse=True) if value)
+    return re.sub(pattern, "***", text) if pattern else text

@@ -1,0 +1,210 @@
+"""From the rows of the outbox to messages that have arrived: composed when they are sent, tried until they are taken.
+
+Nothing here waits, and no job waits for it: each message is sent by a process of its own (`outbox`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cronflow.core.events import Event, TroubleFound, TroubleGone
+from cronflow.core.flow import Plan
+from cronflow.core.model import AlertTarget, Job, JobSet, Trouble
+from cronflow.core.words import duration
+from cronflow.daemon.alert_text import text
+from cronflow.daemon.outbox import Outbox, TargetError, backoff, resolve
+from cronflow.keeper.output import read_log
+from cronflow.places import Places
+from cronflow.store.store import Store
+
+TAIL_LINES = 20
+TAIL_BYTES = 8192
+SAVE_AGAIN = 5.0
+UNDELIVERED = 3
+"""Tries after which an alert that does not arrive is trouble of its own."""
+
+
+@dataclass(slots=True)
+class Alerting:
+    """The outbox of one daemon."""
+
+    store: Store
+    places: Places
+    outbox: Outbox = field(default_factory=Outbox)
+    host: str = field(default_factory=socket.gethostname)
+    going: dict[int, dict[str, Any]] = field(default_factory=dict)
+    unsaved: dict[int, tuple[bool, str | None, float, float]] = field(default_factory=dict)
+    next_at: float | None = 0.0
+
+    def wake(self) -> None:
+        """There may be new alerts in the outbox."""
+        self.next_at = 0.0
+
+    def busy(self, now: float) -> bool:
+        """Whether an alert is on its way, or due."""
+        return bool(self.going) or (self.next_at is not None and self.next_at <= now)
+
+    def deadline(self) -> float | None:
+        """When the next alert is to be tried (epoch seconds)."""
+        return None if self.outbox.room() <= 0 else self.next_at
+
+    def dispatch(self, jobs: JobSet, plan: Plan, now: float) -> list[Event]:
+        """Give to workers what is due."""
+        if self.next_at is None or self.next_at > now or self.outbox.room() <= 0:
+            return []
+        events: list[Event] = []
+        self._save()
+        for row in self.store.alerts_due(now, 50):
+            if row["id"] in self.going or row["id"] in self.unsaved:
+                continue
+            if self.outbox.room() <= 0:
+                break
+            try:
+                target = jobs.alerts.get(row["target"])
+                if target is None:
+                    raise TargetError(f"there is no `[alerts.{row['target']}]` in the job file any more")
+                urls = resolve(target, os.environ, os.path.dirname(self.places.file))
+                title, body = self._compose(row, jobs, plan, target, now)
+            except TargetError as error:
+                events.extend(self._done(row, False, error.message, now))
+                continue
+            if self.outbox.submit(row["id"], urls, title, body, row["kind"]):
+                self.going[row["id"]] = row
+        self.next_at = self._next()
+        return events
+
+    def _next(self) -> float | None:
+        """The next try among those that are not on their way."""
+        known = (*self.going, *self.unsaved)
+        sql = f"SELECT min(next_try_at) FROM alerts WHERE sent_at IS NULL AND id NOT IN ({','.join('?' * len(known))})"
+        row = self.store.connection.execute(sql, known).fetchone()
+        times = [at for at in (row[0], time.time() + SAVE_AGAIN if self.unsaved else None) if at is not None]
+        return min(times, default=None)
+
+    def collect(self, now: float) -> list[Event]:
+        """Note what the workers say."""
+        events: list[Event] = []
+        for sent in self.outbox.collect(time.monotonic()):
+            row = self.going.pop(sent.alert_id, None)
+            if row is not None:
+                events.extend(self._done(row, sent.ok, sent.error or None, now))
+                self.next_at = self._next()
+        return events
+
+    def _done(self, row: Mapping[str, Any], ok: bool, error: str | None, now: float) -> list[Event]:
+        tries = row["tries"] + 1
+        self.unsaved[row["id"]] = (ok, error, now, now + backoff(tries))
+        self._save()
+        key = f"alerts:{row['target']}"
+        if ok:
+            return [TroubleGone(key)]
+        if tries < UNDELIVERED:
+            return []
+        message = f"alerts to `{row['target']}` do not arrive: {error}"
+        return [TroubleFound(Trouble(key, "system", message, now), not_to=row["target"])]
+
+    def _save(self) -> None:
+        """Note in the database how tries ended. Where it cannot be written now, they are known here, so that nothing is sent
+        again and again meanwhile."""
+        for number, (ok, error, at, next_try_at) in list(self.unsaved.items()):
+            try:
+                self.store.alert_tried(number, ok, error, at, next_try_at)
+            except sqlite3.OperationalError:
+                return
+            del self.unsaved[number]
+
+    # ---- composing -------------------------------------------------------------------------------------------------------
+
+    def _compose(
+        self, row: Mapping[str, Any], jobs: JobSet, plan: Plan, target: AlertTarget, now: float
+    ) -> tuple[str, str]:
+        facts: dict[str, Any] = {"now": now, "at": row["at"], "target": target.name, **row["facts"]}
+        zone = jobs.timezone
+        if row["job"] is not None:
+            facts.update(self._of_job(row["job"], jobs, plan, now))
+            facts.update(self._of_task(row["run"], row["task"]))
+        for one in facts.get("interrupted", ()):
+            one[2:] = ["lost", self._tried_again(one[1], one[2])]
+        if "released" in facts:
+            facts["released"] = self._states(row["run"], facts["released"])
+        return text(row["kind"], {key: value for key, value in facts.items() if value is not None}, self.host, zone)
+
+    def _of_job(self, name: str, jobs: JobSet, plan: Plan, now: float) -> dict[str, Any]:
+        job: Job | None = jobs.jobs.get(name)
+        if job is None:
+            return {"job": name}
+        flow = plan.flows[plan.flow_of[name]]
+        coming = (trigger.schedule.next_after(now) for trigger in flow.triggers) if not flow.dormant else ()
+        return {
+            "job": name,
+            "owner": job.owner or None,
+            "runbook": job.runbook or None,
+            "description": job.description or None,
+            "schedule": _schedule(flow.head),
+            "timezone": job.timezone,
+            "next_at": min((at for at in coming if at is not None), default=None),
+        }
+
+    def _of_task(self, run: int, task: str) -> dict[str, Any]:
+        """What the history tells of a task: its attempts, how long it took and usually takes, its last lines."""
+        db = self.store.connection
+        rows = db.execute(
+            "SELECT n, started_at, finished_at, exit_code, signal, result, created_at FROM attempts"
+            " WHERE run = ? AND task = ? AND kind = 'command' ORDER BY n",
+            (run, task),
+        ).fetchall()
+        about = db.execute("SELECT trigger, by, slot FROM runs WHERE id = ?", (run,)).fetchone()
+        facts: dict[str, Any] = {"run": run, "task": task, "attempts": [row[1] or row[6] for row in rows]}
+        if about is not None:
+            facts.update(zip(("trigger", "by", "slot"), about, strict=True))
+        if rows:
+            n, started, finished, facts["exit_code"], facts["signal"], facts["result"], _ = rows[-1]
+            facts["finished_at"] = finished
+            facts["duration_s"] = finished - started if finished is not None and started is not None else None
+            facts["tail"] = self._tail(run, task, n)
+        facts["usual_s"] = self._usual(task)
+        return facts
+
+    def _usual(self, job: str) -> float | None:
+        """The median time of the job's last successes (seconds)."""
+        rows = self.store.connection.execute(
+            "SELECT finished_at - started_at FROM tasks WHERE job = ? AND state = 'success' AND started_at IS NOT NULL"
+            " ORDER BY run DESC LIMIT 21",
+            (job,),
+        ).fetchall()
+        times = sorted(row[0] for row in rows)
+        return times[len(times) // 2] if times else None
+
+    def _tail(self, run: int, task: str, n: int) -> list[str]:
+        try:
+            data = b"".join(read_log(str(self.places.log(run, task, n)), None, TAIL_BYTES))
+        except OSError:
+            return []
+        return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+
+    def _tried_again(self, run: int, task: str) -> str | None:
+        db = self.store.connection
+        row = db.execute("SELECT state, attempts FROM tasks WHERE run = ? AND name = ?", (run, task)).fetchone()
+        if row is None or row[0] in ("failed", "cancelled"):
+            return None
+        return f"{run}/{task}/{row[1] + (row[0] == 'retrying')}"
+
+    def _states(self, run: int, names: list[str]) -> list[list[str]]:
+        rows = self.store.connection.execute("SELECT name, state FROM tasks WHERE run = ?", (run,))
+        states = dict(rows.fetchall())
+        return [[name, states[name]] for name in names if name in states]
+
+    def close(self) -> None:
+        self.outbox.close()
+
+
+def _schedule(root: Job) -> str | None:
+    """The triggers of a flow as its root has them in the job file."""
+    parts = [*root.schedule, *([f"every {duration(root.every)}"] if root.every is not None else [])]
+    return "; ".join(parts) or None

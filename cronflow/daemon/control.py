@@ -1,0 +1,199 @@
+"""The control socket: JSON lines from the commands of the same user or of root. Who may connect is decided by the kernel's word
+(SO_PEERCRED, unix(7)), not by the mode of a file alone.
+
+A client that sends no JSON, too long a line, or never reads its answers is cut off; the daemon never waits for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MAX_LINE = 1 << 20
+MAX_UNREAD = 64 << 20
+MAX_CLIENTS = 500
+NOT_PERMITTED = 5
+
+Message = Mapping[str, Any]
+
+LEAVING: Message = {"ok": False, "leaving": True, "error": {"message": "the daemon is stopping", "hint": None, "exit": 3}}
+"""The last word to those who follow nothing. What they have asked since their last answer was not heard."""
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One connection. `follows` are the runs of which it wants to hear."""
+
+    sock: socket.socket
+    by: str
+    incoming: bytearray = field(default_factory=bytearray)
+    outgoing: bytearray = field(default_factory=bytearray)
+    follows: set[int] = field(default_factory=set)
+    closed: bool = False
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self.outgoing) and not self.closed
+
+    def say(self, message: Message) -> None:
+        """Queue a line and send what goes at once."""
+        if not self.closed:
+            self.outgoing += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+            self.flush()
+
+    def refuse(self, message: str, hint: str | None = None, exit_status: int = 1) -> None:
+        self.say({"ok": False, "error": {"message": message, "hint": hint, "exit": exit_status}})
+
+    def flush(self) -> None:
+        try:
+            while self.outgoing:
+                sent = self.sock.send(memoryview(self.outgoing)[:262144], socket.MSG_NOSIGNAL)
+                del self.outgoing[:sent]
+        except BlockingIOError:
+            if len(self.outgoing) > MAX_UNREAD:
+                self.close()
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.sock.close()
+
+    def read(self) -> list[Message]:
+        """The requests that have come. A line that is no JSON object ends the conversation."""
+        try:
+            data = self.sock.recv(1 << 18)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return []
+        self.incoming += data
+        if len(self.incoming) > MAX_LINE and b"\n" not in self.incoming[:MAX_LINE]:
+            self.refuse(f"a request longer than {MAX_LINE} bytes", None, 2)
+            self.close()
+            return []
+        if b"\n" not in data:
+            return []
+        *lines, rest = bytes(self.incoming).split(b"\n")
+        self.incoming = bytearray(rest)
+        messages = []
+        for line in lines:
+            message = self._parse(line)
+            if message is None:
+                break
+            messages.append(message)
+        return messages
+
+    def _parse(self, line: bytes) -> Message | None:
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if isinstance(message, dict) and isinstance(message.get("op"), str):
+            return message
+        self.refuse("a request is one JSON object with an `op`, a line each", None, 2)
+        self.close()
+        return None
+
+
+class Control:
+    """The listening socket of a daemon and its clients."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clients: set[Client] = set()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._spare = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path.name, dir_fd=self._folder)
+        before = os.umask(0o177)
+        try:
+            self.listener.bind(f"/proc/self/fd/{self._folder}/{path.name}")
+        finally:
+            os.umask(before)
+        self.listener.listen(socket.SOMAXCONN)  # who finds the queue full is told EAGAIN, and not to wait
+
+    def accept(self) -> list[Client]:
+        """Take in those who have called; strangers are told so and cut off."""
+        taken: list[Client] = []
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE) and self._turn_away():
+                    continue
+                return taken
+            sock.setblocking(False)
+            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+            client = Client(sock, name_of(uid))
+            if uid not in (0, os.geteuid()):
+                client.refuse(f"the daemon belongs to `{name_of(os.geteuid())}`", "call it as that user", NOT_PERMITTED)
+                client.close()
+            elif len(self.clients) >= MAX_CLIENTS:
+                client.refuse(f"{MAX_CLIENTS} commands are talking to the daemon already", "try again", 1)
+                client.close()
+            else:
+                self.clients.add(client)
+                taken.append(client)
+
+    def _turn_away(self) -> bool:
+        """Without a descriptor left, hang up on one caller by means of the spare one: a call that is left waiting would wake the
+        loop for ever."""
+        os.close(self._spare)
+        try:
+            self.listener.accept()[0].close()
+        except OSError:
+            return False
+        finally:
+            self._spare = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        return True
+
+    def drop_closed(self) -> None:
+        """Forget those who have gone, also while they were being answered: their descriptor may be another one's by now."""
+        self.clients = {client for client in self.clients if not client.closed}
+
+    def tell_followers(self, run: int, message: Message) -> None:
+        for client in list(self.clients):
+            if run in client.follows:
+                client.say(message)
+
+    def close(self) -> None:
+        """Take the socket away and say goodbye to all: whoever has asked and has no answer knows that nothing was done."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path.name, dir_fd=self._folder)
+        self.accept()
+        for client in self.clients:
+            if not client.follows:
+                client.say(LEAVING)
+            client.flush()
+            client.close()
+        self.clients.clear()
+        self.listener.close()
+        os.close(self._folder)
+        os.close(self._spare)
+
+
+def name_of(uid: int) -> str:
+    """The name of a user for the history; its number where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

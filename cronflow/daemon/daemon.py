@@ -1,0 +1,348 @@
+"""The daemon: one loop that hears, has the engine decide, saves, and only then acts.
+
+A turn of the loop: wait until the engine's next wake-up or until someone has something to say; make events of it; `step` them one
+after the other; save all that they changed in one transaction; then start and end processes, acknowledge to the keepers, answer
+people. Where saving fails (a full disk), what was decided is kept and saved with the next turn, and nothing of it is done before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from cronflow import __version__
+from cronflow.core import events as happened
+from cronflow.core import trace
+from cronflow.core.effects import Effects, StartAttempt
+from cronflow.core.engine import next_wakeup, step
+from cronflow.core.events import Event
+from cronflow.core.model import Trouble
+from cronflow.daemon import disk, rescue, spawning
+from cronflow.daemon.alerting import Alerting
+from cronflow.daemon.control import Client
+from cronflow.daemon.jobsource import JobSource
+from cronflow.daemon.keepers import Keepers, boot_id
+from cronflow.daemon.listening import Conversation, Listening
+from cronflow.daemon.notify import Notifier
+from cronflow.daemon.people import People
+from cronflow.daemon.reloading import Reloading
+from cronflow.daemon.retention import Retention
+from cronflow.errors import CronflowError
+from cronflow.keeper.client import KeeperError
+from cronflow.places import Places
+from cronflow.store.reserve import keep_ballast, reserve
+
+LONGEST_SLEEP = 30.0
+"""Seconds. A suspend or a step of the clock is noticed within this time."""
+SAVE_AGAIN = 1.0
+REST = 5.0
+
+
+class Daemon:
+    """One life of the daemon. The caller holds the lock of the state folder. `slots=False` is a run in the foreground: it is the
+    daemon for as long as `run` is told to go on, and starts nothing by itself."""
+
+    def __init__(self, places: Places, source: JobSource, *, slots: bool = True, log: Callable[[str], None]) -> None:
+        os.umask(0o077)  # what the daemon writes is for its user alone; commands have a umask of their own
+        self.places = places
+        self.source = source
+        self.slots = slots
+        self.log = log
+        self.notifier = Notifier()
+        self.since = time.time()
+        self.leaving: str | None = None
+        self.inbox: list[Event] = []
+        self._unsaved = Effects()
+        self._save_at: float | None = None
+        self._saved: list[Callable[[], None]] = []
+        self._last_seen_at = 0.0
+        self._rest_until = 0.0
+        self._damage: sqlite3.Error | None = None
+        self.store, self.state = rescue.revive(places)
+        self.alerting = Alerting(self.store, places)
+        self.retention = Retention(self.store, places, time.time() + 60.0)
+        self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
+        self.listening = Listening()
+        self._ready: list[tuple[Any, int]] = []
+        self.keepers = self._new_keepers()
+        self.people = People(self)
+
+    def _new_keepers(self) -> Keepers:
+        generation = 1 + max(int(self.store.meta("generation") or 0), rescue.newest_generation(self.places))
+        state_id = self.store.meta("id") or uuid.uuid4().hex[:12]
+        self._boot_before = self.store.meta("boot")
+        self._facts = {
+            "generation": str(generation),
+            "id": state_id,
+            "pid": str(os.getpid()),
+            "since": str(self.since),
+            "file": str(self.places.file),
+            "version": __version__,
+            "host": socket.gethostname(),
+            "boot": boot_id(),
+        }
+        self.store.set_meta(**self._facts)
+        sockets = str(self.places.runtime / "keeper")
+        return Keepers(str(self.places.journals), sockets, generation, state_id, self.log)
+
+    # ---- beginning and ending --------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take over what earlier daemons left, and put the job file in force; all of it in one turn."""
+        alive_at = None
+        with contextlib.suppress(OSError):
+            alive_at = self.places.alive.stat().st_mtime
+        rebooted = self._boot_before not in (None, boot_id())
+        try:
+            live = {task.live.ref: task.live.pid for task in self.state.live() if task.live is not None}
+            found = self.keepers.take_over(live, rebooted)
+        except KeeperError as error:
+            raise CronflowError(f"the process that holds the commands cannot be started: {error}") from None
+        events: list[Event] = [*found, self._started(alive_at, rebooted)]
+        if self.store.moved_aside is not None:
+            events.append(self._moved_aside())
+        elif "database" in self.state.troubles:
+            events.append(happened.TroubleGone("database"))
+        if "config" in self.state.troubles:
+            events.append(happened.TroubleGone("config"))
+        events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
+        self._register()
+        self._turn(events)
+        self.reloading.write_names()
+        self._touch()
+        self.notifier.ready()
+        self._reserve(anew=True)
+
+    def _moved_aside(self) -> Event:
+        message = f"the database was damaged; it was moved to `{self.store.moved_aside}` and a new one was started"
+        self.log(message)
+        return happened.TroubleFound(Trouble("database", "system", message, time.time()))
+
+    def _started(self, alive_at: float | None, rebooted: bool) -> happened.Started:
+        reading = self.source.reading
+        return happened.Started(reading.jobs, self.source.plan, alive_at, self.slots, rebooted)
+
+    def _register(self) -> None:
+        self.listening.add(self.people.control.listener)
+        if self.source.watch.works:
+            self.listening.add(self.source.watch)
+
+    def close(self) -> None:
+        """Leave: commands go on, held by their keepers; those who wait for the end hear of it as their connection closes."""
+        self.notifier.stopping()
+        self._touch()
+        self.alerting.close()
+        self.keepers.close()
+        self.store.close()
+        self.listening.close()
+        self.source.watch.close()
+        self.people.control.close()
+
+    # ---- the loop --------------------------------------------------------------------------------------------------------
+
+    def run(self, until: Callable[[], bool] = lambda: False, tick: float | None = None) -> None:
+        """Turn until told to leave, or until `until` says so; `tick` seconds at most from one turn to the next."""
+        while self.leaving is None and not until():
+            self._wait(tick)
+            self._turn(self._hear())
+            if self.state.draining and self.state.running == 0 and not self._unsaved:
+                self.leaving = "drained"
+
+    def _wait(self, tick: float | None) -> None:
+        now, monotonic = time.time(), time.monotonic()
+        if self.inbox:
+            return
+        times = (next_wakeup(self.state), self.alerting.deadline(), now + LONGEST_SLEEP)
+        wake_at = min(at for at in times if at is not None)
+        soon = (self.keepers.deadline(), self.source.deadline(), self.alerting.outbox.deadline(), self._save_at)
+        limits = [at - monotonic for at in soon if at is not None] + [LONGEST_SLEEP]
+        if tick is not None:
+            limits.append(tick)
+        if self.notifier.watchdog_every is not None:
+            limits.append(self.notifier.watchdog_every)
+        self.people.control.drop_closed()
+        talks: list[Conversation] = [*self.people.control.clients, *self.keepers.connections()]
+        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds())
+        self._ready = self.listening.wait(max(wake_at, now), max(0.0, min(limits)), talks, fds)
+
+    def _hear(self) -> list[Event]:
+        """Everything that has happened since the last turn, as events."""
+        events, self.inbox = self.inbox, []
+        for thing, mask in self._ready:
+            if thing is self.people.control.listener:
+                self.people.control.accept()
+            elif thing is self.source.watch:
+                self.source.noticed()
+            elif isinstance(thing, Client):
+                events.extend(self.people.hear(thing, mask))
+            elif not isinstance(thing, int):
+                if mask & selectors.EVENT_WRITE:
+                    thing.flush()
+                events.extend(self.keepers.receive(thing))
+        self._ready = []
+        events.extend(self._hear_time())
+        return events
+
+    def _hear_time(self) -> list[Event]:
+        now = time.time()
+        events: list[Event] = []
+        if self.keepers.lost:
+            events.extend(self.keepers.reconnect())
+        if self.keepers.orphans.watched:
+            events.extend(self.keepers.collect_orphans())
+        events.extend(self.keepers.overdue())
+        events.extend(self._keep_house(now))
+        while self.listening.caught and self.slots:
+            events.extend(self._hear_signal(self.listening.caught.pop(0)))
+        if now - self._last_seen_at >= LONGEST_SLEEP or now < self._last_seen_at:
+            self._touch()
+            self.source.glance()
+            self._reserve()
+        events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
+        self.notifier.alive()
+        if self.source.edited():
+            events.extend(self.reloading.reload(tell=False))
+        if self.source.tell_at is not None and time.monotonic() >= self.source.tell_at:
+            self.source.tell_at = None
+            events.extend(self.reloading.reload(tell=True))
+        wakeup = next_wakeup(self.state)
+        if wakeup is not None and wakeup <= now:
+            events.append(happened.Woke())
+        return events
+
+    def _hear_signal(self, number: int) -> list[Event]:
+        if number == signal.SIGHUP:
+            return self.reloading.reload(tell=True)
+        self.leaving = "stopped"
+        return []
+
+    def _keep_house(self, now: float) -> list[Event]:
+        """Alerts and retention. A database that cannot be read or written now is left in peace for a while."""
+        events: list[Event] = []
+        if now < self._rest_until:
+            return events
+        try:
+            events.extend(self.alerting.collect(now))
+            events.extend(self.alerting.dispatch(self.source.reading.jobs, self.source.plan, now))
+            self.retention.step(self.state.jobs.settings, now)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            self._rest_until = now + REST
+        return events
+
+    def _reserve(self, anew: bool = False) -> None:
+        if self.slots:
+            try:
+                reserve(self.store.connection, anew)
+                keep_ballast(self.places.state)
+            except sqlite3.DatabaseError as error:
+                self.mind(error)
+
+    def mind(self, error: sqlite3.DatabaseError) -> None:
+        """What an error of the database means: damage is dealt with in the next turn, a full or failing disk is waited for."""
+        if rescue.is_damage(error):
+            self._damage = error
+            self.inbox.append(happened.Woke())
+        elif not isinstance(error, sqlite3.OperationalError):
+            raise error
+
+    def _touch(self) -> None:
+        """Leave a sign of life, from which the next daemon tells since when nobody was there."""
+        self._last_seen_at = time.time()
+        with contextlib.suppress(OSError):
+            self.places.alive.touch(mode=0o600)
+        self.notifier.status(self.status_line())
+
+    def status_line(self) -> str:
+        """One line for `systemctl status`."""
+        jobs, running = len(self.state.jobs.jobs), self.state.running
+        failing = sum(one.failing_since is not None for name, one in self.state.health.items() if name in self.state.jobs.jobs)
+        return f"{jobs} jobs, {running} running, {failing} failing"
+
+    # ---- a turn ----------------------------------------------------------------------------------------------------------
+
+    def _turn(self, events: list[Event]) -> None:
+        """Step, save, act."""
+        if self._damage is not None:
+            self._replace_database()
+        if not events and self._save_at is None:
+            return
+        now = time.time()
+        out = self._unsaved
+        for event in events:
+            made = step(self.state, event, now)
+            for line in trace.news(made):
+                self.log(line)
+            out.add(made)
+        if not self._save(out):
+            return
+        self._unsaved = Effects()
+        self._act(out)
+
+    def _save(self, out: Effects) -> bool:
+        """One transaction for all rows. What cannot be saved now is tried again, and said."""
+        if not out.rows:
+            return True
+        try:
+            self.store.save(out)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            if self._damage is not None:
+                self._save_at = time.monotonic()
+                return False
+            self._save_at = time.monotonic() + SAVE_AGAIN
+            if "unsaved" not in self.state.troubles:
+                self.log(f"the database cannot be written: {error}; nothing is started until it can")
+                message = f"the database could not be written: {error}"
+                trouble = Trouble("unsaved", "system", message, time.time())
+                out.add(step(self.state, happened.TroubleFound(trouble), time.time()))
+            return False
+        if self._save_at is not None:
+            self._save_at = None
+            self.log("the database can be written again")
+            self.inbox.append(happened.TroubleGone("unsaved"))
+        return True
+
+    def _replace_database(self) -> None:
+        """Put all that goes on into a new database. The history stays in the damaged one, alerts that were not sent with it."""
+        self.log(f"the database is damaged: {self._damage}")
+        self._damage = None
+        self.store = self.alerting.store = self.retention.store = self.store.replaced(self.places.state)
+        self.store.set_meta(**self._facts)
+        whole = rescue.everything(self.state)
+        whole.add(self._unsaved)
+        whole.slots = list(dict.fromkeys(whole.slots))
+        self._unsaved = whole
+        self._save_at = time.monotonic()
+        self.inbox.append(self._moved_aside())
+
+    def _act(self, out: Effects) -> None:
+        """The deeds of what has been saved."""
+        for deed in out.deeds:
+            if isinstance(deed, StartAttempt):
+                failure = spawning.start(self.state, deed.ref, self.places, self.keepers)
+                if failure is not None:
+                    self.inbox.append(failure)
+            else:
+                self.keepers.stop(deed.ref, "cancel", deed.now)
+        if self.keepers.ends:
+            self.keepers.acknowledge()
+        self.people.tell_followers(out)
+        for number, reply in out.replies.items():
+            self.people.answer(number, reply)
+        for say in self._saved:
+            say()
+        self._saved.clear()
+        if out.alerts:
+            self.alerting.wake()
+            self.inbox.extend(self._keep_house(time.time()))
+        if out.runs or out.tasks:
+            self.notifier.status(self.status_line())

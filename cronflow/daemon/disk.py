@@ -1,0 +1,36 @@
+"""How much room the disk of the state folder has left: said before it has none."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from cronflow.core.events import Event, TroubleFound, TroubleGone
+from cronflow.core.model import Trouble
+
+LOW = 16 << 20
+"""Bytes. On a small disk, a twentieth of it."""
+
+
+def news(folder: Path, known: bool) -> list[Event]:
+    """The event of a shortage that has begun, or of one that was `known` and is over."""
+    message = shortage(folder, known)
+    if message is None:
+        return [TroubleGone("disk")] if known else []
+    return [] if known else [TroubleFound(Trouble("disk", "system", message, time.time()))]
+
+
+def shortage(folder: Path, known: bool) -> str | None:
+    """A sentence about a disk that is full or nearly so, otherwise None. `known`: it was so before, and is only over when half as
+    much again is free (statvfs(3))."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    left, low = disk.f_bavail * disk.f_frsize, min(LOW, disk.f_blocks * disk.f_frsize // 20)
+    if left < (low * 3 // 2 if known else low):
+        return f"the disk of `{folder}` is nearly full: {left / 1e6:.1f} MB left; jobs go on, their logs may be cut"
+    if disk.f_files and not disk.f_favail:
+        return f"the disk of `{folder}` takes no more files: no inode left; jobs go on, without logs"
+    return None

@@ -1,0 +1,93 @@
+"""A `cronflow run` without a daemon: it is the daemon for as long as its own run lasts, and starts nothing by itself.
+
+When its run has ended it leaves, whoever else it has been serving: they take over, as after a crash. A `cronflow daemon` that
+starts takes its place at once. Killed, it leaves the commands to their keeper.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cronflow.core.effects import Reply
+from cronflow.core.events import CancelAsked
+from cronflow.daemon.daemon import Daemon
+from cronflow.daemon.jobsource import JobSource
+from cronflow.daemon.requests import to_event
+from cronflow.places import Places
+
+ALERTS_WITHIN = 10.0
+"""Seconds that a run which is over waits for its alerts to be sent; later ones are left to the next daemon."""
+
+
+class Foreground:
+    """One run in the foreground. `runs` are the runs that the caller sees through, `watch` hears of each change of them."""
+
+    def __init__(self, places: Places, by: str, watch: Callable[[dict[str, Any]], None], log: Callable[[str], None]) -> None:
+        self.by = by
+        self.runs: tuple[int, ...] = ()
+        self.refusal: Reply | None = None
+        self.reply: Reply | None = None
+        self.interrupted = 0
+        self.watch = watch
+        self.daemon = Daemon(places, JobSource.open(str(places.file)), slots=False, log=log)
+        self.daemon.people.observers.append(self._hear)
+
+    def begin(self) -> None:
+        """Take over what earlier processes left."""
+        self.daemon.listening.catch_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        self.daemon.begin()
+
+    def ask(self, message: dict[str, Any]) -> Reply:
+        """Ask the engine what a client would ask over the control socket, and wait for its answer."""
+        daemon = self.daemon
+        daemon.people.ask(lambda number: to_event(message, number, self.by, daemon.state, daemon.store), self._answered)
+        self.daemon.run(lambda: self.reply is not None)
+        assert self.reply is not None
+        self.runs = self.reply.runs
+        return self.reply
+
+    def attend(self, runs: tuple[int, ...], tick: Callable[[], None]) -> bool:
+        """See runs through. True when they are over, False when another process has taken the place or a signal said to go."""
+        self.runs = runs
+
+        def over() -> bool:
+            tick()
+            self._mind_interrupts()
+            return not any(number in self.daemon.state.runs for number in self.runs)
+
+        self.daemon.run(over, tick=0.1)
+        done = not any(number in self.daemon.state.runs for number in self.runs)
+        if done and self.daemon.leaving is None:
+            self._send_alerts()
+        return done
+
+    def close(self) -> None:
+        self.daemon.close()
+
+    def _answered(self, reply: Reply) -> None:
+        self.reply = reply
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if event["run"] in self.runs or self.reply is None:
+            self.watch(event)
+
+    def _mind_interrupts(self) -> None:
+        """Ctrl-C cancels the run; a second one does not wait for `kill_after`."""
+        for number in self.daemon.listening.take_interrupts():
+            if number == signal.SIGINT:
+                self.interrupted += 1
+                for run in self.runs:
+                    if run in self.daemon.state.runs:
+                        self._cancel(run)
+            else:
+                self.daemon.leaving = "stopped"
+
+    def _cancel(self, run: int) -> None:
+        self.daemon.people.ask(lambda number: CancelAsked(number, run, self.by, "Ctrl-C"), lambda _reply: None)
+
+    def _send_alerts(self) -> None:
+        until = time.monotonic() + ALERTS_WITHIN
+        self.daemon.run(lambda: time.monotonic() >= until or not self.daemon.alerting.busy(time.time()), tick=0.05)

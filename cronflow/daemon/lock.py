@@ -1,0 +1,63 @@
+"""Who may be the daemon of a state folder: who holds its lock. The kernel gives it back when a process dies, however it dies."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from cronflow.errors import CronflowError
+from cronflow.places import Places
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+
+def prepare(places: Places) -> None:
+    """Make the state folder and the runtime folder. One that cannot be made or written is a CronflowError (exit 1)."""
+    for folder in (places.state, places.runtime):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "name another one with `--state`"
+            raise CronflowError(f"cannot make the folder `{folder}`: {(error.strerror or '').lower()}", hint) from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CronflowError(f"cannot write into the folder `{folder}`", "whose is it? name another one with `--state`")
+
+
+class Held:
+    """The lock of a state folder, ours until `release` or the end of a `with`. (A FileLock counts: `with` on one that has been
+    taken would only give back the second hold.)"""
+
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def take_lock(places: Places, seconds: float = 0.0) -> Held | None:
+    """The lock of the state folder, or None where another process holds it for all of `seconds`."""
+    from filelock import FileLock, Timeout
+
+    prepare(places)
+    lock = FileLock(str(places.lock), timeout=0, mode=0o600, is_singleton=False)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.01)
+        except OSError as error:
+            message = f"cannot write `{places.lock}`: {(error.strerror or '').lower()}"
+            raise CronflowError(message, "name another folder with `--state`") from None
+        else:
+            return Held(lock)

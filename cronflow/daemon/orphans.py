@@ -1,0 +1,147 @@
+"""Commands that outlived both processes of their keeper: watched until they end, and ended if they must be.
+
+The journal of the dead keeper says what it would still have done: a timeout to come, a KILL after a TERM. That is done here.
+The kernel tells how such a command ended (`cronflow.keeper.orphan`), from Linux 6.15 on also after somebody else reaped it;
+before that, it is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from cronflow.keeper import cgroup, orphan, tree
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks at a tree that is being ended."""
+KILL_AGAIN = 0.2
+GIVE_UP = 1.0
+"""Seconds after KILL when what is still there, in a system call that cannot be interrupted, no longer holds up the end."""
+KILL_AFTER = 10.0
+
+
+@dataclass(slots=True)
+class Orphan:
+    """An attempt without a keeper. `main` is None when its main process is known to have ended; `entry` is what the journal
+    says of it. Deadlines are of the monotonic clock."""
+
+    attempt_id: str
+    entry: dict[str, Any]
+    main: orphan.Orphan | None
+    status: int | None
+    stopped: str | None
+    ticks: int | None
+    deadline: float | None
+    kill_at: float | None
+    give_up_at: float | None = None
+
+    def family(self) -> list[tree.Process]:
+        """What is alive of it. Where it is not known when its main process began, nothing is taken for its session."""
+        return tree.survivors(self.attempt_id, self.entry.get("pid") if self.ticks else None, self.ticks)
+
+
+@dataclass(slots=True)
+class Orphans:
+    """All commands without a keeper."""
+
+    watched: dict[str, Orphan] = field(default_factory=dict)
+
+    def adopt(self, attempt_id: str, entry: dict[str, Any]) -> bool:
+        """Watch over an attempt as the journal of its dead keeper shows it. False if its main process is gone and nobody was
+        about to end the rest: then nothing is to be waited for."""
+        if attempt_id in self.watched:
+            return True
+        status, stopped = entry.get("status"), entry.get("stopped")
+        main = _main(attempt_id, entry) if status is None else None
+        if main is None and stopped is None:
+            return False
+        ticks = main.ticks if main is not None else entry.get("ticks") or None
+        one = Orphan(attempt_id, entry, main, status, stopped, ticks, entry.get("deadline"), entry.get("kill_at"))
+        if stopped is not None:
+            one.kill_at = one.kill_at or time.monotonic() + one.entry.get("kill_after", KILL_AFTER)
+            tree.terminate(one.family())
+        self.watched[attempt_id] = one
+        return True
+
+    def stop(self, attempt_id: str, why: str, now: bool) -> bool:
+        """End the tree of an orphan: TERM, later KILL. False if it is none."""
+        one = self.watched.get(attempt_id)
+        if one is None:
+            return False
+        if one.stopped is None:
+            one.stopped = why
+            one.kill_at = time.monotonic() + one.entry.get("kill_after", KILL_AFTER)
+            tree.terminate(one.family())
+        if now:
+            one.kill_at = time.monotonic()
+        return True
+
+    def fds(self) -> list[int]:
+        """The pidfds to wait for; those that are being ended are looked at by the clock."""
+        return [one.main.fileno() for one in self.watched.values() if one.main is not None and one.stopped is None]
+
+    def deadline(self) -> float | None:
+        """When `collect` has something to do without a word of a pidfd (monotonic clock)."""
+        if any(one.stopped is not None for one in self.watched.values()):
+            return time.monotonic() + LOOK_EVERY
+        return min((one.deadline for one in self.watched.values() if one.deadline is not None), default=None)
+
+    def collect(self) -> list[Orphan]:
+        """Those that have ended, with their status where the kernel tells it; and end those whose time has come."""
+        gone = []
+        for one in list(self.watched.values()):
+            now = time.monotonic()
+            if one.deadline is not None and one.deadline <= now:
+                one.deadline = None
+                self.stop(one.attempt_id, "timeout", now=False)
+            if one.main is not None and one.main.ended():
+                one.status = one.main.status()
+                one.main.close()
+                one.main = None
+            if one.stopped is not None:
+                if not self._ended(one, now):
+                    continue
+            elif one.main is not None:
+                continue
+            gone.append(one)
+            del self.watched[one.attempt_id]
+        return gone
+
+    def _ended(self, one: Orphan, now: float) -> bool:
+        """Whether nothing is left of a tree that is being ended. What is left is told, and killed when its time has come."""
+        left = one.family()
+        assert one.kill_at is not None
+        if left and now >= one.kill_at:
+            _kill(one, left)
+            one.kill_at = now + KILL_AGAIN
+            one.give_up_at = one.give_up_at or now + GIVE_UP
+        return one.main is None and (not left or (one.give_up_at is not None and now >= one.give_up_at))
+
+
+def _kill(one: Orphan, left: list[tree.Process]) -> None:
+    place = one.entry.get("cgroup")
+    if place:
+        cgroup.kill(place)
+    tree.kill(left)
+
+
+def _main(attempt_id: str, entry: dict[str, Any]) -> orphan.Orphan | None:
+    """The main process, dead or alive, as long as it is there and no other one has its pid by now."""
+    pid, ticks = entry.get("pid"), entry.get("ticks")
+    if not pid:
+        return None
+    if not ticks:  # the keeper was killed before it could write when the process began
+        process = tree.look(pid)
+        if process is None or not _is_ours(attempt_id, pid):
+            return None
+        ticks = process.ticks
+    try:
+        return orphan.Orphan(pid, ticks)
+    except OSError:
+        return None
+
+
+def _is_ours(attempt_id: str, pid: int) -> bool:
+    """By its environment, or, on its way to the command, by the command line of the keeper that begot it."""
+    return tree.attempt_of(pid) == attempt_id or "cronflow.keeper" in tree.command_of(pid)

@@ -1,0 +1,100 @@
+"""What a command asks over the control socket, as events of the engine or as answers at once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from cronflow.core.blockers import blockers
+from cronflow.core.events import CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked
+from cronflow.core.state import State
+from cronflow.errors import CronflowError
+from cronflow.store.store import Store, storable
+
+USAGE = 2
+NOT_THERE = 4
+LATEST = 253370764800
+"""The year 9999: later instants are in no calendar."""
+
+Message = Mapping[str, Any]
+
+
+def to_event(message: Message, number: int, by: str, state: State, store: Store) -> Event:
+    """The event of a request that changes something. A request of another shape is a CronflowError (exit 2 or 4)."""
+    words = _text(message, "words") or str(message["op"])
+    match message["op"]:
+        case "run":
+            at = _instant(message, "at")
+            only, upstream = bool(message.get("only")), bool(message.get("upstream"))
+            return RunAsked(number, _names(message), by, words, only, upstream, None if at is None else int(at))
+        case "retry":
+            return _retry(message, number, by, words, state, store)
+        case "cancel":
+            return CancelAsked(number, _run(message), by, words, _text(message, "task"))
+        case "pause":
+            jobs = _names(message) if message.get("jobs") is not None else tuple(state.jobs.jobs)
+            return PauseAsked(number, jobs, by, words, _instant(message, "until"), _text(message, "reason") or "")
+        case "resume":
+            jobs = _names(message) if message.get("jobs") is not None else tuple(state.pauses)
+            return ResumeAsked(number, jobs, by, words)
+    raise CronflowError(f"the daemon does not know `{message['op']}`", "is it of another version? `cronflow --version`", USAGE)
+
+
+def _retry(message: Message, number: int, by: str, words: str, state: State, store: Store) -> Event:
+    run_id = _run(message)
+    run = state.runs.get(run_id) or store.run(run_id)
+    if run is None:
+        raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", NOT_THERE)
+    scope = frozenset(plain["name"] for plain in json.loads(store.definition(run.definition)))
+    return RetryAsked(number, run, scope, by, words, _text(message, "from"))
+
+
+def live_blockers(message: Message, state: State) -> list[dict[str, Any]]:
+    """What every task waits for that has not started, of a run, of a job, or of all."""
+    found = []
+    for run in state.runs.values():
+        if message.get("run") not in (None, run.id):
+            continue
+        for task in run.tasks.values():
+            if message.get("job") in (None, task.job):
+                for one in blockers(state, run, task):
+                    cause = {"cause_run": one.run, "cause_task": one.task, "until": one.until}
+                    found.append({"run": run.id, "task": task.name, "code": one.code, "message": one.message, **cause})
+    return found
+
+
+def _names(message: Message) -> tuple[str, ...]:
+    jobs = message.get("jobs")
+    if not isinstance(jobs, list) or not jobs or not all(isinstance(name, str) for name in jobs):
+        raise CronflowError("`jobs` of a request is a list of names", None, USAGE)
+    return tuple(dict.fromkeys(jobs))
+
+
+def _run(message: Message) -> int:
+    number = message.get("run")
+    if not is_run_number(number):
+        raise CronflowError("`run` of a request is a number", None, USAGE)
+    return number
+
+
+def is_run_number(value: object) -> TypeGuard[int]:
+    """Whether a value can be the number of a run: what SQLite takes as a key."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63
+
+
+def _instant(message: Message, key: str) -> float | None:
+    value = message.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or not 0 <= value < LATEST:
+        raise CronflowError(f"`{key}` of a request is a time in seconds since 1970, before the year 9999", None, USAGE)
+    return value
+
+
+def _text(message: Message, key: str) -> str | None:
+    value = message.get(key)
+    if value is not None and not isinstance(value, str):
+        raise CronflowError(f"`{key}` of a request is a text", None, USAGE)
+    return None if value is None else storable(value)

@@ -1,0 +1,97 @@
+"""From an attempt to the request that has the keeper start it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronflow.core.events import AttemptEnded, Event
+from cronflow.core.model import AttemptRef, Job, Run
+from cronflow.core.state import State
+from cronflow.daemon.environment import Unstartable, account, argv, cwd, environment
+from cronflow.daemon.keepers import Keepers
+from cronflow.places import Places
+
+ATTEMPT_ID = "CRONFLOW_ID"
+"""The variable by which a keeper knows the processes of an attempt."""
+
+
+def start(state: State, ref: AttemptRef, places: Places, keepers: Keepers) -> Event | None:
+    """Have the keeper start an attempt, if it is still to be started. Returns the event of a start that has failed."""
+    if state.task_at(ref) is None:
+        return None
+    try:
+        spawn, facts = request(state, ref, places, keepers.name(ref))
+    except Unstartable as fact:
+        return AttemptEnded(ref, time.time(), reason=fact.reason, message=fact.message)
+    except OSError as error:
+        message = f"its log folder cannot be made: {error.strerror}"
+        return AttemptEnded(ref, time.time(), reason="no_log", message=message)
+    return keepers.start(ref, spawn, facts)
+
+
+def request(state: State, ref: AttemptRef, places: Places, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The request for an attempt that is going on, and the facts that the message of a failed start names. Raises Unstartable."""
+    run = state.runs[ref.run]
+    task = run.tasks[ref.task]
+    job = state.job(run, task)
+    who = account(job)
+    last = state.health.get(job.name)
+    facts = attempt_facts(job, run, ref.n, last.last_success_at if last else None)
+    env = environment(job, who, {**facts, ATTEMPT_ID: name}, os.environ)
+    folder = cwd(job, who)
+    words = argv(job, env, folder)
+    log = _log(places.log(ref.run, ref.task, ref.n, ref.kind))
+    other = os.geteuid() == 0 and (job.user is not None or job.group is not None)
+    message = {
+        "argv": words,
+        "env": env,
+        "cwd": folder,
+        "uid": who.uid if other else None,
+        "gid": who.gid if other else None,
+        "groups": list(who.groups) if other else None,
+        "umask": job.umask,
+        "nice": job.nice,
+        "stdin": job.stdin,
+        "log": log,
+        "timeout": job.timeout,
+        "kill_after": job.kill_after,
+        "max_output": job.max_output,
+    }
+    key = "shell" if isinstance(job.command, str) else "command"
+    return message, {"program": words[0], "key": key, "cwd": folder, "user": who.name}
+
+
+def _log(path: Path) -> str:
+    """The log of an attempt, made before it starts. On a full disk a command runs all the same, and its output is lost."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, 0o600))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return os.devnull
+    return str(path)
+
+
+def attempt_facts(job: Job, run: Run, n: int, previous_success: float | None) -> dict[str, str]:
+    """The CRONFLOW_ values of an attempt. The slot's own time is the same in retries; without a slot it is the run's creation."""
+    zone = ZoneInfo(job.timezone)
+    scheduled = datetime.fromtimestamp(run.slot if run.slot is not None else int(run.created_at), zone)
+    facts = {
+        "CRONFLOW_JOB": job.name,
+        "CRONFLOW_RUN_ID": str(run.id),
+        "CRONFLOW_ATTEMPT": str(n),
+        "CRONFLOW_TRIGGER": run.trigger,
+        "CRONFLOW_SCHEDULED_AT": scheduled.isoformat(),
+        "CRONFLOW_DATE": scheduled.date().isoformat(),
+    }
+    if previous_success is not None:
+        facts["CRONFLOW_PREVIOUS_SUCCESS_AT"] = datetime.fromtimestamp(int(previous_success), zone).isoformat()
+    return facts
+

@@ -1,0 +1,47 @@
+"""What can go wrong, as kinds: a CronflowError ends a command; a Problem is a place in a job file with a message and a hint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+class CronflowError(Exception):
+    """A sentence for the user, what to do next, and the exit status of the command (product: 1 failed, 2 usage, 3 no daemon,
+    4 no such job or run, 5 not permitted)."""
+
+    def __init__(self, message: str, hint: str | None = None, exit_status: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_status = exit_status
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A place in a file: 1-based line and column (in characters) and the length of what is meant; `text` is the whole line."""
+
+    file: str
+    line: int
+    column: int
+    length: int = 1
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing about a job file that a person should change. `span` is None when the file as a whole is meant."""
+
+    severity: Literal["error", "warning"]
+    message: str
+    hint: str | None = None
+    span: Span | None = None
+
+
+class JobFileError(CronflowError):
+    """A job file with errors: every problem of it, in order of place. Exit status 1."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        errors = [problem for problem in problems if problem.severity == "error"]
+        super().__init__(errors[0].message if errors else "the job file has problems")
+        self.problems = problems

@@ -1,0 +1,58 @@
+"""The section KEYS of cronflow-jobs(5): made from the table of keys, so that no key is without its sentence."""
+
+from __future__ import annotations
+
+import re
+
+from cronflow.jobfile import keys
+from cronflow.jobfile.keys import Key, Keys
+
+
+def section() -> str:
+    """The section as mdoc(7), from `.Sh KEYS` on, with a line end after the last line."""
+    parts = [
+        ".Sh KEYS",
+        *_part("Top level", "Before the first header of the file.", keys.TOP),
+        *_part("[jobs.NAME] and [defaults]", "A job overrides what stands in [defaults].", keys.JOB),
+        *_part("[settings]", keys.TABLES["settings"], keys.SETTINGS),
+        *_part("[alerts.NAME]", keys.TABLES["alerts"].partition(": ")[2], keys.ALERT),
+        ".Ss Not supported yet",
+        "These keys and tables are refused with a message that says so:",
+        _flow(", ".join(sorted([*keys.JOB_LATER, *keys.SETTINGS_LATER, *keys.TABLES_LATER])) + "."),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _part(title: str, words: str, table: Keys) -> list[str]:
+    lines = [f".Ss {title}", _flow(words[:1].upper() + words[1:]), ".Bl -tag -width Ds"]
+    for name, key in table.items():
+        lines += _item(name, key)
+    return [*lines, ".El"]
+
+
+def _item(name: str, key: Key) -> list[str]:
+    facts = key.kind.name + (f"; default: {key.default}" if key.default else "")
+    lines = [f".It Sy {_plain(name)} Pq {_quoted(facts)}", _flow(key.meaning)]
+    if key.by_roots:
+        lines.append("It acts on a flow through its roots.")
+    return lines
+
+
+def _flow(text: str) -> str:
+    """Running text: one line for each sentence, none of which is taken for a macro (mandoc's advice)."""
+    sentences = re.split(r"(?<=[.]) (?=[A-Z])", text)
+    return "\n".join(("\\&" if line[0] in ".'" else "") + _plain(line) for line in sentences)
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is an escape, and quotes and hyphens stay what they are when pasted."""
+    return text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace('"', "\\(dq").replace("…", "...")
+
+
+def _quoted(text: str) -> str:
+    """One argument of a macro."""
+    return '"' + _plain(text) + '"'
+
+
+if __name__ == "__main__":
+    print(section(), end="")

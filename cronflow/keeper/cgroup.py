@@ -1,0 +1,122 @@
+"""A cgroup for each attempt, where we may: then no process of it can hide, whatever it does to its session or environment.
+
+Only cgroup v2, only below the cgroup that the keeper was started in, and under systemd only if that was delegated to us
+(`Delegate=yes`): cgroups(7), systemd's CGROUP_DELEGATION. No controller is touched. The child is born in its cgroup
+(clone3(2) with CLONE_INTO_CGROUP); to move it there later would stop every fork of the machine for some milliseconds.
+"""
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+PREFIX = "cronflow-"
+
+
+def own_place() -> str | None:
+    """The folder of our own cgroup, if it is ours to divide."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            path = next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            mounts = [line.split() for line in file if " - cgroup2 " in line]
+        place = next(fields[4] + "/" + path.removeprefix(fields[3]).lstrip("/") for fields in mounts)
+    except (OSError, StopIteration):
+        return None
+    place = place.rstrip("/")
+    if os.path.exists("/run/systemd/system") and not _delegated(place):
+        return None
+    return place
+
+
+def _delegated(place: str) -> bool:
+    for name in ("trusted.delegate", "user.delegate"):
+        with suppress(OSError):
+            if os.getxattr(place, name) == b"1":
+                return True
+    return False
+
+
+class Cgroups:
+    """The cgroups of one keeper, below one folder."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._count = 0
+        self._full: list[str] = []
+
+    @classmethod
+    def create(cls, generation: int) -> Cgroups | None:
+        """A place for the attempts of this keeper, or None where we may not."""
+        own = own_place()
+        if own is None:
+            return None
+        made = cls(f"{own}/{PREFIX}{generation}-{os.getpid()}")
+        try:
+            os.mkdir(made.place)
+            if not os.path.exists(f"{made.place}/cgroup.kill"):
+                os.rmdir(made.place)
+                return None
+        except OSError:
+            return None
+        return made
+
+    def make(self) -> tuple[str, int] | None:
+        """A fresh cgroup: its name, and a descriptor for the child to be born into."""
+        self._count += 1
+        name = str(self._count)
+        try:
+            os.mkdir(f"{self.place}/{name}")
+            return name, os.open(f"{self.place}/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return None
+
+    def name_of(self, pid: int) -> str | None:
+        """The name of the cgroup of ours that this process is in, at whatever depth."""
+        try:
+            with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+                path = next(line for line in file if line.startswith("0::"))
+        except (OSError, StopIteration):
+            return None
+        _, found, rest = path.rstrip("\n").partition("/" + os.path.basename(self.place) + "/")
+        return rest.partition("/")[0] if found else None
+
+    def kill(self, name: str) -> None:
+        """Ends every process in it, and those that are being born."""
+        kill(f"{self.place}/{name}")
+
+    def remove(self, name: str) -> None:
+        """Removes it, now or, if something was left behind in it, some time later."""
+        self._full.append(name)
+        self._full = [name for name in self._full if not _removed(f"{self.place}/{name}")]
+
+    def close(self) -> None:
+        """Removes what is empty; what still has processes stays until they end and somebody sweeps."""
+        sweep(self.place)
+
+
+def kill(path: str) -> None:
+    """Ends every process in a cgroup: also those that heirs of a dead keeper find there."""
+    with suppress(OSError), open(f"{path}/cgroup.kill", "wb", buffering=0) as file:
+        file.write(b"1")
+
+
+def sweep(place: str) -> None:
+    """Removes the cgroups of a keeper that is no more, as far as they are empty."""
+    try:
+        names = os.listdir(place)
+    except OSError:
+        return
+    for name in names:
+        if name.isdigit():
+            _removed(f"{place}/{name}")
+    _removed(place)
+
+
+def _removed(path: str) -> bool:
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,276 @@
+"""The daemon's door to its keepers: start one, talk to it, find those of earlier generations, read what a dead one knew.
+
+A keeper has a folder for its journal, and a folder for its socket, which may be the same. Nothing here blocks but
+`start_keeper`, for as long as a Python takes to start.
+"""
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+
+from . import cgroup, journal, protocol
+from .attempt import NEVER, Attempt
+from .protocol import Message
+
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from cronflow.keeper.guard import main; main(sys.argv[2:])"
+_UNWANTED = ("CRONFLOW_", "WATCHDOG_", "LISTEN_")
+_ANSWER = 256 << 20
+
+
+class KeeperError(Exception):
+    """A keeper could not be started, or cannot be reached; the text says why."""
+
+
+class Connection:
+    """A conversation with one keeper, for a selector: readable by `fileno()`, writable when `wants_write`.
+
+    `closed` is true once the keeper has hung up: connect again, and if that fails, read its journal.
+    """
+
+    def __init__(self, sock: socket.socket, keeper: int) -> None:
+        self.keeper = keeper
+        self.closed = False
+        self._sock = sock
+        self._lines = protocol.Lines(_ANSWER)
+        self._unsent = bytearray()
+
+    def fileno(self) -> int:
+        """The descriptor to wait for; -1 when closed."""
+        return self._sock.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether something could not be sent yet: call `flush` when the descriptor is writable."""
+        return bool(self._unsent) and not self.closed
+
+    def send(self, message: Message) -> None:
+        """Says something now, or as soon as the keeper reads; silently nothing when closed (`closed` tells)."""
+        if not self.closed:
+            self._unsent += protocol.encode(message)
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what is left."""
+        try:
+            while self._unsent:
+                sent = self._sock.send(memoryview(self._unsent)[:65536], socket.MSG_NOSIGNAL)
+                del self._unsent[:sent]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
+
+    def hello(self, generation: int) -> None:
+        """Introduces a daemon; older daemons are fenced off before the answer comes."""
+        self.send({"type": "hello", "version": protocol.VERSION, "generation": generation})
+
+    def stop(self, attempt: str, why: str = "cancel", now: bool = False) -> None:
+        """Ends the tree of an attempt."""
+        self.send({"type": "stop", "id": attempt, "why": why, "now": now})
+
+    def acknowledge(self, attempt: str) -> None:
+        """Says that the end of an attempt is committed."""
+        self.send({"type": "ack", "id": attempt})
+
+    def receive(self, timeout: float = 0.0) -> list[Message]:
+        """Every message that has come; waits up to `timeout` seconds for the first one. ProtocolError if it is none."""
+        messages: list[Message] = []
+        until = time.monotonic() + timeout
+        while not self.closed:
+            try:
+                data = self._sock.recv(1 << 18)
+            except BlockingIOError:
+                if messages or not self._wait(until - time.monotonic()):
+                    break
+                continue
+            except OSError:
+                data = b""
+            if not data:
+                self.close()
+                break
+            messages += [protocol.decode(line) for line in self._lines.feed(data)]
+        return messages
+
+    def _wait(self, seconds: float) -> bool:
+        """Whether it is worth to look again: something came, or went out, within this time."""
+        if seconds <= 0:
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        ready = poll.poll(seconds * 1000)
+        self.flush()
+        return bool(ready)
+
+    def close(self) -> None:
+        """Hangs up; the keeper goes on with what it holds."""
+        self.closed = True
+        self._sock.close()
+
+
+def start_keeper(folder: str, generation: int, sockets: str | None = None, cgroups: bool = True) -> Connection:
+    """Starts the keeper of this generation and says hello to it; its answer is the first message.
+
+    `cgroups`: give each attempt one of its own, where that is permitted. The keeper is no child of ours when this
+    returns. KeeperError with what it said if it could not start.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    sockets = os.path.abspath(sockets or folder)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED) and name != "NOTIFY_SOCKET"
+    }
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            [
+                sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, package,
+                os.path.abspath(folder), sockets, str(generation), "cgroups" if cgroups else "none",
+            ],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+                (os.POSIX_SPAWN_DUP2, 0, 1),
+                (os.POSIX_SPAWN_DUP2, writer, 2),
+            ],
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGCHLD),
+        )
+    except OSError as error:
+        os.close(reader)
+        raise KeeperError(f"no keeper: {sys.executable}: {error.strerror}") from error
+    finally:
+        os.close(writer)
+    with open(reader, "rb") as complaint:
+        said = complaint.read().decode("utf-8", "replace").strip()
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        status = len(said)  # somebody else in this process has reaped it
+    if status:
+        raise KeeperError(f"no keeper: {said.splitlines()[-1] if said else f'wait status {status}'}")
+    connection = connect(folder, generation, generation, sockets)
+    if connection is None:
+        raise KeeperError("the keeper has gone at once")
+    return connection
+
+
+def connect(folder: str, keeper: int, generation: int, sockets: str | None = None) -> Connection | None:
+    """A connection to the keeper of generation `keeper`, on which the daemon of `generation` has said hello.
+
+    None if it cannot be reached: ask `living`, and read the journal of a dead one.
+    """
+    try:
+        place = os.open(sockets or folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(f"/proc/self/fd/{place}/{keeper}.sock")
+    except OSError:
+        sock.close()
+        return None
+    finally:
+        os.close(place)
+    connection = Connection(sock, keeper)
+    connection.hello(generation)
+    return connection
+
+
+def generations(folder: str) -> list[int]:
+    """The generations whose journals are there, alive or dead, in order."""
+    names = [name.removesuffix(".journal") for name in os.listdir(folder) if name.endswith(".journal")]
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def alive(folder: str, generation: int) -> bool:
+    """Whether the keeper of this generation lives, or a child of it that has yet to leave its name."""
+    try:
+        fd = os.open(os.path.join(folder, f"{generation}.journal"), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return journal.locked(fd)
+    finally:
+        os.close(fd)
+
+
+def living(folder: str) -> list[int]:
+    """The generations of keepers that live, in order."""
+    return [generation for generation in generations(folder) if alive(folder, generation)]
+
+
+def read_journal(folder: str, generation: int) -> list[Message]:
+    """What a dead keeper knew: its attempts as in `hello`, with `ticks` of the main process and `boot` beside, and what it
+    would still have done: `kill_after`, `deadline` and `kill_at` (monotonic clock), and the folder of their `cgroup`.
+
+    Final, like the answer to a hello: what is not in it was never started. `running` and `ending` are attempts
+    whose process outlived the keeper, or whose end nobody has seen: `orphan.Orphan` and `tree.survivors` tell.
+    FileNotFoundError if there is no such journal, KeeperError if its keeper lives or it cannot be read.
+    """
+    path = os.path.join(folder, f"{generation}.journal")
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise KeeperError(f"`{path}`: {error.strerror}") from error
+    try:
+        if journal.locked(fd):
+            raise KeeperError(f"`{path}`: its keeper lives")
+        return _attempts(fd)
+    finally:
+        os.close(fd)
+
+
+def _attempts(fd: int) -> list[Message]:
+    header = journal.read_page(fd, 0) or {}
+    found = []
+    for page in range(1, os.fstat(fd).st_size // journal.PAGE):
+        record = journal.read_page(fd, page)
+        if record is None:
+            continue
+        mark = journal.read_mark(fd, page)
+        attempt = Attempt.of_record(record, page, mark)
+        if mark is not None and mark.failure is not None and not attempt.final:
+            attempt.fail(*mark.failure)
+        if attempt.pid is None and not attempt.final:
+            continue
+        found.append(attempt.description() | _plans(attempt, header) | {"ticks": mark.ticks if mark else None})
+    return found
+
+
+def _plans(attempt: Attempt, header: journal.Record) -> Message:
+    place = header.get("cgroups")
+    return {
+        "boot": header.get("boot"),
+        "kill_after": attempt.kill_after,
+        "deadline": attempt.deadline if attempt.deadline != NEVER else None,
+        "kill_at": attempt.kill_at if attempt.kill_at != NEVER else None,
+        "cgroup": f"{place}/{attempt.cgroup}" if place and attempt.cgroup is not None else None,
+    }
+
+
+def forget(folder: str, generation: int, sockets: str | None = None) -> None:
+    """Removes what a dead keeper left, once all of it is committed."""
+    with suppress(OSError):
+        _sweep(os.path.join(folder, f"{generation}.journal"))
+    for path in (os.path.join(folder, f"{generation}.journal"), os.path.join(sockets or folder, f"{generation}.sock")):
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            continue
+
+
+def _sweep(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        place = (journal.read_page(fd, 0) or {}).get("cgroups")
+    finally:
+        os.close(fd)
+    if place and os.path.basename(place).startswith(cgroup.PREFIX):
+        cgroup.sweep(place)

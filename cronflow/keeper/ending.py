@@ -1,0 +1,153 @@
+"""Ends the tree of an attempt: TERM to all of it, KILL after `kill_after`, until nothing new appears."""
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from . import tree
+from .attempt import NEVER, Attempt
+from .cgroup import Cgroups
+from .tree import Children, Process, Table
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks at a tree that has been told to end, and if a look takes long: this many times as long."""
+BUSY = 5
+KILL_ROUNDS = 20
+KILL_AGAIN = 0.5
+"""Seconds until a tree is looked at again whose main process does not die of KILL at once."""
+GIVE_UP = 1.0
+"""Seconds after KILL when what is still there (in a system call that cannot be interrupted) no longer holds up the end."""
+SHOWN = 20
+
+
+class Families:
+    """Which child of this keeper belongs to which attempt, and what is done to all of them."""
+
+    def __init__(self, cgroups: Cgroups | None) -> None:
+        self.cgroups = cgroups
+        self.mains: dict[int, Attempt] = {}
+        self._orphans: dict[int, str | None] = {}
+        self._sessions: dict[int, str] = {}
+        self._cgroups: dict[str, str] = {}
+        self._children = Children()
+        self._own = os.getpid()
+
+    def place(self, attempt: Attempt) -> int | None:
+        """A cgroup for an attempt that is to be started, as a descriptor to be closed; None where we may not."""
+        made = self.cgroups.make() if self.cgroups is not None else None
+        if made is None:
+            return None
+        attempt.cgroup, fd = made
+        self._cgroups[attempt.cgroup] = attempt.id
+        return fd
+
+    def use_no_cgroups(self) -> None:
+        """One refusal is enough: what the kernel or a container forbids now, it will forbid later."""
+        self.close()
+        self.cgroups = None
+
+    def close(self) -> None:
+        """Takes away the cgroups that are empty."""
+        if self.cgroups is not None:
+            self.cgroups.close()
+
+    def add(self, attempt: Attempt) -> None:
+        """Its main process exists. An old session of that number has ended, or the number were not free."""
+        assert attempt.pid is not None
+        self.mains[attempt.pid] = attempt
+        self.remember(attempt)
+
+    def remember(self, attempt: Attempt) -> None:
+        """By what its processes are known, even if its main process is reaped."""
+        if attempt.pid is not None:
+            self._sessions[attempt.pid] = attempt.id
+        if attempt.cgroup is not None:
+            self._cgroups[attempt.cgroup] = attempt.id
+
+    def reaped(self, pid: int) -> None:
+        """This child is no more; its pid can come again."""
+        self.mains.pop(pid, None)
+        self._orphans.pop(pid, None)
+
+    def forget(self, attempt: Attempt) -> None:
+        """The attempt has ended; what it left behind keeps its name until it ends too."""
+        if attempt.pid is not None and self._sessions.get(attempt.pid) == attempt.id:
+            del self._sessions[attempt.pid]
+        if attempt.cgroup is not None and self.cgroups is not None:
+            self._cgroups.pop(attempt.cgroup, None)
+            self.cgroups.remove(attempt.cgroup)
+
+    def left_behind(self, attempt: Attempt) -> list[dict[str, Any]]:
+        """What is still alive when the main process has ended: pid and command of at most 20."""
+        pids = self._children.pids()
+        if pids is not None:
+            for pid in pids:
+                if pid not in self.mains and pid not in self._orphans:
+                    self._orphans[pid] = self._owner(pid)
+            if attempt.id not in self._orphans.values():
+                return []
+        found = self.members(attempt, tree.table())
+        return [{"pid": process.pid, "command": tree.command_of(process.pid)} for process in found[:SHOWN]]
+
+    def members(self, attempt: Attempt, processes: Table) -> list[Process]:
+        """Every living process of the attempt."""
+        main = attempt.pid if self.mains.get(attempt.pid or 0) is attempt else None
+        sid = attempt.pid if self._sessions.get(attempt.pid or 0) == attempt.id else None
+        return tree.members(processes, self._own, main, sid, lambda pid: self._belongs(pid, attempt.id))
+
+    def _belongs(self, pid: int, attempt_id: str) -> bool:
+        if pid in self.mains:
+            return False
+        if pid not in self._orphans:
+            self._orphans[pid] = self._owner(pid)
+        return self._orphans[pid] == attempt_id
+
+    def _owner(self, pid: int) -> str | None:
+        if self.cgroups is not None and (name := self.cgroups.name_of(pid)) in self._cgroups:
+            return self._cgroups[name or ""]
+        process = tree.look(pid)
+        if process is not None and process.session in self._sessions:
+            return self._sessions[process.session]
+        return tree.attempt_of(pid)
+
+    def terminate(self, attempt: Attempt) -> None:
+        """Tells the whole tree to end."""
+        self._ask(attempt, self.members(attempt, tree.table()))
+
+    def _ask(self, attempt: Attempt, found: list[Process]) -> None:
+        fresh = [process for process in found if (process.pid, process.ticks) not in attempt.asked]
+        tree.terminate(fresh)
+        attempt.asked.update((process.pid, process.ticks) for process in fresh)
+
+    def kill(self, attempt: Attempt) -> list[Process]:
+        """Kills round by round until a look shows nothing that has not been killed; what is still to be seen."""
+        if attempt.cgroup is not None and self.cgroups is not None:
+            self.cgroups.kill(attempt.cgroup)
+        found: list[Process] = []
+        for _ in range(KILL_ROUNDS):
+            found = self.members(attempt, tree.table())
+            fresh = [process for process in found if (process.pid, process.ticks) not in attempt.killed]
+            if not fresh:
+                break
+            tree.kill(fresh)
+            attempt.killed.update((process.pid, process.ticks) for process in fresh)
+        return found
+
+    def gone(self, attempt: Attempt, now: float) -> bool:
+        """Whether nothing of the tree is left, or nothing that a KILL could still end, now that its main process has gone.
+
+        What was born while the others were told, and is orphaned now, is told as well.
+        """
+        if now >= attempt.kill_at or attempt.killed:
+            left = self.kill(attempt)
+        else:
+            left = self.members(attempt, tree.table())
+            self._ask(attempt, left)
+        if left and now < attempt.kill_at + GIVE_UP:
+            done = time.monotonic()
+            attempt.check_at = done + max(LOOK_EVERY, BUSY * (done - now))
+            return False
+        attempt.check_at = attempt.kill_at = NEVER
+        attempt.left_behind = [{"pid": one.pid, "command": tree.command_of(one.pid)} for one in left[:SHOWN]]
+        return True

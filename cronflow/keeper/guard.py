@@ -1,0 +1,250 @@
+"""A keeper from its first breath: the start, the two processes, and what the guard does when the holder is gone."""
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from . import protocol, spawn, syscalls, tree
+from .attempt import Attempt
+from .cgroup import Cgroups
+from .holder import Keeper
+from .journal import Journal
+from .peers import BACKLOG, Peers
+
+OOM_SCORE = b"-900"
+HEIR_GRACE = 1.0
+"""Seconds in which an heir with nothing to hold still answers."""
+MARK_PATIENCE = 0.002
+MARK_LIMIT = 5.0
+"""Seconds an heir waits for a child to write its mark, which is the first thing that it does."""
+_UNWANTED = ("CRONFLOW_", "WATCHDOG_", "LISTEN_")
+
+
+class Files:
+    """What both processes have open: the journal twice, once for its lock, and the listening socket."""
+
+    __slots__ = ("generation", "journal", "listener", "lock", "name", "sockets")
+
+    def __init__(self, folder: str, sockets: str, generation: int) -> None:
+        self.generation = generation
+        path = os.path.join(folder, f"{generation}.journal")
+        self.lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _lock(self.lock)
+        if os.fstat(self.lock).st_size:
+            raise FileExistsError(f"`{path}` belongs to a keeper that has ended")
+        self.journal = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.sockets = os.open(sockets, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.name = f"{generation}.sock"
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self.remove_socket()
+        self.listener.bind(f"/proc/self/fd/{self.sockets}/{self.name}")
+        self.listener.listen(BACKLOG)
+
+    def remove_socket(self) -> None:
+        """Takes the name away; who has connected stays."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.name, dir_fd=self.sockets)
+
+
+def _lock(fd: int) -> None:
+    """A reader that only asks who lives holds the lock for an instant; another keeper for good."""
+    for _ in range(50):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.01)
+    raise FileExistsError("a keeper of this generation is alive")
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """`folder sockets generation cgroups`: becomes a keeper in the background; returns to the caller once it can be reached.
+
+    What went wrong is one line on standard error and exit status 1.
+    """
+    folder, sockets, generation, wanted = arguments
+    umask = os.umask(0o077)
+    cgroups = None
+    try:
+        os.chdir("/")
+        clean()
+        protected = protect()
+        files = Files(folder, sockets, int(generation))
+        cgroups = Cgroups.create(files.generation) if wanted == "cgroups" else None
+        journal = Journal.create(files.journal, header(files.generation, cgroups))
+    except OSError as error:
+        if cgroups is not None:
+            cgroups.close()
+        print(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    redirect(os.path.join(folder, "keeper.log"))
+    guard(files, journal, spawn.Surroundings(umask, protected), cgroups)
+
+
+def header(generation: int, cgroups: Cgroups | None) -> dict[str, object]:
+    """Page 0 of the journal: who keeps, and in which boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = file.read().strip()
+    place = cgroups.place if cgroups is not None else None
+    return {"version": protocol.VERSION, "generation": generation, "boot": boot, "at": time.time(), "cgroups": place}
+
+
+def clean() -> None:
+    """Undoes what the caller may have left: its variables, ignored and blocked signals."""
+    for name in list(os.environ):
+        if name.startswith(_UNWANTED) or name == "NOTIFY_SOCKET":
+            del os.environ[name]
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def protect() -> bool:
+    """Asks the kernel to spare us when memory runs out; whether we now stand below 0, so that commands must be put back."""
+    try:
+        with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
+            try:
+                file.write(OOM_SCORE)
+            except OSError:
+                file.seek(0)
+            file.seek(0)
+            return int(file.read(16)) < 0
+    except (OSError, ValueError):
+        return False
+
+
+def redirect(log: str) -> None:
+    """Nothing in, nothing out, a traceback into a small file."""
+    null = os.open("/dev/null", os.O_RDWR)
+    try:
+        errors = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError:
+        errors = null
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.dup2(errors, 2)
+    os.closerange(min(null, errors), max(null, errors) + 1)
+
+
+def guard(files: Files, journal: Journal, around: spawn.Surroundings, cgroups: Cgroups | None) -> NoReturn:
+    """Starts the holder and waits for it; if it does not end in peace, takes its place."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _deaf)
+    syscalls.become_subreaper()
+    gc.collect()
+    gc.freeze()
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    holder = os.fork()
+    if holder == 0:
+        os.close(writer)
+        _live(lambda: hold(files, Keeper("holder", files.generation, journal, around, cgroups), reader))
+    os.close(reader)
+    status = os.waitid(os.P_PID, holder, os.WEXITED)
+    if status is not None and status.si_code == os.CLD_EXITED and status.si_status == 0:
+        os._exit(0)
+    _live(lambda: inherit(files, Keeper("guard", files.generation, Journal(files.journal), around, cgroups)))
+
+
+def _deaf(_number: int, _frame: object) -> None:
+    """The guard ends when the holder has, and for no other reason."""
+
+
+def _live(life: Callable[[], None]) -> NoReturn:
+    try:
+        life()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def hold(files: Files, keeper: Keeper, guard_end: int) -> None:
+    """The life of the holder."""
+    syscalls.become_subreaper()
+    keeper.watch_guard(guard_end)
+    keeper.run(Peers(files.listener, keeper.epoll, keeper.answer))
+    files.remove_socket()
+
+
+def inherit(files: Files, keeper: Keeper) -> None:
+    """The life of the guard after the holder's death: what ran, has ended or was never told is held to its end."""
+    journal = keeper.journal
+    keeper.draining = "holder"
+    keeper.wait_for_client(HEIR_GRACE)
+    unknown = await_marks(journal)
+    for page, record, mark in journal.take_over():
+        attempt = Attempt.of_record(record, page, mark)
+        if attempt.pid is not None or attempt.final:
+            adopt(keeper, attempt)
+        elif page in unknown:
+            keeper.lose(attempt)
+        else:
+            journal.free(page)
+    keeper.run(Peers(files.listener, keeper.epoll, keeper.answer))
+    files.remove_socket()
+
+
+def await_marks(journal: Journal) -> set[int]:
+    """Waits while a child of the dead holder may still have to write its mark; the pages that stay unknown."""
+    until = time.monotonic() + MARK_LIMIT
+    while True:
+        silent: set[int] = set()
+        known: set[int] = set()
+        for page, record, mark in journal.take_over():
+            if mark is not None:
+                known.add(mark.pid)
+            elif record.get("pid") is not None:
+                known.add(record["pid"])
+            elif record["state"] == "claimed":
+                silent.add(page)
+        if not silent or not unmarked_children(known):
+            return set()
+        if time.monotonic() > until:
+            return silent
+        time.sleep(MARK_PATIENCE)
+
+
+def unmarked_children(known: set[int]) -> list[int]:
+    """Children that still are where the fork has put them: in the keeper's own session, with a pid in no page."""
+    own, session = os.getpid(), os.getsid(0)
+    return [
+        process.pid for process in tree.table().values()
+        if process.parent == own and process.session == session and process.state not in "ZX" and process.pid not in known
+    ]
+
+
+def adopt(keeper: Keeper, attempt: Attempt) -> None:
+    """Takes an attempt as the journal shows it: a child, living or dead, that has fallen to us; or one long reaped."""
+    if attempt.pid is not None and is_child(attempt.pid):
+        keeper.resume(attempt)
+    elif attempt.state == "ending":
+        keeper.resume_ending(attempt)
+    elif attempt.final:
+        keeper.ended[attempt.id] = attempt
+    else:
+        keeper.lose(attempt)
+
+
+def is_child(pid: int) -> bool:
+    """Whether it is ours to wait for, alive or ended."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True

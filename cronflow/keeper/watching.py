@@ -1,0 +1,84 @@
+"""Watches the logs of running attempts, so that none outgrows its `max_output` by more than a moment's writing.
+
+A log that grows is looked at ten times a second. One that does not is left to inotify, which wakes the keeper at the
+next write and then no more: a silent command costs nothing.
+"""
+from __future__ import annotations
+
+import os
+import struct
+
+from . import output, syscalls
+from .attempt import NEVER, Attempt
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks at a log that grows."""
+_EVENT = struct.Struct("iIII")
+
+
+class Watcher:
+    """Holds the logs of this keeper's attempts to their size."""
+
+    def __init__(self) -> None:
+        self._watched: dict[int, Attempt] = {}
+        try:
+            self.fd = syscalls.inotify_open()
+        except OSError:
+            self.fd = -1
+
+    def begin(self, attempt: Attempt, now: float) -> None:
+        """First look soon; most commands have ended before."""
+        if attempt.max_output is not None:
+            attempt.look_at = now + LOOK_EVERY
+
+    def look(self, attempt: Attempt, now: float) -> None:
+        """Trims the log if it must be, and says when the next look is due."""
+        assert attempt.max_output is not None
+        size = output.size_of(attempt.log)
+        if size == attempt.seen_bytes and self._wait_for_write(attempt):
+            attempt.look_at = NEVER
+            size = output.size_of(attempt.log)
+            if size == attempt.seen_bytes:
+                return
+        attempt.look_at = now + LOOK_EVERY
+        if size > attempt.max_output + output.SLACK:
+            output.trim(attempt.log, attempt.max_output)
+            size = output.size_of(attempt.log)
+        attempt.seen_bytes = size
+
+    def written(self, now: float) -> None:
+        """Reads what inotify has to say."""
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            return
+        position = 0
+        while position + _EVENT.size <= len(data):
+            number, _, _, length = _EVENT.unpack_from(data, position)
+            position += _EVENT.size + length
+            attempt = self._watched.pop(number, None)
+            if attempt is not None:
+                attempt.watch = None
+                if not attempt.final:
+                    attempt.look_at = now
+
+    def end(self, attempt: Attempt) -> None:
+        """Trims for the last time and counts what was written."""
+        attempt.look_at = NEVER
+        if attempt.watch is not None:
+            self._watched.pop(attempt.watch, None)
+            syscalls.inotify_stop(self.fd, attempt.watch)
+            attempt.watch = None
+        if attempt.max_output is not None and output.size_of(attempt.log) > attempt.max_output:
+            output.trim(attempt.log, attempt.max_output)
+        attempt.output_bytes = output.written(attempt.log, attempt.max_output)
+
+    def _wait_for_write(self, attempt: Attempt) -> bool:
+        if attempt.watch is not None:
+            return True
+        try:
+            attempt.watch = syscalls.inotify_once(self.fd, attempt.log)
+        except OSError:
+            return False
+        self._watched[attempt.watch] = attempt
+        return True

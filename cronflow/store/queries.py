@@ -1,0 +1,297 @@
+"""What the command line asks the history: a connection that only reads, one consistent snapshot, few statements.
+
+No question costs a statement for each job or run: names and numbers go in as one JSON array, and SQLite seeks for each of
+them. Writing is `store.py`'s alone. Records are named tuples, here and in the command line: a frozen dataclass takes four
+times as long to define, and these commands are to be there at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from cronflow.core.model import Act, Attempt, Job, Run, Task, jobs_from_definition
+from cronflow.errors import CronflowError
+from cronflow.store.rows import ATTEMPTS, RUNS, TASKS
+from cronflow.store.schema import MIGRATIONS
+
+Edges = tuple[tuple[str, str], ...]
+"""The upstream jobs of a job, each with its condition."""
+
+LAST_SUCCESSES = 20
+"""How many successes tell how long a job usually takes; they are looked for among its last 200 tasks."""
+
+
+class RunRecord:
+    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the edges between its jobs."""
+
+    __slots__ = ("attempts", "edges", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.attempts: dict[str, list[Attempt]] = {}
+        self.edges: Mapping[str, Edges] = {}
+
+    @property
+    def is_row(self) -> bool:
+        """Whether this is a row of slots that did not run."""
+        return not self.run.tasks and self.run.slots > 0
+
+    def commands(self, task: str) -> list[Attempt]:
+        """The attempts of a task's own command, in their order."""
+        return [attempt for attempt in self.attempts.get(task, []) if attempt.kind == "command"]
+
+
+class ActRecord(NamedTuple):
+    """An act of a person with its number."""
+
+    id: int
+    act: Act
+
+
+class History:
+    """One database, open for reading; what it tells does not change until it is closed."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    @classmethod
+    def open(cls, path: Path) -> History:
+        """Open a database. One that does not exist yet is an empty history; one that cannot be read is a CronflowError
+        (exit status 5 where permission is missing, else 1)."""
+        db = _connect(path) if os.path.exists(path) else None
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0] if db else 0
+        except sqlite3.DatabaseError as error:
+            raise CronflowError(
+                f"cannot read the database `{path}`: {error}", "`cronflow daemon` moves a damaged one aside"
+            ) from None
+        if version > len(MIGRATIONS):
+            message = (
+                f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})"
+            )
+            raise CronflowError(message, "use that version to read it")
+        if db is None or version == 0:
+            db = sqlite3.connect(":memory:", isolation_level=None)
+            for script in MIGRATIONS:
+                db.executescript(script)
+        db.execute("BEGIN")
+        return cls(db)
+
+    def close(self) -> None:
+        self.db.close()
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---- runs ------------------------------------------------------------------------------------------------------------
+
+    def has_run(self, number: int) -> bool:
+        return self.db.execute("SELECT 1 FROM runs WHERE id = ?", (number,)).fetchone() is not None
+
+    def newest_run(self) -> int | None:
+        """The number of the newest run that has tasks."""
+        row = self.db.execute("SELECT max(run) FROM tasks").fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def records(self, numbers: Iterable[int]) -> list[RunRecord]:
+        """These runs in this order, complete, with four statements. Numbers without a run are left out."""
+        wanted = list(numbers)
+        array = json.dumps(wanted)
+        found = {
+            row[0]: RunRecord(RUNS.object(row))
+            for row in self.db.execute(f"{RUNS.select} WHERE id IN (SELECT value FROM json_each(?))", (array,))
+        }
+        shapes = self._shapes({record.run.definition for record in found.values()})
+        tasks: dict[int, list[Task]] = {}
+        for row in self.db.execute(f"{TASKS.select} WHERE run IN (SELECT value FROM json_each(?))", (array,)):
+            tasks.setdefault(row[0], []).append(TASKS.object(row))
+        query = f"{ATTEMPTS.select} WHERE run IN (SELECT value FROM json_each(?)) ORDER BY created_at, n"
+        for row in self.db.execute(query, (array,)):
+            attempt: Attempt = ATTEMPTS.object(row)
+            found[attempt.run].attempts.setdefault(attempt.task, []).append(attempt)
+        for number, record in found.items():
+            record.edges = shapes.get(record.run.definition, {})
+            record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.edges))}
+        return [found[number] for number in wanted if number in found]
+
+    def record(self, number: int) -> RunRecord | None:
+        """One run, or None."""
+        records = self.records([number])
+        return records[0] if records else None
+
+    def _shapes(self, digests: set[str]) -> dict[str, dict[str, Edges]]:
+        """The jobs of definitions in their order, with their upstreams."""
+        query = (
+            "SELECT digest, json_extract(one.value, '$.name'), json_extract(one.value, '$.after')"
+            " FROM definitions, json_each(body) AS one WHERE digest IN (SELECT value FROM json_each(?)) ORDER BY digest, one.key"
+        )
+        shapes: dict[str, dict[str, Edges]] = {}
+        for digest, job, after in self.db.execute(query, (json.dumps(sorted(digests)),)):
+            edges = tuple((upstream, condition) for upstream, condition in json.loads(after or "[]"))
+            shapes.setdefault(digest, {})[job] = edges
+        return shapes
+
+    def definition(self, digest: str) -> dict[str, Job]:
+        """The jobs of a definition as they were; {} if it is not known."""
+        row = self.db.execute("SELECT body FROM definitions WHERE digest = ?", (digest,)).fetchone()
+        return jobs_from_definition(row[0]) if row else {}
+
+    def stored_jobs(self) -> dict[str, Job]:
+        """The jobs of the newest run of each flow: what there is to know where the job file cannot be read."""
+        query = (
+            "SELECT body FROM definitions WHERE digest IN"
+            " (SELECT definition FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY flow))"
+        )
+        jobs: dict[str, Job] = {}
+        for (body,) in self.db.execute(query):
+            jobs.update(jobs_from_definition(body))
+        return jobs
+
+    def live_runs(self) -> list[int]:
+        """The numbers of the runs that have not ended, oldest first."""
+        return [row[0] for row in self.db.execute("SELECT id FROM runs WHERE finished_at IS NULL ORDER BY id")]
+
+    def find_runs(
+        self,
+        job: str | None = None,
+        flow: str | None = None,
+        states: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 20,
+    ) -> list[int]:
+        """The numbers of runs and of rows of slots that did not run, newest first.
+
+        With `job`: runs in which it has a task, and rows of its flow. A run lies in [since, until] if it was opened then; a
+        row, if one of its slots was due then, or if it was recorded then."""
+        where: list[str] = ["1"]
+        values: list[Any] = []
+        if states:
+            where.append(f"runs.state IN ({', '.join('?' * len(states))})")
+            values.extend(states)
+        if since is not None:
+            where.append("max(runs.created_at, CASE WHEN slots > 0 THEN coalesce(slot_last, 0) ELSE 0 END) >= ?")
+            values.append(since)
+        if until is not None:
+            where.append("CASE WHEN slots > 1 THEN min(created_at, slot) ELSE created_at END <= ?")
+            values.append(until)
+        condition = " AND ".join(where)
+        if job is None:
+            query = f"SELECT id FROM runs WHERE {condition} ORDER BY id DESC LIMIT ?"
+            return [row[0] for row in self.db.execute(query, (*values, limit))]
+        ran = (
+            "SELECT DISTINCT runs.id FROM tasks JOIN runs ON runs.id = tasks.run"
+            f" WHERE tasks.job = ? AND {condition} ORDER BY tasks.run DESC LIMIT ?"
+        )
+        numbers = {row[0] for row in self.db.execute(ran, (job, *values, limit))}
+        rows = (
+            f"SELECT id FROM runs WHERE flow = ? AND id > ? AND slots > 0 AND started_at IS NULL AND finished_at IS NOT NULL"
+            f" AND {condition} AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id) ORDER BY id DESC LIMIT ?"
+        )
+        oldest = min(numbers) if len(numbers) == limit else 0
+        numbers.update(row[0] for row in self.db.execute(rows, (flow or job, oldest, *values, limit)))
+        return sorted(numbers, reverse=True)[:limit]
+
+    def acts(
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        job: str | None = None,
+        runs: Iterable[int] = (),
+        limit: int = 100,
+    ) -> list[ActRecord]:
+        """What people did in [since, until], newest first; with `job`, to it or to one of `runs`."""
+        query = (
+            "SELECT id, at, by, verb, words, job, run FROM acts WHERE at >= ? AND at <= ?"
+            " AND (? IS NULL OR job = ? OR run IN (SELECT value FROM json_each(?))) ORDER BY id DESC LIMIT ?"
+        )
+        values = (since or 0.0, 1e12 if until is None else until, job, job, json.dumps(list(runs)), limit)
+        return [ActRecord(row[0], Act(*row[1:])) for row in self.db.execute(query, values)]
+
+    # ---- jobs ------------------------------------------------------------------------------------------------------------
+
+    def last_runs(self, jobs: Iterable[str]) -> dict[str, int]:
+        """The newest run in which each job has a task; jobs that never ran are left out."""
+        query = "SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?)"
+        return {job: run for job, run in self.db.execute(query, (json.dumps(list(jobs)),)) if run is not None}
+
+    def last_tasks(self, jobs: Iterable[str]) -> dict[str, list[Task]]:
+        """The tasks of each job in its newest run; several where the job has copies."""
+        query = (
+            f"{TASKS.select} WHERE (job, run) IN (SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?))"
+        )
+        found: dict[str, list[Task]] = {}
+        for row in self.db.execute(query, (json.dumps(list(jobs)),)):
+            task: Task = TASKS.object(row)
+            found.setdefault(task.job, []).append(task)
+        return found
+
+    def last_in_state(self, jobs: Iterable[str], state: str) -> dict[str, int]:
+        """The newest run in which each job's task ended in a state."""
+        query = (
+            "SELECT value, (SELECT run FROM tasks WHERE job = value AND state = ? ORDER BY run DESC LIMIT 1) FROM json_each(?)"
+        )
+        return {job: run for job, run in self.db.execute(query, (state, json.dumps(list(jobs)))) if run is not None}
+
+    def usual_durations(self, jobs: Iterable[str]) -> dict[str, float]:
+        """The median duration of each job's last 20 successes, in seconds; jobs without one are left out."""
+        query = (
+            "SELECT value, (SELECT json_group_array(took) FROM"
+            " (SELECT finished_at - started_at AS took FROM"
+            " (SELECT state, started_at, finished_at FROM tasks WHERE job = value ORDER BY run DESC LIMIT 200)"
+            f" WHERE state = 'success' AND started_at IS NOT NULL LIMIT {LAST_SUCCESSES})) FROM json_each(?)"
+        )
+        found = {}
+        for job, array in self.db.execute(query, (json.dumps(list(jobs)),)):
+            times = sorted(json.loads(array or "[]"))
+            if times:
+                middle = len(times) // 2
+                found[job] = float(times[middle] if len(times) % 2 else (times[middle - 1] + times[middle]) / 2)
+        return found
+
+    def run_of_slot(self, root: str, slot: int) -> int | None:
+        """The run that a slot of a root opened."""
+        row = self.db.execute("SELECT run FROM run_slots WHERE root = ? AND slot = ? ORDER BY run DESC", (root, slot)).fetchone()
+        return None if row is None else int(row[0])
+
+    def scalar(self, query: str, *values: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self.db.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+
+def _in_order(tasks: list[Task], jobs: list[str]) -> list[Task]:
+    places = {job: place for place, job in enumerate(jobs)}
+    return sorted(tasks, key=lambda task: places.get(task.job, len(places)))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A read-only connection. In a folder where SQLite may not create its own files next to the database, the database is read
+    as it is, if no writer has left anything beside it."""
+    if not os.access(path, os.R_OK):
+        raise CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", 5)
+    name = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    for mode in ("mode=ro", "mode=ro&immutable=1"):
+        if "immutable" in mode and os.path.exists(f"{path}-wal"):
+            break
+        db = sqlite3.connect(f"file:{name}?{mode}", uri=True, isolation_level=None, timeout=10.0)
+        try:
+            db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            return db
+        except sqlite3.OperationalError:
+            db.close()
+        except sqlite3.DatabaseError as error:
+            db.close()
+            raise CronflowError(
+                f"cannot read the database `{path}`: {error}", "`cronflow daemon` moves a damaged one aside"
+            ) from None
+    raise CronflowError(f"cannot read the database `{path}`", "check who owns it, and its folder", 5)

@@ -1,0 +1,67 @@
+"""Between the live objects and the rows of the tables: each noun's columns, both ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from cronflow.core.model import Attempt, Cursor, Health, Pause, Run, Task, Trouble
+
+_JSON_DEFAULT: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
+
+
+class Table:
+    """The statement that saves one kind of row, and the two conversions."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: type,
+        leave_out: tuple[str, ...] = (),
+        lists: tuple[str, ...] = (),
+        flags: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        names = getattr(kind, "_fields", None) or [spec.name for spec in dataclasses.fields(kind)]
+        self.columns = [name for name in names if name not in leave_out]
+        self.lists = frozenset(lists)
+        self.flags = frozenset(flags)
+        marks = ", ".join("?" * len(self.columns))
+        self.insert = f"INSERT OR REPLACE INTO {name} ({', '.join(self.columns)}) VALUES ({marks})"
+        self.select = f"SELECT {', '.join(self.columns)} FROM {name}"
+
+    def values(self, thing: Any) -> tuple[Any, ...]:
+        """The row of an object; lists and tables as JSON text."""
+        return tuple(
+            _dump(getattr(thing, column)) if column in self.lists else getattr(thing, column) for column in self.columns
+        )
+
+    def object(self, row: Iterable[Any]) -> Any:
+        """The object of a row that `select` gave."""
+        values: dict[str, Any] = dict(zip(self.columns, row, strict=True))
+        for column in self.lists:
+            values[column] = _load(values[column])
+        for column in self.flags:
+            values[column] = bool(values[column])
+        return self.kind(**values)
+
+
+def _dump(value: Any) -> str:
+    return _JSON_DEFAULT[type(value)] if not value else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _load(text: str) -> Any:
+    value = json.loads(text)
+    return tuple(value) if isinstance(value, list) else value
+
+
+RUNS = Table("runs", Run, leave_out=("tasks",), lists=("roots", "named", "params"), flags=("held",))
+TASKS = Table("tasks", Task, leave_out=("live",), lists=("matrix", "outputs"))
+ATTEMPTS = Table("attempts", Attempt, lists=("left_behind",))
+CURSORS = Table("cursors", Cursor, flags=("lining",))
+PAUSES = Table("pauses", Pause)
+HEALTH = Table("health", Health)
+TROUBLES = Table("troubles", Trouble, flags=("told",))

@@ -1,0 +1,156 @@
+"""The tables, and how an older database becomes a newer one. `user_version` counts the entries of MIGRATIONS.
+
+Instants are REAL epoch seconds, slots INTEGER epoch seconds; lists and tables are JSON text. `runs` also holds the rows of slots
+that did not run (no tasks; `slot`…`slot_last`, `slots` of them). `run_slots` is the unique index of the law that a slot opens at
+most one run.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE definitions (
+        digest TEXT PRIMARY KEY,
+        flow   TEXT NOT NULL,
+        body   TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        flow TEXT NOT NULL,
+        trigger TEXT NOT NULL,
+        trigger_key TEXT,
+        roots TEXT NOT NULL DEFAULT '[]',
+        named TEXT NOT NULL DEFAULT '[]',
+        by TEXT,
+        params TEXT NOT NULL DEFAULT '{}',
+        retry_of INTEGER,
+        definition TEXT NOT NULL,
+        slot INTEGER,
+        slot_last INTEGER,
+        slots INTEGER NOT NULL DEFAULT 0,
+        held INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL,
+        reason TEXT,
+        note TEXT,
+        created_at REAL NOT NULL,
+        started_at REAL,
+        finished_at REAL
+    );
+    CREATE INDEX runs_live ON runs (id) WHERE finished_at IS NULL;
+    CREATE INDEX runs_flow ON runs (flow, id);
+    CREATE INDEX runs_finished ON runs (finished_at) WHERE finished_at IS NOT NULL;
+
+    CREATE TABLE run_slots (
+        root TEXT NOT NULL,
+        trigger_key TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        PRIMARY KEY (root, trigger_key, slot)
+    ) WITHOUT ROWID;
+    CREATE INDEX run_slots_run ON run_slots (run);
+
+    CREATE TABLE tasks (
+        run INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        job TEXT NOT NULL,
+        state TEXT NOT NULL,
+        reason TEXT,
+        note TEXT,
+        caused_by TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_attempt_at REAL,
+        queued_at REAL,
+        started_at REAL,
+        finished_at REAL,
+        matrix TEXT NOT NULL DEFAULT '{}',
+        outputs TEXT NOT NULL DEFAULT '{}',
+        PRIMARY KEY (run, name)
+    ) WITHOUT ROWID;
+    CREATE INDEX tasks_job ON tasks (job, run);
+
+    CREATE TABLE attempts (
+        run INTEGER NOT NULL,
+        task TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        result TEXT,
+        reason TEXT,
+        exit_code INTEGER,
+        signal INTEGER,
+        pid INTEGER,
+        created_at REAL NOT NULL,
+        started_at REAL,
+        finished_at REAL,
+        cpu_s REAL,
+        max_rss_kb INTEGER,
+        output_bytes INTEGER,
+        left_behind TEXT NOT NULL DEFAULT '[]',
+        stop TEXT,
+        PRIMARY KEY (run, task, kind, n)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE cursors (
+        job TEXT NOT NULL,
+        trigger_key TEXT NOT NULL,
+        at REAL NOT NULL,
+        lining INTEGER NOT NULL DEFAULT 0,
+        row INTEGER,
+        PRIMARY KEY (job, trigger_key)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE pauses (
+        job TEXT PRIMARY KEY,
+        since REAL NOT NULL,
+        until REAL,
+        by TEXT NOT NULL,
+        reason TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID;
+
+    CREATE TABLE health (
+        job TEXT PRIMARY KEY,
+        failing_since REAL,
+        failures INTEGER NOT NULL DEFAULT 0,
+        last_success_at REAL,
+        told_at REAL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE troubles (
+        key TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        message TEXT NOT NULL,
+        since REAL NOT NULL,
+        told INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+
+    CREATE TABLE acts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        by TEXT NOT NULL,
+        verb TEXT NOT NULL,
+        words TEXT NOT NULL,
+        job TEXT,
+        run INTEGER
+    );
+
+    CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        target TEXT NOT NULL,
+        job TEXT,
+        run INTEGER,
+        task TEXT,
+        facts TEXT NOT NULL DEFAULT '{}',
+        tries INTEGER NOT NULL DEFAULT 0,
+        next_try_at REAL,
+        sent_at REAL,
+        error TEXT
+    );
+    CREATE INDEX alerts_run ON alerts (run);
+    CREATE INDEX alerts_unsent ON alerts (next_try_at) WHERE sent_at IS NULL;
+    """,
+)

@@ -1,0 +1,316 @@
+"""The one connection that writes. `save` puts everything a turn of the daemon decided into one transaction; `load` gives back
+the live state exactly as it was after the last one.
+
+`synchronous=FULL`: what has been saved survives a power cut. WAL: readers (`cronflow status`) never wait for the writer. No
+second connection may write: the SQLite of Debian 12 can corrupt a database of which two connections write and checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cronflow.core.effects import Effects
+from cronflow.core.model import Run, Task
+from cronflow.core.state import State
+from cronflow.errors import CronflowError
+from cronflow.store.reserve import drop_ballast
+from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, PAUSES, RUNS, TASKS, TROUBLES
+from cronflow.store.schema import MIGRATIONS
+
+FILE = "cronflow.db"
+
+
+class Store:
+    """The database of one state folder, opened for writing."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.moved_aside: str | None = None
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Open or create the database of a folder. One that is damaged is moved aside as a whole, and `moved_aside` names
+        it; one of a newer program, or a folder that cannot be written, is a CronflowError (exit 1)."""
+        path = folder / FILE
+        try:
+            if _emptied(path):
+                return cls._anew(path)
+            try:
+                return cls._open(path)
+            except (sqlite3.OperationalError, OSError):
+                if not drop_ballast(folder):
+                    raise
+                return cls._open(path)
+        except (sqlite3.OperationalError, OSError) as error:
+            reason = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
+            hint = "check who owns the folder and whether the disk is full"
+            raise CronflowError(f"cannot open the database `{path}`: {reason}", hint) from None
+        except sqlite3.DatabaseError:
+            return cls._anew(path)
+
+    @classmethod
+    def _anew(cls, path: Path) -> Store:
+        """A new database in the place of a damaged one, which is moved aside."""
+        aside = _move_aside(path)
+        store = cls._open(path)
+        store.moved_aside = aside
+        return store
+
+    def replaced(self, folder: Path) -> Store:
+        """The store that takes the place of this one, whose database has turned out to be damaged."""
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
+        return self._anew(folder / FILE)
+
+    @classmethod
+    def _open(cls, path: Path) -> Store:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # the log gets the mode of the database
+        os.chmod(path, 0o600)
+        connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA wal_autocheckpoint = 1000")
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    @classmethod
+    def in_memory(cls) -> Store:
+        """A store that lasts as long as the object."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        _migrate(connection, Path(":memory:"))
+        return cls(connection)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    # ---- writing ---------------------------------------------------------------------------------------------------------
+
+    def save(self, out: Effects) -> None:
+        """Save all rows of some effects in one transaction. An sqlite3.Error leaves the database as it was."""
+        with self._transaction():
+            self._write(out)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        db = self.connection
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _write(self, out: Effects) -> None:
+        db = self.connection
+        db.executemany(
+            "INSERT OR IGNORE INTO definitions (digest, flow, body) VALUES (?, ?, ?)",
+            [(digest, flow, body) for digest, (flow, body) in out.definitions.items()],
+        )
+        db.executemany(RUNS.insert, map(RUNS.values, out.runs.values()))
+        db.executemany("INSERT INTO run_slots (root, trigger_key, slot, run) VALUES (?, ?, ?, ?)", out.slots)
+        db.executemany(TASKS.insert, map(TASKS.values, out.tasks.values()))
+        db.executemany(ATTEMPTS.insert, map(ATTEMPTS.values, out.attempts.values()))
+        for (job, key), cursor in out.cursors.items():
+            if cursor is None:
+                db.execute("DELETE FROM cursors WHERE job = ? AND trigger_key = ?", (job, key))
+            else:
+                db.execute(CURSORS.insert, CURSORS.values(cursor))
+        for job, pause in out.pauses.items():
+            if pause is None:
+                db.execute("DELETE FROM pauses WHERE job = ?", (job,))
+            else:
+                db.execute(PAUSES.insert, PAUSES.values(pause))
+        db.executemany(HEALTH.insert, map(HEALTH.values, out.health.values()))
+        for name, trouble in out.troubles.items():
+            if trouble is None:
+                db.execute("DELETE FROM troubles WHERE key = ?", (name,))
+            else:
+                db.execute(TROUBLES.insert, TROUBLES.values(trouble))
+        db.executemany(
+            "INSERT INTO acts (at, by, verb, words, job, run) VALUES (?, ?, ?, ?, ?, ?)",
+            [(act.at, act.by, act.verb, storable(act.words), act.job, act.run) for act in out.acts],
+        )
+        db.executemany(
+            "INSERT INTO alerts (at, kind, target, job, run, task, facts, next_try_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (one.at, one.kind, one.target, one.job, one.run, one.task, json.dumps(dict(one.facts)), one.at)
+                for one in out.alerts
+            ],
+        )
+
+    # ---- the live state --------------------------------------------------------------------------------------------------
+
+    def load(self) -> State:
+        """The live state: runs that are not final, cursors, pauses, health, troubles. Job file and plan are not in it."""
+        db = self.connection
+        state = State()
+        for row in db.execute(f"{RUNS.select} WHERE finished_at IS NULL ORDER BY id"):
+            run = RUNS.object(row)
+            state.runs[run.id] = run
+        self._fill(state.runs.values())
+        going_on = "state != 'ended' AND run IN (SELECT id FROM runs WHERE finished_at IS NULL)"
+        for row in db.execute(f"{ATTEMPTS.select} WHERE {going_on}"):
+            attempt = ATTEMPTS.object(row)
+            state.runs[attempt.run].tasks[attempt.task].live = attempt
+        for row in db.execute(CURSORS.select):
+            cursor = CURSORS.object(row)
+            state.cursors[cursor.job, cursor.trigger_key] = cursor
+        numbers = sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None})
+        for number in numbers:
+            found = db.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
+            if found is not None:
+                state.rows[number] = RUNS.object(found)
+        state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
+        state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}
+        state.troubles = {row[0]: TROUBLES.object(row) for row in db.execute(TROUBLES.select)}
+        for run in state.runs.values():
+            state.know(run.definition, self.definition(run.definition))
+        state.next_run = 1 + (db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'runs'").fetchone()[0] or 0)
+        state.index()
+        return state
+
+    def _fill(self, runs: Iterable[Run]) -> None:
+        """Give runs their tasks, in the order of their definition."""
+        for run in runs:
+            rows = self.connection.execute(f"{TASKS.select} WHERE run = ?", (run.id,))
+            tasks: dict[str, Task] = {task.name: task for task in map(TASKS.object, rows)}
+            order = {plain["name"]: place for place, plain in enumerate(json.loads(self.definition(run.definition)))}
+            run.tasks = dict(sorted(tasks.items(), key=lambda pair: order.get(pair[1].job, 0)))
+
+    def definition(self, digest: str) -> str:
+        """The stored text of a definition."""
+        row = self.connection.execute("SELECT body FROM definitions WHERE digest = ?", (digest,)).fetchone()
+        return str(row[0]) if row else "[]"
+
+    def run(self, number: int) -> Run | None:
+        """One run of the history with its tasks, or None."""
+        row = self.connection.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
+        if row is None:
+            return None
+        run: Run = RUNS.object(row)
+        self._fill([run])
+        return run
+
+    # ---- forgetting ------------------------------------------------------------------------------------------------------
+
+    def forget(self, before: float | None, count: int | None, limit: int) -> int:
+        """Delete up to `limit` runs that ended before a time, or that have `count` newer ones of their flow; returns how many.
+        The newest of each flow stays, and so does the row that the next slot may continue."""
+        newest = "SELECT max(id) FROM runs GROUP BY flow"
+        rows = "SELECT row FROM cursors WHERE row IS NOT NULL"
+        old: list[int] = []
+        if before is not None:
+            sql = f"SELECT id FROM runs WHERE finished_at < ? AND id NOT IN ({newest}) AND id NOT IN ({rows}) ORDER BY id LIMIT ?"
+            old = [row[0] for row in self.connection.execute(sql, (before, limit))]
+        if count is not None and len(old) < limit:
+            ranked = "SELECT id, finished_at, row_number() OVER (PARTITION BY flow ORDER BY id DESC) AS rank FROM runs"
+            sql = f"SELECT id FROM ({ranked}) WHERE rank > ? AND finished_at IS NOT NULL AND id NOT IN ({rows}) LIMIT ?"
+            old += [row[0] for row in self.connection.execute(sql, (count, limit - len(old)))]
+        if old:
+            self._delete(old)
+        return len(old)
+
+    def _delete(self, runs: list[int]) -> None:
+        numbers = [(number,) for number in runs]
+        with self._transaction():
+            for table in ("attempts", "tasks", "run_slots", "alerts"):
+                self.connection.executemany(f"DELETE FROM {table} WHERE run = ?", numbers)
+            self.connection.executemany("DELETE FROM runs WHERE id = ?", numbers)
+
+    def newest_run_ended_before(self, before: float) -> int:
+        """The highest number among runs that ended before a time; 0 where there is none."""
+        row = self.connection.execute("SELECT max(id) FROM runs WHERE finished_at < ?", (before,)).fetchone()
+        return int(row[0] or 0)
+
+    def is_live(self, number: int) -> bool:
+        """Whether a run has not ended."""
+        row = self.connection.execute("SELECT 1 FROM runs WHERE id = ? AND finished_at IS NULL", (number,)).fetchone()
+        return row is not None
+
+    # ---- meta ------------------------------------------------------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def set_meta(self, **values: str) -> None:
+        """Save facts about the daemon (its generation, pid, file), in one transaction. A CronflowError where that fails."""
+        db = self.connection
+        rows = [(key, storable(value)) for key, value in values.items()]
+        try:
+            with self._transaction():
+                db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
+        except sqlite3.OperationalError as error:
+            raise CronflowError(f"the database cannot be written: {error}", "is the disk full? `df -h`") from None
+
+    # ---- the outbox ------------------------------------------------------------------------------------------------------
+
+    def alerts_due(self, now: float, limit: int = 20) -> list[dict[str, Any]]:
+        """Alerts to be sent now, oldest first, as plain rows."""
+        cursor = self.connection.execute(
+            "SELECT id, at, kind, target, job, run, task, facts, tries FROM alerts"
+            " WHERE sent_at IS NULL AND next_try_at <= ? ORDER BY id LIMIT ?",
+            (now, limit),
+        )
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        for row in rows:
+            row["facts"] = json.loads(row["facts"])
+        return rows
+
+    def alert_tried(self, number: int, ok: bool, error: str | None, now: float, next_try_at: float | None) -> None:
+        """Note how an attempt to send an alert ended."""
+        self.connection.execute(
+            "UPDATE alerts SET tries = tries + 1, sent_at = ?, error = ?, next_try_at = ? WHERE id = ?",
+            (now if ok else None, error, None if ok else next_try_at, number),
+        )
+
+
+def storable(text: str) -> str:
+    """A text that SQLite takes: bytes of a command line or path that are no UTF-8 are written as escapes (PEP 383)."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise CronflowError(
+            f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})",
+            "install that version again, or name another folder with `--state`",
+        )
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def _emptied(path: Path) -> bool:
+    """Whether nothing is left of a database that a daemon has worked with: a new one is written before the first sign of life."""
+    try:
+        return path.stat().st_size == 0 and path.with_name("alive").exists()
+    except OSError:
+        return False
+
+
+def _move_aside(path: Path) -> str:
+    """Move a damaged database away with everything that belongs to it; returns its new name."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    if path.with_name(f"{path.name}.damaged-{stamp}").exists():
+        stamp += f"-{os.getpid()}"
+    for suffix in ("", "-wal", "-shm"):
+        old = path.with_name(path.name + suffix)
+        if old.exists():
+            old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
+    return f"{path.name}.damaged-{stamp}"

@@ -1,0 +1,132 @@
+"""The commands of a campaign: what they are told to do is known beforehand, and what they did is written down by themselves.
+
+A command appends `start ID PID` to the record when it begins and `end ID CODE` when it is about to return CODE; ID is
+`run/job/attempt`. Life and exit code follow from the ID.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+
+from cronflow.cli import client
+from cronflow.errors import CronflowError
+from cronflow.places import Places
+from tests.daemon.live import job
+
+WORK = r"""
+id=$CRONFLOW_RUN_ID/$CRONFLOW_JOB/$CRONFLOW_ATTEMPT
+x=$(((CRONFLOW_RUN_ID * 1103515245 + CRONFLOW_ATTEMPT * 12345 + NUMBER * 7919) & 0x7fffffff))
+x=$((((x ^ (x >> 15)) * 739982445) & 0x7fffffff))
+x=$((x ^ (x >> 12)))
+code=$(((x >> 3) % 8))
+life=$((50 + (x >> 7) % 450))
+[ $life -ge 100 ] || life=0$life
+echo "start $id $$" >> "$HOUSE/record"
+sleep 0.$life
+echo "end $id $code" >> "$HOUSE/record"
+exit $code
+"""
+CODES = 8
+BY_HAND = ("hand0", "hand1", "hand2", "hand3", "flow3")
+RUNS_A_SECOND = 36
+"""Starts by hand; with the slots of each second about twenty commands are going on at any time."""
+
+
+def exit_code(run: int, job_number: int, attempt: int) -> int:
+    """What the command of this attempt returns."""
+    x = (run * 1103515245 + attempt * 12345 + job_number * 7919) & 0x7FFFFFFF
+    x = ((x ^ (x >> 15)) * 739982445) & 0x7FFFFFFF
+    x ^= x >> 12
+    return (x >> 3) % CODES
+
+
+class Workload:
+    """A job file of some twenty jobs with every `overlap` and `catchup`, retries, flows; and the number of each job."""
+
+    def __init__(self, house: Path) -> None:
+        self.house = house
+        self.record = house / "record"
+        self.numbers: dict[str, int] = {}
+        self._parts = ["[settings]\nmax_running = 40\n"]
+        overlaps, catchups = ("skip", "queue", "replace", "allow"), ("last", "all", "none")
+        for number in range(8):
+            keys = {"overlap": overlaps[number % 4], "catchup": catchups[number % 3]}
+            self._add(f"cron{number}", schedule="* * * * * *", **keys, **_retry(number))
+        for number in range(4):
+            keys = {"overlap": overlaps[(number + 2) % 4], "catchup": catchups[(number + 1) % 3]}
+            self._add(f"every{number}", every="1s", **keys, **_retry(number + 1))
+        for number in range(3):
+            self._add(f"flow{number}", every="2s" if number else "1s", overlap="allow", **_retry(number))
+            self._add(f"flow{number}-then", after={f"flow{number}": "done"}, **_retry(number + 1))
+            self._add(f"flow{number}-good", after={f"flow{number}": "success", f"flow{number}-then": "done"})
+        for name in BY_HAND:
+            self._add(name, overlap="allow", **_retry(len(self.numbers)))
+        self._add("flow3-then", after={"flow3": "failure"}, retries=1, retry_delay="5ms")
+
+    def _add(self, name: str, **keys: object) -> None:
+        self.numbers[name] = len(self.numbers)
+        env = {"HOUSE": str(self.house), "NUMBER": str(self.numbers[name])}
+        self._parts.append(job(name, '. "$HOUSE/work"', env=env, kill_after="5s", **keys))
+
+    @property
+    def jobs(self) -> str:
+        """The text of the job file."""
+        return "\n".join(self._parts)
+
+    @property
+    def by_hand(self) -> str:
+        """The jobs without a trigger alone, for callers who are nobody's daemon for long."""
+        return "\n".join(part for part in self._parts if "schedule =" not in part and "every =" not in part and _of_hand(part))
+
+    def write(self) -> None:
+        """The script of the commands, and an empty record."""
+        (self.house / "work").write_text(WORK)
+        self.record.touch()
+
+
+def _of_hand(part: str) -> bool:
+    return any(f"[jobs.{name}" in part for name in BY_HAND)
+
+
+def _retry(number: int) -> dict[str, object]:
+    return {"retries": number % 4, "retry_delay": ("1ms", "10ms", "100ms")[number % 3], "retry_backoff": 1.5}
+
+
+class Hand:
+    """Someone who starts jobs by hand all the time, whoever is the daemon. `promised` are the runs that were confirmed."""
+
+    def __init__(self, places: Places, seed: int) -> None:
+        self.places = places
+        self.promised: set[int] = set()
+        self._dice = random.Random(seed)
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def _go_on(self) -> None:
+        while not self._enough.wait(1 / RUNS_A_SECOND):
+            try:
+                with client.connect(self.places) as daemon:
+                    while not self._enough.wait(self._dice.uniform(0, 2 / RUNS_A_SECOND)):
+                        jobs = self._dice.sample(BY_HAND, self._dice.choice((1, 1, 1, 2)))
+                        self.promised.update(daemon.ask("run", jobs=jobs, seconds=20)["runs"])
+            except CronflowError:
+                continue  # the daemon has just been killed
+
+
+def kill(pid: int) -> None:
+    """End a process that is ours as nobody can refuse; one that has just ended is dead enough."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

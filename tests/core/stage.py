@@ -1,0 +1,106 @@
+"""An engine with a store, a clock that the test sets, and processes that end when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cronflow.core import events as happened
+from cronflow.core.effects import Effects, Reply, StartAttempt
+from cronflow.core.engine import step
+from cronflow.core.events import Event
+from cronflow.core.flow import plan
+from cronflow.core.model import AlertTarget, Edge, Job, JobSet, Settings, parse_ref
+from cronflow.store.store import Store
+
+MIDNIGHT = 1_793_059_200.0
+"""2026-10-27 00:00 UTC, a Tuesday."""
+
+
+def job(name: str, after: Mapping[str, str] | tuple[str, ...] = (), **keys: Any) -> Job:
+    edges = after.items() if isinstance(after, Mapping) else [(upstream, "success") for upstream in after]
+    schedule = keys.pop("schedule", None)
+    return Job(
+        name,
+        "true",
+        after=tuple(Edge(upstream, condition) for upstream, condition in edges),  # type: ignore[arg-type]
+        schedule=(schedule,) if schedule else (),
+        **keys,
+    )
+
+
+class Stage:
+    """`now` is the clock. `started` are the references of attempts whose start has been asked for, in order."""
+
+    def __init__(self, *jobs: Job, now: float = MIDNIGHT, up: bool = True, **settings: Any) -> None:
+        self.store = Store.in_memory()
+        self.state = self.store.load()
+        self.now = now
+        self.started: list[str] = []
+        self.last = Effects()
+        self.requests = 0
+        self.alerts: list[tuple[str, str | None]] = []
+        self.set = self.jobset(*jobs, **settings)
+        if up:
+            self.start()
+
+    @staticmethod
+    def jobset(*jobs: Job, **settings: Any) -> JobSet:
+        return JobSet({one.name: one for one in jobs}, {"ops": AlertTarget("ops")}, Settings(**settings))
+
+    def start(self, alive_at: float | None = None) -> Effects:
+        return self.do(happened.Started(self.set, plan(self.set.jobs), alive_at))
+
+    def restart(self, after: float = 0.0) -> Effects:
+        """The daemon dies and another one starts; what was running goes on."""
+        alive_at, self.now = self.now, self.now + after
+        self.state = self.store.load()
+        return self.start(alive_at)
+
+    def reload(self, *jobs: Job, **settings: Any) -> Effects:
+        self.set = self.jobset(*jobs, **settings)
+        return self.do(happened.Reloaded(self.set, plan(self.set.jobs)))
+
+    def do(self, event: Event) -> Effects:
+        out = step(self.state, event, self.now)
+        if out.rows:
+            self.store.save(out)
+        self.started += [str(deed.ref) for deed in out.deeds if isinstance(deed, StartAttempt)]
+        self.alerts += [(alert.kind, alert.job) for alert in out.alerts]
+        self.last = out
+        return out
+
+    def at(self, seconds: float) -> Effects:
+        """Let the clock come to `seconds` after midnight."""
+        self.now = MIDNIGHT + seconds
+        return self.do(happened.Woke())
+
+    def end(self, ref: str, code: int | None = 0, **facts: Any) -> Effects:
+        """An attempt ends."""
+        return self.do(happened.AttemptEnded(parse_ref(ref), self.now, exit_code=code, **facts))
+
+    def ask(self, kind: Any, *words: Any, **more: Any) -> Reply:
+        """A person asks for something."""
+        self.requests += 1
+        return self.do(kind(self.requests, *words, "anna", "words", **more)).replies[self.requests]
+
+    def run(self, *jobs: str, **more: Any) -> Reply:
+        return self.ask(happened.RunAsked, jobs, **more)
+
+    def retry(self, number: int, from_task: str | None = None) -> Reply:
+        run = self.state.runs.get(number) or self.store.run(number)
+        assert run is not None
+        scope = frozenset(self.state.definitions[run.definition]) if run.definition in self.state.definitions else frozenset()
+        return self.ask(happened.RetryAsked, run, scope, from_task=from_task)
+
+    def tasks(self, number: int) -> dict[str, str]:
+        """The states of the tasks of a run, from the database."""
+        return dict(self.store.connection.execute("SELECT name, state FROM tasks WHERE run = ?", (number,)).fetchall())
+
+    def reasons(self, number: int) -> dict[str, str | None]:
+        return dict(self.store.connection.execute("SELECT name, reason FROM tasks WHERE run = ?", (number,)).fetchall())
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Every run and row: number, flow, trigger, state, reason, slots."""
+        sql = "SELECT id, flow, trigger, state, reason, slots FROM runs ORDER BY id"
+        return self.store.connection.execute(sql).fetchall()

@@ -1,0 +1,74 @@
+"""What the daemon does where no keeper can be had."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from cronflow.core.events import AttemptBegan, AttemptEnded, AttemptUnclaimed, Event
+from cronflow.core.model import AttemptRef
+from cronflow.daemon.keepers import Keepers
+
+REF = AttemptRef(1, "a", 1)
+
+
+def keepers(folder: Path, patience: float = 60.0) -> Keepers:
+    one = Keepers(str(folder / "journals"), str(folder / "sockets"), 1, "test", lambda _line: None, patience=patience)
+    (folder / "sockets").mkdir()
+    (folder / "journals").write_text("a file where a folder belongs")
+    return one
+
+
+def request(folder: Path) -> dict[str, object]:
+    return {"argv": ["/bin/true"], "env": {}, "cwd": "/", "log": str(folder / "log"), "kill_after": 1.0}
+
+
+def heard_until(one: Keepers, kind: type[Event], seconds: float = 60.0) -> list[Event]:
+    """All that the keepers say up to an event of a kind."""
+    deadline = time.monotonic() + seconds
+    heard: list[Event] = []
+    while time.monotonic() < deadline:
+        for connection in one.connections():
+            heard += one._read(connection, 0.1)
+        if any(isinstance(event, kind) for event in heard):
+            return heard
+    raise AssertionError(f"no {kind.__name__}, but {heard}")
+
+
+def test_a_start_waits_for_a_keeper_and_is_made_by_the_first_one_to_be_had(tmp_path: Path) -> None:
+    one = keepers(tmp_path)
+    assert one.start(REF, request(tmp_path), {}) is None
+    assert one.overdue() == []
+    (tmp_path / "journals").unlink()
+    (tmp_path / "journals").mkdir()
+    one.again_at = 0.0
+    assert one.overdue() == [AttemptUnclaimed(REF)]
+    assert one.start(REF, request(tmp_path), {}) is None
+    heard = heard_until(one, AttemptEnded)
+    assert [type(event) for event in heard] == [AttemptBegan, AttemptEnded]
+    assert isinstance(heard[-1], AttemptEnded)
+    assert heard[-1].exit_code == 0
+    one.acknowledge()
+    one.close()
+
+
+def test_many_starts_try_for_a_keeper_once(tmp_path: Path) -> None:
+    one = keepers(tmp_path)
+    for number in range(50):
+        assert one.start(AttemptRef(number, "a", 1), request(tmp_path), {}) is None
+    assert one.born <= 2
+
+
+def test_a_start_for_which_no_keeper_can_be_had_is_told_to_have_failed(tmp_path: Path) -> None:
+    one = keepers(tmp_path, patience=0.0)
+    ended = one.start(REF, request(tmp_path), {})
+    assert isinstance(ended, AttemptEnded)
+    assert ended.reason == "no_keeper"
+
+
+def test_one_that_was_cancelled_meanwhile_is_not_asked_for_again(tmp_path: Path) -> None:
+    one = keepers(tmp_path)
+    one.start(REF, request(tmp_path), {})
+    one.again_at = 0.0
+    assert one.overdue() == [AttemptUnclaimed(REF)]
+    assert one.overdue() == []

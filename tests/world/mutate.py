@@ -1,0 +1,131 @@
+"""Deliberate defects of the engine, each of which the simulated world must notice.
+
+    python -m tests.world.mutate            all of them, in a copy of the package; exit status 1 if one goes unnoticed
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "a limit is passed by one",
+        "core/blockers.py",
+        "if state.running >= most:",
+        "if state.running > most:",
+    ),
+    (
+        "a task starts when one of its upstreams is met",
+        "core/tasks.py",
+        'if len(good) == len(upstreams) or (job.join == "any" and good):',
+        "if good:",
+    ),
+    (
+        "one attempt too many",
+        "core/tasks.py",
+        "task.attempts > job.retries or event.survivors",
+        "task.attempts > job.retries + 1 or event.survivors",
+    ),
+    (
+        "a late report ends the successor",
+        "core/state.py",
+        "task.live is None or task.live.ref != ref:",
+        "task.live is None:",
+    ),
+    (
+        "a lost start is not said again",
+        "core/tasks.py",
+        "    if place[1].live.stop is None:\n        out.deeds.append(StartAttempt(ref))",
+        "    if place[1].live.stop is None:\n        pass",
+    ),
+    (
+        "`overlap = \"skip\"` lets a second run go",
+        "core/runs.py",
+        '    if head.overlap == "skip":\n        return "overlap"',
+        '    if head.overlap == "skip":\n        return False',
+    ),
+    (
+        "the queue has no bound",
+        "core/runs.py",
+        'return "queue_full" if waiting >= QUEUE_LIMIT else True',
+        "return True",
+    ),
+    (
+        "a cursor is moved but not saved",
+        "core/slots.py",
+        "        before, cursor.at, cursor.row = cursor.row, at, row\n"
+        "        out.cursors[cursor.job, cursor.trigger_key] = cursor",
+        "        before, cursor.at, cursor.row = cursor.row, at, row",
+    ),
+    (
+        "the last missed slot is recorded and run as well",
+        "core/slots.py",
+        'newest - 1 if policy.catchup == "last"',
+        'newest if policy.catchup == "last"',
+    ),
+    (
+        "slots that ran continue the row of those that did not",
+        "core/slots.py",
+        "    row = _row_to_continue(state, line, word, reason)",
+        "    row = next(iter(state.rows.values()), None)",
+    ),
+    (
+        "a blocked task is skipped",
+        "core/tasks.py",
+        'return "blocked", "upstream_failed"',
+        'return "skipped", "upstream_failed"',
+    ),
+    (
+        "the end of a run does not free those it held back",
+        "core/tasks.py",
+        "    state.held.pop(run.id, None)\n    state.look = True",
+        "    state.held.pop(run.id, None)\n    state.look = False",
+    ),
+    (
+        "retries wake up too late",
+        "core/engine.py",
+        "for heap in (state.timers, state.due",
+        "for heap in (state.due, state.due",
+    ),
+    (
+        "a task that ended is saved as it was before",
+        "core/state.py",
+        "    out.tasks[task.run, task.name] = task",
+        '    if after != "skipped":\n        out.tasks[task.run, task.name] = task',
+    ),
+)
+
+
+def unnoticed(name: str, file: str, old: str, new: str) -> bool:
+    """Whether the world goes on as if nothing were wrong with the engine thus changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("cronflow", "tests"):
+            shutil.copytree(ROOT / part, Path(folder) / part, ignore=shutil.ignore_patterns("__pycache__"))
+        path = Path(folder) / "cronflow" / file
+        text = path.read_text()
+        if text.count(old) != 1:
+            raise SystemExit(f"{name}: the text to change stands {text.count(old)} times in {file}")
+        path.write_text(text.replace(old, new))
+        words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/world/test_world.py"]
+        environ = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            raise SystemExit(f"{name}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}")
+        why = next((line for line in done.stdout.splitlines() if line.startswith("E  ")), "")
+        print(f"{'UNNOTICED' if done.returncode == 0 else 'noticed'}: {name}: {why[4:].strip()[:100]}", flush=True)
+        return done.returncode == 0
+
+
+def main() -> int:
+    return int(sum(unnoticed(*mutation) for mutation in MUTATIONS) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
