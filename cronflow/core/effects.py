@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cronflow.core.model import Act, Alert, Attempt, AttemptRef, Cursor, Health, Pause, Run, Task, Trouble
+from cronflow.core.model import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ class Reply:
 
 @dataclass(slots=True)
 class Effects:
-    """Rows and deeds of one step, or of several that are saved together."""
+    """Rows and deeds of one step, or of several that are saved together. `gone` are the tasks, and `gone_attempts` the attempts,
+    whose rows are no more; `watched` are files as a watch has seen them (None: gone), by its key and their path; `paths` the
+    files that caused a run."""
 
     definitions: dict[str, tuple[str, str]] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
@@ -61,7 +63,13 @@ class Effects:
     tasks: dict[tuple[int, str], Task] = field(default_factory=dict)
     attempts: dict[AttemptRef, Attempt] = field(default_factory=dict)
     cursors: dict[tuple[str, str], Cursor | None] = field(default_factory=dict)
+    links: dict[tuple[str, str], Link | None] = field(default_factory=dict)
+    gone: dict[tuple[int, str], None] = field(default_factory=dict)
+    gone_attempts: dict[AttemptRef, None] = field(default_factory=dict)
+    watched: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    paths: dict[int, tuple[str, ...]] = field(default_factory=dict)
     pauses: dict[str, Pause | None] = field(default_factory=dict)
+    skips: dict[str, Skip | None] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
     troubles: dict[str, Trouble | None] = field(default_factory=dict)
     acts: list[Act] = field(default_factory=list)
@@ -79,7 +87,10 @@ class Effects:
                 self.tasks,
                 self.attempts,
                 self.cursors,
+                self.links,
+                self.watched,
                 self.pauses,
+                self.skips,
                 self.health,
                 self.troubles,
                 self.acts,
@@ -98,7 +109,13 @@ class Effects:
         self.tasks.update(later.tasks)
         self.attempts.update(later.attempts)
         self.cursors.update(later.cursors)
+        self.links.update(later.links)
+        self.gone.update(later.gone)
+        self.gone_attempts.update(later.gone_attempts)
+        self.watched.update(later.watched)
+        self.paths.update(later.paths)
         self.pauses.update(later.pauses)
+        self.skips.update(later.skips)
         self.health.update(later.health)
         self.troubles.update(later.troubles)
         self.acts.extend(later.acts)
@@ -106,3 +123,7 @@ class Effects:
         self.deeds.extend(later.deeds)
         self.replies.update(later.replies)
         self.changes.extend(later.changes)
+        for place in self.gone:
+            self.tasks.pop(place, None)
+        for ref in self.gone_attempts:
+            self.attempts.pop(ref, None)

@@ -21,6 +21,9 @@ State = Literal[
     "waiting", "queued", "running", "retrying", "success", "failed", "skipped", "blocked", "missed", "cancelled"
 ]
 Result = Literal["success", "failed", "timeout", "killed", "lost", "cancelled"]
+MatrixJoin = Literal["all", "each"]
+Command = str | tuple[str, ...]
+"""A text for the shell, or the words of a program."""
 
 CONDITIONS: tuple[Condition, ...] = ("success", "failure", "done", "success_or_skipped")
 ALERT_KINDS = ("failure", "recovery", "missed", "late", "slow", "skipped", "approval", "config", "system")
@@ -30,12 +33,13 @@ RETRY_WORDS = ("timeout", "killed", "lost", "check")
 FINAL = frozenset({"success", "failed", "skipped", "blocked", "missed", "cancelled"})
 
 TASK_MOVES: Mapping[str, frozenset[str]] = {
-    "waiting": frozenset({"queued", "skipped", "blocked", "cancelled"}),
+    "waiting": frozenset({"queued", "running", "failed", "skipped", "blocked", "cancelled"}),
     "queued": frozenset({"waiting", "running", "skipped", "cancelled"}),
     "running": frozenset({"retrying", "success", "failed", "skipped", "cancelled"}),
     "retrying": frozenset({"queued", "cancelled"}),
 }
-"""Every move a task may make; a final state has none. `queued` → `waiting` is a held run whose gate has opened."""
+"""Every move a task may make; a final state has none. `queued` → `waiting` is a held run whose gate has opened, `waiting` →
+`running` the hook of a task that failed without having run, `waiting` → `failed` such a task without a hook."""
 
 ATTEMPT_MOVES: Mapping[str, frozenset[str]] = {
     "starting": frozenset({"running", "ended"}),
@@ -59,10 +63,14 @@ class Edge(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One `[jobs.NAME]`, every default filled in. Field names are the keys of the job file."""
+    """One `[jobs.NAME]`, every default filled in. Field names are the keys of the job file.
+
+    `at` are epoch seconds. `approve` is the message for who approves, maybe empty; None: nobody has to. `deadline` is
+    ("duration", seconds after the slot) or ("time", seconds after midnight); `slow` is ("factor", times the median) or
+    ("duration", seconds). `secrets` are references, never values."""
 
     name: str
-    command: str | tuple[str, ...]
+    command: Command
     description: str = ""
     owner: str = ""
     runbook: str = ""
@@ -70,13 +78,30 @@ class Job(NamedTuple):
     enabled: bool = True
     schedule: tuple[str, ...] = ()
     every: int | None = None
+    at: tuple[int, ...] = ()
+    watch: tuple[str, ...] = ()
+    settle: float = 2.0
     timezone: str = "UTC"
+    jitter: float = 0.0
+    skip_on: tuple[str, ...] = ()
+    only_on: tuple[str, ...] = ()
     catchup: Catchup = "last"
     catchup_window: float | None = None
     after: tuple[Edge, ...] = ()
     join: Join = "all"
+    after_timeout: float | None = None
+    only_if: Command | None = None
+    wait_until: Command | None = None
+    wait_every: float = 30.0
+    wait_timeout: float = 21600.0
+    approve: str | None = None
+    params: Mapping[str, str] = NOTHING
+    matrix: Mapping[str, tuple[str, ...]] = NOTHING
+    matrix_join: MatrixJoin = "all"
+    foreach: Command | None = None
     env: Mapping[str, str] = NOTHING
     env_file: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = NOTHING
     cwd: str | None = None
     user: str | None = None
     group: str | None = None
@@ -94,8 +119,21 @@ class Job(NamedTuple):
     success_codes: tuple[int, ...] = (0,)
     skip_codes: tuple[int, ...] = ()
     overlap: Overlap = "skip"
+    pool: str | None = None
+    pool_slots: int = 1
+    priority: int = 0
+    deadline: tuple[str, float] | None = None
+    slow: tuple[str, float] | None = None
+    check: tuple[str, ...] = ()
+    on_failure: Command | None = None
+    on_success: Command | None = None
     alert: tuple[str, ...] | None = None
     max_output: int = 10_000_000
+
+    @property
+    def copies(self) -> bool:
+        """Whether a run may have several tasks of this job."""
+        return bool(self.matrix) or self.foreach is not None
 
     def as_dict(self) -> dict[str, Any]:
         """The job as plain values, defaults left out; `job_from_dict` is its inverse."""
@@ -105,8 +143,10 @@ class Job(NamedTuple):
                 continue
             if name == "after":
                 plain[name] = [[edge.job, edge.condition] for edge in self.after]
-            elif name == "env":
-                plain[name] = dict(self.env)
+            elif name == "matrix":
+                plain[name] = {key: list(values) for key, values in self.matrix.items()}
+            elif isinstance(value, Mapping):
+                plain[name] = dict(value)
             else:
                 plain[name] = list(value) if isinstance(value, tuple) else value
         return plain
@@ -118,6 +158,8 @@ def job_from_dict(plain: Mapping[str, Any]) -> Job:
         key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
     }
     values["after"] = tuple(Edge(job, condition) for job, condition in plain.get("after", ()))
+    if "matrix" in plain:
+        values["matrix"] = {key: tuple(one) for key, one in plain["matrix"].items()}
     return Job(**values)
 
 
@@ -142,13 +184,17 @@ class Settings(NamedTuple):
 
 
 class JobSet(NamedTuple):
-    """Everything one reading of the job file gave: jobs in the order of the file, alert targets, settings, zone."""
+    """Everything one reading of the job file gave: jobs in the order of the file, alert targets, settings, zone, the slots of
+    each pool, the dates of each calendar (proleptic ordinals), and the host that jitter is a hash of."""
 
     jobs: Mapping[str, Job]
     alerts: Mapping[str, AlertTarget] = NOTHING
     settings: Settings = Settings()
     timezone: str = "UTC"
     files: tuple[str, ...] = ()
+    pools: Mapping[str, int] = NOTHING
+    calendars: Mapping[str, frozenset[int]] = NOTHING
+    host: str = ""
 
 
 def definition(jobs: Mapping[str, Job]) -> tuple[str, str]:
@@ -186,12 +232,14 @@ def parse_ref(text: str) -> AttemptRef:
 
 @dataclass(slots=True)
 class Attempt:
-    """One process of a task. `kind` is `command`, or the step that it carries out beside it."""
+    """One process of a task. `kind` is `command`, or the step that it carries out beside it; the polls of a sensor are one row,
+    that of the last one, with their `count`."""
 
     run: int
     task: str
     n: int
     kind: str = "command"
+    count: int = 1
     state: Literal["starting", "running", "ended"] = "starting"
     result: Result | None = None
     reason: str | None = None
@@ -214,12 +262,22 @@ class Attempt:
 
 @dataclass(slots=True)
 class Task:
-    """One job in one run. `attempts` counts those begun; `live` is the one not ended, if any."""
+    """One job in one run, or one copy of it. `attempts` counts those begun, `steps` the processes beside them; `live` is the
+    process that has not ended, if any.
+
+    `stage` is where the task is on its way (`core.stages`), `stage_at` since when, `check` how many checks this attempt has
+    passed. `verdict` is how the task ends when its hook has: state, reason, note. `told` are the alerts that it has caused."""
 
     run: int
     name: str
     job: str
     state: State = "waiting"
+    stage: str = ""
+    stage_at: float | None = None
+    steps: int = 0
+    check: int = 0
+    verdict: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     reason: str | None = None
     note: str | None = None
     caused_by: str | None = None
@@ -243,7 +301,7 @@ class Run:
 
     `roots` own the slots `slot`…`slot_last` of the trigger `trigger_key`; both are empty for runs that own none (by hand,
     retry). `named` are the jobs that a person asked for: these run although they are paused or disabled. `held` is a run
-    that waits for another one of the same jobs to end.
+    that waits for another one of the same jobs to end. `upstreams` are the runs of other flows whose ends counted, by job.
     """
 
     id: int
@@ -256,6 +314,7 @@ class Run:
     named: tuple[str, ...] = ()
     by: str | None = None
     params: dict[str, str] = field(default_factory=dict)
+    upstreams: dict[str, int] = field(default_factory=dict)
     retry_of: int | None = None
     slot: int | None = None
     slot_last: int | None = None
@@ -278,7 +337,9 @@ class Cursor:
     """Up to where the slots of one trigger of one root job have been dealt with.
 
     `lining` says that missed slots are being caught up, one run after the other. `row` is the row of slots that did not
-    run, which the next such slot continues.
+    run, which the next such slot continues. `waits` is a slot, the last one before `at`, that waits for jobs of other flows until
+    `waits_until` at the longest; `waits_as` is the trigger that its run will have. `mark` is the boot whose slot has been dealt
+    with.
     """
 
     job: str
@@ -286,6 +347,31 @@ class Cursor:
     at: float
     lining: bool = False
     row: int | None = None
+    waits: int | None = None
+    waits_until: float | None = None
+    waits_as: str | None = None
+    mark: str | None = None
+
+
+@dataclass(slots=True)
+class Link:
+    """An edge from a job of another flow, seen from the root that comes after it: the latest end of that job since the edge was
+    first loaded.
+
+    `new` until a decision has used it up; `look` until the edges have been looked at since. `run` and `slot` are those of the
+    end, `ended_at` when it was; `failed` whether a failure lies behind a blocked one. `blocked` is the run that tells that the
+    edges are not met."""
+
+    job: str
+    upstream: str
+    new: bool = False
+    look: bool = False
+    state: State | None = None
+    failed: bool = False
+    run: int | None = None
+    slot: int | None = None
+    ended_at: float | None = None
+    blocked: int | None = None
 
 
 class Pause(NamedTuple):
@@ -300,13 +386,24 @@ class Pause(NamedTuple):
 
 @dataclass(slots=True)
 class Health:
-    """What an alert has to know of a job: since when it fails, how often in a row, and whether that was told."""
+    """What an alert has to know of a job: since when it fails, how often in a row, and whether that was told; how long its last
+    successes took, in seconds, newest last."""
 
     job: str
     failing_since: float | None = None
     failures: int = 0
     last_success_at: float | None = None
     told_at: float | None = None
+    durations: tuple[float, ...] = ()
+
+
+class Skip(NamedTuple):
+    """The next `left` slots of a job that are not to run, by whom and since when."""
+
+    job: str
+    left: int
+    since: float
+    by: str
 
 
 class Trouble(NamedTuple):

@@ -48,7 +48,7 @@ def _open(
             run.tasks[name] = Task(run.id, name, name)
         elif taken_over and name in taken_over:
             old = taken_over[name]
-            task = Task(run.id, name, name, old.state, "taken_over", caused_by=old.caused_by, finished_at=now)
+            task = Task(run.id, name, name, old.state, reason="taken_over", caused_by=old.caused_by, finished_at=now)
             task.outputs = dict(old.outputs)
             run.tasks[name] = task
     state.know(flow.digest, flow.body)

@@ -20,8 +20,10 @@ from cronflow.core.model import (
     Health,
     Job,
     JobSet,
+    Link,
     Pause,
     Run,
+    Skip,
     Task,
     Trouble,
     jobs_from_definition,
@@ -40,7 +42,9 @@ class State:
     runs: dict[int, Run] = field(default_factory=dict)
     rows: dict[int, Run] = field(default_factory=dict)
     cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
+    links: dict[tuple[str, str], Link] = field(default_factory=dict)
     pauses: dict[str, Pause] = field(default_factory=dict)
+    skips: dict[str, Skip] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, Job]] = field(default_factory=dict)

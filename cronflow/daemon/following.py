@@ -16,7 +16,7 @@ def run_event(run: Run) -> dict[str, Any]:
 def task_event(task: Task, attempt: Attempt | None) -> dict[str, Any]:
     """A line for those who follow a run: a task as it is now, with the attempt that goes on or has just ended."""
     keys = ("job", "state", "reason", "note", "attempts", "next_attempt_at", "started_at", "finished_at")
-    attempt = attempt or task.live
+    attempt = task.live or attempt
     about = ("n", "pid", "result", "exit_code", "signal", "started_at", "finished_at")
     return {
         "event": "task",

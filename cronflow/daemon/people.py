@@ -122,8 +122,9 @@ class People:
             run = self.daemon.state.runs.get(number) or self.daemon.store.run(number)
             if run is not None:
                 client.say(run_event(run))
+                attempts = self.daemon.store.last_attempts(number)
                 for task in run.tasks.values():
-                    client.say(task_event(task, None))
+                    client.say(task_event(task, attempts.get(task.name)))
                 if run.final:
                     client.say(run_event(run))
 

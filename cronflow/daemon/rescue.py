@@ -58,7 +58,9 @@ def everything(state: State) -> Effects:
         if task.live is not None:
             out.attempts[task.live.ref] = task.live
     out.cursors.update(state.cursors)
+    out.links.update(state.links)
     out.pauses.update(state.pauses)
+    out.skips.update(state.skips)
     out.health.update(state.health)
     out.troubles.update(state.troubles)
     return out

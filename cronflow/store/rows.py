@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from cronflow.core.model import Attempt, Cursor, Health, Pause, Run, Task, Trouble
+from cronflow.core.model import Attempt, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 
 _JSON_DEFAULT: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
 
@@ -30,8 +30,9 @@ class Table:
         self.lists = frozenset(lists)
         self.flags = frozenset(flags)
         marks = ", ".join("?" * len(self.columns))
-        self.insert = f"INSERT OR REPLACE INTO {name} ({', '.join(self.columns)}) VALUES ({marks})"
-        self.select = f"SELECT {', '.join(self.columns)} FROM {name}"
+        quoted = ", ".join(f'"{column}"' for column in self.columns)  # some are words of SQL
+        self.insert = f"INSERT OR REPLACE INTO {name} ({quoted}) VALUES ({marks})"
+        self.select = f"SELECT {quoted} FROM {name}"
 
     def values(self, thing: Any) -> tuple[Any, ...]:
         """The row of an object; lists and tables as JSON text."""
@@ -58,10 +59,12 @@ def _load(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-RUNS = Table("runs", Run, leave_out=("tasks",), lists=("roots", "named", "params"), flags=("held",))
-TASKS = Table("tasks", Task, leave_out=("live",), lists=("matrix", "outputs"))
+RUNS = Table("runs", Run, leave_out=("tasks",), lists=("roots", "named", "params", "upstreams"), flags=("held",))
+TASKS = Table("tasks", Task, leave_out=("live",), lists=("verdict", "told", "matrix", "outputs"))
 ATTEMPTS = Table("attempts", Attempt, lists=("left_behind",))
 CURSORS = Table("cursors", Cursor, flags=("lining",))
+LINKS = Table("links", Link, flags=("new", "look", "failed"))
 PAUSES = Table("pauses", Pause)
-HEALTH = Table("health", Health)
+SKIPS = Table("skips", Skip)
+HEALTH = Table("health", Health, lists=("durations",))
 TROUBLES = Table("troubles", Trouble, flags=("told",))

@@ -26,6 +26,7 @@ MIGRATIONS: tuple[str, ...] = (
         named TEXT NOT NULL DEFAULT '[]',
         by TEXT,
         params TEXT NOT NULL DEFAULT '{}',
+        upstreams TEXT NOT NULL DEFAULT '{}',
         retry_of INTEGER,
         definition TEXT NOT NULL,
         slot INTEGER,
@@ -57,6 +58,12 @@ MIGRATIONS: tuple[str, ...] = (
         name TEXT NOT NULL,
         job TEXT NOT NULL,
         state TEXT NOT NULL,
+        stage TEXT NOT NULL DEFAULT '',
+        stage_at REAL,
+        steps INTEGER NOT NULL DEFAULT 0,
+        "check" INTEGER NOT NULL DEFAULT 0,
+        verdict TEXT NOT NULL DEFAULT '[]',
+        told TEXT NOT NULL DEFAULT '[]',
         reason TEXT,
         note TEXT,
         caused_by TEXT,
@@ -76,6 +83,7 @@ MIGRATIONS: tuple[str, ...] = (
         task TEXT NOT NULL,
         kind TEXT NOT NULL,
         n INTEGER NOT NULL,
+        count INTEGER NOT NULL DEFAULT 1,
         state TEXT NOT NULL,
         result TEXT,
         reason TEXT,
@@ -99,7 +107,44 @@ MIGRATIONS: tuple[str, ...] = (
         at REAL NOT NULL,
         lining INTEGER NOT NULL DEFAULT 0,
         row INTEGER,
+        waits INTEGER,
+        waits_until REAL,
+        waits_as TEXT,
+        mark TEXT,
         PRIMARY KEY (job, trigger_key)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE links (
+        job TEXT NOT NULL,
+        upstream TEXT NOT NULL,
+        new INTEGER NOT NULL DEFAULT 0,
+        look INTEGER NOT NULL DEFAULT 0,
+        state TEXT,
+        failed INTEGER NOT NULL DEFAULT 0,
+        run INTEGER,
+        slot INTEGER,
+        ended_at REAL,
+        blocked INTEGER,
+        PRIMARY KEY (job, upstream)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE watched (
+        trigger_key TEXT NOT NULL,
+        path TEXT NOT NULL,
+        stamp TEXT NOT NULL,
+        PRIMARY KEY (trigger_key, path)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE run_paths (
+        run INTEGER PRIMARY KEY,
+        paths TEXT NOT NULL
+    );
+
+    CREATE TABLE skips (
+        job TEXT PRIMARY KEY,
+        "left" INTEGER NOT NULL,
+        since REAL NOT NULL,
+        by TEXT NOT NULL
     ) WITHOUT ROWID;
 
     CREATE TABLE pauses (
@@ -115,7 +160,8 @@ MIGRATIONS: tuple[str, ...] = (
         failing_since REAL,
         failures INTEGER NOT NULL DEFAULT 0,
         last_success_at REAL,
-        told_at REAL
+        told_at REAL,
+        durations TEXT NOT NULL DEFAULT '[]'
     ) WITHOUT ROWID;
 
     CREATE TABLE troubles (

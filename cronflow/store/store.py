@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from cronflow.core.effects import Effects
-from cronflow.core.model import Run, Task
+from cronflow.core.model import Attempt, Run, Task
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.reserve import drop_ballast
-from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, PAUSES, RUNS, TASKS, TROUBLES
+from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
 from cronflow.store.schema import MIGRATIONS
 
 FILE = "cronflow.db"
@@ -124,11 +124,30 @@ class Store:
         db.executemany("INSERT INTO run_slots (root, trigger_key, slot, run) VALUES (?, ?, ?, ?)", out.slots)
         db.executemany(TASKS.insert, map(TASKS.values, out.tasks.values()))
         db.executemany(ATTEMPTS.insert, map(ATTEMPTS.values, out.attempts.values()))
+        db.executemany("DELETE FROM tasks WHERE run = ? AND name = ?", list(out.gone))
+        db.executemany(
+            "DELETE FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?", [tuple(ref) for ref in out.gone_attempts]
+        )
+        db.executemany(
+            "INSERT OR REPLACE INTO run_paths (run, paths) VALUES (?, ?)",
+            [(run, json.dumps(paths)) for run, paths in out.paths.items()],
+        )
         for (job, key), cursor in out.cursors.items():
             if cursor is None:
                 db.execute("DELETE FROM cursors WHERE job = ? AND trigger_key = ?", (job, key))
             else:
                 db.execute(CURSORS.insert, CURSORS.values(cursor))
+        for (job, upstream), link in out.links.items():
+            if link is None:
+                db.execute("DELETE FROM links WHERE job = ? AND upstream = ?", (job, upstream))
+            else:
+                db.execute(LINKS.insert, LINKS.values(link))
+        self._write_watched(out)
+        for job, skip in out.skips.items():
+            if skip is None:
+                db.execute("DELETE FROM skips WHERE job = ?", (job,))
+            else:
+                db.execute(SKIPS.insert, SKIPS.values(skip))
         for job, pause in out.pauses.items():
             if pause is None:
                 db.execute("DELETE FROM pauses WHERE job = ?", (job,))
@@ -152,6 +171,12 @@ class Store:
             ],
         )
 
+    def _write_watched(self, out: Effects) -> None:
+        seen = [(key, path, stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
+        gone = [place for place, stamp in out.watched.items() if stamp is None]
+        self.connection.executemany("INSERT OR REPLACE INTO watched (trigger_key, path, stamp) VALUES (?, ?, ?)", seen)
+        self.connection.executemany("DELETE FROM watched WHERE trigger_key = ? AND path = ?", gone)
+
     # ---- the live state --------------------------------------------------------------------------------------------------
 
     def load(self) -> State:
@@ -174,7 +199,11 @@ class Store:
             found = db.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
             if found is not None:
                 state.rows[number] = RUNS.object(found)
+        for row in db.execute(LINKS.select):
+            link = LINKS.object(row)
+            state.links[link.job, link.upstream] = link
         state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
+        state.skips = {row[0]: SKIPS.object(row) for row in db.execute(SKIPS.select)}
         state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}
         state.troubles = {row[0]: TROUBLES.object(row) for row in db.execute(TROUBLES.select)}
         for run in state.runs.values():
@@ -205,6 +234,11 @@ class Store:
         self._fill([run])
         return run
 
+    def last_attempts(self, number: int) -> dict[str, Attempt]:
+        """The last attempt of the command of each task of a run that has had one."""
+        query = f"{ATTEMPTS.select} WHERE run = ? AND kind = 'command' ORDER BY n"
+        return {attempt.task: attempt for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,)))}
+
     # ---- forgetting ------------------------------------------------------------------------------------------------------
 
     def forget(self, before: float | None, count: int | None, limit: int) -> int:
@@ -227,7 +261,7 @@ class Store:
     def _delete(self, runs: list[int]) -> None:
         numbers = [(number,) for number in runs]
         with self._transaction():
-            for table in ("attempts", "tasks", "run_slots", "alerts"):
+            for table in ("attempts", "tasks", "run_slots", "run_paths", "alerts"):
                 self.connection.executemany(f"DELETE FROM {table} WHERE run = ?", numbers)
             self.connection.executemany("DELETE FROM runs WHERE id = ?", numbers)
 
