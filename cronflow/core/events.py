@@ -55,7 +55,8 @@ class AttemptUnclaimed:
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
     """The process is gone. Without exit code, signal and `reason` its status is unknown. `reason` and `message` tell why
-    it could not be started; `stopped` that it was ended (`timeout`, `cancel`); `survivors` that some of it still lives."""
+    it could not be started; `stopped` that it was ended (`timeout`, `cancel`); `survivors` that some of it still lives. `outputs`
+    is what it left in its output file, `items` the lines that a `foreach` printed."""
 
     ref: AttemptRef
     at: float
@@ -71,11 +72,27 @@ class AttemptEnded:
     max_rss_kb: int | None = None
     output_bytes: int | None = None
     left_behind: tuple[str, ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """Something has happened that a trigger without a timetable waits for: a boot, files that a watch has seen.
+
+    `key` is the trigger's. `mark` is the boot. `paths` are the files that are to cause a run; `seen` all that the watch has to
+    remember: (path, stamp), None where the file is gone. Without mark and paths nothing is started."""
+
+    key: str
+    mark: str | None = None
+    paths: tuple[str, ...] = ()
+    seen: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunAsked:
-    """A person wants jobs to run now. `at` is the slot time that the run carries."""
+    """A person wants jobs to run now. `at` is the slot time that the run carries; `params` are values by name; `trigger` is
+    "manual", or "backfill" for a slot of the past that is run again or for the first time."""
 
     request: int
     jobs: tuple[str, ...]
@@ -84,6 +101,8 @@ class RunAsked:
     only: bool = False
     upstream: bool = False
     at: int | None = None
+    params: tuple[tuple[str, str], ...] = ()
+    trigger: str = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +148,29 @@ class ResumeAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class SkipAsked:
+    """A person wants the next `slots` slots of jobs not to run; 0 takes that back."""
+
+    request: int
+    jobs: tuple[str, ...]
+    by: str
+    words: str
+    slots: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalGiven:
+    """A person approves, or rejects, a task that waits for it."""
+
+    request: int
+    run: int
+    task: str
+    approved: bool
+    by: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class DrainAsked:
     """The daemon is to stop once nothing runs; with `kill`, everything that goes on is cancelled."""
 
@@ -169,11 +211,14 @@ Event = (
     | AttemptBegan
     | AttemptUnclaimed
     | AttemptEnded
+    | Triggered
     | RunAsked
     | RetryAsked
     | CancelAsked
     | PauseAsked
     | ResumeAsked
+    | SkipAsked
+    | ApprovalGiven
     | DrainAsked
     | Acted
     | TroubleFound
