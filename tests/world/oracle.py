@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cronflow.core.flow import triggers_of
 from cronflow.core.model import FINAL, Job, jobs_from_definition
+from cronflow.core.triggers import triggers_of
 
 if TYPE_CHECKING:
     from tests.world.world import World
