@@ -17,6 +17,7 @@ BATCHES = 8
 WORTH = (
     *("crash", "goes back", "retrying", "timeout", "lost", ", catchup)", "missed", "overlap", "queue_full", "replaced"),
     *("blocked", "cancelled", "(paused)", "disabled", ", retry)", "alert failure", "alert recovery", "alert missed"),
+    *("(calendar)", "reboot)", ", watch)", ", at)"),
 )
 
 
