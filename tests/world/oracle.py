@@ -106,7 +106,7 @@ def _check_times(host: str, calendars: Mapping[str, frozenset[int]], jobs: dict[
     due = slot + int(spread(f"{host} {flow} {key}") * jitter)
     if timed:
         assert created_at >= due, f"run {number} comes before its slot is due"
-        assert finished_at >= due + slot_last - slot, f"row {number} has slots that are not due"
+        assert slots == 1 or finished_at >= due + slot_last - slot, f"row {number} has slots that are not due"
         assert trigger in ("catchup", mine.kind)
         late = created_at > due + 60.0
         excused = trigger == "catchup" or reason in ("daemon_down", "calendar", "paused", "disabled")
