@@ -119,8 +119,8 @@ class State:
             self.ready.setdefault(line, []).append((-job.priority, task.queued_at, run.id, task.name))
         elif task.next_attempt_at is not None:
             self.timers.append((task.next_attempt_at, "again", run.id, task.name))
-        given_up = bool(task.verdict) or (task.live is not None and task.live.stop is not None)
-        if task.stage == "sensor" and task.stage_at is not None and not given_up:
+        stopped = task.live is not None and task.live.stop is not None
+        if task.stage == "sensor" and task.stage_at is not None and not task.verdict and not stopped:
             self.timers.append((task.stage_at + job.wait_timeout, "wait_timeout", run.id, task.name))
 
     def enter(self, run: Run) -> None:
