@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from cronflow.core.flow import Flow, Plan
 from cronflow.core.model import Job
+from cronflow.core.triggers import cron_expressions
 from cronflow.jobfile import keys
 from cronflow.jobfile.build import Draft, Written
-from cronflow.jobfile.checks import timetable
 from cronflow.jobfile.report import Report
 
 BY_ROOTS = tuple(name for name, key in keys.JOB.items() if key.by_roots)
@@ -23,16 +23,24 @@ NEEDED = {
 """Keys that say more about another one."""
 
 
-def _timetable(job: Job) -> bool:
-    return bool(timetable(job) or job.every is not None)
+def _timed(job: Job) -> bool:
+    return bool(cron_expressions(job.schedule)) or job.every is not None
+
+
+def _dated(job: Job) -> bool:
+    return bool(job.schedule or job.watch) or job.every is not None
+
+
+def _missable(job: Job) -> bool:
+    return _timed(job) or bool(job.at)
 
 
 TRIGGERS: dict[str, tuple[Callable[[Job], bool], str]] = {
-    "jitter": (_timetable, "no `schedule` with times and no `every`"),
-    "skip_on": (lambda job: bool(_timetable(job) or job.schedule or job.watch), "no `schedule`, `every` or `watch`"),
-    "only_on": (lambda job: bool(_timetable(job) or job.schedule or job.watch), "no `schedule`, `every` or `watch`"),
-    "catchup": (lambda job: bool(_timetable(job) or job.at), "no `schedule` with times, `every` or `at`"),
-    "catchup_window": (lambda job: bool(_timetable(job) or job.at), "no `schedule` with times, `every` or `at`"),
+    "jitter": (_timed, "no `schedule` with times and no `every`"),
+    "skip_on": (_dated, "no `schedule`, `every` or `watch`"),
+    "only_on": (_dated, "no `schedule`, `every` or `watch`"),
+    "catchup": (_missable, "no `schedule` with times, `every` or `at`"),
+    "catchup_window": (_missable, "no `schedule` with times, `every` or `at`"),
 }
 """Keys that act on triggers of some kinds, which a root may not have."""
 
