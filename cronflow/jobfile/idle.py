@@ -66,6 +66,9 @@ def _warn(job: str, key: str, told: str, hint: str, draft: Draft, report: Report
 
 def _triggers(written: Written, flow: Flow, draft: Draft, report: Report) -> None:
     job = written.job
+    if "after_timeout" in written.own and job.after and all(edge.job in flow.jobs for edge in job.after):
+        told = f"`after_timeout` has no effect in job `{job.name}`, which comes after no job of another flow"
+        _warn(job.name, "after_timeout", told, "take it out: inside a flow a task waits for those of its own run", draft, report)
     roots = " and ".join(f"`{root}`" for root in flow.roots[:3])
     for key in BY_ROOTS:
         if key not in written.own:
