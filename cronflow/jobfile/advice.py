@@ -51,7 +51,6 @@ def advise(draft: Draft, plan: Plan | None, now: float, report: Report) -> None:
     for source in draft.sources:
         _timeouts(source, draft, report)
     _past_calendars(draft, now, report)
-    _no_dates(draft, report)
     _homes(draft, report)
     _alert_files(draft, report)
 
@@ -159,18 +158,6 @@ def _past_calendars(draft: Draft, now: float, report: Report) -> None:
         if name in used and days and max(days) < today - 1:
             told = f"calendar `{name}` ends on {date.fromordinal(max(days))}"
             report.warning(draft.main, ("calendars", name), told, "add the dates to come, or take the calendar out")
-
-
-def _no_dates(draft: Draft, report: Report) -> None:
-    """Jobs to which their calendars leave no date at all."""
-    for name, job in draft.jobs.items():
-        if job.only_on and all(calendar in draft.calendars for calendar in (*job.only_on, *job.skip_on)):
-            left = frozenset().union(*(draft.calendars[calendar] for calendar in job.only_on))
-            left -= frozenset().union(*(draft.calendars[calendar] for calendar in job.skip_on))
-            if not left:
-                source, path = draft.place(name, "only_on")
-                told = f"job `{name}` never starts: its calendars leave it no date"
-                report.warning(source, path, told, "it starts on dates of `only_on` that are not in `skip_on`", "key")
 
 
 def _environment(job: Job, draft: Draft, report: Report) -> None:

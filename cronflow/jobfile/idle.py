@@ -56,7 +56,10 @@ def advise_idle(draft: Draft, plan: Plan | None, report: Report) -> None:
         _copy_by_copy(written, draft, report)
         _retried_checks(written, draft, report)
         if plan is not None:
-            _triggers(written, plan.flows[plan.flow_of[name]], draft, report)
+            flow = plan.flows[plan.flow_of[name]]
+            _triggers(written, flow, draft, report)
+            if name in flow.roots and written.job.only_on:
+                _no_dates(written.job, draft, report)
 
 
 def _warn(job: str, key: str, told: str, hint: str, draft: Draft, report: Report) -> None:
@@ -79,6 +82,16 @@ def _triggers(written: Written, flow: Flow, draft: Draft, report: Report) -> Non
         elif key in TRIGGERS and not TRIGGERS[key][0](job):
             told = f"`{key}` has no effect in job `{job.name}`, which has {TRIGGERS[key][1]}"
             _warn(job.name, key, told, "take it out", draft, report)
+
+
+def _no_dates(job: Job, draft: Draft, report: Report) -> None:
+    """A root to whose triggers the calendars leave no date at all."""
+    if not _dated(job) or job.at or not all(name in draft.calendars for name in (*job.only_on, *job.skip_on)):
+        return
+    only, skip = (frozenset().union(*(draft.calendars[name] for name in names)) for names in (job.only_on, job.skip_on))
+    if only <= skip:
+        told = f"job `{job.name}` never starts by itself: its calendars leave it no date"
+        _warn(job.name, "only_on", told, "it starts on dates of `only_on` that are not in `skip_on`", draft, report)
 
 
 def _copy_by_copy(written: Written, draft: Draft, report: Report) -> None:
