@@ -23,7 +23,7 @@ from __future__ import annotations
 import heapq
 
 from cronflow.core import events as happened
-from cronflow.core import health, runs, slots, tasks
+from cronflow.core import health, lateness, runs, slots, tasks
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
 from cronflow.core.events import Event
@@ -187,7 +187,7 @@ def _open_due(state: State, out: Effects, now: float) -> None:
 
 
 def _ring(state: State, out: Effects, now: float) -> None:
-    """Timers that have come: retries go in line again, pauses end. A timer that no longer stands for anything is dropped."""
+    """Timers that have come: retries go in line again, pauses end, tasks are late or slow. A timer that no longer stands for anything is dropped."""
     while state.timers and state.timers[0][0] <= now:
         at, kind, number, name = heapq.heappop(state.timers)
         if kind == "resume":
@@ -195,6 +195,9 @@ def _ring(state: State, out: Effects, now: float) -> None:
             if pause is not None and pause.until == at:
                 del state.pauses[name]
                 out.pauses[name] = None
+            continue
+        if kind in ("late", "slow"):
+            lateness.ring(state, out, (at, kind, number, name), now)
             continue
         run = state.runs.get(number)
         task = run.tasks[name] if run else None

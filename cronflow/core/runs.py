@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cronflow.core import tasks
+from cronflow.core import lateness, tasks
 from cronflow.core.effects import Change, Effects, Reply
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
 from cronflow.core.flow import Flow
@@ -64,6 +64,8 @@ def _open(
         tasks.hold(state, out, run)
     else:
         _begin(state, out, run, now)
+    for task in run.tasks.values():
+        lateness.expect(state, out, run, task, now)
 
 
 def _begin(state: State, out: Effects, run: Run, now: float) -> None:

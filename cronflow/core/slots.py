@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from cronflow.core import runs
+from cronflow.core import health, runs
 from cronflow.core.effects import Effects
 from cronflow.core.flow import Flow, Trigger
 from cronflow.core.model import Cursor, Run
@@ -238,6 +238,7 @@ def _record(
         out.definitions[line.flow.digest] = (line.flow.name, line.flow.body)
     row.slot_last, row.slots, row.finished_at = last, row.slots + count, now
     out.runs[row.id] = row
+    health.tell_skipped(state, out, row, line.flow.jobs, row.slots - count, now)
     _advance(state, out, line, last, row.id)
     return count
 

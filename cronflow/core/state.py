@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cronflow.core import expectations
 from cronflow.core.effects import Change, Effects
 from cronflow.core.flow import Flow, Plan, flow_of_definition
 from cronflow.core.model import (
@@ -77,6 +78,8 @@ class State:
         for run in self.runs.values():
             self.enter(run)
             for task in run.tasks.values():
+                durations = self.health[task.job].durations if task.job in self.health else ()
+                self.timers.extend(expectations.timers(run, task, self.job(run, task), durations))
                 if task.live is not None:
                     self.running += 1
                 elif task.state == "queued" and not run.held:

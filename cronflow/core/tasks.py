@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable
 
-from cronflow.core import health
+from cronflow.core import health, lateness
 from cronflow.core.blockers import limits
 from cronflow.core.effects import Change, Effects, StartAttempt, StopAttempt
 from cronflow.core.events import AttemptBegan, AttemptEnded
@@ -143,6 +143,7 @@ def began(state: State, out: Effects, event: AttemptBegan) -> None:
     attempt = place[1].live
     attempt.state, attempt.pid, attempt.started_at = "running", event.pid, event.at
     out.attempts[attempt.ref] = attempt
+    lateness.watch(state, *place)
 
 
 def unclaimed(state: State, out: Effects, ref: AttemptRef, now: float) -> None:
@@ -177,6 +178,8 @@ def ended(state: State, out: Effects, event: AttemptEnded, now: float) -> None:
     out.attempts[attempt.ref] = attempt
     task.live = None
     state.running -= 1
+    if result == "success":
+        lateness.ran(state, out, task, attempt)
     if result == "lost" and state.up_since is None:
         state.interrupted.append((job.name, run.id, task.name, "lost"))
     if result in ("failed", "timeout", "killed", "lost") and _tried_again(job, task, attempt, event):
@@ -294,6 +297,7 @@ def _close(
     if not same_job:
         state.busy[task.job].pop(run.id, None)
     state.look = True
+    lateness.ended(state, out, run, task, now)
 
 
 def finish_if_done(state: State, out: Effects, run: Run, now: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from cronflow.core.model import CONDITIONS, AlertTarget, Edge, Job, JobSet, Settings
+from cronflow.core.model import ALERT_KINDS, CONDITIONS, AlertTarget, Edge, Job, JobSet, Settings
 
 SCHEDULES = ("*/5 * * * *", "*/20 * * * *", "7 * * * *", "0 */2 * * *", "30 3 * * *", "15 */3 * * mon-fri", "* * * * *")
 PERIODS = (60, 300, 900, 3600)
@@ -17,7 +17,7 @@ def random_jobs(rng: random.Random) -> JobSet:
     for flow in range(rng.randint(1, 4)):
         for job in _random_flow(rng, f"f{flow}"):
             jobs[job.name] = job
-    alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery"))}
+    alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery")), "all": AlertTarget("all", on=ALERT_KINDS)}
     return JobSet(jobs, alerts if rng.random() < 0.8 else {}, Settings(max_running=rng.choice((1, 2, 3, 64))))
 
 
@@ -58,7 +58,9 @@ def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
                 skip_codes=rng.choice(((), (99,))),
                 timeout=rng.choice((None, 60.0, 900.0)),
                 kill_after=5.0,
-                alert=rng.choice((None, None, (), ("few",))),
+                alert=rng.choice((None, None, (), ("few",), ("all",))),
+                deadline=rng.choice((None, None, ("duration", 60.0), ("duration", 3600.0), ("time", 14400.0))),
+                slow=rng.choice((None, None, ("factor", 1.5), ("duration", 200.0))),
                 **(trigger if own else {}),  # type: ignore[arg-type]  # a table of keys
                 **shared,  # type: ignore[arg-type]
             )

@@ -16,11 +16,12 @@ from cronflow.core import flow, trace
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
+from cronflow.core.expectations import timers
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
 from tests.world.jobfiles import edited, random_jobs
-from tests.world.oracle import check_history
+from tests.world.oracle import check_alerts, check_history
 
 START = 1_793_000_000.0
 
@@ -67,6 +68,7 @@ class World:
     def boot(self) -> None:
         """Start a daemon: load, ask the keeper for every attempt, then begin."""
         self.state = self.store.load()
+        self.state.jobs = self.jobs
         self.log.append(f"{self.now:.1f} boot")
         for task in list(self.state.live()):
             assert task.live is not None
@@ -294,6 +296,7 @@ class World:
                     assert blockers(state, run, task), f"{run.id}/{task.name} has no blockers and does not start"
         self._check_starts(out)
         self._check_queues()
+        check_alerts(state, out, self.now)
         if self.rng.random() < 0.05:
             self._check_rebuild()
 
@@ -356,6 +359,11 @@ def _still_meant(state: State, name: str) -> list[tuple[object, ...]]:
         number, task_name = entry[-2:]
         run = state.runs.get(number)
         task = run.tasks.get(task_name) if run else None
+        if name == "timers" and entry[1] in ("late", "slow"):
+            one = state.health.get(task.job) if task else None
+            if run and task and entry in timers(run, task, state.job(run, task), one.durations if one else ()):
+                found.add(entry)
+            continue
         at = None if task is None else task.queued_at if name == "ready" else task.next_attempt_at
         if task is not None and task.state == ("queued" if name == "ready" else "retrying") and at == entry[0]:
             found.add(entry)
