@@ -187,7 +187,8 @@ def _open_due(state: State, out: Effects, now: float) -> None:
 
 
 def _ring(state: State, out: Effects, now: float) -> None:
-    """Timers that have come: retries go in line again, pauses end, tasks are late or slow. A timer that no longer stands for anything is dropped."""
+    """Timers that have come: retries go in line again, pauses end, tasks are late or slow. A timer that no longer stands for
+    anything is dropped."""
     while state.timers and state.timers[0][0] <= now:
         at, kind, number, name = heapq.heappop(state.timers)
         if kind == "resume":

@@ -84,8 +84,8 @@ def tell_skipped(state: State, out: Effects, row: Run, jobs: Mapping[str, object
     """A row of slots of these jobs that `overlap` skipped has grown, from `before` of them: tell it when it becomes a streak."""
     if row.reason not in ("overlap", "queue_full") or not before < STREAK <= row.slots:
         return
-    facts = {"slots": row.slots, "slot": row.slot, "slot_last": row.slot_last, "reason": row.reason}
-    facts["going"] = [[run.id, run.started_at] for run in state.in_the_way(jobs) if not run.held][:1]
+    going = [[run.id, run.started_at] for run in state.in_the_way(jobs) if not run.held][:1]
+    facts = {"slots": row.slots, "slot": row.slot, "slot_last": row.slot_last, "reason": row.reason, "going": going}
     told: set[str] = set()
     for root in row.roots:
         targets = [target for target in targets_of(state, root, "skipped") if target.name not in told]

@@ -217,7 +217,7 @@ def test_what_is_slow() -> None:
     assert slow_after(job("a", slow=("factor", 2.0)), (60.0, 80.0)) == 140.0
 
 
-def succeed(stage: Attentive, number: int, took: float, ref: str = "") -> None:
+def succeed(stage: Attentive, number: int, took: float) -> None:
     stage.began(f"{number}/a/1")
     stage.now += took
     stage.end(f"{number}/a/1")

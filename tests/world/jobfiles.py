@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from cronflow.core.model import ALERT_KINDS, CONDITIONS, AlertTarget, Edge, Job, JobSet, Settings
+from cronflow.core.model import ALERT_KINDS, CONDITIONS, DEFAULT_ALERT_KINDS, AlertTarget, Edge, Job, JobSet, Settings
 
 SCHEDULES = ("*/5 * * * *", "*/20 * * * *", "7 * * * *", "0 */2 * * *", "30 3 * * *", "15 */3 * * mon-fri", "* * * * *")
 PERIODS = (60, 300, 900, 3600)
@@ -17,7 +17,8 @@ def random_jobs(rng: random.Random) -> JobSet:
     for flow in range(rng.randint(1, 4)):
         for job in _random_flow(rng, f"f{flow}"):
             jobs[job.name] = job
-    alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery")), "all": AlertTarget("all", on=ALERT_KINDS)}
+    wanted = {"ops": DEFAULT_ALERT_KINDS, "few": ("failure", "recovery"), "all": ALERT_KINDS}
+    alerts = {name: AlertTarget(name, on=kinds) for name, kinds in wanted.items()}
     return JobSet(jobs, alerts if rng.random() < 0.8 else {}, Settings(max_running=rng.choice((1, 2, 3, 64))))
 
 

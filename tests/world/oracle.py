@@ -12,7 +12,6 @@ from cronflow.core.flow import triggers_of
 from cronflow.core.model import FINAL, Job, jobs_from_definition
 
 if TYPE_CHECKING:
-    from cronflow.core.state import State
     from tests.world.world import World
 
 
@@ -41,7 +40,7 @@ def check_history(world: World) -> None:
     _check_told(world, jobs_of)
 
 
-def check_alerts(state: State, out: Effects, now: float) -> None:
+def check_alerts(out: Effects, now: float) -> None:
     """What is told as late, or as slow, is so at that moment."""
     for alert in out.alerts:
         if alert.kind not in ("late", "slow"):

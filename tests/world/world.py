@@ -296,7 +296,7 @@ class World:
                     assert blockers(state, run, task), f"{run.id}/{task.name} has no blockers and does not start"
         self._check_starts(out)
         self._check_queues()
-        check_alerts(state, out, self.now)
+        check_alerts(out, self.now)
         if self.rng.random() < 0.05:
             self._check_rebuild()
 
