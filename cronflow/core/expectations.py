@@ -64,8 +64,9 @@ def slow_after(job: Job, durations: Sequence[float]) -> float | None:
 
 
 def timers(run: Run, task: Task, job: Job, durations: Sequence[float]) -> Iterator[Timer]:
-    """When a task that has not ended becomes late, and when slow, unless that has been told."""
-    if task.final:
+    """When a task that has not ended becomes late, and when slow, unless that has been told. While its hook runs its end is
+    decided already."""
+    if task.final or task.verdict:
         return
     deadline = deadline_of(job, run)
     if deadline is not None and "late" not in task.told:

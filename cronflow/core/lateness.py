@@ -45,7 +45,7 @@ def ring(state: State, out: Effects, timer: Timer, now: float) -> None:
 
 
 def ran(state: State, out: Effects, task: Task, attempt: Attempt) -> None:
-    """A command succeeded: remember how long it ran. Others of the job that are running may be slow at another time now."""
+    """A command succeeded, whatever its checks will say: remember how long it ran. Others of the job that are running may be slow at another time now."""
     if attempt.kind != "command" or attempt.started_at is None or attempt.finished_at is None:
         return
     one = state.health_of(task.job)
@@ -53,9 +53,8 @@ def ran(state: State, out: Effects, task: Task, attempt: Attempt) -> None:
     out.health[task.job] = one
     for number in list(state.busy.get(task.job, ())):
         run = state.runs[number]
-        for other in run.tasks.values():
-            if other.job == task.job and other.live is not None:
-                watch(state, run, other)
+        for name in state.groups[number].get(task.job, ()):
+            watch(state, run, run.tasks[name])
 
 
 def ended(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
@@ -63,7 +62,8 @@ def ended(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
     at = deadline_of(state.job(run, task), run)
     if at is None or "late" in task.told:
         return
-    if task.state == "success" and task.finished_at is not None and task.finished_at > at:
+    decided_at = task.stage_at if task.verdict else task.finished_at
+    if task.state == "success" and decided_at is not None and decided_at > at:
         _tell_late(state, out, run, task, at, now)
     elif task.state in ("failed", "blocked"):
         cause = run.tasks.get(task.caused_by or task.name)
