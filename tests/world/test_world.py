@@ -20,6 +20,7 @@ WORTH = (
     *("alert late", "alert slow", "alert skipped"),
     *("/condition", "/sensor", "/check", "/on_failure", "/on_success", "/foreach", "[eu]", "[a]", "(rejected)", "(wait_timeout)"),
     *("(condition)", "(no_items)", "(check)", "pool_full", "alert approval"),
+    *("(calendar)", "reboot)", ", watch)", ", at)"),
 )
 
 
