@@ -45,7 +45,8 @@ def ring(state: State, out: Effects, timer: Timer, now: float) -> None:
 
 
 def ran(state: State, out: Effects, task: Task, attempt: Attempt) -> None:
-    """A command succeeded, whatever its checks will say: remember how long it ran. Others of the job that are running may be slow at another time now."""
+    """A command succeeded, whatever its checks will say: remember how long it ran. Others of the job that are running may be
+    slow at another time now."""
     if attempt.kind != "command" or attempt.started_at is None or attempt.finished_at is None:
         return
     one = state.health_of(task.job)

@@ -285,7 +285,7 @@ class World:
                 task = rng.choice(sorted(old.tasks)) if old.tasks and rng.random() < 0.3 else None
                 return happened.RetryAsked(self.counter, old, scope, "anna", "retry", task)
         waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
-        if waiting and rng.random() < 0.5:
+        if waiting and rng.random() < 0.9:
             task = rng.choice(waiting)
             return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
         if kind < 0.75:
