@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from cronflow.core.effects import Effects
 from cronflow.core.model import FINAL, Job, jobs_from_definition
 from cronflow.core.spread import spread
 from cronflow.core.triggers import triggers_of
+from tests.world.told import check_told
 
 if TYPE_CHECKING:
     from tests.world.world import World
@@ -27,6 +27,7 @@ def check_history(world: World) -> None:
         jobs_of[digest] = jobs_from_definition(body)
     columns = "id, definition, state, trigger, slots, slot, slot_last, roots, trigger_key, reason, flow, created_at, finished_at"
     runs = db.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall()
+    asides = {number for (number,) in db.execute("SELECT id FROM runs WHERE aside")}
     for number, digest, state, trigger, slots, *more in runs:
         tasks = {
             row[0]: Told(*row)
@@ -34,79 +35,41 @@ def check_history(world: World) -> None:
         }
         assert state in FINAL, f"run {number} is {state} for ever"
         if tasks:
-            _check_run(number, state, trigger, tasks, jobs_of[digest])
+            aside = set(json.loads(more[2])) if number in asides else set()
+            _check_run(number, state, trigger, {**tasks}, jobs_of[digest], aside)
         else:
             assert slots >= 1, f"run {number} has neither tasks nor slots"
-        if slots and trigger not in ("manual", "retry"):
+        if slots and trigger not in NO_SLOT:
             _check_times(world.jobs.host, world.jobs.calendars, jobs_of[digest], (number, state, trigger, slots, *more))
     _check_slots(world, runs)
-    _check_told(world, jobs_of)
+    _check_ends(world, jobs_of)
+    check_told(world, jobs_of)
 
 
-def check_alerts(out: Effects, now: float) -> None:
-    """What is told as late, or as slow, is so at that moment."""
-    for alert in out.alerts:
-        if alert.kind not in ("late", "slow"):
-            continue
-        assert alert.run is not None
-        assert alert.task is not None
-        task = out.tasks[alert.run, alert.task]
-        place = f"{alert.run}/{alert.task}"
-        if alert.kind == "slow":
-            assert task.live is not None, f"{place} is told as slow and does not run"
-            assert task.live.started_at is not None
-            assert now >= task.live.started_at + alert.facts["slow_after_s"], f"{place} is told as slow too soon"
-            continue
-        at = alert.facts["deadline"]
-        assert now >= at or task.state in ("failed", "blocked"), f"{place} is told as late too soon"
-        in_time = task.state == "success" and task.finished_at is not None and task.finished_at <= at
-        assert not in_time, f"{place} is told as late and was in time"
+NO_SLOT = ("manual", "retry", "after", "backfill")
+"""Triggers of runs that own no slot."""
 
 
-def _check_told(world: World, jobs_of: dict[str, dict[str, Job]]) -> None:
-    """At most one alert of a kind, and each that was due, to exactly those who wanted it and did not know."""
+def _check_ends(world: World, jobs_of: dict[str, dict[str, Job]]) -> None:
+    """An end of a job of another flow lets a root start once, and only if it meets the condition of the edge."""
     db = world.store.connection
-    told: dict[tuple[int, str], list[str]] = {}
-    for run, task, kind, target in db.execute(
-        "SELECT run, task, kind, target FROM alerts WHERE kind IN ('late', 'slow', 'approval')"
-    ):
-        mine = told.setdefault((run, f"{kind} {task}"), [])
-        assert target not in mine, f"{run}/{task} is told twice as {kind} to {target}"
-        mine.append(target)
-    for number, name, of, state, ended_at, cause, slot, digest in db.execute(
-        "SELECT run, name, job, tasks.state, CASE verdict WHEN '[]' THEN tasks.finished_at ELSE stage_at END, tasks.caused_by,"
-        " slot, definition FROM tasks JOIN runs ON id = run"
-        " WHERE slot IS NOT NULL AND trigger NOT IN ('manual', 'retry', 'backfill')"
-    ):
-        job = jobs_of[digest][of]
-        at = _deadline(job, slot)
-        if at is None or of not in world.jobs.jobs or not of.startswith("f") or job.foreach is not None:
-            continue
-        mine = told.get((number, f"late {name}"), [])
-        if state == "success" and ended_at > at:
-            assert set(mine) == _wanting(world, job, "late"), f"{number}/{name} was late and is told to {mine}"
-        elif state in ("failed", "blocked"):
-            source = jobs_of[digest].get((cause or name).partition("[")[0], job)
-            if source.name in world.jobs.jobs:
-                missing = _wanting(world, job, "late") - _wanting(world, source, "failure") - set(mine)
-                assert not missing, f"{number}/{name} is {state}, and {missing} never hear of it"
-
-
-def _wanting(world: World, job: Job, kind: str) -> set[str]:
-    targets = world.jobs.alerts
-    return {name for name in (targets if job.alert is None else job.alert) if name in targets and kind in targets[name].on}
-
-
-def _deadline(job: Job, slot: int) -> float | None:
-    """Minute by minute, on the clock of the job's zone."""
-    if job.deadline is None or job.deadline[0] == "duration":
-        return None if job.deadline is None else slot + job.deadline[1]
-    zone = ZoneInfo(job.timezone)
-    wanted = divmod(int(job.deadline[1]) // 60, 60)
-    at = slot - slot % 60 + 60
-    while (moment := datetime.fromtimestamp(at, zone)) and (moment.hour, moment.minute) != wanted:
-        at += 60
-    return at
+    used: set[tuple[str, str, int]] = set()
+    sql = "SELECT id, flow, definition, roots, upstreams, state FROM runs WHERE upstreams != '{}' AND NOT aside ORDER BY id"
+    for number, flow, digest, roots, upstreams, _ in db.execute(sql).fetchall():
+        job = jobs_of[digest][flow]
+        good = []
+        for upstream, run in json.loads(upstreams).items():
+            tasks = [Told(*row) for row in db.execute(f"SELECT {', '.join(Told._fields)} FROM tasks WHERE run = ?", (run,))]
+            for root in json.loads(roots) if tasks else ():  # a row of slots that a calendar skipped is an end for each of them
+                assert (root, upstream, run) not in used, f"run {number}: the end of {run}/{upstream} counts a second time"
+                used.add((root, upstream, run))
+            condition = next((edge.condition for edge in job.after if edge.job == upstream), None)
+            copies = [one for one in tasks if one.job == upstream]
+            word = next((word for word in ORDER if any(one.state == word for one in copies)), "skipped")
+            behind = any(one.state == word and one.caused_by is not None for one in copies)
+            good.append(condition is not None and _holds(condition, word, behind))
+        assert any(good) if job.join == "any" else all(good), f"run {number} of {flow} starts, though {upstreams}"
+        assert job.join == "any" or len(good) == len(job.after), f"run {number} of {flow} starts without all ends: {upstreams}"
 
 
 class Told(NamedTuple):
@@ -125,7 +88,9 @@ ORDER = ("failed", "blocked", "cancelled", "success", "skipped", "missed")
 FAILED_BEFORE_IT_RAN = ("rejected", "wait_timeout", "foreach", "not_found", "lost")
 
 
-def _check_run(number: int, state: str, trigger: str, tasks: dict[str, Told], jobs: dict[str, Job]) -> None:
+def _check_run(
+    number: int, state: str, trigger: str, tasks: dict[str, Told], jobs: dict[str, Job], aside: set[str]
+) -> None:
     words = {task.state for task in tasks.values()}
     assert state == next(word for word in ORDER if word in words), f"run {number} is {state}, its tasks are {words}"
     for task in tasks.values():
@@ -133,6 +98,9 @@ def _check_run(number: int, state: str, trigger: str, tasks: dict[str, Told], jo
             assert (trigger, task.attempts) == ("retry", 0)
             continue
         job = jobs[task.job]
+        if job.name in aside:
+            assert (task.attempts, task.state in ("blocked", "skipped", "cancelled")) == (0, True), f"{number}/{task.name} ran"
+            continue
         upstream = _upstream(job, task, tasks, jobs)
         verdict = _verdict(job.join, upstream)
         told = f"{number}/{task.name} is {task.state} ({task.reason}), by the rules {verdict}: {upstream}"
@@ -174,10 +142,10 @@ def _check_times(host: str, calendars: Mapping[str, frozenset[int]], jobs: dict[
     due = slot + int(spread(f"{host} {flow} {key}") * jitter)
     if timed:
         assert created_at >= due, f"run {number} comes before its slot is due"
-        assert finished_at >= due + slot_last - slot, f"row {number} has slots that are not due"
+        assert max(created_at, finished_at) >= due + slot_last - slot, f"row {number} has slots that are not due"
         assert trigger in ("catchup", mine.kind)
         late = created_at > due + 60.0
-        excused = trigger == "catchup" or reason in ("daemon_down", "calendar", "paused", "disabled")
+        excused = trigger == "catchup" or reason in ("daemon_down", "calendar", "paused", "disabled") or bool(job.after)
         assert excused or not late, f"run {number} is late"
     else:
         assert (trigger, slots) == (mine.kind, 1) or state == "skipped", f"run {number} is none of an event"
@@ -192,17 +160,18 @@ def _check_times(host: str, calendars: Mapping[str, frozenset[int]], jobs: dict[
         slot = mine.schedule.next_after(slot) if timed else None
 
 
+def _holds(condition: str, word: str, behind: bool) -> bool:
+    if condition == "success":
+        return word == "success"
+    if condition == "failure":
+        return word == "failed" or (word == "blocked" and behind)
+    return condition == "done" or word in ("success", "skipped")
+
+
 def _verdict(join: str, upstream: list[tuple[str, str, bool]]) -> str:
     """What the conditions say when every upstream is final."""
 
-    def holds(condition: str, word: str, behind: bool) -> bool:
-        if condition == "success":
-            return word == "success"
-        if condition == "failure":
-            return word == "failed" or (word == "blocked" and behind)
-        return condition == "done" or word in ("success", "skipped")
-
-    good = [holds(*edge) for edge in upstream]
+    good = [_holds(*edge) for edge in upstream]
     if not upstream or all(good) or (join == "any" and any(good)):
         return "run"
     if any(word == "cancelled" for _, word, _ in upstream):
@@ -218,7 +187,7 @@ def _check_slots(world: World, runs: list[Any]) -> None:
     rows: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     words: dict[tuple[str, str], dict[int, tuple[str, str, str | None]]] = {}
     for _, _, word, trigger, slots, slot, slot_last, roots, key, reason, *_ in runs:
-        if slots and trigger not in ("manual", "retry"):
+        if slots and trigger not in NO_SLOT:
             for root in json.loads(roots):
                 words.setdefault((root, key), {})[slot] = (trigger, word, reason)
                 rows.setdefault((root, key), []).append((slot, slot_last, slots))
@@ -255,7 +224,7 @@ def _check_catchup(job: Job, root: str, lining: bool, rows: list[tuple[str, str,
     """`none` catches nothing up; `last` catches up the slot after those that it only recorded."""
     if job.catchup == "none":
         assert all(trigger != "catchup" for trigger, _, _ in rows), f"{root} is caught up"
-    if job.catchup != "last" or job.catchup_window is not None:
+    if job.after or job.catchup != "last" or job.catchup_window is not None:
         return
     for (_, word, _), later in zip(rows, [*rows[1:], None], strict=False):
         if word == "missed":
