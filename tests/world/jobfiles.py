@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from cronflow.core.model import CONDITIONS, AlertTarget, Edge, Job, JobSet, Settings
+from cronflow.core.model import ALERT_KINDS, CONDITIONS, DEFAULT_ALERT_KINDS, AlertTarget, Edge, Job, JobSet, Settings
 
 
 class Pace(NamedTuple):
@@ -38,7 +38,8 @@ def random_jobs(rng: random.Random, pace: Pace = BUSY) -> JobSet:
         for job in _random_flow(rng, f"f{flow}", pace):
             jobs[job.name] = job
     jobs.update(_joining(rng, jobs, pace))
-    alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery"))}
+    wanted = {"ops": DEFAULT_ALERT_KINDS, "few": ("failure", "recovery"), "all": ALERT_KINDS}
+    alerts = {name: AlertTarget(name, on=kinds) for name, kinds in wanted.items()}
     settings = Settings(max_running=rng.choice((1, 2, 3, 64)))
     return JobSet(jobs, alerts if rng.random() < 0.8 else {}, settings, pools=_pools(rng), calendars=CALENDARS, host="world")
 
@@ -113,6 +114,7 @@ def _random_flow(rng: random.Random, prefix: str, pace: Pace) -> list[Job]:
                 timeout=rng.choice((None, 60.0, 900.0)),
                 kill_after=5.0,
                 alert=rng.choice((None, None, (), ("few",))),
+                **_expectations(random.Random(f"{trigger} {shared} {number}")),  # type: ignore[arg-type]  # a table of keys
                 **_stages(rng),  # type: ignore[arg-type]  # a table of keys
                 **(trigger if own else {}),  # type: ignore[arg-type]  # a table of keys
                 **shared,  # type: ignore[arg-type]
@@ -121,13 +123,20 @@ def _random_flow(rng: random.Random, prefix: str, pace: Pace) -> list[Job]:
     return made
 
 
+def _expectations(rng: random.Random) -> dict[str, object]:
+    return {
+        "deadline": rng.choice((None, None, ("duration", 60.0), ("duration", 3600.0), ("time", 14400.0))),
+        "slow": rng.choice((None, None, ("factor", 1.5), ("duration", 200.0))),
+    }
+
+
 def _stages(rng: random.Random) -> dict[str, object]:
     """Keys that give a job stages, limits or copies; most jobs have none."""
     found: dict[str, object] = {}
     for key, value, often in (
         ("only_if", "true", 0.06),
         ("wait_until", "true", 0.06),
-        ("approve", "", 0.03),
+        ("approve", "", 0.06),
         ("check", ("true", "true"), 0.08),
         ("on_failure", "true", 0.08),
         ("on_success", "true", 0.05),
