@@ -333,7 +333,7 @@ class Daemon:
         """The deeds of what has been saved."""
         for deed in out.deeds:
             if isinstance(deed, StartAttempt):
-                failure = spawning.start(self.state, deed.ref, self.places, self.keepers)
+                failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store)
                 if failure is not None:
                     self.inbox.append(failure)
             else:
