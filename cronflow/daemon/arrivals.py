@@ -38,7 +38,7 @@ GLANCE_SHARE, LONGEST_GLANCE = 100.0, 3600.0
 HUNG = 60.0
 """Seconds after which a look that has not come back is told."""
 AGAIN = 5.0
-"""Seconds after which something that was told and not saved is told again."""
+"""Seconds after which something that did not succeed is tried again."""
 TROUBLE = "watch "
 
 
@@ -59,12 +59,14 @@ class Watch:
     tell_at: float = 0.0
     hung: bool = False
 
-    def due(self) -> float | None:
-        """When the next look begins; None while one goes on."""
-        if self.looking_since is not None:
-            return None
+    def look_at_next(self) -> float:
+        """When the next look is to begin, if none goes on."""
         again = self.files.look_again_at()
         return max(self.look_at if again is None else min(self.look_at, again), self.rest_until)
+
+    def is_hung_at(self) -> float | None:
+        """When the look that goes on takes too long; None where there is none, or where it has been told."""
+        return None if self.looking_since is None or self.hung else self.looking_since + HUNG
 
 
 class Arrivals:
@@ -74,6 +76,7 @@ class Arrivals:
         self._log = log
         self._watches: dict[str, Watch] = {}
         self._plan: Plan | None = None
+        self._follow_at = 0.0
         self._inotify: Inotify | None = None
         self._unused: set[int] = set()
         self._blind = False
@@ -95,12 +98,11 @@ class Arrivals:
         if not state.slots or state.draining:
             return None
         if state.plan is not self._plan:
-            return 0.0
-        now = time.monotonic()
-        times = [self._listen_at] if self._watches and self._listen_at > now else []
+            return self._follow_at
+        times = [self._listen_at] if self._watches and self._listen_at > time.monotonic() else []
         for watch in self._watches.values():
-            due = watch.due()
-            times.append((watch.looking_since or now) + HUNG if due is None and not watch.hung else due or now + GLANCE)
+            if (at := watch.look_at_next() if watch.looking_since is None else watch.is_hung_at()) is not None:
+                times.append(at)
             if self._may_tell(watch, state):
                 times.append(watch.tell_at)
         return min(times, default=None)
@@ -112,8 +114,10 @@ class Arrivals:
             return []
         now = time.monotonic()
         events: list[Event] = []
-        if state.plan is not self._plan:
+        if state.plan is not self._plan and now >= self._follow_at:
+            self._follow_at = now + AGAIN
             events += self._follow(state, store)
+            self._follow_at = 0.0
         if self._watches:
             self._notice(now)
             events += self._take_results(state)
@@ -175,10 +179,10 @@ class Arrivals:
 
     def _tend(self, watch: Watch, state: State, now: float) -> list[Event]:
         """Begin a look if it is time to; tell what there is to tell."""
-        due = watch.due()
-        if due is not None and due <= now:
+        hung_at = watch.is_hung_at()
+        if watch.looking_since is None and watch.look_at_next() <= now:
             self._begin(watch, now)
-        elif watch.looking_since is not None and not watch.hung and now - watch.looking_since >= HUNG:
+        elif hung_at is not None and hung_at <= now:
             watch.hung = True
             return [self._trouble(watch, f"has been looking at them for over {HUNG:.0f} s: their file system does not answer")]
         if not self._may_tell(watch, state) or now < watch.tell_at:

@@ -210,6 +210,7 @@ class Daemon:
             self._touch()
             self.source.glance()
             self._reserve()
+        events.extend(self._hear_arrivals())
         events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
         self.notifier.alive()
         if self.source.edited():
@@ -241,6 +242,13 @@ class Daemon:
             self.mind(error)
             self._rest_until = now + REST
         return events
+
+    def _hear_arrivals(self) -> list[Event]:
+        try:
+            return self.arrivals.hear(self.state, self.store)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            return []
 
     def _reserve(self, anew: bool = False) -> None:
         if self.slots:

@@ -9,6 +9,7 @@ A look may block for as long as a file system does not answer: it is taken in a 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -41,7 +42,7 @@ def base_of(stamp: str) -> str:
 
 def look(patterns: Iterable[str], watch: Callable[[str], int]) -> Found:
     """Look at the files of patterns. `watch` has a folder watched before it is read, so that nothing falls between; it returns
-    the folder's number, or -1."""
+    the folder's number, or an errno(3) below 0."""
     begun = time.monotonic()
     walk = _Walk(watch)
     for pattern in sorted(set(patterns)):
@@ -141,10 +142,10 @@ class _Walk:
         if folder not in self._watched:
             self._watched.add(folder)
             number = self._watch(folder)
-            if number < 0:
-                self.found.blind = True
-            else:
+            if number >= 0:
                 self.found.numbers.add(number)
+            elif -number in (errno.ENOSPC, errno.ENOSYS):
+                self.found.blind = True
 
 
 def _nearest(folder: str) -> str:

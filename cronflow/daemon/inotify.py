@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -33,8 +34,12 @@ class Inotify:
         return self._fd >= 0
 
     def add(self, folder: str, mask: int) -> int:
-        """The number of a folder that is watched from now on; -1 where it cannot be. It may block, and any thread may do it."""
-        return int(_libc.inotify_add_watch(self._fd, os.fsencode(folder), mask)) if self.works else -1
+        """The number of a folder that is watched from now on; where it cannot be, an errno(3) below 0. It may block, and any
+        thread may do it."""
+        if not self.works:
+            return -errno.ENOSYS
+        number = int(_libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
+        return number if number >= 0 else -ctypes.get_errno()
 
     def remove(self, number: int) -> None:
         _libc.inotify_rm_watch(self._fd, number)

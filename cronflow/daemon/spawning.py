@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronflow.core.events import AttemptEnded, Event
 from cronflow.core.model import AttemptRef, Job, Run
 from cronflow.core.state import State
+from cronflow.daemon import pathlist
 from cronflow.daemon.environment import Unstartable, account, argv, cwd, environment
 from cronflow.daemon.keepers import Keepers
 from cronflow.daemon.steps import hook_facts, step_of
@@ -30,6 +31,7 @@ def start(state: State, ref: AttemptRef, places: Places, keepers: Keepers, store
     last = store.last_attempts(ref.run).get(ref.task) if ref.kind in HOOKS else None
     try:
         spawn, facts = request(state, ref, places, keepers.name(ref), time.time(), last.exit_code if last else None)
+        spawn["env"].update(pathlist.variables(state.runs[ref.run], store, places))
     except Unstartable as fact:
         return AttemptEnded(ref, time.time(), reason=fact.reason, message=fact.message)
     except OSError as error:
