@@ -44,8 +44,8 @@ TROUBLE = "watch "
 
 @dataclass(slots=True)
 class Watch:
-    """One watch in force. `look_at` and `rest_until` are about its next look, `looking_since` about one that goes on; `told` is an
-    event of its that has not been saved yet; `tell_at` when something may be told again."""
+    """One watch in force. `look_at` and `rest_until` are about its next look, `looking_since` about one that goes on. `told` says
+    that an event has not been saved yet, `tell_at` from when on there may be another."""
 
     key: str
     patterns: tuple[str, ...]
@@ -54,7 +54,7 @@ class Watch:
     rest_until: float = 0.0
     looking_since: float | None = None
     numbers: set[int] = field(default_factory=set)
-    news: News = News()
+    news: News = field(default_factory=News)
     told: bool = False
     tell_at: float = 0.0
     hung: bool = False
@@ -149,8 +149,8 @@ class Arrivals:
     # ---- watches ---------------------------------------------------------------------------------------------------------
 
     def _follow(self, state: State, store: Store) -> list[Event]:
-        """Take over the watches of another plan. What is known of those that are gone is forgotten: should they come back, that is
-        their first look."""
+        """Take over the watches of another plan. What is known of those that are gone is forgotten: should they come back, it is
+        as if for the first time."""
         flows = (flow for flow in state.plan.flows.values() if not flow.dormant)
         wanted = {one.key: one for flow in flows for one in flow.triggers if one.kind == "watch"}
         store.forget_watched(wanted)
