@@ -22,8 +22,6 @@ from cronflow.core.words import duration, listing
 
 Kind = Literal["schedule", "every", "at", "reboot", "watch"]
 Calendars = Mapping[str, frozenset[int]]
-EVENTS = frozenset({"reboot", "watch"})
-"""Kinds without a timetable."""
 REBOOT = "@reboot"
 
 
@@ -39,6 +37,11 @@ class Trigger(NamedTuple):
     only_on: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
     settle: float = 0.0
+
+    @property
+    def timed(self) -> bool:
+        """Whether it has a timetable."""
+        return self.kind not in ("reboot", "watch")
 
     @property
     def dated(self) -> bool:
