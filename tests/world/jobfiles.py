@@ -42,11 +42,11 @@ def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
     elif kind < 0.95:
         trigger["at"] = tuple(int(START) + rng.randint(-3600, 40_000) for _ in range(rng.randint(1, 4)))
         trigger["schedule"] = rng.choice(((), ("@reboot",)))
-    if rng.random() < 0.1:
+    if rng.random() < 0.2:
         trigger["watch"] = (f"/in/{prefix}/*",)
     if rng.random() < 0.25:
         trigger["jitter"] = rng.choice((30.0, 600.0, 7200.0))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         trigger[rng.choice(("skip_on", "only_on"))] = (rng.choice(sorted(CALENDARS)),)
     shared: dict[str, object] = {
         "overlap": rng.choice(("skip", "skip", "queue", "replace", "allow")),

@@ -214,7 +214,7 @@ class World:
             return
         at, event = self._next_event(end)
         self.now = max(self.now, at)
-        if event is None and self.rng.random() < 0.02:
+        if event is None and self.rng.random() < 0.06:
             event = self._person()
         self._guarded(lambda: self.do(event or happened.Woke()))
 
@@ -266,7 +266,7 @@ class World:
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
         watches = sorted({one.key for some_flow in state.plan.flows.values() for one in some_flow.triggers if one.watch})
-        if watches and rng.random() < 0.4:
+        if watches and rng.random() < 0.3:
             path, stamp = f"/in/{rng.randint(1, 9)}", rng.choice((None, f"stamp {self.counter}"))
             return happened.Triggered(rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
         kind = rng.random()
