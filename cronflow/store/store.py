@@ -23,6 +23,8 @@ from cronflow.errors import CronflowError
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
 from cronflow.store.schema import MIGRATIONS
+from cronflow.store.text import name_of
+from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
 
@@ -176,8 +178,8 @@ class Store:
         )
 
     def _write_watched(self, out: Effects) -> None:
-        seen = [(key, _name(path), stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
-        gone = [(key, _name(path)) for (key, path), stamp in out.watched.items() if stamp is None]
+        seen = [(key, name_of(path), stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
+        gone = [(key, name_of(path)) for (key, path), stamp in out.watched.items() if stamp is None]
         self.connection.executemany("INSERT OR REPLACE INTO watched (trigger_key, path, stamp) VALUES (?, ?, ?)", seen)
         self.connection.executemany("DELETE FROM watched WHERE trigger_key = ? AND path = ?", gone)
 
@@ -338,20 +340,6 @@ class Store:
             "UPDATE alerts SET tries = tries + 1, sent_at = ?, error = ?, next_try_at = ? WHERE id = ?",
             (now if ok else None, error, None if ok else next_try_at, number),
         )
-
-
-def _name(path: str) -> str | bytes:
-    """A path for the database, as bytes where it is no UTF-8, so that it is given back as it is."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
-
-
-def storable(text: str) -> str:
-    """A text that SQLite takes: bytes of a command line or path that are no UTF-8 are written as escapes (PEP 383)."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
