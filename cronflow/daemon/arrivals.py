@@ -208,7 +208,7 @@ class Arrivals:
         try:
             thread.start()
         except RuntimeError:  # as many threads as there may be
-            watch.looking_since, watch.look_at = None, now + GLANCE
+            watch.looking_since, watch.rest_until = None, now + GLANCE
 
     def _look(self, watch: Watch, at: float) -> None:
         """In a thread of its own: it reads what does not change, and hands over what it finds."""
@@ -235,7 +235,7 @@ class Arrivals:
                 self._drop([] if isinstance(found, Exception) else found.numbers)
                 continue
             if isinstance(found, Exception):
-                watch.look_at = now + GLANCE
+                watch.look_at = watch.rest_until = now + GLANCE
                 self._log(f"the files {' '.join(watch.patterns)} cannot be looked at: {found}")
                 continue
             events += self._take(watch, at, found, now, state)

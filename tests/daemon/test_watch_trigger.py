@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -288,3 +290,63 @@ def test_a_pause_leaves_the_files_out(live: Live) -> None:
     make(live, "in/b")
     live.until(lambda: len(live.rows("SELECT id FROM runs")) == 2)
     assert paths(live, 2) == ["in/b"]
+
+
+# ---- trouble --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_does_not_answer_holds_up_nothing_else_and_is_told(live: Live) -> None:
+    make(live, "hung/old")
+    make(live, "in/old")
+    make(live, "silent")
+    live.start(
+        watching(live, "hung/*", name="hung") + watching(live, "in/*"), sys.executable, "-m", "tests.daemon.hanging", "0.5"
+    )
+    looked(live)
+    make(live, "in/a")
+    assert nth(live, 1) == ["in/a"]
+    message = str(live.until(lambda: live.one("SELECT message FROM troubles"), "nobody was told"))
+    assert str(live.path("hung/*")) in message
+    live.path("silent").unlink()
+    live.until(lambda: live.one("SELECT count(*) FROM troubles") == 0)
+    looked(live, 2)
+    make(live, "hung/b")
+    live.until(lambda: len(runs(live)) == 2)
+    assert live.one("SELECT paths FROM run_paths WHERE run = 2") == json.dumps([str(live.path("hung/b"))])
+
+
+def test_a_daemon_leaves_while_a_folder_does_not_answer(live: Live) -> None:
+    make(live, "hung/old")
+    make(live, "silent")
+    live.start(watching(live, "hung/*", name="hung"), sys.executable, "-m", "tests.daemon.hanging", "0.1")
+    live.until(lambda: live.one("SELECT message FROM troubles"))
+    assert live.terminate() == 0
+
+
+def test_what_cannot_be_saved_is_told_once_it_can(live: Live) -> None:
+    make(live, "in/old")
+    begin(live, watching(live, "in/*"))
+    with contextlib.closing(sqlite3.connect(live.state / "cronflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        make(live, "in/a")
+        live.until(lambda: "cannot be written" in live.log)
+        make(live, "in/b")
+        other.execute("ROLLBACK")
+    live.until(lambda: set(known(live)) == {"in/old", "in/a", "in/b"})
+    told = [path for number in runs(live) for path in paths(live, number)]
+    assert sorted(told) == ["in/a", "in/b"]
+
+
+def test_with_a_new_database_files_are_still_known(live: Live) -> None:
+    make(live, "in/old")
+    begin(live, watching(live, "in/*"))
+    with open(live.state / "cronflow.db", "r+b") as file:
+        file.truncate(0)
+    live.path("state/cronflow.db-wal").unlink()
+    live.run("load")
+    live.until(lambda: "damaged" in live.log and set(known(live)) == {"in/old"}, "nothing was taken along")
+    live.terminate()
+    make(live, "in/new")
+    live.start()
+    live.until(lambda: live.rows("SELECT id FROM runs WHERE trigger = 'watch'"))
+    assert live.one("SELECT paths FROM run_paths") == json.dumps([str(live.path("in/new"))])
