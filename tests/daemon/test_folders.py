@@ -133,11 +133,12 @@ def test_a_folder_that_may_not_be_read_is_told(tree: Path) -> None:
     assert found.unread == [str(tree / "x")]
 
 
-def test_a_deep_tree_is_no_trouble(tmp_path: Path) -> None:
+def test_a_tree_that_is_deeper_than_calls_may_be_is_no_trouble(tmp_path: Path) -> None:
     deep = tmp_path
     for _ in range(1200):
         deep = deep / "d"
-        if len(str(deep)) > 3900:
-            break
         deep.mkdir()
     assert names(tmp_path, "**/none") == []
+    while deep != tmp_path:  # shutil cannot
+        deep.rmdir()
+        deep = deep.parent

@@ -19,7 +19,7 @@ from cronflow.core.events import Event
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
-from tests.world.jobfiles import START, edited, random_jobs
+from tests.world.jobfiles import BUSY, START, Pace, edited, random_jobs
 from tests.world.oracle import check_history
 
 SAVED = (
@@ -50,6 +50,7 @@ class Process:
 class World:
     seed: int
     crashes: bool = True
+    pace: Pace = BUSY
     log: list[str] = field(default_factory=list)
     now: float = START
     store: Store = field(default_factory=Store.in_memory)
@@ -67,7 +68,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.jobs = random_jobs(self.rng)
+        self.jobs = random_jobs(self.rng, self.pace)
 
     # ---- the daemon ------------------------------------------------------------------------------------------------------
 
@@ -291,7 +292,7 @@ class World:
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)
         if kind < 0.9:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
-        self.jobs = edited(rng, self.jobs)
+        self.jobs = edited(rng, self.jobs, self.pace)
         return happened.Reloaded(self.jobs, flow.plan(self.jobs.jobs))
 
     def _file(self) -> Event | None:
