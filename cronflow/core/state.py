@@ -104,7 +104,7 @@ class State:
             self.ready.setdefault(line, []).append((-job.priority, task.queued_at, run.id, task.name))
         elif task.next_attempt_at is not None:
             self.timers.append((task.next_attempt_at, "again", run.id, task.name))
-        if task.stage == "sensor" and task.stage_at is not None and not task.verdict:
+        if task.stage == "sensor" and task.stage_at is not None and not (task.verdict or (task.live and task.live.stop)):
             self.timers.append((task.stage_at + job.wait_timeout, "wait_timeout", run.id, task.name))
 
     def enter(self, run: Run) -> None:

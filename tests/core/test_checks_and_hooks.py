@@ -100,7 +100,7 @@ def test_a_failed_check_does_not_take_more_attempts_than_there_are() -> None:
     assert stage.tasks(1) == {"a": "failed"}
 
 
-@pytest.mark.parametrize("facts", [{"code": 0}, {"code": None, "stopped": "cancel", "signal": 15}])
+@pytest.mark.parametrize("facts", [{"code": 0}, {"code": 1}, {"code": None}, {"code": None, "stopped": "cancel", "signal": 15}])
 def test_cancel_during_a_check_cancels_the_task_whatever_the_check_says(facts: dict[str, Any]) -> None:
     stage = Stage(job("a", check=("true",), retries=1, on_success="true", on_failure="true"))
     stage.run("a")

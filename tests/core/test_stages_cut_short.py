@@ -34,14 +34,16 @@ def test_cancel_while_a_step_goes_on_ends_its_process_first(name: str) -> None:
     assert stage.started == [ref]
 
 
+@pytest.mark.parametrize("code", [0, 1, None])
 @pytest.mark.parametrize("name", BEFORE)
-def test_a_step_that_had_said_yes_when_it_was_cancelled_goes_no_further(name: str) -> None:
+def test_a_step_that_had_ended_by_itself_when_it_was_cancelled_goes_no_further(name: str, code: int | None) -> None:
     keys, ref = BEFORE[name]
     stage = Stage(job("a", **keys))
     stage.run("a")
     stage.cancel(1)
-    stage.end(ref, 0, items=("x",))
+    stage.end(ref, code, items=("x",))
     assert stage.tasks(1) == {"a": "cancelled"}
+    assert next_wakeup(stage.state) is None or not stage.state.runs
 
 
 WAITING: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -138,6 +140,16 @@ def test_the_count_of_polls_goes_on_over_a_restart() -> None:
     stage.at(30)
     stage.end("1/a/sensor2")
     assert ("a", "sensor", 2, 2, "success", None) in stage.attempts(1)
+
+
+def test_a_restart_while_a_poll_is_out_of_time_does_not_end_it_twice() -> None:
+    stage = Stage(SENSOR)
+    stage.run("a")
+    stage.at(100)
+    assert next_wakeup(stage.state) is None
+    stage.restart(after=1.0)
+    assert next_wakeup(stage.state) is None
+    assert stage.last.deeds == [StopAttempt(happened.AttemptRef(1, "a", 1, "sensor"))], "asked for again, once"
 
 
 def test_a_cancel_of_a_poll_that_is_out_of_time_survives_a_restart() -> None:

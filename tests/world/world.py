@@ -404,6 +404,7 @@ def _still_meant(state: State) -> list[tuple[object, ...]]:
         task = run.tasks.get(name) if run else None
         if task is None or task.final:
             continue
-        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and task.stage == "sensor"):
+        waits = task.stage == "sensor" and not (task.live and task.live.stop)
+        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
             found.add((at, kind, number, name))
     return sorted(found)
