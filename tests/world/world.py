@@ -351,7 +351,8 @@ class World:
             assert task.attempts <= job.retries + 1, f"{deed.ref} is one attempt too many"
             upstreams = [other for edge in job.after for other in run.tasks.values() if other.job == edge.job]
             if job.matrix_join == "each":
-                upstreams = [other for other in upstreams if other.matrix in (task.matrix, {}) or not task.matrix]
+                apart = [other for other in upstreams if state.job(run, other).matrix == job.matrix and job.matrix]
+                upstreams = [other for other in upstreams if other not in apart or other.matrix == task.matrix]
             enough = any if job.join == "any" and upstreams else all
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
             if state.plan.flow_of.get(job.name) and job.overlap != "allow":
