@@ -42,7 +42,8 @@ ENDS: Mapping[str, Mapping[str, Any]] = {
     "missing": {"exit_code": 127, "reason": "exit_code"},
 }
 KEYS = frozenset(
-    "start params ends lasts lines approve reject cancel retry run tasks starts alerts from until runs".split()
+    ("start", "params", "ends", "lasts", "lines", "approve", "reject", "cancel", "retry")
+    + ("run", "tasks", "starts", "alerts", "from", "until", "runs")
 )
 
 

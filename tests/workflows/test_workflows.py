@@ -1,5 +1,7 @@
-"""Workflows as the manuals of Airflow, Argo, dagu, Kestra, Tron and GitHub Actions draw them, by their shape, as job files: each is
-read by the real reader and played through by the real engine, as the scenarios below its jobs say (play.py)."""
+"""Workflows as the manuals of Airflow, Argo, dagu, Kestra, Tron and GitHub Actions draw them, by their shape, as job files.
+
+Each is read by the real reader and played through by the real engine, as the scenarios below its jobs say (play.py).
+"""
 
 from __future__ import annotations
 
