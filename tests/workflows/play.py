@@ -6,7 +6,7 @@ exits 0, and every task that it does not name has succeeded.
     start     the jobs that a person runs; without it the first job of the file
     ends      how the attempts of a task end, by task, job, or step ("load/check"): an exit code or a word of ENDS; a list is one
               after the other, over all runs, of which the last one goes on for ever
-    lasts     how long they take, in seconds
+    lasts     how long they take, in seconds; a list as above
     lines     what a `foreach` prints, by job
     approve, reject, cancel, retry
               tasks that a person approves, rejects or cancels; retry = true runs again what did not go well
@@ -15,7 +15,9 @@ exits 0, and every task that it does not name has succeeded.
     starts    the order in which processes start
     alerts    who is told what: "failure load"
     from, until, runs
-              with these nobody runs anything: the schedules do, between two times, and `runs` is what the history shows
+              with these nobody runs anything: the schedules do, between two times, and `runs` is what the history shows: flow,
+              slot, state, how many slots, and when it began if that was later
+    not-yet   why it does not end like that yet
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ ENDS: Mapping[str, Mapping[str, Any]] = {
 }
 KEYS = frozenset(
     ("start", "params", "ends", "lasts", "lines", "approve", "reject", "cancel", "retry")
-    + ("run", "tasks", "starts", "alerts", "from", "until", "runs")
+    + ("run", "tasks", "starts", "alerts", "from", "until", "runs", "not-yet")
 )
 
 
@@ -105,22 +107,22 @@ class Play(Stage):
 
     def _begin(self, ref: AttemptRef) -> None:
         """A process starts: say when and how it will end."""
-        end = self._said("ends", ref)
         place = f"{ref.task}/{ref.kind}"
         self.seen[place] = self.seen.get(place, 0) + 1
-        if isinstance(end, list):
-            end = end[min(self.seen[place], len(end)) - 1]
+        end = self._said("ends", ref, self.seen[place])
         facts = {"exit_code": end or 0} if not isinstance(end, str) else dict(ENDS[end])
         if ref.kind == "foreach":
             facts["items"] = tuple(self.scene.get("lines", {}).get(self._job(ref), ()))
-        self._later(self._said("lasts", ref) or MINUTE, AttemptEnded(ref, 0.0, **facts))
+        self._later(self._said("lasts", ref, self.seen[place]) or MINUTE, AttemptEnded(ref, 0.0, **facts))
         if ref.task in self.scene.get("cancel", ()):
             self._later(1.0, happened.CancelAsked(0, ref.run, "anna", "cancel", ref.task))
 
-    def _said(self, what: str, ref: AttemptRef) -> Any:
+    def _said(self, what: str, ref: AttemptRef, number: int) -> Any:
+        """What the scenario says of a process, the nth one of its kind of this task."""
         said = self.scene.get(what, {})
         step = "" if ref.kind == "command" else f"/{ref.kind}"
-        return said.get(f"{ref.task}{step}", said.get(f"{self._job(ref)}{step}"))
+        found = said.get(f"{ref.task}{step}", said.get(f"{self._job(ref)}{step}"))
+        return found[min(number, len(found)) - 1] if isinstance(found, list) else found
 
     def _job(self, ref: AttemptRef) -> str:
         return self.state.runs[ref.run].tasks[ref.task].job
@@ -143,7 +145,7 @@ class Play(Stage):
         found: dict[str, Any] = {}
         if "runs" in scene:
             found["runs"] = self._runs()
-        else:
+        if "from" not in scene:
             found["tasks"] = {
                 name: _told(state, self.reasons(last)[name])
                 for name, state in self.tasks(last).items()
@@ -157,18 +159,19 @@ class Play(Stage):
         return found
 
     def _runs(self) -> list[str]:
-        sql = "SELECT flow, slot, state, reason, slots FROM runs ORDER BY id"
-        rows = self.store.connection.execute(sql).fetchall()
-        return [
-            f"{flow} {_clock(slot)} {_told(state, reason)}" + (f" x{slots}" if slots > 1 else "")
-            for flow, slot, state, reason, slots in rows
-        ]
+        sql = "SELECT flow, slot, state, reason, slots, started_at FROM runs ORDER BY id"
+        told = []
+        for flow, slot, state, reason, slots, begun in self.store.connection.execute(sql):
+            line = f"{flow} {_clock(slot)} {_told(state, reason)}"
+            line += f" x{slots}" if slots > 1 else ""
+            told.append(line if begun is None or begun - slot < MINUTE else f"{line}, begun {_clock(begun)}")
+        return told
 
     def expected(self) -> dict[str, Any]:
         """What the scenario says, all that it leaves out filled in."""
         scene = self.scene
         said = {key: scene[key] for key in ("starts", "alerts", "runs") if key in scene}
-        if "runs" not in scene:
+        if "from" not in scene:
             said["tasks"] = dict(scene.get("tasks", {}))
             said["run"] = scene["run"]
         return said
