@@ -70,7 +70,7 @@ CANNOT = {
         "repeat_until",
     ),
     "the rule all_skipped (Airflow)": (
-        "no condition is met by a skipped upstream alone; a mark in the outputs stands for it, and a blocked upstream leaves none",
+        "no condition is met by a skipped upstream alone; a mark in the outputs stands for it, which a blocked one lacks",
         "rule_all_skipped",
     ),
     "the rule none_skipped (Airflow)": (
