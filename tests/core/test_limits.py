@@ -133,6 +133,12 @@ def test_a_pool_counts_commands_with_what_follows_them_and_not_what_comes_before
     assert (stage.state.used, stage.state.running) == ({}, 0)
 
 
+def test_the_steps_before_a_command_do_not_wait_for_its_pool() -> None:
+    stage = Stage(pooled("a"), pooled("b", only_if="true"), pooled("c", wait_until="true"), pools={"db": 1})
+    stage.run("a", "b", "c")
+    assert stage.started == ["1/a/1", "2/b/condition1", "3/c/sensor1"]
+
+
 def test_who_waits_for_another_attempt_gives_its_slot_back() -> None:
     stage = Stage(pooled("a", retries=1, retry_delay=60.0), pooled("b"), pools={"db": 1})
     stage.run("a", "b")

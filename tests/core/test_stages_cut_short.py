@@ -147,6 +147,7 @@ def test_a_restart_while_a_poll_is_out_of_time_does_not_end_it_twice() -> None:
     stage.run("a")
     stage.at(100)
     assert next_wakeup(stage.state) is None
+    assert stage.store.load().timers == []
     stage.restart(after=1.0)
     assert next_wakeup(stage.state) is None
     assert stage.last.deeds == [StopAttempt(happened.AttemptRef(1, "a", 1, "sensor"))], "asked for again, once"
