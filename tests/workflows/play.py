@@ -57,6 +57,7 @@ class Play(Stage):
         self.pending: list[tuple[float, int, Event]] = []
         self.seen: dict[str, int] = {}
         self.told = 0
+        self.used: set[tuple[str, str]] = set()
         start = scene["from"].timestamp() if "from" in scene else MIDNIGHT
         super().__init__(now=start, up=False)
         self.set = jobs = jobs._replace(alerts=jobs.alerts or {"ops": AlertTarget("ops")})
@@ -69,8 +70,9 @@ class Play(Stage):
         reply = self.ask(happened.RunAsked, tuple(names), params=params)
         assert reply.refused is None, reply.refused
         self._play(MIDNIGHT + A_WEEK)
+        self.runs = reply.runs
         if scene.get("retry"):
-            self.retry(1)
+            self.runs = self.retry(1).runs
             self._play(MIDNIGHT + A_WEEK)
 
     def do(self, event: Event) -> Effects:
@@ -120,7 +122,9 @@ class Play(Stage):
         """What the scenario says of a process, the nth one of its kind of this task."""
         said = self.scene.get(what, {})
         step = "" if ref.kind == "command" else f"/{ref.kind}"
-        found = said.get(f"{ref.task}{step}", said.get(f"{self._job(ref)}{step}"))
+        name = next((name for name in (f"{ref.task}{step}", f"{self._job(ref)}{step}") if name in said), "")
+        self.used.add((what, name))
+        found = said.get(name)
         return found[min(number, len(found)) - 1] if isinstance(found, list) else found
 
     def _job(self, ref: AttemptRef) -> str:
@@ -140,17 +144,15 @@ class Play(Stage):
     def found(self) -> dict[str, Any]:
         """What the history says, in the words of the scenario, for each thing that the scenario speaks of."""
         scene = self.scene
-        last = self.store.connection.execute("SELECT max(id) FROM runs").fetchone()[0]
+        idle = {(what, name) for what in ("ends", "lasts") for name in scene.get(what, ())} - self.used
+        assert not idle, f"no process of this name: {sorted(idle)}"
         found: dict[str, Any] = {}
         if "runs" in scene:
             found["runs"] = self._runs()
         if "from" not in scene:
-            found["tasks"] = {
-                name: _told(state, self.reasons(last)[name])
-                for name, state in self.tasks(last).items()
-                if state != "success" or name in scene.get("tasks", {})
-            }
-            found["run"] = self.rows()[-1][3]
+            tasks = {name: _told(state, self.reasons(run)[name]) for run in self.runs for name, state in self.tasks(run).items()}
+            found["tasks"] = {name: end for name, end in tasks.items() if end != "success" or name in scene.get("tasks", {})}
+            found["run"] = " and ".join({row[3]: None for row in self.rows() if row[0] in self.runs})
         if "starts" in scene:
             found["starts"] = [ref.partition("/")[2] for ref in self.started]
         if "alerts" in scene:
@@ -163,7 +165,7 @@ class Play(Stage):
         for flow, slot, state, reason, slots, begun in self.store.connection.execute(sql):
             line = f"{flow} {_clock(slot)} {_told(state, reason)}"
             line += f" x{slots}" if slots > 1 else ""
-            told.append(line if begun is None or begun - slot < MINUTE else f"{line}, begun {_clock(begun)}")
+            told.append(line if begun is None or slot is None or begun - slot < MINUTE else f"{line}, begun {_clock(begun)}")
         return told
 
     def expected(self) -> dict[str, Any]:
