@@ -71,12 +71,12 @@ def ended(state: State, out: Effects, event: AttemptEnded, now: float) -> None:
 
 
 def _cancelled(job: Job, task: Task, attempt: Attempt) -> bool:
-    """Whether the task ends with a process that somebody wanted to end. A command that had succeeded all the same has, unless
-    there is more to do."""
+    """Whether the task ends with a process that somebody wanted to end: always where it was a step. A command that has ended by
+    itself all the same has, unless it was still to be checked."""
     if attempt.stop in (None, "wait_timeout") or task.verdict:
         return False
-    more = attempt.kind != COMMAND or bool(job.check)
-    return attempt.result == "cancelled" or (attempt.result == "success" and more)
+    checked = attempt.result == "success" and bool(job.check)
+    return attempt.kind != COMMAND or attempt.result == "cancelled" or checked
 
 
 def _fill_in(job: Job, attempt: Attempt, event: AttemptEnded) -> None:

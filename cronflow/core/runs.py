@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cronflow.core import lateness, tasks
-from cronflow.core.copies import matrix_copies
+from cronflow.core.copies import ITEM, matrix_copies
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
@@ -310,10 +310,11 @@ def _kept(flow: Flow, old: Run, again: set[str], event: RetryAsked) -> dict[str,
         if name not in again:
             kept[name] = mine
         elif job.copies and not any(edge.job in again for edge in job.after) and event.from_task != name:
-            wanted = dict(matrix_copies(job)) if job.matrix else {task.name: task.matrix for task in mine}
+            lines = {task.name: task.matrix for task in mine if ITEM in task.matrix}
+            wanted = dict(matrix_copies(job)) if job.matrix else lines
             same = {task.name: task for task in mine if wanted.get(task.name) == task.matrix and task.matrix}
-            same.pop(event.from_task or "", None)
-            if same and (job.matrix or len(same) == len(mine)):
+            if same:
+                same.pop(event.from_task or "", None)
                 fresh = (Task(old.id, copy, name, "cancelled", matrix=dict(values)) for copy, values in wanted.items())
                 kept[name] = [same.get(task.name, task) for task in fresh]
     return kept

@@ -148,13 +148,11 @@ def cancel(state: State, out: Effects, run: Run, task: Task, reason: str, note: 
         return
     if task.live is None:
         close(state, out, run, task, *_cut_short(task, reason, note), now)
-    elif task.live.stop is None:
+    elif task.live.stop is None or reason == "cancelled":
+        at_once = task.live.stop is not None
         task.live.stop, task.note = reason, note
         out.attempts[task.live.ref], out.tasks[run.id, task.name] = task.live, task
-        out.deeds.append(StopAttempt(task.live.ref))
-    elif reason == "cancelled":
-        task.live.stop = reason
-        out.deeds.append(StopAttempt(task.live.ref, now=True))
+        out.deeds.append(StopAttempt(task.live.ref, at_once))
 
 
 def _cut_short(task: Task, reason: str, note: str | None) -> tuple[StateWord, str | None, str | None]:
