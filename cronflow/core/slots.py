@@ -21,6 +21,7 @@ from cronflow.core.effects import Effects
 from cronflow.core.flow import Flow
 from cronflow.core.model import Cursor, Run
 from cronflow.core.model import State as StateWord
+from cronflow.core.rounds import Own
 from cronflow.core.state import MissedReport, State
 from cronflow.core.triggers import (
     Calendars,
@@ -58,6 +59,10 @@ class Line:
 
     def next(self) -> int | None:
         return self.trigger.schedule.next_after(self.at)
+
+    def own(self, slot: int, word: str, now: float) -> Own:
+        """A slot of the line as its edges see it. After one that is caught up comes the next one after now."""
+        return Own(slot, self.trigger.schedule.next_after(now - self.delay if word == "catchup" else slot))
 
     def allows(self, slot: int) -> bool:
         return allowed(self.trigger, self.calendars, slot)
@@ -167,9 +172,10 @@ def _catch_up(state: State, out: Effects, line: Line, now: float) -> bool:
             continue
         if state.in_the_way(line.flow.jobs):
             return False
-        upstreams = rounds.take(state, out, line.flow)
+        own = line.own(slot, "catchup", now)
+        upstreams = rounds.take(state, out, line.flow, own)
         if upstreams is None:
-            _wait(state, out, line, slot, "catchup", line.trigger.schedule.next_after(now - line.delay), now)
+            _wait(state, out, line, own, "catchup", now)
             return False
         advance(state, out, line, slot, None)
         runs.open_slot(state, out, line.flow, line.trigger.key, line.roots, "catchup", slot, now, upstreams=upstreams)
@@ -219,9 +225,10 @@ def start(state: State, out: Effects, line: Line, slot: int, now: float) -> Run 
         return None
     if _nobody_runs(state, out, line, slot, now):
         return None
-    upstreams = rounds.take(state, out, line.flow)
+    own = line.own(slot, line.trigger.kind, now)
+    upstreams = rounds.take(state, out, line.flow, own)
     if upstreams is None:
-        _wait(state, out, line, slot, line.trigger.kind, line.trigger.schedule.next_after(slot), now)
+        _wait(state, out, line, own, line.trigger.kind, now)
         return None
     return admit(state, out, line, slot, upstreams, now)
 
@@ -239,13 +246,13 @@ def admit(
     return runs.open_slot(state, out, flow, trigger.key, line.roots, trigger.kind, slot, now, refusal, number, upstreams)
 
 
-def _wait(state: State, out: Effects, line: Line, slot: int, word: str, next_slot: int | None, now: float) -> None:
+def _wait(state: State, out: Effects, line: Line, own: Own, word: str, now: float) -> None:
     """Have a slot wait for jobs of other flows: for `after_timeout`, else until just before the next slot. Newer slots line up
     behind it."""
     limit = line.flow.head.after_timeout
-    until = now + limit if limit is not None else None if next_slot is None else float(next_slot + line.delay)
+    until = now + limit if limit is not None else None if own.following is None else float(own.following + line.delay)
     for cursor in line.cursors:
-        cursor.waits, cursor.waits_until, cursor.waits_as = slot, until, word
+        cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word
         out.cursors[cursor.job, cursor.trigger_key] = cursor
         if until is not None:
             heapq.heappush(state.timers, (until, "edges", 0, cursor.job))

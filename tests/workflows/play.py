@@ -17,7 +17,6 @@ exits 0, and every task that it does not name has succeeded.
     from, until, runs
               with these nobody runs anything: the schedules do, between two times, and `runs` is what the history shows: flow,
               slot, state, how many slots, and when it began if that was later
-    not-yet   why it does not end like that yet
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ ENDS: Mapping[str, Mapping[str, Any]] = {
     "missing": {"exit_code": 127, "reason": "exit_code"},
 }
 SAID = frozenset(("start", "params", "ends", "lasts", "lines", "approve", "reject", "cancel", "retry", "from", "until"))
-FOUND = frozenset(("run", "tasks", "starts", "alerts", "runs", "not-yet"))
+FOUND = frozenset(("run", "tasks", "starts", "alerts", "runs"))
 
 
 class Play(Stage):
