@@ -53,9 +53,11 @@ class Reply:
 
 @dataclass(slots=True)
 class Effects:
-    """Rows and deeds of one step, or of several that are saved together. `gone` are the tasks, and `gone_attempts` the attempts,
-    whose rows are no more; `watched` are files as a watch has seen them (None: gone), by its key and their path; `paths` the
-    files that caused a run."""
+    """Rows and deeds of one step, or of several that are saved together.
+
+    `gone` are the tasks, and `gone_attempts` the attempts, whose rows are no more; `overruled` are attempts that a check made
+    failures; `watched` are files as a watch has seen them (None: gone), by its key and their path; `paths` the files that caused
+    a run."""
 
     definitions: dict[str, tuple[str, str]] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Effects:
     links: dict[tuple[str, str], Link | None] = field(default_factory=dict)
     gone: dict[tuple[int, str], None] = field(default_factory=dict)
     gone_attempts: dict[AttemptRef, None] = field(default_factory=dict)
+    overruled: dict[AttemptRef, None] = field(default_factory=dict)
     watched: dict[tuple[str, str], str | None] = field(default_factory=dict)
     paths: dict[int, tuple[str, ...]] = field(default_factory=dict)
     pauses: dict[str, Pause | None] = field(default_factory=dict)
@@ -112,6 +115,7 @@ class Effects:
         self.links.update(later.links)
         self.gone.update(later.gone)
         self.gone_attempts.update(later.gone_attempts)
+        self.overruled.update(later.overruled)
         self.watched.update(later.watched)
         self.paths.update(later.paths)
         self.pauses.update(later.pauses)

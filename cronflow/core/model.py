@@ -265,8 +265,9 @@ class Task:
     """One job in one run, or one copy of it. `attempts` counts those begun, `steps` the processes beside them; `live` is the
     process that has not ended, if any.
 
-    `stage` is where the task is on its way (`core.stages`), `stage_at` since when, `check` how many checks this attempt has
-    passed. `verdict` is how the task ends when its hook has: state, reason, note. `told` are the alerts that it has caused."""
+    `stage` is where the task is on its way (`core.stages`), `stage_at` since when, `check` how often its sensor has been polled,
+    then how many checks this attempt has passed. `verdict` is how the task ends when its hook has: state, reason, note. `told`
+    are the alerts that it has caused."""
 
     run: int
     name: str

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cronflow.core import tasks
+from cronflow.core.copies import matrix_copies
 from cronflow.core.effects import Change, Effects, Reply
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
 from cronflow.core.flow import Flow
-from cronflow.core.model import QUEUE_LIMIT, Job, Run, Task
+from cronflow.core.model import NOTHING, QUEUE_LIMIT, Job, Run, Task
 from cronflow.core.state import State, jobs_of, move
+
+NOT_WELL = ("failed", "blocked", "cancelled")
+"""States of tasks that a retry does again."""
 
 # ---- opening --------------------------------------------------------------------------------------------------------------
 
@@ -38,19 +42,18 @@ def _open(
     run: Run,
     jobs: Iterable[str],
     now: float,
-    taken_over: Mapping[str, Task] | None = None,
+    old: Mapping[str, Sequence[Task]] = NOTHING,
 ) -> None:
-    """Give a run its tasks, those of `jobs` and those taken over from an older run, and let it begin."""
+    """Give a run its tasks and let it begin: those of `jobs` anew, but for the `old` ones, by job, of which what was well is
+    taken over."""
     state.next_run += 1
     chosen = set(jobs)
-    for name in flow.jobs:
-        if name in chosen:
-            run.tasks[name] = Task(run.id, name, name)
-        elif taken_over and name in taken_over:
-            old = taken_over[name]
-            task = Task(run.id, name, name, old.state, reason="taken_over", caused_by=old.caused_by, finished_at=now)
-            task.outputs = dict(old.outputs)
-            run.tasks[name] = task
+    for name, job in flow.jobs.items():
+        if name in old:
+            made = [_again(run, task, name in chosen, now) for task in old[name]]
+        else:
+            made = [Task(run.id, copy, name, matrix=values) for copy, values in matrix_copies(job)] if name in chosen else []
+        run.tasks.update((task.name, task) for task in made)
     state.know(flow.digest, flow.body)
     out.definitions[flow.digest] = (flow.name, flow.body)
     state.runs[run.id] = run
@@ -64,6 +67,15 @@ def _open(
         tasks.hold(state, out, run)
     else:
         _begin(state, out, run, now)
+
+
+def _again(run: Run, old: Task, redo: bool, now: float) -> Task:
+    """A task of an older run in a new one: to be done again if it was not well and its job is to be, else taken over."""
+    task = Task(run.id, old.name, old.job, matrix=dict(old.matrix))
+    if not (redo and old.state in NOT_WELL):
+        task.state, task.reason, task.caused_by, task.finished_at = old.state, "taken_over", old.caused_by, now
+        task.outputs = dict(old.outputs)
+    return task
 
 
 def _begin(state: State, out: Effects, run: Run, now: float) -> None:
@@ -190,14 +202,36 @@ def ask_retry(state: State, out: Effects, event: RetryAsked, now: float) -> Repl
     run = Run(state.next_run, flow.name, "retry", now, flow.digest, by=event.by, slot=slot, held=held, retry_of=old.id)
     run.named = tuple(name for name in flow.jobs if name in again and _was_to_run(old, name))
     run.params = dict(old.params)
-    _open(state, out, flow, run, again, now, {name: task for name, task in old.tasks.items() if task.final})
-    gone = [name for name in old.tasks if name not in flow.jobs]
+    _open(state, out, flow, run, again, now, _kept(flow, old, again, event))
+    gone = list(dict.fromkeys(task.job for task in old.tasks.values() if task.job not in flow.jobs))
     notes = (f"left out, because they are not in this flow any more: {', '.join(gone)}",) if gone else ()
     return Reply((run.id,), notes)
 
 
+def _kept(flow: Flow, old: Run, again: set[str], event: RetryAsked) -> dict[str, list[Task]]:
+    """The old tasks of each job that is taken over, or of whose copies only some are to be done again."""
+    by_job: dict[str, list[Task]] = {}
+    for task in old.tasks.values():
+        by_job.setdefault(task.job, []).append(task)
+    kept = {}
+    for name, mine in by_job.items():
+        job = flow.jobs.get(name)
+        if job is None:
+            continue
+        if name not in again:
+            kept[name] = mine
+        elif job.copies and not any(edge.job in again for edge in job.after) and event.from_task != name:
+            wanted = dict(matrix_copies(job)) if job.matrix else {task.name: task.matrix for task in mine}
+            same = {task.name: task for task in mine if wanted.get(task.name) == task.matrix and task.matrix}
+            same.pop(event.from_task or "", None)
+            if same and (job.matrix or len(same) == len(mine)):
+                fresh = (Task(old.id, copy, name, "cancelled", matrix=dict(values)) for copy, values in wanted.items())
+                kept[name] = [same.get(task.name, task) for task in fresh]
+    return kept
+
+
 def _flow_today(state: State, old: Run, scope: frozenset[str]) -> Flow | None:
-    for name in (old.flow, *old.roots, *old.tasks, *sorted(scope)):
+    for name in (old.flow, *old.roots, *jobs_of(old), *sorted(scope)):
         if name in state.plan.flow_of:
             return state.plan.flows[state.plan.flow_of[name]]
     return None
@@ -205,14 +239,16 @@ def _flow_today(state: State, old: Run, scope: frozenset[str]) -> Flow | None:
 
 def _to_do_again(flow: Flow, old: Run, event: RetryAsked) -> set[str] | Reply:
     """The jobs to run again. Jobs that the old run left out on purpose, though its flow had them, stay out."""
-    left_out = event.scope - set(old.tasks) if old.tasks else frozenset()
+    left_out = event.scope - jobs_of(old).keys() if old.tasks else frozenset()
     if event.from_task is not None:
-        if event.from_task not in old.tasks or event.from_task not in flow.jobs:
+        task = old.tasks.get(event.from_task)
+        job = task.job if task is not None else event.from_task
+        if job not in jobs_of(old) or job not in flow.jobs:
             return Reply(refused=f"run {old.id} has no task `{event.from_task}` that is still in its flow", exit_status=4)
-        return flow.after([event.from_task]) - left_out
+        return flow.after([job]) - left_out
     if not old.tasks:
         return set(flow.jobs)
-    bad = {name for name, task in old.tasks.items() if task.state in ("failed", "blocked", "cancelled")}
+    bad = {task.job for task in old.tasks.values() if task.state in NOT_WELL}
     new = set(flow.jobs) - event.scope
     again = flow.after((bad | new) & set(flow.jobs)) - left_out
     if not again:
@@ -223,7 +259,7 @@ def _to_do_again(flow: Flow, old: Run, event: RetryAsked) -> set[str] | Reply:
 
 def _was_to_run(old: Run, name: str) -> bool:
     """A job that ran, or was to run, runs again although it has been paused since."""
-    return name not in old.tasks or old.tasks[name].reason not in ("paused", "disabled")
+    return all(task.reason not in ("paused", "disabled") for task in old.tasks.values() if task.job == name)
 
 
 # ---- cancel ---------------------------------------------------------------------------------------------------------------
@@ -238,10 +274,12 @@ def ask_cancel(state: State, out: Effects, event: CancelAsked, now: float) -> Re
     if event.task is None:
         tasks.cancel_run(state, out, run, "cancelled", note, now)
         return Reply((run.id,))
-    task = run.tasks.get(event.task)
-    if task is None:
+    names = [event.task] if event.task in run.tasks else list(state.groups[run.id].get(event.task, ()))
+    if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
-    if task.final:
-        return Reply(refused=f"task `{run.id}/{task.name}` has ended already: {task.state}", exit_status=1)
-    tasks.cancel(state, out, run, task, "cancelled", note, now)
+    going_on = [task for name in names if not (task := run.tasks[name]).final]
+    if not going_on:
+        return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}", exit_status=1)
+    for task in going_on:
+        tasks.cancel(state, out, run, task, "cancelled", note, now)
     return Reply((run.id,))

@@ -129,6 +129,10 @@ class Store:
             "DELETE FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?", [tuple(ref) for ref in out.gone_attempts]
         )
         db.executemany(
+            "UPDATE attempts SET result = 'failed', reason = 'check' WHERE run = ? AND task = ? AND n = ? AND kind = ?",
+            [tuple(ref) for ref in out.overruled],
+        )
+        db.executemany(
             "INSERT OR REPLACE INTO run_paths (run, paths) VALUES (?, ?)",
             [(run, json.dumps(paths)) for run, paths in out.paths.items()],
         )

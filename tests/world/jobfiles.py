@@ -18,7 +18,12 @@ def random_jobs(rng: random.Random) -> JobSet:
         for job in _random_flow(rng, f"f{flow}"):
             jobs[job.name] = job
     alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery"))}
-    return JobSet(jobs, alerts if rng.random() < 0.8 else {}, Settings(max_running=rng.choice((1, 2, 3, 64))))
+    settings = Settings(max_running=rng.choice((1, 2, 3, 64)))
+    return JobSet(jobs, alerts if rng.random() < 0.8 else {}, settings, pools=_pools(rng))
+
+
+def _pools(rng: random.Random) -> dict[str, int]:
+    return {"few": rng.choice((1, 2)), "some": rng.choice((2, 4))}
 
 
 def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
@@ -59,11 +64,38 @@ def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
                 timeout=rng.choice((None, 60.0, 900.0)),
                 kill_after=5.0,
                 alert=rng.choice((None, None, (), ("few",))),
+                **_stages(rng),  # type: ignore[arg-type]  # a table of keys
                 **(trigger if own else {}),  # type: ignore[arg-type]  # a table of keys
                 **shared,  # type: ignore[arg-type]
             )
         )
     return made
+
+
+def _stages(rng: random.Random) -> dict[str, object]:
+    """Keys that give a job stages, limits or copies; most jobs have none."""
+    found: dict[str, object] = {}
+    for key, value, often in (
+        ("only_if", "true", 0.06),
+        ("wait_until", "true", 0.06),
+        ("approve", "", 0.03),
+        ("check", ("true", "true"), 0.08),
+        ("on_failure", "true", 0.08),
+        ("on_success", "true", 0.05),
+        ("foreach", "ls", 0.06),
+    ):
+        if rng.random() < often:
+            found[key] = value
+    if "wait_until" in found:
+        found["wait_every"], found["wait_timeout"] = rng.choice((10.0, 300.0)), rng.choice((60.0, 3600.0))
+    if "foreach" not in found and rng.random() < 0.12:
+        found["matrix"] = rng.choice(({"REGION": ("eu", "us")}, {"N": ("1", "2", "3"), "B": ("x", "y")}))
+        found["matrix_join"] = rng.choice(("all", "each"))
+    if rng.random() < 0.15:
+        found["pool"], found["pool_slots"] = rng.choice((("few", 1), ("some", 1), ("some", 2)))
+    if rng.random() < 0.1:
+        found["priority"] = rng.choice((-5, 5))
+    return found
 
 
 def edited(rng: random.Random, jobs: JobSet) -> JobSet:
@@ -81,4 +113,5 @@ def edited(rng: random.Random, jobs: JobSet) -> JobSet:
     else:
         name = rng.choice(sorted(changed))
         changed[name] = changed[name]._replace(enabled=not changed[name].enabled, retries=rng.choice((0, 2)))
-    return JobSet(changed, jobs.alerts, Settings(max_running=rng.choice((1, 2, 64))))
+    pools = _pools(rng) if rng.random() < 0.3 else jobs.pools
+    return jobs._replace(jobs=changed, settings=Settings(max_running=rng.choice((1, 2, 64))), pools=pools)

@@ -24,12 +24,12 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "a task starts when one of its upstreams is met",
         "core/tasks.py",
-        'if len(good) == len(upstreams) or (job.join == "any" and good):',
+        'if good == len(upstreams) or (job.join == "any" and good):',
         "if good:",
     ),
     (
         "one attempt too many",
-        "core/tasks.py",
+        "core/attempts.py",
         "task.attempts > job.retries or event.survivors",
         "task.attempts > job.retries + 1 or event.survivors",
     ),
@@ -41,7 +41,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a lost start is not said again",
-        "core/tasks.py",
+        "core/attempts.py",
         "    if place[1].live.stop is None:\n        out.deeds.append(StartAttempt(ref))",
         "    if place[1].live.stop is None:\n        pass",
     ),

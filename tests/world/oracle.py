@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cronflow.core.flow import triggers_of
 from cronflow.core.model import FINAL, Job, jobs_from_definition
@@ -23,10 +23,8 @@ def check_history(world: World) -> None:
     runs = db.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall()
     for number, digest, state, trigger, slots, *_ in runs:
         tasks = {
-            name: (word, reason, attempts)
-            for name, word, reason, attempts in db.execute(
-                "SELECT name, state, reason, attempts FROM tasks WHERE run = ?", (number,)
-            )
+            row[0]: Told(*row)
+            for row in db.execute(f"SELECT {', '.join(Told._fields)} FROM tasks WHERE run = ?", (number,))
         }
         assert state in FINAL, f"run {number} is {state} for ever"
         if tasks:
@@ -36,41 +34,68 @@ def check_history(world: World) -> None:
     _check_slots(world, runs)
 
 
-def _check_run(
-    number: int, state: str, trigger: str, tasks: dict[str, tuple[str, str | None, int]], jobs: dict[str, Job]
-) -> None:
-    words = {word for word, _, _ in tasks.values()}
-    order = ("failed", "blocked", "cancelled", "success", "skipped", "missed")
-    assert state == next(word for word in order if word in words), f"run {number} is {state}, its tasks are {words}"
-    for name, (word, reason, attempts) in tasks.items():
-        job = jobs[name]
-        if reason == "taken_over":
-            assert (trigger, attempts) == ("retry", 0)
+class Told(NamedTuple):
+    """A task as the history tells it."""
+
+    name: str
+    job: str
+    state: str
+    reason: str | None
+    attempts: int
+    matrix: str
+    caused_by: str | None
+
+
+ORDER = ("failed", "blocked", "cancelled", "success", "skipped", "missed")
+FAILED_BEFORE_IT_RAN = ("rejected", "wait_timeout", "foreach", "not_found", "lost")
+
+
+def _check_run(number: int, state: str, trigger: str, tasks: dict[str, Told], jobs: dict[str, Job]) -> None:
+    words = {task.state for task in tasks.values()}
+    assert state == next(word for word in ORDER if word in words), f"run {number} is {state}, its tasks are {words}"
+    for task in tasks.values():
+        if task.reason == "taken_over":
+            assert (trigger, task.attempts) == ("retry", 0)
             continue
-        upstream = [(edge.condition, *tasks[edge.job][:2]) for edge in job.after if edge.job in tasks]
+        job = jobs[task.job]
+        upstream = _upstream(job, task, tasks, jobs)
         verdict = _verdict(job.join, upstream)
-        if attempts > 0:
-            assert verdict == "run", f"{number}/{name} ran, though {upstream}"
-            assert word in ("success", "failed", "skipped", "cancelled"), f"{number}/{name} ran and is {word}"
-            continue
-        assert word not in ("success", "failed"), f"{number}/{name} is {word} without an attempt"
-        if reason in ("cancelled", "replaced", "stopped"):
-            assert word == "cancelled"
-        elif reason in ("paused", "disabled"):
-            assert word == "skipped"
-            assert verdict == "run", f"{number}/{name} is {reason} before its turn"
+        told = f"{number}/{task.name} is {task.state} ({task.reason}), by the rules {verdict}: {upstream}"
+        if task.attempts > 0:
+            assert verdict == "run", told
+            assert task.state in ("success", "failed", "skipped", "cancelled"), told
+        elif task.state == "failed":
+            assert (verdict, task.reason in FAILED_BEFORE_IT_RAN) == ("run", True), told
+        elif task.reason in ("cancelled", "replaced", "stopped"):
+            assert task.state == "cancelled", told
+        elif task.reason in ("paused", "disabled", "no_items") or (verdict == "run" and job.only_if is not None):
+            assert (task.state, verdict) == ("skipped", "run"), told
         else:
-            assert verdict == word, f"{number}/{name} is {word} ({reason}), by the rules {verdict}: {upstream}"
+            assert verdict == task.state, told
 
 
-def _verdict(join: str, upstream: list[tuple[str, str, str | None]]) -> str:
+def _upstream(job: Job, task: Told, tasks: dict[str, Told], jobs: dict[str, Job]) -> list[tuple[str, str, bool]]:
+    """Condition, state, and whether a failure lies behind it, of every upstream in the run."""
+    found = []
+    for edge in job.after:
+        copies = [one for one in tasks.values() if one.job == edge.job]
+        if job.matrix_join == "each" and job.matrix and jobs[edge.job].matrix == job.matrix:
+            copies = [one for one in copies if one.matrix == task.matrix] or copies
+        if copies:
+            word = next(word for word in ORDER if any(one.state == word for one in copies))
+            behind = next(one for one in copies if one.state == word).caused_by is not None
+            found.append((edge.condition, word, behind))
+    return found
+
+
+def _verdict(join: str, upstream: list[tuple[str, str, bool]]) -> str:
     """What the conditions say when every upstream is final."""
 
-    def holds(condition: str, word: str, reason: str | None) -> bool:
+    def holds(condition: str, word: str, behind: bool) -> bool:
         if condition == "success":
             return word == "success"
         if condition == "failure":
-            return word == "failed" or (word == "blocked" and reason in ("upstream_failed", "taken_over"))
+            return word == "failed" or (word == "blocked" and behind)
         return condition == "done" or word in ("success", "skipped")
 
     good = [holds(*edge) for edge in upstream]
