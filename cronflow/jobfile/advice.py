@@ -12,6 +12,7 @@ from cronflow.core.model import Job
 from cronflow.core.schedule import Oddity, Schedule
 from cronflow.jobfile import keys, machine
 from cronflow.jobfile.build import Draft
+from cronflow.jobfile.checks import timetable
 from cronflow.jobfile.report import Report
 from cronflow.jobfile.source import Source
 from cronflow.jobfile.values import length
@@ -90,8 +91,9 @@ def _crontab_escapes(job: Job, draft: Draft, report: Report) -> None:
 
 
 def _clock_changes(name: str, job: Job, draft: Draft, now: float, report: Report) -> None:
-    if job.schedule:
-        schedule = Schedule.cron(job.schedule, job.timezone)
+    expressions = timetable(job)
+    if expressions:
+        schedule = Schedule.cron(expressions, job.timezone)
         for oddity in schedule.oddities(now, now + PREVIEW):
             source, path = draft.place(name, "schedule")
             report.warning(source, path, _preview(name, schedule, oddity), _instead(oddity))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cronflow.core.flow import Fault, faults
 from cronflow.core.model import Job
 from cronflow.core.schedule import Schedule, ScheduleError
-from cronflow.jobfile.build import WHEN, Draft
+from cronflow.jobfile.build import REBOOT, WHEN, Draft, is_reboot
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.report import Report
 from cronflow.jobfile.suggest import closest, did_you_mean
@@ -26,20 +26,26 @@ def _schedules(draft: Draft, report: Report) -> set[str]:
     """Expressions that are none; the jobs that have one."""
     bad = set()
     for name, job in draft.jobs.items():
-        if job.schedule:
+        expressions = timetable(job)
+        if expressions:
             try:
-                Schedule.cron(job.schedule, job.timezone)
+                Schedule.cron(expressions, job.timezone)
             except ScheduleError:
                 bad.add(name)
                 _each_expression(job, draft, report)
     return bad
 
 
+def timetable(job: Job) -> tuple[str, ...]:
+    """The cron expressions of a job."""
+    return tuple(text for text in job.schedule if text != REBOOT)
+
+
 def _each_expression(job: Job, draft: Draft, report: Report) -> None:
     source, path = draft.place(job.name, "schedule")
     written = draft.written_value(job.name, "schedule")
     for index, expression in enumerate([written] if isinstance(written, str) else written):
-        if expression not in job.schedule:  # refused when it was read
+        if expression not in job.schedule or is_reboot(expression):  # refused when it was read, or no expression
             continue
         try:
             Schedule.cron(expression, job.timezone)
@@ -69,7 +75,8 @@ def _without_doubts(jobs: dict[str, Job], doubtful: Iterable[str]) -> dict[str, 
             todo.extend(near[name])
 
     def plain(job: Job) -> Job:
-        return job._replace(schedule=(), every=None, overlap="skip", catchup="last", catchup_window=None)
+        bare = job._replace(schedule=(), every=None, at=(), watch=(), jitter=0.0, skip_on=(), only_on=())
+        return bare._replace(overlap="skip", catchup="last", catchup_window=None)
 
     return {name: plain(job) if name in seen else job for name, job in jobs.items()}
 
