@@ -53,10 +53,12 @@ def _read_file(path: str) -> str:
     """The text of a file, one line end at its end taken off. Nothing is waited for: a pipe is no file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with open(fd, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise SecretError(f"`{path}` is no regular file")
-            data = file.read(VALUE_LIMIT + 1)
+            data = os.read(fd, VALUE_LIMIT + 1)
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         raise SecretError(f"there is no file `{path}`") from None
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from cronflow.cli.views.phrases import cause_words, ended_how, reason_words, row_phrase, slow, task_phrase, trigger_phrase
@@ -69,13 +70,18 @@ def task_parts(record: RunRecord, task: Task, usual: float | None, style: Style)
     if task.state == "success":
         again = f"after {task.attempts} attempts" if task.attempts > 1 else ""
         taken = "taken over" if task.reason == "taken_over" else ""
-        outputs = [f"{key}={task.outputs[key]}" for key in ("rows", "bytes") if key in task.outputs]
-        return [took, taken, again, *outputs]
+        return [took, taken, again, *_metrics(task)]
     if task.state == "failed":
         return [style.paint("failed"), ended_how(task, attempt), took and f"ran {took}"]
     cause = cause_words(task)
     state = f"{style.paint(task.state)}: {cause}" if cause else style.paint(task.state)
     return [state, words.plain(task.note) if task.note else ""]
+
+
+def _metrics(task: Task) -> list[str]:
+    """The outputs that everybody counts: "rows 12,345"."""
+    shown = [(key, words.plain(task.outputs[key])) for key in ("rows", "bytes") if key in task.outputs]
+    return [f"{key} {int(value):,}" if re.fullmatch("[0-9]{1,18}", value) else f"{key} {value}" for key, value in shown]
 
 
 def _running(record: RunRecord, task: Task, usual: float | None, style: Style) -> list[str]:
