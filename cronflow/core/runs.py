@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cronflow.core import tasks
+from cronflow.core import params, tasks
 from cronflow.core.copies import matrix_copies
 from cronflow.core.effects import Change, Effects, Reply
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
@@ -135,6 +135,9 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     for name in event.jobs:
         flow = state.plan.flows[state.plan.flow_of[name]]
         chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
+    refusal = params.refused(event.params, [state.plan.flows[flow].jobs[name] for flow, jobs in chosen.items() for name in jobs])
+    if refusal is not None:
+        return refusal
     for flow_name, jobs in chosen.items():
         refusal = _refusal(state, state.plan.flows[flow_name], jobs)
         if refusal is not None:
@@ -145,6 +148,7 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         held = admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, "manual", now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
+        run.params = params.given(event.params, [flow.jobs[name] for name in jobs])
         _open(state, out, flow, run, jobs, now)
         numbers.append(run.id)
         outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})

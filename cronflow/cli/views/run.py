@@ -17,6 +17,8 @@ def run_screen(record: RunRecord, usual: Mapping[str, float], style: Style) -> s
     run = record.run
     width = column_width(run.tasks)
     lines = [run_head(record, style)]
+    if run.params:
+        lines.append(style.fold("  with ", [f"{key}={words.plain(value)}" for key, value in run.params.items()], 7))
     lines.extend(task_row(record, task, usual.get(task.job), style, width) for task in run.tasks.values())
     for name, task in run.tasks.items():
         if task.state == "failed" and record.commands(name):
