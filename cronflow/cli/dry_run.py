@@ -37,7 +37,7 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
         for job in jobs:
             after = [edge.job for edge in flows.flows[head].jobs[job].after if edge.job in jobs]
             shown = ", ".join(f"{key}={plain(value)}" for key, value in values[job].items())
-            caller.out("  ".join(filter(None, (f"  {job}", after and f"after {', '.join(after)}", shown and f"with {shown}"))))
+            caller.out(f"  {job}" + (f"  after {', '.join(after)}" if after else "") + (f"  with {shown}" if shown else ""))
     return 0
 
 
