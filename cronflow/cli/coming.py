@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from cronflow.core.flow import Flow, Plan, Trigger, triggers_of
+from cronflow.core.flow import Flow, Plan
 from cronflow.core.model import Pause
+from cronflow.core.triggers import Trigger, starts_by_itself
 
 DAY = 86400
 
@@ -60,7 +61,7 @@ def first_slots(plan: Plan, after: float) -> list[Slot]:
 
 def timed_roots(flow: Flow) -> tuple[str, ...]:
     """The enabled roots of a flow that start by a trigger of their own."""
-    return tuple(root for root in flow.roots if flow.jobs[root].enabled and triggers_of(flow.jobs[root]))
+    return tuple(root for root in flow.roots if flow.jobs[root].enabled and starts_by_itself(flow.jobs[root]))
 
 
 def next_slot(flow: Flow, after: float) -> int | None:

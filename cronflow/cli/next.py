@@ -11,8 +11,9 @@ from cronflow.cli import coming, names
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import Known, known_jobs
 from cronflow.cli.times import parse_time
-from cronflow.core.flow import Flow, Plan, Trigger
+from cronflow.core.flow import Flow, Plan
 from cronflow.core.model import Job, Pause
+from cronflow.core.triggers import Trigger
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses
@@ -59,7 +60,8 @@ def _flow_of(expression: str, zone: str) -> Flow:
     from cronflow.core.schedule import Schedule, ScheduleError, ZoneError
 
     try:
-        trigger = Trigger("schedule", Schedule.cron(expression, zone))
+        times = Schedule.cron(expression, zone)
+        trigger = Trigger("schedule", times.key, times)
     except ZoneError as fault:
         raise CronflowError(fault.message, fault.hint, 1) from None
     except ScheduleError as fault:

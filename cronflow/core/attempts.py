@@ -16,6 +16,7 @@ from cronflow.core.effects import Change, Effects, Reply, StartAttempt, StopAtte
 from cronflow.core.events import ApprovalGiven, AttemptBegan, AttemptEnded
 from cronflow.core.model import ATTEMPT_MOVES, Attempt, AttemptRef, Job, Result, Run, Task
 from cronflow.core.model import State as StateWord
+from cronflow.core.spread import spread
 from cronflow.core.state import State, move
 
 BAD = ("failed", "timeout", "killed", "lost")
@@ -174,15 +175,6 @@ def retry_delay(job: Job, ref: AttemptRef) -> float:
             break
         delay *= job.retry_backoff
     return float(min(delay, job.retry_max_delay) * (0.9 + 0.2 * spread(str(ref))))
-
-
-def spread(text: str) -> float:
-    """A number in [0, 1) that depends on nothing but the text (FNV-1a, 32 bits, with a final mix)."""
-    value = 2166136261
-    for byte in text.encode():
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    value = ((value ^ (value >> 15)) * 0x2C1B3C6D) & 0xFFFFFFFF
-    return float((value ^ (value >> 12)) & 0xFFFFFFFF) / 4294967296.0
 
 
 def _retry_later(

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import attempts, health, line, runs, slots, tasks
+from cronflow.core import attempts, health, line, occasions, runs, slots, tasks
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
@@ -57,8 +57,9 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
     match event:
         case happened.Started():
             state.up_since, state.slots, state.down_from = now, event.slots, event.alive_at
-            state.rebooted = event.rebooted
+            state.rebooted, state.boot = event.rebooted, event.boot
             _take_over(state, out, event.jobs, event.plan, now)
+            occasions.booted(state, out, now)
             out.deeds.extend(StopAttempt(task.live.ref) for task in state.live() if task.live and task.live.stop)
         case happened.Reloaded():
             _open_due(state, out, now)
@@ -69,6 +70,8 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
             attempts.unclaimed(state, out, event.ref, now)
         case happened.AttemptEnded():
             attempts.ended(state, out, event, now)
+        case happened.Triggered():
+            occasions.triggered(state, out, event, now)
         case happened.RunAsked():
             _answer(out, event, runs.ask_run(state, out, event, now), "run", now)
         case happened.RetryAsked():

@@ -13,34 +13,13 @@ from functools import cached_property
 from typing import Literal
 
 from cronflow.core.model import Job, definition
-from cronflow.core.schedule import Schedule, ScheduleError
+from cronflow.core.schedule import ScheduleError
+from cronflow.core.triggers import Trigger, starts_by_itself, triggers_of
 
 Signature = tuple[object, ...]
 BY_HAND: Signature = ("by hand",)
 FLOW_KEYS = ("overlap", "catchup", "catchup_window")
 """Keys that act on a flow through its roots, which therefore must agree."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What makes a root start by itself. `key` is the same for triggers that are the very same, however written."""
-
-    kind: Literal["schedule", "every"]
-    schedule: Schedule
-
-    @property
-    def key(self) -> str:
-        return self.schedule.key
-
-
-def triggers_of(job: Job) -> tuple[Trigger, ...]:
-    """The triggers of a job of its own. An expression or zone that is none is a ScheduleError."""
-    found = []
-    if job.schedule:
-        found.append(Trigger("schedule", Schedule.cron(job.schedule, job.timezone)))
-    if job.every is not None:
-        found.append(Trigger("every", Schedule.every(job.every, job.timezone)))
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -160,7 +139,7 @@ def _flow(jobs: Mapping[str, Job]) -> Flow:
     ordered = {name: jobs[name] for name in _sorted(jobs)}
     first = next(iter(ordered))
     sources = {name for name, job in jobs.items() if not any(edge.job in jobs for edge in job.after)}
-    others = (name for name, job in jobs.items() if name != first and (name in sources or triggers_of(job)))
+    others = (name for name, job in jobs.items() if name != first and (name in sources or starts_by_itself(job)))
     return Flow(first, ordered, (first, *others), triggers_of(jobs[first]), _downstream(ordered))
 
 
@@ -304,7 +283,7 @@ def _elsewhere(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Itera
     for name, job in jobs.items():
         if not job.after or _inside(job, signs):
             continue
-        if triggers_of(job):
+        if starts_by_itself(job):
             other = next(edge.job for edge in job.after if signs[edge.job] != signs[name])
             message = f"`{name}` has a trigger and comes after `{other}`, which starts by another one: not supported yet"
             hint = "remove its trigger, so that it starts with the flow, or give both the very same one"

@@ -28,11 +28,12 @@ def open_slot(
     slot: int,
     now: float,
     held: bool = False,
-) -> None:
+) -> Run:
     """Open the run of a slot, which belongs to it alone."""
     run = Run(state.next_run, flow.name, trigger, now, flow.digest, key, roots, slot=slot, slot_last=slot, slots=1, held=held)
     out.slots.extend((root, key, slot, run.id) for root in roots)
     _open(state, out, flow, run, flow.jobs, now)
+    return run
 
 
 def _open(

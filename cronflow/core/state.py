@@ -73,6 +73,7 @@ class State:
     interrupted: list[tuple[str, int, str, str]] = field(default_factory=list)
     down_from: float | None = None
     rebooted: bool = False
+    boot: str | None = None
     look: bool = False
 
     def index(self) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 from cronflow.core.model import CONDITIONS, AlertTarget, Edge, Job, JobSet, Settings
 
 SCHEDULES = ("*/5 * * * *", "*/20 * * * *", "7 * * * *", "0 */2 * * *", "30 3 * * *", "15 */3 * * mon-fri", "* * * * *")
 PERIODS = (60, 300, 900, 3600)
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata")
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
+START = 1_793_000_000.0
+TODAY = datetime.fromtimestamp(START, UTC).toordinal()
+CALENDARS = {"today": frozenset({TODAY}), "odd": frozenset(range(TODAY - 9, TODAY + 9, 2)), "none": frozenset[int]()}
 
 
 def random_jobs(rng: random.Random) -> JobSet:
@@ -19,7 +23,7 @@ def random_jobs(rng: random.Random) -> JobSet:
             jobs[job.name] = job
     alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery"))}
     settings = Settings(max_running=rng.choice((1, 2, 3, 64)))
-    return JobSet(jobs, alerts if rng.random() < 0.8 else {}, settings, pools=_pools(rng))
+    return JobSet(jobs, alerts if rng.random() < 0.8 else {}, settings, pools=_pools(rng), calendars=CALENDARS, host="world")
 
 
 def _pools(rng: random.Random) -> dict[str, int]:
@@ -34,7 +38,16 @@ def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
     elif kind < 0.8:
         trigger["every"] = rng.choice(PERIODS)
     elif kind < 0.9:
-        trigger["schedule"], trigger["every"] = (rng.choice(SCHEDULES),), rng.choice(PERIODS)
+        trigger["schedule"], trigger["every"] = (rng.choice(SCHEDULES), *rng.choice(((), ("@reboot",)))), rng.choice(PERIODS)
+    elif kind < 0.95:
+        trigger["at"] = tuple(int(START) + rng.randint(-3600, 40_000) for _ in range(rng.randint(1, 4)))
+        trigger["schedule"] = rng.choice(((), ("@reboot",)))
+    if rng.random() < 0.1:
+        trigger["watch"] = (f"/in/{prefix}/*",)
+    if rng.random() < 0.25:
+        trigger["jitter"] = rng.choice((30.0, 600.0, 7200.0))
+    if rng.random() < 0.3:
+        trigger[rng.choice(("skip_on", "only_on"))] = (rng.choice(sorted(CALENDARS)),)
     shared: dict[str, object] = {
         "overlap": rng.choice(("skip", "skip", "queue", "replace", "allow")),
         "catchup": rng.choice(("last", "last", "all", "none")),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from cronflow.core.flow import triggers_of
 from cronflow.core.model import FINAL, Job, jobs_from_definition
+from cronflow.core.spread import spread
+from cronflow.core.triggers import triggers_of
 
 if TYPE_CHECKING:
     from tests.world.world import World
@@ -19,9 +24,9 @@ def check_history(world: World) -> None:
     jobs_of: dict[str, dict[str, Job]] = {}
     for digest, body in db.execute("SELECT digest, body FROM definitions"):
         jobs_of[digest] = jobs_from_definition(body)
-    columns = "id, definition, state, trigger, slots, slot, slot_last, roots, trigger_key, reason"
+    columns = "id, definition, state, trigger, slots, slot, slot_last, roots, trigger_key, reason, flow, created_at, finished_at"
     runs = db.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall()
-    for number, digest, state, trigger, slots, *_ in runs:
+    for number, digest, state, trigger, slots, *more in runs:
         tasks = {
             row[0]: Told(*row)
             for row in db.execute(f"SELECT {', '.join(Told._fields)} FROM tasks WHERE run = ?", (number,))
@@ -31,6 +36,8 @@ def check_history(world: World) -> None:
             _check_run(number, state, trigger, tasks, jobs_of[digest])
         else:
             assert slots >= 1, f"run {number} has neither tasks nor slots"
+        if slots and trigger not in ("manual", "retry"):
+            _check_times(world.jobs.host, world.jobs.calendars, jobs_of[digest], (number, state, trigger, slots, *more))
     _check_slots(world, runs)
 
 
@@ -88,6 +95,35 @@ def _upstream(job: Job, task: Told, tasks: dict[str, Told], jobs: dict[str, Job]
     return found
 
 
+def _check_times(host: str, calendars: Mapping[str, frozenset[int]], jobs: dict[str, Job], row: Any) -> None:
+    """Nothing happens to a slot before it is due, its delay included; what runs in time is no minute late; the slots of a row are
+    all on days that its job's calendars allow, or all on others."""
+    number, state, trigger, slots, slot, slot_last, roots, key, reason, flow, created_at, finished_at = row
+    job = jobs[json.loads(roots)[0]]
+    mine = next(one for one in triggers_of(job) if one.key == key)
+    timed = mine.kind in ("schedule", "every", "at")
+    jitter = job.jitter if mine.kind in ("schedule", "every") else 0.0
+    due = slot + int(spread(f"{host} {flow} {key}") * jitter)
+    if timed:
+        assert created_at >= due, f"run {number} comes before its slot is due"
+        assert finished_at >= due + slot_last - slot, f"row {number} has slots that are not due"
+        assert trigger in ("catchup", mine.kind)
+        late = created_at > due + 60.0
+        excused = trigger == "catchup" or reason in ("daemon_down", "calendar", "paused", "disabled")
+        assert excused or not late, f"run {number} is late"
+    else:
+        assert (trigger, slots) == (mine.kind, 1) or state == "skipped", f"run {number} is none of an event"
+    if mine.kind == "at" or not (job.skip_on or job.only_on):
+        assert reason != "calendar", f"row {number} has no calendar"
+        return
+    while slot is not None and slot <= slot_last:
+        day = datetime.fromtimestamp(slot, ZoneInfo(job.timezone)).toordinal()
+        off = any(day in calendars[name] for name in job.skip_on)
+        off = off or (bool(job.only_on) and all(day not in calendars[name] for name in job.only_on))
+        assert off == (reason == "calendar"), f"run {number} is {state} ({reason}), on a day that is {'off' if off else 'on'}"
+        slot = mine.schedule.next_after(slot) if timed else None
+
+
 def _verdict(join: str, upstream: list[tuple[str, str, bool]]) -> str:
     """What the conditions say when every upstream is final."""
 
@@ -113,7 +149,7 @@ def _check_slots(world: World, runs: list[Any]) -> None:
     assert state is not None
     rows: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     words: dict[tuple[str, str], dict[int, tuple[str, str, str | None]]] = {}
-    for _, _, word, trigger, slots, slot, slot_last, roots, key, reason in runs:
+    for _, _, word, trigger, slots, slot, slot_last, roots, key, reason, *_ in runs:
         if slots and trigger not in ("manual", "retry"):
             for root in json.loads(roots):
                 words.setdefault((root, key), {})[slot] = (trigger, word, reason)
@@ -125,6 +161,9 @@ def _check_slots(world: World, runs: list[Any]) -> None:
         since = world.cursor_since(root, key)
         mine = [row for row in mine if row[0] > since]
         at = since
+        if not trigger.timed:
+            _check_events(world, root, key, mine)
+            continue
         for first, last, count in mine:
             assert trigger.schedule.next_after(at) == first, f"{root}: the row from {first} does not follow the slot before"
             assert trigger.schedule.count(at, last) == count, f"{root}: the row {first} to {last} says {count}"
@@ -133,6 +172,15 @@ def _check_slots(world: World, runs: list[Any]) -> None:
         _check_catchup(job, root, cursor.lining, [said[first] for first, *_ in mine if first in said])
         left = trigger.schedule.count(at, cursor.at)
         assert left == 0, f"{root}: {left} slots up to the cursor are in no row"
+
+
+def _check_events(world: World, root: str, key: str, rows: list[tuple[int, int, int]]) -> None:
+    """Slots of events lie apart, and each boot after that of the first load is one."""
+    for (_, last, _), (first, _, _) in pairwise(rows):
+        assert last < first, f"{root}: two events are the slot {first}"
+    assert all(last - first >= count - 1 for first, last, count in rows)
+    if key.startswith("@reboot"):
+        assert sum(count for *_, count in rows) == len(world.boots[root, key]) - 1, f"{root}: not one slot for each boot"
 
 
 def _check_catchup(job: Job, root: str, lining: bool, rows: list[tuple[str, str, str | None]]) -> None:
@@ -144,4 +192,5 @@ def _check_catchup(job: Job, root: str, lining: bool, rows: list[tuple[str, str,
     for (_, word, _), later in zip(rows, [*rows[1:], None], strict=False):
         if word == "missed":
             assert later is not None or lining, f"{root}: the last missed slot is forgotten"
-            assert later is None or later[0] == "catchup" or later[2] in ("paused", "disabled"), f"{root}: not caught up: {later}"
+            well = later is None or later[0] == "catchup" or later[2] in ("paused", "disabled")
+            assert well, f"{root}: not caught up: {later}"

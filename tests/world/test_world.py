@@ -19,6 +19,7 @@ WORTH = (
     *("blocked", "cancelled", "(paused)", "disabled", ", retry)", "alert failure", "alert recovery", "alert missed"),
     *("/condition", "/sensor", "/check", "/on_failure", "/on_success", "/foreach", "[eu]", "[a]", "(rejected)", "(wait_timeout)"),
     *("(condition)", "(no_items)", "(check)", "pool_full", "alert approval"),
+    *("(calendar)", "reboot)", ", watch)", ", at)"),
 )
 
 

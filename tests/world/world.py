@@ -19,16 +19,14 @@ from cronflow.core.events import Event
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
-from tests.world.jobfiles import edited, random_jobs
+from tests.world.jobfiles import START, edited, random_jobs
 from tests.world.oracle import check_history
 
-START = 1_793_000_000.0
 SAVED = (
     *("runs", "rows", "cursors", "links", "pauses", "skips", "troubles"),
     *("next_run", "left", "running", "used", "lining"),
 )
 """What of the live state has to be what the database rebuilds."""
-
 
 class Crash(Exception):  # noqa: N818 (it is what happens, and no error)
     """The daemon dies at this point."""
@@ -62,6 +60,8 @@ class World:
     counter: int = 0
     cursors: dict[tuple[str, str], float] = field(default_factory=dict)
     starts: dict[AttemptRef, int] = field(default_factory=dict)
+    boot_number: int = 1
+    boots: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -82,7 +82,8 @@ class World:
                 self.do(replace(process.report, at=process.ends))
             else:
                 self.do(happened.AttemptBegan(process.ref, process.pid, process.began))
-        self.do(happened.Started(self.jobs, flow.plan(self.jobs.jobs), self.alive_at))
+        boot = f"boot {self.boot_number}"
+        self.do(happened.Started(self.jobs, flow.plan(self.jobs.jobs), self.alive_at, boot=boot))
 
     def do(self, event: Event) -> None:
         """One turn of the daemon: step, save, deeds; it may die between any two of them."""
@@ -101,8 +102,13 @@ class World:
         for key, cursor in out.cursors.items():
             if cursor is None:
                 self.cursors.pop(key, None)
+                self.boots.pop(key, None)
             else:
                 self.cursors.setdefault(key, cursor.at)
+                self.boots.setdefault(key, {self.boot_number})
+        if isinstance(event, happened.Started):
+            for key in state.cursors:
+                self.boots[key].add(self.boot_number)
         self._check_step(out)
         self._maybe_crash("before the deeds")
         for deed in out.deeds:
@@ -202,6 +208,8 @@ class World:
     def _turn(self, end: float) -> None:
         if self.state is None:
             self.now += self.rng.choice((0.0, 2.0, 90.0, 1800.0, 20_000.0))
+            if self.rng.random() < 0.4:
+                self._reboot()
             self._guarded(self.boot)
             return
         at, event = self._next_event(end)
@@ -209,6 +217,14 @@ class World:
         if event is None and self.rng.random() < 0.02:
             event = self._person()
         self._guarded(lambda: self.do(event or happened.Woke()))
+
+    def _reboot(self) -> None:
+        """Another boot of the machine: of what was running nothing is left, nor known how it ended."""
+        self.boot_number += 1
+        self.log.append(f"{self.now:.1f} reboot")
+        for process in self.processes.values():
+            if process.ends > self.now:
+                process.ends, process.report = self.now, happened.AttemptEnded(process.ref, 0.0)
 
     def _next_event(self, end: float) -> tuple[float, Event | None]:
         assert self.state is not None
@@ -249,6 +265,10 @@ class World:
         self.counter += 1
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
+        watches = sorted({one.key for some_flow in state.plan.flows.values() for one in some_flow.triggers if one.watch})
+        if watches and rng.random() < 0.4:
+            path, stamp = f"/in/{rng.randint(1, 9)}", rng.choice((None, f"stamp {self.counter}"))
+            return happened.Triggered(rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
         kind = rng.random()
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)

@@ -7,8 +7,9 @@ from typing import Any
 
 from cronflow.cli.coming import trigger_words
 from cronflow.cli.views.style import Style, column_width, pad
-from cronflow.core.flow import Flow, triggers_of
+from cronflow.core.flow import Flow
 from cronflow.core.model import Edge
+from cronflow.core.triggers import triggers_of
 
 Row = tuple[str, str, str, str]
 """The tree and the name, the schedule, its words or the condition, what else it comes after."""
