@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -220,6 +219,8 @@ def _absolute(found: dict[str, Any], source: Source) -> dict[str, Any]:
 
 def _pattern(folder: str, path: str) -> str:
     """An absolute pattern of files (glob(7)), of which the folder of the file is taken to the letter."""
+    import glob
+
     if path.startswith("~"):
         return os.path.normpath(glob.escape(home(None) or "/") + path[1:])
     return os.path.normpath(os.path.join(glob.escape(folder), path))

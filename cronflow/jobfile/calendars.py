@@ -84,7 +84,7 @@ def _refuse_name(noun: str, name: str, path: Path, source: Source, report: Repor
 
 def _one_of_both(name: str, body: Mapping[str, Any], source: Source, report: Report) -> bool:
     named = [key for key in keys.CALENDAR if key in body]
-    if not named:
+    if not named and body.keys() <= keys.CALENDAR.keys():
         hint = 'add `dates = [2026-12-25]`, or `file = "holidays.txt"`'
         report.error(source, ("calendars", name), f"calendar `{name}` has no dates", hint)
     elif len(named) > 1:

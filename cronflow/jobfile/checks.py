@@ -1,4 +1,4 @@
-"""What is wrong with a job file although each of its values can be read: schedules, the graph, names that lead nowhere."""
+"""What is wrong with a job file although each of its values can be read: schedules, the graph, URLs that nobody takes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from cronflow.core.flow import Fault, faults
 from cronflow.core.model import Job
 from cronflow.core.schedule import Schedule, ScheduleError
 from cronflow.jobfile.build import REBOOT, WHEN, Draft, is_reboot
+from cronflow.jobfile.clashes import check_clashes
 from cronflow.jobfile.locate import Path
+from cronflow.jobfile.references import check_references
 from cronflow.jobfile.report import Report
-from cronflow.jobfile.suggest import closest, did_you_mean
+from cronflow.jobfile.suggest import closest
 
 
 def check(draft: Draft, report: Report) -> None:
@@ -19,7 +21,8 @@ def check(draft: Draft, report: Report) -> None:
     doubtful |= _schedules(draft, report)
     for fault in faults(_without_doubts(draft.jobs, doubtful)):
         _tell(fault, draft, report)
-    _alert_names(draft, report)
+    check_references(draft, report)
+    check_clashes(draft, report)
 
 
 def _schedules(draft: Draft, report: Report) -> set[str]:
@@ -98,19 +101,6 @@ def _line(job: str, key: str, draft: Draft) -> str:
     source, path = draft.place(job, key)
     where = f"line {source.line_of(path)}" if source is draft.main else f"{source.file}:{source.line_of(path)}"
     return f"{where} (`{job}`)"
-
-
-def _alert_names(draft: Draft, report: Report) -> None:
-    for name, written in draft.written.items():
-        for index, alert in enumerate(written.job.alert or ()):
-            if alert in draft.alerts:
-                continue
-            source, path = draft.place(name, "alert")
-            known = list(draft.alerts)
-            listed = ", ".join(f"`{one}`" for one in known)
-            otherwise = f"there are {listed}" if known else f"write a table `[alerts.{alert}]`"
-            told = f"there is no alert target `{alert}`"
-            report.add("error", told, did_you_mean(alert, known) or otherwise, source.span((*path, index)))
 
 
 def check_urls(draft: Draft, report: Report) -> None:

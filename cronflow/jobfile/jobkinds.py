@@ -43,7 +43,7 @@ def command(key: str, value: Any, complain: Complain) -> str | tuple[str, ...]:
             raise RefusalError(f"`{key}` is empty", _instead(key, '"true"'))
         return _argument(key, value)
     if not isinstance(value, list):
-        raise mistyped(key, value, "a string or a list", '"./backup.sh"')
+        raise mistyped(key, value, "a string or a list", '"./backup.sh"' if key == "command" else '"test -e /srv/ready"')
     if not value or value[0] == "":
         raise RefusalError(f"`{key}` is empty", _instead(key, '["/usr/bin/true"]'))
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from cronflow.jobfile import values
 from cronflow.jobfile.kinds import Complain, Kind, each, mistyped, what
-from cronflow.jobfile.suggest import did_you_mean
+from cronflow.jobfile.suggest import closest
 from cronflow.jobfile.values import RefusalError
 
 VARIABLE_PATTERN = "[A-Za-z_][A-Za-z0-9_]*"
@@ -90,8 +90,9 @@ def secrets(key: str, table: Any, complain: Complain) -> dict[str, str]:
     def reference(name: str, text: Any, _: Complain) -> str:
         form, colon, rest = _value(key, name, text).partition(":")
         if not colon or form not in SECRET_FORMS or rest.startswith("//"):
-            near = did_you_mean(form, SECRET_FORMS) if colon and form.isalpha() and len(form) < 12 else None
-            raise RefusalError(f"`{name}` in `{key}` does not say where its value is", near or HOW_SECRETS)
+            near = closest(form, SECRET_FORMS) if colon and form.isalpha() and len(form) < 12 else None
+            hint = f"did you mean `{near}:`?" if near else HOW_SECRETS
+            raise RefusalError(f"`{name}` in `{key}` does not say where its value is", hint)
         if not rest.strip():
             raise RefusalError(f"`{name}` in `{key}` has nothing behind `{form}:`", HOW_SECRETS)
         if form == "env" and not VARIABLE.fullmatch(rest):
