@@ -29,8 +29,8 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
         raise CronflowError(str(refusal.refused), refusal.hint, refusal.exit_status)
     values = {job: _values(known[job], given) for jobs in orders.values() for job in jobs}
     if caller.json:
-        runs = [{"flow": flow, "jobs": jobs, "params": {job: values[job] for job in jobs}} for flow, jobs in orders.items()]
-        caller.answer({"runs": runs})
+        told = {flow: params.given(given.items(), [known[job] for job in jobs]) for flow, jobs in orders.items()}
+        caller.answer({"runs": [{"flow": flow, "jobs": jobs, "params": told[flow]} for flow, jobs in orders.items()]})
         return 0
     for head, jobs in orders.items():
         caller.out(f"a run of `{head}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
