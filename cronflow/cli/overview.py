@@ -91,7 +91,7 @@ def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, An
     view.live = history.records(history.live_runs())
     view.going = _going(history, view.live)
     _find_failing(caller, history, view)
-    view.slots = coming.first_slots(known.plan, now)
+    view.slots = coming.first_slots(known, now)
     return view
 
 
@@ -151,4 +151,4 @@ def next_start(job: Job, known: Known, pauses: Mapping[str, Pause], now: float) 
     if pause is not None and pause.until is None:
         return None
     flow = known.plan.flows[known.plan.flow_of[job.name]]
-    return coming.next_slot(flow, now if pause is None or pause.until is None else max(now, pause.until - 1))
+    return coming.next_slot(known, flow, now if pause is None or pause.until is None else max(now, pause.until - 1))

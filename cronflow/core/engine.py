@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import attempts, health, line, occasions, runs, slots, tasks
+from cronflow.core import attempts, health, line, links, occasions, runs, slots, tasks, waiting
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
@@ -103,6 +103,8 @@ def _take_over(state: State, out: Effects, jobs: JobSet, plan: Plan, now: float)
     state.look = True
     if state.slots:
         slots.follow_plan(state, out, now)
+        links.follow_plan(state, out)
+        waiting.follow_plan(state, out, now)
 
 
 def _answer(
@@ -189,14 +191,18 @@ def _settle(state: State, out: Effects, now: float) -> None:
 
 def _open_due(state: State, out: Effects, now: float) -> None:
     """Timers and slots that have come, runs that nothing holds any more; nothing is started yet."""
+    awake = state.slots and not state.draining
+    if awake:
+        waiting.look(state, out, now)
     _ring(state, out, now)
     moved = True
     while moved:
-        moved = state.slots and not state.draining and slots.fire_due(state, out, now)
+        moved = awake and slots.fire_due(state, out, now)
+        moved = (awake and waiting.look(state, out, now)) or moved
         if state.look:
             state.look = False
             moved = runs.release_held(state, out, now) or moved
-            if state.slots and not state.draining:
+            if awake:
                 moved = slots.go_on_lining(state, out, now) or moved
 
 
@@ -209,6 +215,10 @@ def _ring(state: State, out: Effects, now: float) -> None:
             if pause is not None and pause.until == at:
                 del state.pauses[name]
                 out.pauses[name] = None
+            continue
+        if kind == "edges":
+            if state.slots and not state.draining:
+                waiting.expire_due(state, out, name, now)
             continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None

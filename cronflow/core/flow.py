@@ -2,7 +2,8 @@
 
 A job *signs* with what makes it start. A root signs with its own triggers (all that start only by hand sign alike); a
 job without a trigger signs as its upstreams do, if these sign alike. Jobs that are joined by edges and sign alike are one
-flow. A job whose upstreams sign differently starts a flow of its own, and its edges come from other flows.
+flow. A job whose upstreams sign differently, or otherwise than its own triggers, starts a flow of its own, signs with its edges
+(and its triggers), and its edges come from other flows.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from cronflow.core.model import Job, definition
+from cronflow.core.model import Edge, Job, definition
 from cronflow.core.schedule import ScheduleError
 from cronflow.core.triggers import Trigger, starts_by_itself, triggers_of
 
@@ -31,6 +32,11 @@ class Flow:
     roots: tuple[str, ...]
     triggers: tuple[Trigger, ...] = ()
     down: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def outer(self) -> tuple[Edge, ...]:
+        """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
+        return tuple(edge for edge in self.head.after if edge.job not in self.jobs)
 
     @property
     def head(self) -> Job:
@@ -98,6 +104,17 @@ class Fault:
 def plan(jobs: Mapping[str, Job]) -> Plan:
     """The flows of jobs in which `faults` finds no error."""
     return _assemble(jobs, _sign(jobs, _sorted(jobs)))
+
+
+def with_upstream(plan: Plan, flow: Flow, jobs: Iterable[str]) -> Flow:
+    """A flow with all that some of its jobs need first, of other flows too, as one graph."""
+    every = {name: plan.flows[home].jobs[name] for name, home in plan.flow_of.items()}
+    up = {name: tuple(edge.job for edge in job.after) for name, job in every.items()}
+    more = _reach(jobs, up) - flow.jobs.keys()
+    if not more:
+        return flow
+    mine = {name: every[name] for name in _sorted({name: every[name] for name in every if name in more or name in flow.jobs})}
+    return Flow(flow.name, mine, flow.roots, flow.triggers, _downstream(mine))
 
 
 def flow_of_definition(jobs: Mapping[str, Job], name: str, roots: tuple[str, ...]) -> Flow:
@@ -176,7 +193,9 @@ def _sign(jobs: Mapping[str, Job], order: list[str]) -> dict[str, Signature]:
             continue
         upstream = {signs[edge.job] for edge in job.after if edge.job in signs}
         if own:
-            signs[name] = ("trigger", frozenset(trigger.key for trigger in own))
+            sign: Signature = ("trigger", frozenset(trigger.key for trigger in own))
+            elsewhere = bool(job.after) and upstream != {sign}
+            signs[name] = (*sign, frozenset(job.after), job.join) if elsewhere else sign
         elif not job.after:
             signs[name] = BY_HAND
         elif len(upstream) == 1:
@@ -194,9 +213,6 @@ def faults(jobs: Mapping[str, Job]) -> list[Fault]:
     signs = _sign(jobs, _sorted(jobs))
     if any(sign[0] == "unreadable" for sign in signs.values()):
         return []
-    found = list(_elsewhere(jobs, signs))
-    if found:
-        return found
     for flow in _assemble(jobs, signs).flows.values():
         found.extend(_disagreements(flow))
     return found
@@ -279,26 +295,10 @@ def _way_round(start: str, jobs: Mapping[str, Job], among: set[str]) -> list[str
     return []
 
 
-def _elsewhere(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Iterator[Fault]:
-    for name, job in jobs.items():
-        if not job.after or _inside(job, signs):
-            continue
-        if starts_by_itself(job):
-            other = next(edge.job for edge in job.after if signs[edge.job] != signs[name])
-            message = f"`{name}` has a trigger and comes after `{other}`, which starts by another one: not supported yet"
-            hint = "remove its trigger, so that it starts with the flow, or give both the very same one"
-        else:
-            first = job.after[0].job
-            other = next(edge.job for edge in job.after if signs[edge.job] != signs[first])
-            message = f"`{name}` comes after `{first}` and `{other}`, which start by different triggers: not supported yet"
-            hint = "give both the same trigger, so that they are one flow"
-        yield Fault("error", name, "after", message, hint)
-
-
 def _disagreements(flow: Flow) -> Iterator[Fault]:
     first = flow.head
     for name in flow.roots[1:]:
-        for key in FLOW_KEYS:
+        for key in (*FLOW_KEYS, "after_timeout") if flow.outer else FLOW_KEYS:
             if getattr(flow.jobs[name], key) != getattr(first, key):
                 message = f"`{first.name}` and `{name}` are roots of one flow, but their `{key}` differs"
                 hint = f"write the same `{key}` for both"

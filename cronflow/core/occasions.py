@@ -3,7 +3,7 @@ dealt with at once and as one that is on time."""
 
 from __future__ import annotations
 
-from cronflow.core import slots
+from cronflow.core import slots, waiting
 from cronflow.core.effects import Effects
 from cronflow.core.events import Triggered
 from cronflow.core.flow import Flow
@@ -42,8 +42,22 @@ def triggered(state: State, out: Effects, event: Triggered, now: float) -> None:
         for trigger in flow.triggers:
             cursors = slots.cursors_of(state, flow, trigger) if trigger.key == event.key else []
             run = _start(state, out, flow, trigger, cursors, now) if cursors else None
-            if run is not None:
-                out.paths[run.id] = event.paths
+            number = run.id if run is not None else _number_of(state, out, cursors)
+            if number is not None:
+                out.paths[number] = event.paths
+
+
+def _number_of(state: State, out: Effects, cursors: list[Cursor]) -> int | None:
+    """The number of the run that a slot which waits will have: its files are saved under it."""
+    waiting = [cursor for cursor in cursors if cursor.waits is not None]
+    if not waiting:
+        return None
+    number = state.next_run
+    state.next_run += 1
+    for cursor in waiting:
+        cursor.waits_run = number
+        out.cursors[cursor.job, cursor.trigger_key] = cursor
+    return number
 
 
 def _awake(state: State) -> bool:
@@ -52,6 +66,7 @@ def _awake(state: State) -> bool:
 
 def _start(state: State, out: Effects, flow: Flow, trigger: Trigger, cursors: list[Cursor], now: float) -> Run | None:
     """Deal with one slot, later than all before it: the trigger has for once a timetable, of this moment."""
+    waiting.expire(state, out, flow, now, lambda cursor: cursor.trigger_key == trigger.key)
     slot = max(int(now), *(int(cursor.at) + 1 for cursor in cursors))
     once = trigger._replace(schedule=Schedule.at((slot,), trigger.schedule.zone))
     return slots.start(state, out, Line(flow, once, cursors, slot, state.jobs.calendars), slot, now)

@@ -13,9 +13,10 @@ that the calendars of a trigger forbid are part of it all, and become rows of th
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cronflow.core import runs
+from cronflow.core import links, rounds, runs
 from cronflow.core.effects import Effects
 from cronflow.core.flow import Flow
 from cronflow.core.model import Cursor, Run
@@ -80,7 +81,7 @@ def follow_plan(state: State, out: Effects, now: float) -> None:
                     cursor = Cursor(*key, at=now - trigger.delay(state.jobs.host, flow.name), mark=mark)
                     state.cursors[key] = cursor
                     out.cursors[key] = cursor
-            _push(state, flow, trigger)
+            push(state, flow, trigger)
     for key in [key for key in state.cursors if key not in wanted]:
         del state.cursors[key]
         out.cursors[key] = None
@@ -90,7 +91,7 @@ def follow_plan(state: State, out: Effects, now: float) -> None:
     state.rows = {number: row for number, row in state.rows.items() if number in kept}
 
 
-def _push(state: State, flow: Flow, trigger: Trigger) -> None:
+def push(state: State, flow: Flow, trigger: Trigger) -> None:
     slot = trigger.schedule.next_after(min(cursor.at for cursor in cursors_of(state, flow, trigger)))
     if slot is not None:
         heapq.heappush(state.due, (slot + trigger.delay(state.jobs.host, flow.name), flow.name, trigger.key))
@@ -109,8 +110,8 @@ def fire_due(state: State, out: Effects, now: float) -> bool:
         flow = state.plan.flows[name]
         trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
         fired = True
-        if _fire(state, out, flow, trigger, now):
-            _push(state, flow, trigger)
+        if fire(state, out, flow, trigger, now):
+            push(state, flow, trigger)
     return fired
 
 
@@ -121,14 +122,15 @@ def go_on_lining(state: State, out: Effects, now: float) -> bool:
         flow = state.plan.flows[flow_name]
         trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
         before = [cursor.at for cursor in cursors_of(state, flow, trigger)]
-        if _fire(state, out, flow, trigger, now):
-            _push(state, flow, trigger)
+        if fire(state, out, flow, trigger, now):
+            push(state, flow, trigger)
         moved = moved or before != [cursor.at for cursor in cursors_of(state, flow, trigger)]
     return moved
 
 
-def _fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -> bool:
-    """Bring the cursors of one trigger up to now, as far as that is possible. False while slots are lining."""
+def fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -> bool:
+    """Bring the cursors of one trigger up to now, as far as that is possible. False while slots are lining, or one waits for
+    jobs of other flows."""
     delay = trigger.delay(state.jobs.host, flow.name)
     horizon = now - delay
     while True:
@@ -139,9 +141,8 @@ def _fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) 
         behind = [cursor for cursor in cursors if cursor.at == first]
         until = min((cursor.at for cursor in cursors if first < cursor.at < horizon), default=horizon)
         line = Line(flow, trigger, behind, until, state.jobs.calendars, delay)
-        if not _catch_up(state, out, line, now):
+        if behind[0].waits is not None or not _catch_up(state, out, line, now) or not _on_time(state, out, line, now):
             return False
-        _on_time(state, out, line, now)
         for cursor in behind:
             cursor.at = until
             out.cursors[cursor.job, cursor.trigger_key] = cursor
@@ -154,20 +155,24 @@ def _catch_up(state: State, out: Effects, line: Line, now: float) -> bool:
     policy = line.flow.head
     while True:
         if policy.catchup_window is not None:
-            _record(state, out, line, min(now - line.delay - policy.catchup_window, line.until), "missed", "daemon_down", now)
+            record(state, out, line, min(now - line.delay - policy.catchup_window, line.until), "missed", "daemon_down", now)
         slot = line.next()
         if slot is None or slot > line.until:
             _line_up(state, out, line, False)
             return True
         if not line.allows(slot):
-            _record(state, out, line, slot, "skipped", "calendar", now)
+            record(state, out, line, slot, "skipped", "calendar", now)
             continue
         if _nobody_runs(state, out, line, line.until, now):
             continue
         if state.in_the_way(line.flow.jobs):
             return False
-        _advance(state, out, line, slot, None)
-        runs.open_slot(state, out, line.flow, line.trigger.key, line.roots, "catchup", slot, now)
+        upstreams = rounds.take(state, out, line.flow)
+        if upstreams is None:
+            _wait(state, out, line, slot, "catchup", line.trigger.schedule.next_after(now - line.delay), now)
+            return False
+        advance(state, out, line, slot, None)
+        runs.open_slot(state, out, line.flow, line.trigger.key, line.roots, "catchup", slot, now, upstreams=upstreams)
 
 
 def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
@@ -177,7 +182,7 @@ def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
     newest = last_allowed(line.trigger, line.calendars, gone, line.at)
     if newest is None:
         if line.trigger.dated:
-            _record(state, out, line, gone, "missed", "daemon_down", now)
+            record(state, out, line, gone, "missed", "daemon_down", now)
         return False
     policy = line.flow.head
     report = state.missed.setdefault(line.roots[0], MissedReport())
@@ -187,7 +192,7 @@ def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
     past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else line.at
     if policy.catchup_window is not None:
         past = max(past, min(now - line.delay - policy.catchup_window, gone))
-    report.recorded += _record(state, out, line, past, "missed", "daemon_down", now)
+    report.recorded += record(state, out, line, past, "missed", "daemon_down", now)
     waiting = count_allowed(line.trigger, line.calendars, line.at, gone)
     if waiting == 1:
         report.caught_up = newest + line.delay
@@ -197,27 +202,53 @@ def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
     return waiting > 0
 
 
-def _on_time(state: State, out: Effects, line: Line, now: float) -> None:
-    slot = line.next()
-    while slot is not None and slot <= line.until:
+def _on_time(state: State, out: Effects, line: Line, now: float) -> bool:
+    """Deal with the slots of a line one by one. False if one waits for jobs of other flows."""
+    while (slot := line.next()) is not None and slot <= line.until:
         start(state, out, line, slot, now)
-        slot = line.next()
+        if line.cursors[0].waits is not None:
+            return False
+    return True
 
 
 def start(state: State, out: Effects, line: Line, slot: int, now: float) -> Run | None:
-    """Deal with the next slot of a line, which is on time: its run, or None where it is recorded that it does not run."""
+    """Deal with the next slot of a line, which is on time: its run, or None where it is recorded that it does not run, or where
+    it waits for jobs of other flows."""
     if not line.allows(slot):
-        _record(state, out, line, slot, "skipped", "calendar", now)
+        record(state, out, line, slot, "skipped", "calendar", now)
         return None
     if _nobody_runs(state, out, line, slot, now):
         return None
+    upstreams = rounds.take(state, out, line.flow)
+    if upstreams is None:
+        _wait(state, out, line, slot, line.trigger.kind, line.trigger.schedule.next_after(slot), now)
+        return None
+    return admit(state, out, line, slot, upstreams, now)
+
+
+def admit(
+    state: State, out: Effects, line: Line, slot: int, upstreams: Mapping[str, int], now: float, number: int | None = None
+) -> Run | None:
+    """Open the run of a slot that is on time as far as `overlap` lets it, or record why not."""
     refusal = runs.admit(state, out, line.flow.head, line.flow.jobs, now)
     if isinstance(refusal, str):
-        _record(state, out, line, slot, "skipped", refusal, now)
+        record(state, out, line, slot, "skipped", refusal, now)
         return None
-    _advance(state, out, line, slot, None)
-    trigger = line.trigger
-    return runs.open_slot(state, out, line.flow, trigger.key, line.roots, trigger.kind, slot, now, held=refusal)
+    advance(state, out, line, slot, None)
+    flow, trigger = line.flow, line.trigger
+    return runs.open_slot(state, out, flow, trigger.key, line.roots, trigger.kind, slot, now, refusal, number, upstreams)
+
+
+def _wait(state: State, out: Effects, line: Line, slot: int, word: str, next_slot: int | None, now: float) -> None:
+    """Have a slot wait for jobs of other flows: for `after_timeout`, else until just before the next slot. Newer slots line up
+    behind it."""
+    limit = line.flow.head.after_timeout
+    until = now + limit if limit is not None else None if next_slot is None else float(next_slot + line.delay)
+    for cursor in line.cursors:
+        cursor.waits, cursor.waits_until, cursor.waits_as = slot, until, word
+        out.cursors[cursor.job, cursor.trigger_key] = cursor
+        if until is not None:
+            heapq.heappush(state.timers, (until, "edges", 0, cursor.job))
 
 
 def _nobody_runs(state: State, out: Effects, line: Line, until: float, now: float) -> bool:
@@ -226,7 +257,7 @@ def _nobody_runs(state: State, out: Effects, line: Line, until: float, now: floa
     if None in words:
         return False
     reason = "paused" if "paused" in words else "disabled"
-    _record(state, out, line, until, "skipped", reason, now)
+    record(state, out, line, until, "skipped", reason, now)
     return True
 
 
@@ -236,7 +267,7 @@ def _why_not(state: State, flow: Flow, root: str) -> str | None:
     return "paused" if root in state.pauses else None
 
 
-def _record(
+def record(
     state: State,
     out: Effects,
     line: Line,
@@ -292,7 +323,8 @@ def _add_to_row(
         out.definitions[line.flow.digest] = (line.flow.name, line.flow.body)
     row.slot_last, row.slots, row.finished_at = last, row.slots + count, now
     out.runs[row.id] = row
-    _advance(state, out, line, last, row.id)
+    links.not_run(state, out, line.flow, row, now)
+    advance(state, out, line, last, row.id)
 
 
 def _row_to_continue(state: State, line: Line, word: StateWord, reason: str) -> Run | None:
@@ -303,7 +335,7 @@ def _row_to_continue(state: State, line: Line, word: StateWord, reason: str) -> 
     return row
 
 
-def _advance(state: State, out: Effects, line: Line, at: float, row: int | None) -> None:
+def advance(state: State, out: Effects, line: Line, at: float, row: int | None) -> None:
     """Move the cursors on over slots: into a row of slots that did not run, or, without one, past slots that ran."""
     for cursor in line.cursors:
         before, cursor.at, cursor.row = cursor.row, at, row

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from cronflow.core.model import Job
 from cronflow.core.schedule import Schedule
 from cronflow.core.spread import spread
-from cronflow.core.words import duration, listing
+from cronflow.core.words import duration, listing, local
 
 Kind = Literal["schedule", "every", "at", "reboot", "watch"]
 Calendars = Mapping[str, frozenset[int]]
@@ -105,6 +105,12 @@ def cron_expressions(schedule: Iterable[str]) -> tuple[str, ...]:
     return tuple(text for text in schedule if text.strip().lower() != REBOOT)
 
 
+def untimed_words(job: Job) -> list[str]:
+    """The triggers of a job that are neither `schedule` nor `every`, about as its file has them."""
+    moments = [f"at {local(moment, job.timezone):%Y-%m-%d %H:%M}" for moment in sorted(set(job.at))]
+    return [*moments, *(f"watch {pattern}" for pattern in job.watch)]
+
+
 def described(triggers: Sequence[Trigger]) -> str:
     """Several triggers in words; the moments of an `at` are listed together. Empty where there is none."""
     moments = [trigger.schedule.describe().removeprefix("once at ") for trigger in triggers if trigger.kind == "at"]
@@ -174,6 +180,13 @@ def next_allowed(trigger: Trigger, calendars: Calendars, after: float) -> int | 
         if days.end == ALWAYS.end:
             return None
         after = days.end - 1
+
+
+def next_start(trigger: Trigger, flow: str, calendars: Calendars, host: str, after: float) -> tuple[int, int] | None:
+    """When a flow starts by a trigger for the first time after an instant, and the slot of that start."""
+    delay = trigger.delay(host, flow)
+    slot = next_allowed(trigger, calendars, after - delay)
+    return None if slot is None else (slot + delay, slot)
 
 
 def last_allowed(trigger: Trigger, calendars: Calendars, until: float, after: float) -> int | None:

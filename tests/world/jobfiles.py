@@ -21,9 +21,28 @@ def random_jobs(rng: random.Random) -> JobSet:
     for flow in range(rng.randint(1, 4)):
         for job in _random_flow(rng, f"f{flow}"):
             jobs[job.name] = job
+    jobs.update(_joining(rng, jobs))
     alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery"))}
     settings = Settings(max_running=rng.choice((1, 2, 3, 64)))
     return JobSet(jobs, alerts if rng.random() < 0.8 else {}, settings, pools=_pools(rng), calendars=CALENDARS, host="world")
+
+
+def _joining(rng: random.Random, jobs: dict[str, Job]) -> dict[str, Job]:
+    """Jobs that come after jobs of several flows, with or without a trigger of their own, and jobs after these."""
+    made: dict[str, Job] = {}
+    for number in range(rng.choice((0, 0, 1, 2))):
+        known = [*jobs.values(), *made.values()]
+        upstream = rng.sample(known, min(len(known), rng.choice((1, 2, 2, 3))))
+        edges = tuple(Edge(job.name, rng.choice(CONDITIONS[:1] * 3 + CONDITIONS)) for job in upstream)
+        keys: dict[str, object] = {"overlap": rng.choice(("skip", "queue", "replace", "allow"))}
+        if rng.random() < 0.5:
+            keys["schedule"], keys["catchup"] = (rng.choice(SCHEDULES),), rng.choice(("last", "none"))
+            keys["after_timeout"] = rng.choice((None, None, 1200.0, 10_000.0))
+        name = f"x{number}"
+        made[name] = Job(name, "true", after=edges, join=rng.choice(("all", "all", "any")), **keys)  # type: ignore[arg-type]
+        if rng.random() < 0.5:
+            made[f"{name}d"] = Job(f"{name}d", "true", after=(Edge(name, rng.choice(CONDITIONS)),), overlap=keys["overlap"])  # type: ignore[arg-type]
+    return made
 
 
 def _pools(rng: random.Random) -> dict[str, int]:
@@ -42,11 +61,11 @@ def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
     elif kind < 0.95:
         trigger["at"] = tuple(int(START) + rng.randint(-3600, 40_000) for _ in range(rng.randint(1, 4)))
         trigger["schedule"] = rng.choice(((), ("@reboot",)))
-    if rng.random() < 0.1:
+    if rng.random() < 0.2:
         trigger["watch"] = (f"/in/{prefix}/*",)
     if rng.random() < 0.25:
         trigger["jitter"] = rng.choice((30.0, 600.0, 7200.0))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         trigger[rng.choice(("skip_on", "only_on"))] = (rng.choice(sorted(CALENDARS)),)
     shared: dict[str, object] = {
         "overlap": rng.choice(("skip", "skip", "queue", "replace", "allow")),
@@ -123,6 +142,8 @@ def edited(rng: random.Random, jobs: JobSet) -> JobSet:
     elif kind < 0.5:
         gone = rng.choice(sorted({name[:2] for name in changed}))
         changed = {name: job for name, job in changed.items() if not name.startswith(gone)} or changed
+        while left := {name for name, job in changed.items() if any(edge.job not in changed for edge in job.after)}:
+            changed = {name: job for name, job in changed.items() if name not in left}
     else:
         name = rng.choice(sorted(changed))
         changed[name] = changed[name]._replace(enabled=not changed[name].enabled, retries=rng.choice((0, 2)))

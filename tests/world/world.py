@@ -27,6 +27,8 @@ SAVED = (
     *("next_run", "left", "running", "used", "lining"),
 )
 """What of the live state has to be what the database rebuilds."""
+FOLLOW_UPS = frozenset({"check", "on_failure", "on_success"})
+"""Processes that take the place of the one before them in the limits."""
 
 class Crash(Exception):  # noqa: N818 (it is what happens, and no error)
     """The daemon dies at this point."""
@@ -216,6 +218,8 @@ class World:
         self.now = max(self.now, at)
         if event is None and self.rng.random() < 0.02:
             event = self._person()
+        if event is None and self.rng.random() < 0.03:
+            event = self._file()
         self._guarded(lambda: self.do(event or happened.Woke()))
 
     def _reboot(self) -> None:
@@ -265,10 +269,10 @@ class World:
         self.counter += 1
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
-        watches = sorted({one.key for some_flow in state.plan.flows.values() for one in some_flow.triggers if one.watch})
-        if watches and rng.random() < 0.4:
-            path, stamp = f"/in/{rng.randint(1, 9)}", rng.choice((None, f"stamp {self.counter}"))
-            return happened.Triggered(rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
+        waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
+        if waiting and rng.random() < 0.5:
+            task = rng.choice(waiting)
+            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.6, "anna", "approve")
         kind = rng.random()
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)
@@ -282,10 +286,6 @@ class World:
                 scope = frozenset(plain["name"] for plain in json.loads(self.store.definition(old.definition)))
                 task = rng.choice(sorted(old.tasks)) if old.tasks and rng.random() < 0.3 else None
                 return happened.RetryAsked(self.counter, old, scope, "anna", "retry", task)
-        waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
-        if waiting and rng.random() < 0.5:
-            task = rng.choice(waiting)
-            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.7, "anna", "approve")
         if kind < 0.75:
             until = self.now + rng.uniform(60, 7200) if rng.random() < 0.6 else None
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)
@@ -293,6 +293,17 @@ class World:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
         self.jobs = edited(rng, self.jobs)
         return happened.Reloaded(self.jobs, flow.plan(self.jobs.jobs))
+
+    def _file(self) -> Event | None:
+        """A watch sees a file come or go."""
+        assert self.state is not None
+        triggers = (trigger for one in self.state.plan.flows.values() for trigger in one.triggers)
+        watches = sorted({trigger.key for trigger in triggers if trigger.watch})
+        if not watches:
+            return None
+        self.counter += 1
+        path, stamp = f"/in/{self.rng.randint(1, 9)}", self.rng.choice((None, f"stamp {self.counter}"))
+        return happened.Triggered(self.rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
 
     def _calm_down(self) -> None:
         """No more slots and people: whatever began must end."""
@@ -355,8 +366,9 @@ class World:
             assert used <= max(size, job.pool_slots), f"{used} slots of {size} of `{job.pool}` are taken"
 
     def _resent(self, out: Effects) -> bool:
-        """Whether these starts are old ones, asked for again after a restart."""
-        return all(deed.ref not in out.attempts for deed in out.deeds if isinstance(deed, StartAttempt))
+        """Whether these starts are old ones, asked for again after a restart, or take the place of what came before them."""
+        starts = (deed.ref for deed in out.deeds if isinstance(deed, StartAttempt))
+        return all(ref not in out.attempts or ref.kind in FOLLOW_UPS for ref in starts)
 
     def _check_starts(self, out: Effects) -> None:
         """Nothing starts before its upstreams are final; attempts ≤ retries + 1; one process of a task at a time."""
@@ -374,11 +386,15 @@ class World:
                 upstreams = [other for other in upstreams if other.matrix in (task.matrix, {}) or not task.matrix]
             enough = any if job.join == "any" and upstreams else all
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
-            if state.plan.flow_of.get(job.name) and job.overlap != "allow":
+            if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
                 others = [other for other in state.live() if other.job == job.name and other.run != run.id]
-                assert not others or any(state.job(state.runs[other.run], other).overlap == "allow" for other in others), (
-                    f"{deed.ref} overlaps {others[0].run}"
-                )
+                others = [other for other in others if not (run.aside or state.runs[other.run].aside)]
+                assert not others, f"{deed.ref} overlaps {others[0].run}"
+
+    def _overlap(self, job: str) -> str:
+        """The rule of the flow that a job belongs to."""
+        assert self.state is not None
+        return self.state.plan.flows[self.state.plan.flow_of[job]].head.overlap
 
     def _check_queues(self) -> None:
         state = self.state
@@ -401,7 +417,8 @@ class World:
             job: one for job, one in loaded.health.items() if one.last_success_at or one.failures
         }
         assert _in_lines(live) == _in_lines(loaded), "the lines are not what the database says"
-        assert _still_meant(live) == _still_meant(loaded), "the timers are not what the database says"
+        if live.slots:
+            assert _still_meant(live) == _still_meant(loaded), "the timers are not what the database says"
         assert len(_still_meant(loaded)) == len(loaded.timers), "a timer that was derived from the database stands for nothing"
 
 
@@ -420,10 +437,15 @@ def _still_meant(state: State) -> list[tuple[object, ...]]:
             if pause is not None and pause.until == at:
                 found.add((at, kind, number, name))
             continue
+        if kind == "edges":
+            if any(cursor.job == name and cursor.waits_until == at for cursor in state.cursors.values()):
+                found.add((at, kind, number, name))
+            continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None
         if task is None or task.final:
             continue
-        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and task.stage == "sensor"):
+        waits = task.stage == "sensor" and (task.live is None or task.live.stop is None)
+        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
             found.add((at, kind, number, name))
     return sorted(found)
