@@ -19,7 +19,6 @@ from cronflow.jobfile.source import Source
 from cronflow.jobfile.tables import known_keys, read_keys, refuse_tables, refuse_unknown, table_of
 from cronflow.jobfile.timekinds import instant
 
-REBOOT = "@reboot"
 WHEN = frozenset({"schedule", "every", "at", "watch", "timezone", "jitter", "skip_on", "only_on", "after", "join"})
 """A job of which one of these keys was refused would be taken for another one by the checks of the graph."""
 MERGED = ("env", "params", "secrets")
@@ -141,8 +140,6 @@ class Draft:
             merged["every"] = int(merged["every"])
         if "at" in merged:
             merged["at"] = tuple(sorted({instant(local, merged["timezone"]) for local in merged["at"]}))
-        if "schedule" in merged:
-            merged["schedule"] = tuple(REBOOT if is_reboot(text) else text for text in merged["schedule"])
         job = Job(name=name, **merged)
         both = sorted(set(job.success_codes) & set(job.skip_codes))
         if both:
@@ -168,11 +165,6 @@ class Draft:
             hint = 'add `urls = ["…"]`, `url_file = "…"` or `url_env = "…"`'
             self.report.error(source, path, f"alert `{name}` has no URL to send to", hint)
         self.alerts[name] = AlertTarget(name=name, **_absolute(found, source))
-
-
-def is_reboot(expression: str) -> bool:
-    """Whether an element of `schedule` is no cron expression, but the start of the machine."""
-    return expression.strip().lower() == REBOOT
 
 
 def _settings(source: Source, report: Report) -> Settings:

@@ -38,6 +38,11 @@ GOOD = [
     'jobs.a = { command = "a", params = { A = "" }, matrix = { B = ["x", 5], C = [1] }, matrix_join = "each" }',
     'jobs.a = { command = "a", secrets = { A = "file:/x", B = "env:B", C = "credential:c.d", D = "command:pass x" } }',
     'jobs.a = { command = "a", deadline = "06:00", slow = 3, check = ["a", "b"], on_failure = "a", on_success = ["a"] }',
+    'jobs.a = { command = "a", pool = "p", enabled = false, description = "d", owner = "o", tags = ["t"] }\n[pools]\np = 1',
+    'jobs.a = { command = "a", cwd = "/", user = "u", group = "g", shell = "/bin/sh", stdin = "", retries = 1 }',
+    'jobs.a = { command = "a", retry_delay = "1s", retry_backoff = 1.5, retry_max_delay = "1h", skip_codes = [99], alert = [] }',
+    'jobs.a = { command = "a", every = "1h", timezone = "UTC", catchup = "all", catchup_window = "1h", overlap = "queue" }',
+    'jobs.a = { command = "a", success_codes = [0, 1], runbook = "r", kill_after = "1s" }',
     'jobs.a = { command = "a", deadline = "2h", slow = "1h", check = "a" }',
     'alerts.ops.urls = ["json://localhost"]\nalerts.two.urls = "json://localhost"',
 ]
@@ -131,6 +136,13 @@ def test_what_is_read_fits_the_schema(tmp_path: Path, text: str) -> None:
 def test_what_is_refused_does_not_fit(tmp_path: Path, text: str) -> None:
     assert not accepted(tmp_path, text)
     assert not VALIDATOR.is_valid(as_json(text))
+
+
+def test_every_key_of_a_job_is_held_against_the_schema() -> None:
+    tried: set[str] = set()
+    for text in GOOD:
+        tried.update(*(job for job in tomllib.loads(text).get("jobs", {}).values()))
+    assert set(keys.JOB) - tried == set()
 
 
 def table(name: str) -> dict[str, Any]:

@@ -169,9 +169,30 @@ def test_a_clash_with_defaults_is_told_once_and_at_its_place(read_text: ReadText
     assert refused(read_text, text) == ["`A` stands in `env` and in `params`"]
 
 
-def test_outputs_of_jobs_that_no_one_comes_after_together_may_have_one_name(read_text: ReadText) -> None:
-    text = '[jobs]\na-b = { command = "a" }\n"a.b" = { command = "b" }\n'
-    read_text(text + 'c = { command = "c", after = ["a-b"] }\nd = { command = "d", after = ["a.b"] }')
+GRAPH = """
+[jobs]
+a-b = { command = "a" }
+"a.b" = { command = "b" }
+"""
+
+
+def test_outputs_of_jobs_that_none_comes_after_together_may_have_one_name(read_text: ReadText) -> None:
+    read_text(GRAPH + 'c = { command = "c", after = ["a-b"] }\nd = { command = "d", after = ["a.b"] }')
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        'm = { command = "m", after = ["a.b", "a-b"] }',
+        'c = { command = "c", after = ["a-b"] }\nm = { command = "m", after = { c = "done", "a.b" = "done" } }',
+        'c = { command = "c", after = ["a-b"] }\nd = { command = "d", after = ["a.b"] }\n'
+        'm = { command = "m", after = ["c", "d"] }',
+        'm = { command = "m", after = ["A_B"] }\nA_B = { command = "c", after = ["a-b"] }',
+    ],
+)
+def test_outputs_that_would_have_one_name_are_told_where_they_first_meet(read_text: ReadText, further: str) -> None:
+    (told,) = refused(read_text, f'{GRAPH}{further}\nlast = {{ command = "l", after = ["m"] }}')
+    assert told.endswith("would both reach job `m` as `CRONFLOW_OUTPUT_A_B__…`")
 
 
 def test_a_pool_that_was_refused_is_not_missing_too(read_text: ReadText) -> None:

@@ -94,7 +94,7 @@ def test_a_moment_is_the_first_instant_at_which_the_clock_shows_it_or_a_later_on
 
 def test_reboot_stands_alone_or_beside_other_elements(job: Callable[[str], Job]) -> None:
     assert job('schedule = "@reboot"').schedule == ("@reboot",)
-    assert job('schedule = ["0 4 * * *", " @Reboot "]').schedule == ("0 4 * * *", "@reboot")
+    assert job('schedule = ["0 4 * * *", " @Reboot "]').schedule == ("0 4 * * *", " @Reboot ")
 
 
 def test_a_fault_beside_reboot_is_told_at_its_place(read_text: ReadText) -> None:
