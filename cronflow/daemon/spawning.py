@@ -31,9 +31,9 @@ def start(state: State, ref: AttemptRef, places: Places, keepers: Keepers, store
     """Have the keeper start an attempt, if it is still to be started. Returns the event of a start that has failed."""
     if state.task_at(ref) is None:
         return None
-    last = store.last_attempts(ref.run).get(ref.task) if ref.kind in HOOKS else None
+    code = store.last_exit_code(ref.run, ref.task) if ref.kind in HOOKS else None
     try:
-        spawn, facts = request(state, ref, places, keepers.name(ref), time.time(), vault, last.exit_code if last else None)
+        spawn, facts = request(state, ref, places, keepers.name(ref), time.time(), vault, code)
     except Unstartable as fact:
         return AttemptEnded(ref, time.time(), reason=fact.reason, message=fact.message)
     except OSError as error:

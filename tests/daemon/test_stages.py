@@ -57,3 +57,18 @@ def test_steps_that_cannot_start_name_their_key(live: Live) -> None:
     run = live.run("b")
     live.final(run)
     assert live.rows(query, run) == [("failed", "command not found: `/no/shell`; check `shell` and PATH")]
+
+
+def test_copies_are_called_by_their_names_and_by_that_of_their_job(live: Live) -> None:
+    live.start(job("a", 'echo "$R"; sleep 600', matrix={"R": ["eu", "u/s"]}))
+    run = live.run("a")
+    live.until(lambda: live.output(run, "a[eu]") and live.output(run, "a[2]"))
+    assert "cronflow logs -f '1/a[eu]'" in live.cli("why", f"{run}/a[eu]").out
+    assert live.cli("logs", f"{run}/a[2]/1").out == "u/s\n"
+    assert "u/s" in live.cli("logs", f"{run}/a").out
+    assert live.cli("cancel", f"{run}/a[eu]").status == 0
+    live.until(lambda: live.one("SELECT state FROM tasks WHERE name = 'a[eu]'") == "cancelled")
+    assert live.cli("cancel", f"{run}/a").status == 0
+    assert live.final(run) == "cancelled"
+    assert live.cli("cancel", f"{run}/a[eu]").status == 1
+    assert live.cli("logs", f"{run}/b").status == 4
