@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cronflow.core import params, tasks
+from cronflow.core import lateness, params, tasks
 from cronflow.core.copies import matrix_copies
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
@@ -122,6 +122,8 @@ def _open(
         tasks.hold(state, out, run)
     else:
         _begin(state, out, run, now)
+    for task in run.tasks.values():
+        lateness.expect(state, out, run, task, now)
 
 
 def _again(run: Run, old: Task, redo: bool, now: float) -> Task:

@@ -16,11 +16,13 @@ from cronflow.core import flow, trace
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
+from cronflow.core.expectations import timers
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
-from tests.world.jobfiles import START, edited, random_jobs
+from tests.world.jobfiles import BUSY, START, Pace, edited, random_jobs
 from tests.world.oracle import check_history
+from tests.world.told import check_alerts
 
 SAVED = (
     *("runs", "rows", "cursors", "links", "pauses", "skips", "troubles"),
@@ -50,6 +52,7 @@ class Process:
 class World:
     seed: int
     crashes: bool = True
+    pace: Pace = BUSY
     log: list[str] = field(default_factory=list)
     now: float = START
     store: Store = field(default_factory=Store.in_memory)
@@ -67,13 +70,14 @@ class World:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.jobs = random_jobs(self.rng)
+        self.jobs = random_jobs(self.rng, self.pace)
 
     # ---- the daemon ------------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:
         """Start a daemon: load, ask the keeper for every attempt, then begin."""
         self.state = self.store.load()
+        self.state.jobs = self.jobs
         self.log.append(f"{self.now:.1f} boot")
         for task in list(self.state.live()):
             assert task.live is not None
@@ -270,9 +274,9 @@ class World:
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
         waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
-        if waiting and rng.random() < 0.5:
+        if waiting and rng.random() < 0.7:
             task = rng.choice(waiting)
-            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.6, "anna", "approve")
+            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
         kind = rng.random()
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)
@@ -291,7 +295,7 @@ class World:
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)
         if kind < 0.9:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
-        self.jobs = edited(rng, self.jobs)
+        self.jobs = edited(rng, self.jobs, self.pace)
         return happened.Reloaded(self.jobs, flow.plan(self.jobs.jobs))
 
     def _file(self) -> Event | None:
@@ -346,6 +350,7 @@ class World:
                     assert blockers(state, run, task), f"{run.id}/{task.name} has no blockers and does not start"
         self._check_starts(out)
         self._check_queues()
+        check_alerts(out, self.now)
         if self.rng.random() < 0.05:
             self._check_rebuild()
 
@@ -443,8 +448,11 @@ def _still_meant(state: State) -> list[tuple[object, ...]]:
             continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None
-        if task is None or task.final:
+        if run is None or task is None or task.final:
             continue
+        one = state.health.get(task.job)
+        if (at, kind, number, name) in timers(run, task, state.job(run, task), one.durations if one else ()):
+            found.add((at, kind, number, name))
         waits = task.stage == "sensor" and (task.live is None or task.live.stop is None)
         if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
             found.add((at, kind, number, name))
