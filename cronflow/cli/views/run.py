@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 
 from cronflow.cli.expected import NOTHING, Expected
-from cronflow.cli.views.phrases import cause_words, ended_how, reason_words, row_phrase, task_phrase, trigger_phrase
+from cronflow.cli.views.phrases import (
+    cause_words,
+    ended_how,
+    files_phrase,
+    reason_words,
+    row_phrase,
+    task_phrase,
+    trigger_phrase,
+)
 from cronflow.cli.views.status import expectation_words
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
@@ -51,6 +59,7 @@ def run_head(record: RunRecord, style: Style) -> str:
         parts.append(f"since {style.when(since)}")
     if run.note:
         parts.append(words.plain(run.note))
+    parts.append(files_phrase(record.files))
     return style.fold("", parts, 2)
 
 
@@ -144,4 +153,6 @@ def _about(record: RunRecord, task: Task | None) -> str:
     if run.state in ("skipped", "cancelled", "blocked") and run.reason:
         return reason_words(run.reason)
     going = [one.name for one in tasks if one.state in ("running", "retrying")]
-    return words.listing(going, 3) if not run.final else row_phrase(run) if run.reason and run.state != "success" else ""
+    if going and not run.final:
+        return words.listing(going, 3)
+    return row_phrase(run) if run.final and run.reason and run.state != "success" else files_phrase(record.files, 1)
