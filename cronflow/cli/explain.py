@@ -28,7 +28,7 @@ def why_run(scene: Scene, number: int, task: str | None, job: str | None = None)
         raise CronflowError(f"there is no run {number}", None, 4)
     if record.is_row:
         return explain_slot.explain_row(scene, record, job)
-    tasks = [one for one in record.run.tasks.values() if task in (None, one.name) and job in (None, one.job)]
+    tasks = [one for one in record.run.tasks.values() if task in (None, one.name, one.job) and job in (None, one.job)]
     if task is not None and not tasks:
         raise CronflowError(f"run {number} has no task `{task}`", f"its tasks are {', '.join(record.run.tasks)}", 4)
     answer = explain_task(scene, record, tasks[0]) if len(tasks) == 1 else explain_run(scene, record, tasks, job)

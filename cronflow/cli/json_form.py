@@ -70,7 +70,7 @@ class JsonForm:
             "duration_s": _took(task.started_at, task.finished_at),
             "outputs": task.outputs,
             "attempts": [self.attempt(one) for one in attempts if one.kind == "command"],
-            "steps": [{"kind": one.kind, "count": 1, **self.attempt(one)} for one in attempts if one.kind != "command"],
+            "steps": [{"kind": one.kind, "count": one.count, **self.attempt(one)} for one in attempts if one.kind != "command"],
         }
 
     def attempt(self, attempt: Attempt) -> Json:

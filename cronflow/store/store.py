@@ -258,6 +258,12 @@ class Store:
         query = f"{ATTEMPTS.select} WHERE run = ? AND kind = 'command' ORDER BY n"
         return {attempt.task: attempt for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,)))}
 
+    def last_exit_code(self, run: int, task: str) -> int | None:
+        """The exit code of the last attempt of a task's command, if it has one."""
+        query = "SELECT exit_code FROM attempts WHERE run = ? AND task = ? AND kind = 'command' ORDER BY n DESC LIMIT 1"
+        row = self.connection.execute(query, (run, task)).fetchone()
+        return None if row is None else row[0]
+
     # ---- files -----------------------------------------------------------------------------------------------------------
 
     def watched(self, key: str) -> dict[str, str]:

@@ -198,8 +198,9 @@ def test_plain_leaves_nothing_that_steers_a_terminal(line: str) -> None:
 
 
 def test_masked_takes_the_longest_secret_first_and_leaves_its_marks_alone() -> None:
-    assert words.masked("pass=abcdef abc *", ["abc", "abcdef", "*", ""]) == "pass=*** *** ***"
-    assert words.masked("a.c abc", ["a.c"]) == "*** abc"
+    assert words.masked("pass=abcdef abcd ****", ["abcd", "abcdef", "****", ""]) == "pass=*** *** ***"
+    assert words.masked("a.cd abcd", ["a.cd"]) == "*** abcd"
+    assert words.masked("a short one, abc", ["a", "abc"]) == "a short one, abc"
 
 
 def test_words_are_quick_to_import() -> None:

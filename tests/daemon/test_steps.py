@@ -12,6 +12,7 @@ from cronflow.core.flow import flow_of_definition
 from cronflow.core.model import Attempt, Job, Run, Task, definition
 from cronflow.core.state import State
 from cronflow.daemon import reports
+from cronflow.daemon.secrets import Vault
 from cronflow.daemon.spawning import request
 from cronflow.places import Places
 
@@ -42,7 +43,7 @@ def asked(
     state = State(runs={7: run})
     state.know(digest, body)
     state.flows[7] = flow_of_definition(state.definition_of(run), run.flow, ())
-    return request(state, task.live.ref, Places(tmp_path / "jobs.toml", tmp_path, tmp_path), "x:y", NOW, exit_code)
+    return request(state, task.live.ref, Places(tmp_path / "jobs.toml", tmp_path, tmp_path), "x:y", NOW, Vault(""), exit_code)
 
 
 def words(tmp_path: Path, kind: str, **facts: Any) -> list[str]:

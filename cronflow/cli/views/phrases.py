@@ -27,6 +27,8 @@ REASONS = {
     "no_cwd": "its `cwd` does not exist here",
     "no_env_file": "its `env_file` cannot be read",
     "not_permitted": "the daemon may not do that",
+    "no_secret": "one of its `secrets` cannot be had",
+    "foreach": "its `foreach` gave no list of items",
     "max_running": "as many commands as `max_running` allows are running",
 }
 """What the stable words of the history mean, as the end of a sentence."""
