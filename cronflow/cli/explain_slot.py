@@ -6,6 +6,7 @@ import json
 
 from cronflow.cli import coming
 from cronflow.cli.evidence import Answer, Evidence, Scene
+from cronflow.cli.overview import next_start
 from cronflow.cli.views.phrases import reason_words
 from cronflow.core.flow import Flow
 from cronflow.core.model import Run
@@ -26,8 +27,11 @@ def explain_row(scene: Scene, record: RunRecord, job: str | None) -> Answer:
         sentence = f"{name} did not run from {scene.style.when(slot)} to {scene.style.when(run.slot_last)} ({run.slots} slots)."
     answer = Answer(name, run.id, float(slot), run.state, sentence)
     if run.reason == "paused":
-        asked = [root for root in run.roots if root in scene.pauses or scene.pause_act(root, run.finished_at) is not None]
+        asked = [root for root in run.roots if root in scene.pauses or scene.last_act("pause", root, run.finished_at) is not None]
         answer.because = [scene.paused((asked or list(run.roots) or [name])[0], float(slot))]
+    elif run.reason == "skip":
+        asked = [root for root in run.roots if scene.last_act("skip", root, run.finished_at) is not None]
+        answer.because = [scene.skipped(root, run.finished_at) for root in asked or run.roots[:1]]
     elif run.reason == "overlap":
         answer.because = _overlapped(scene, run, slot)
     elif run.reason == "daemon_down":
@@ -100,7 +104,13 @@ def outlook(scene: Scene, name: str, answer: Answer) -> list[Evidence]:
     if at is None:
         why = f"{flow.roots[0]}, with which it starts, is disabled" if flow.dormant else "its schedule has no more slots"
         return [Evidence("no_slot", why)]
-    return [Evidence("next", f"next: {scene.style.day_when(at)}{scene.left(at)}{after}")]
+    skip = scene.skips.get(name)
+    stops = coming.Stops(scene.pauses, scene.skips, scene.style.now)
+    at = next_start(job, scene.known, stops) if skip is not None else at
+    before = [scene.to_be_skipped(name)] if skip is not None else []
+    if at is None:
+        return before
+    return [*before, Evidence("next", f"next: {scene.style.day_when(at)}{scene.left(at)}{after}")]
 
 
 # ---- at an instant --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cronflow.core.model import Run, Task
-from cronflow.core.state import State, jobs_of
+from cronflow.core.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def blockers(state: State, run: Run, task: Task) -> list[Blocker]:
     if run.held:
         return [
             Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
-            for other in state.in_the_way(jobs_of(run), run.id)
+            for other in state.before(run)
         ]
     if task.state == "waiting":
         return _upstream(state, run, task)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import heapq
 
 from cronflow.core import events as happened
-from cronflow.core import health, runs, slots, tasks
+from cronflow.core import health, runs, skips, slots, tasks
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
 from cronflow.core.events import Event
@@ -78,6 +78,8 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
             _answer(out, event, _pause(state, out, event, now), "pause", now)
         case happened.ResumeAsked():
             _answer(out, event, _resume(state, out, event), "resume", now)
+        case happened.SkipAsked():
+            _answer(out, event, skips.ask_skip(state, out, event, now), "skip", now)
         case happened.DrainAsked():
             _drain(state, out, event, now)
         case happened.Acted():
@@ -100,7 +102,12 @@ def _take_over(state: State, out: Effects, jobs: JobSet, plan: Plan, now: float)
 
 def _answer(
     out: Effects,
-    event: happened.RunAsked | happened.RetryAsked | happened.CancelAsked | happened.PauseAsked | happened.ResumeAsked,
+    event: happened.RunAsked
+    | happened.RetryAsked
+    | happened.CancelAsked
+    | happened.PauseAsked
+    | happened.ResumeAsked
+    | happened.SkipAsked,
     reply: Reply,
     verb: str,
     now: float,
@@ -109,7 +116,7 @@ def _answer(
     out.replies[event.request] = reply
     if reply.refused is not None:
         return
-    if isinstance(event, happened.PauseAsked | happened.ResumeAsked):
+    if isinstance(event, happened.PauseAsked | happened.ResumeAsked | happened.SkipAsked):
         out.acts.extend(Act(now, event.by, verb, event.words, job=job) for job in event.jobs)
         return
     names = event.jobs if isinstance(event, happened.RunAsked) else ()

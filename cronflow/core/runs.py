@@ -9,7 +9,7 @@ from cronflow.core.effects import Change, Effects, Reply
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
 from cronflow.core.flow import Flow
 from cronflow.core.model import QUEUE_LIMIT, Job, Run, Task
-from cronflow.core.state import State, jobs_of, move
+from cronflow.core.state import State, move
 
 # ---- opening --------------------------------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ def release_held(state: State, out: Effects, now: float) -> bool:
     released = False
     for number in list(state.held):
         run = state.runs.get(number)
-        if run is None or not run.held or state.in_the_way(jobs_of(run), number):
+        if run is None or not run.held or state.before(run):
             continue
         run.held, run.reason = False, None
         del state.held[number]
@@ -124,21 +124,29 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         flow = state.plan.flows[state.plan.flow_of[name]]
         chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
     for flow_name, jobs in chosen.items():
-        refusal = _refusal(state, state.plan.flows[flow_name], jobs)
+        refusal = _refusal(state, state.plan.flows[flow_name], jobs) if event.trigger == "manual" else None
         if refusal is not None:
             return refusal
     numbers, notes = [], []
     for flow_name, jobs in chosen.items():
         flow = state.plan.flows[flow_name]
-        held = admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+        held = _waits(state, out, event, flow, jobs, now)
         named = tuple(name for name in event.jobs if name in jobs)
-        run = Run(state.next_run, flow.name, "manual", now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
+        run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
         _open(state, out, flow, run, jobs, now)
         numbers.append(run.id)
         outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})
         if outside:
             notes.append(f"run {run.id} takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return Reply(tuple(numbers), tuple(notes))
+
+
+def _waits(state: State, out: Effects, event: RunAsked, flow: Flow, jobs: Iterable[str], now: float) -> bool:
+    """Whether the run is held back. A backfill waits for whatever else has these jobs going on, and is never refused."""
+    if event.trigger != "backfill":
+        return admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+    others = state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
+    return any(other.trigger != "backfill" for other in others)
 
 
 def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:

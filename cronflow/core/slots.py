@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from math import ceil, floor
 
-from cronflow.core import runs
+from cronflow.core import runs, skips
 from cronflow.core.effects import Effects
 from cronflow.core.flow import Flow, Trigger
 from cronflow.core.model import Cursor, Run
@@ -42,6 +43,16 @@ class Line:
 
     def count(self, until: float) -> int:
         return self.trigger.schedule.count(self.at, until)
+
+    def first(self, most: int, until: float) -> float:
+        """An instant up to which there are at most `most` slots of those up to `until`."""
+        if self.count(until) <= most:
+            return until
+        low, high = floor(self.at), ceil(until)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.count(middle) <= most else (low, middle)
+        return low
 
 
 def follow_plan(state: State, out: Effects, now: float) -> None:
@@ -151,14 +162,13 @@ def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
     """Apply `catchup` to slots that nobody was there for. True if some of them are to be run."""
     assert state.up_since is not None
     gone = min(max(state.up_since, now - ON_TIME), line.until)
-    newest = line.trigger.schedule.last_until(gone, line.at)
-    if newest is None:
+    while (newest := line.trigger.schedule.last_until(gone, line.at)) is not None:
+        if not _nobody_runs(state, out, line, gone, now):
+            break
+    else:
         return False
     policy = line.flow.head
     report = state.missed.setdefault(line.roots[0], MissedReport())
-    if _nobody_runs(state, out, line, gone, now):
-        state.missed.pop(line.roots[0])
-        return False
     past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else line.at
     if policy.catchup_window is not None:
         past = max(past, min(now - policy.catchup_window, gone))
@@ -187,19 +197,25 @@ def _on_time(state: State, out: Effects, line: Line, now: float) -> None:
 
 
 def _nobody_runs(state: State, out: Effects, line: Line, until: float, now: float) -> bool:
-    """When every root is paused or disabled, no run opens: the slots are recorded as skipped."""
-    words = {_why_not(state, line.flow, root) for root in line.flow.roots}
-    if None in words:
+    """When every root is disabled, paused or to be skipped, no run opens: the slots are recorded as skipped, not more of them
+    than are to be. True if there was one."""
+    words = {root: _why_not(state, line.flow, root) for root in line.flow.roots}
+    if None in words.values():
         return False
-    reason = "paused" if "paused" in words else "disabled"
-    _record(state, out, line, until, "skipped", reason, now)
-    return True
+    reason = next(word for word in ("skip", "paused", "disabled") if word in words.values())
+    skipped = [root for root, word in words.items() if word == "skip"]
+    if skipped:
+        until = line.first(min(state.skips[root].left for root in skipped), until)
+    count = _record(state, out, line, until, "skipped", reason, now)
+    for root in skipped:
+        skips.use_up(state, out, root, count)
+    return count > 0
 
 
 def _why_not(state: State, flow: Flow, root: str) -> str | None:
     if not flow.jobs[root].enabled:
         return "disabled"
-    return "paused" if root in state.pauses else None
+    return "paused" if root in state.pauses else "skip" if root in state.skips else None
 
 
 def _record(

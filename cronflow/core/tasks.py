@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable
 
-from cronflow.core import health
+from cronflow.core import health, skips
 from cronflow.core.blockers import limits
 from cronflow.core.effects import Change, Effects, StartAttempt, StopAttempt
 from cronflow.core.events import AttemptBegan, AttemptEnded
@@ -74,7 +74,7 @@ def advance(state: State, out: Effects, run: Run, names: Iterable[str], now: flo
             continue
         job = state.job(run, task)
         verdict = judge(job, _upstreams(run, job))
-        end: Verdict | bool | None = _turned_away(state, run, job) if verdict is True else verdict
+        end: Verdict | bool | None = _turned_away(state, out, run, job) if verdict is True else verdict
         if end is None:
             enqueue(state, out, task, now)
         elif isinstance(end, tuple):
@@ -83,14 +83,16 @@ def advance(state: State, out: Effects, run: Run, names: Iterable[str], now: flo
             todo.extend(name for name in state.flows[run.id].down[task.job] if name in run.tasks)
 
 
-def _turned_away(state: State, run: Run, job: Job) -> Verdict | None:
-    """A job that is disabled or paused does not run, unless a person named it."""
+def _turned_away(state: State, out: Effects, run: Run, job: Job) -> Verdict | None:
+    """A job that is disabled, paused or to be skipped does not run, unless a person named it."""
     if job.name in run.named:
         return None
     if not job.enabled:
         return "skipped", "disabled", None
     if job.name in state.pauses:
         return "skipped", "paused", None
+    if skips.leaves_out(state, out, run, job):
+        return "skipped", "skip", None
     return None
 
 

@@ -8,6 +8,7 @@ from cronflow.core.model import Attempt, Run, Task
 
 REASONS = {
     "paused": "it was paused",
+    "skip": "it was to be skipped",
     "disabled": "it is disabled in the job file",
     "overlap": "an earlier run was still going on",
     "queue_full": "too many runs were waiting already",
