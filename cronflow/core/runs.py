@@ -124,7 +124,8 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         flow = state.plan.flows[state.plan.flow_of[name]]
         chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
     for flow_name, jobs in chosen.items():
-        refusal = _refusal(state, state.plan.flows[flow_name], jobs) if event.trigger == "manual" else None
+        refuse = _full if event.trigger == "backfill" else _refusal
+        refusal = refuse(state, state.plan.flows[flow_name], jobs)
         if refusal is not None:
             return refusal
     numbers, notes = [], []
@@ -173,6 +174,15 @@ def _refusal(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
         message = f"{QUEUE_LIMIT} runs of `{flow.name}` are waiting already"
         return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue", exit_status=1)
     return None
+
+
+def _full(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
+    """A backfill is refused only where as many of them are held back already as may be."""
+    held = [other for other in state.in_the_way(dict.fromkeys(jobs)) if other.held and other.trigger == "backfill"]
+    if len(held) < QUEUE_LIMIT:
+        return None
+    message = f"{QUEUE_LIMIT} runs of backfills of `{flow.name}` are waiting already"
+    return Reply(refused=message, hint=f"`cronflow cancel {held[-1].id}` takes one out of the queue", exit_status=1)
 
 
 # ---- retry ----------------------------------------------------------------------------------------------------------------
