@@ -20,7 +20,7 @@ def slot_time(slot: float, style: Style) -> str:
 def ended_line(slot: int, run: Mapping[str, Any], style: Style) -> str:
     """`✓ 2026-10-13 02:00   run 57 success in 4 min 11 s`."""
     took = style.span(run.get("started_at"), run.get("finished_at"))
-    state, reason = str(run["state"]), reason_words(run.get("reason")) if run["state"] != "success" else ""
+    state, reason = str(run["state"]), "" if run.get("reason") == "exit_code" else reason_words(run.get("reason"))
     said = f"run {run['run']} {style.paint(state)}" + (f" in {took}" if took else "") + (f": {reason}" if reason else "")
     return f"{style.mark(state)} {slot_time(slot, style)}   {said}"
 
