@@ -10,8 +10,8 @@ import signal
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from cronflow.cli import client, run
@@ -22,6 +22,8 @@ from cronflow.cli.views import backfill as views
 from cronflow.cli.views.style import Style
 from cronflow.core.model import FINAL
 from cronflow.errors import CronflowError
+from cronflow.store.covered import slot_runs
+from cronflow.store.queries import History
 
 BEAT = 0.2
 
@@ -40,6 +42,8 @@ class Backfill:
         self.bar = not caller.json and sys.stderr.isatty()
         self.drawn_at = 0.0
         self.interrupted = False
+        self.by_daemon = False
+        self.known = {slot.at: slot.last.run for slot in slots if slot.last is not None}
 
     # ---- what there is to do ---------------------------------------------------------------------------------------------
 
@@ -65,6 +69,20 @@ class Backfill:
     def began(self, number: int) -> None:
         """The run of the next slot is there."""
         self.going[number] = self.todo.popleft()
+
+    def next_is_free(self) -> bool:
+        """Whether the next slot may be asked for now. Those with which somebody else has begun since are left to them; of their
+        runs only the end is told."""
+        if not self.has_room:
+            return False
+        with History.open(self.caller.places.database) as history:
+            while self.has_room:
+                slot = self.todo[0]
+                last = slot_runs(history, self.job, slot, slot).get(slot)
+                if last is None or last.run <= self.known.get(slot, 0):
+                    return True
+                self.began(last.run)
+        return False
 
     # ---- what is heard ---------------------------------------------------------------------------------------------------
 
@@ -145,22 +163,17 @@ def _well(event: Mapping[str, Any]) -> bool:
 def work(caller: Caller, batch: Backfill) -> int:
     """Work through the slots; the exit status. With a daemon Ctrl-C leaves it the runs that go on; here it cancels them."""
     deadline = time.monotonic() + run.BACK_WITHIN
-    by_daemon = False
     try:
         while not batch.done:
-            foreground = _by_daemon(caller, batch)
-            if foreground is not None:
-                by_daemon, deadline = not foreground, time.monotonic() + run.BACK_WITHIN
-                continue
-            if not by_daemon and _here(caller, batch):
+            if _by_daemon(caller, batch) or (not batch.by_daemon and _here(caller, batch)):
                 deadline = time.monotonic() + run.BACK_WITHIN
-                continue
-            if time.monotonic() > deadline:
-                return _left(batch, by_daemon)
-            time.sleep(0.05)
+            elif time.monotonic() > deadline:
+                return _left(batch)
+            else:
+                time.sleep(0.05)
     except KeyboardInterrupt:
         batch.interrupted = True
-        if not by_daemon:
+        if not batch.by_daemon:
             run.cancel(caller, list(batch.going))
     except CronflowError:
         if not caller.json:
@@ -169,27 +182,38 @@ def work(caller: Caller, batch: Backfill) -> int:
     return batch.finish()
 
 
-def _left(batch: Backfill, by_daemon: bool) -> int:
+def _left(batch: Backfill) -> int:
     if not batch.caller.json:
         batch.finish()
-    if by_daemon:
+    if batch.by_daemon:
         raise CronflowError("the daemon has stopped", "the same command goes on when it is started again", client.NOT_RUNNING)
     message = f"another process holds `{batch.caller.places.lock}` and does not answer"
     raise CronflowError(message, "`cronflow status` tells its pid")
 
 
-def _by_daemon(caller: Caller, batch: Backfill) -> bool | None:
-    """Ask the daemon for what there is room for, and hear until there is room for more. Whether it is one in the foreground; None
-    if nobody is there."""
+def _by_daemon(caller: Caller, batch: Backfill) -> bool:
+    """Ask the daemon, or a `run` in the foreground, for what there is room for, and hear until there is room for more. False if
+    nobody is there."""
     with suppress(client.NotRunningError), client.connect(caller.places) as daemon:
-        foreground = run.in_foreground(daemon, False)
-        while batch.has_room:
+        batch.by_daemon = not run.in_foreground(daemon, False)
+        while batch.next_is_free():
             request = batch.request()
-            batch.began(int(daemon.ask(request.pop("op"), request)["runs"][0]))
+            with _undisturbed():
+                batch.began(int(daemon.ask(request.pop("op"), request)["runs"][0]))
         if batch.going:
             run.listen(daemon, list(batch.going), batch)
-        return foreground
-    return None
+        return True
+    return False
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the answer is there: else a run that has been started would not be known."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _here(caller: Caller, batch: Backfill) -> bool:
@@ -207,7 +231,7 @@ def _here(caller: Caller, batch: Backfill) -> bool:
         try:
             stage.begin()
             while not batch.done and stage.daemon.leaving is None:
-                while batch.has_room:
+                while batch.next_is_free():
                     reply = stage.ask(batch.request())
                     run.refuse(reply)
                     batch.began(reply.runs[0])

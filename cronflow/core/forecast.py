@@ -56,6 +56,18 @@ class Course:
         return self.run.created_at
 
 
+@dataclass(slots=True)
+class NotRun:
+    """Consecutive slots of a flow that would not run, and why."""
+
+    flow: str
+    slot: int
+    slot_last: int
+    slots: int
+    state: str
+    reason: str | None
+
+
 class Crowd(NamedTuple):
     """A minute in which tasks wait long for a limit, or in which many start."""
 
@@ -83,7 +95,7 @@ class Forecast:
     start: float
     end: float
     courses: dict[int, Course] = field(default_factory=dict)
-    rows: dict[int, Run] = field(default_factory=dict)
+    rows: dict[int, NotRun] = field(default_factory=dict)
     unknown: dict[str, None] = field(default_factory=dict)
     late: list[Late] = field(default_factory=list)
     cut: float | None = None
@@ -109,6 +121,7 @@ class _Simulation:
         self.now = found.start
         self.pending: list[tuple[float, int, Event]] = []
         self.number = 0
+        self.told = {number: row.slots for number, row in state.rows.items()}
 
     def run(self, started: Started) -> Forecast:
         found = self.found
@@ -169,7 +182,7 @@ class _Simulation:
     def _note(self, out: Effects, now: float) -> None:
         for run in out.runs.values():
             if run.slots and not run.tasks:
-                self.found.rows[run.id] = run
+                self._row(run)
             elif run.id not in self.found.courses:
                 self.found.courses[run.id] = Course(run, False)
         for (number, name), task in out.tasks.items():
@@ -181,6 +194,17 @@ class _Simulation:
                 bar.started_at = now
             if task.final and bar.finished_at is None:
                 bar.finished_at = now
+
+
+    def _row(self, row: Run) -> None:
+        """A row that was there before is told from its next slot on."""
+        assert row.slot is not None
+        assert row.slot_last is not None
+        before = self.told.get(row.id, 0)
+        here = self.found.rows.setdefault(
+            row.id, NotRun(row.flow, row.slot_last if before else row.slot, row.slot_last, 0, row.state, row.reason)
+        )
+        here.slot_last, here.slots = row.slot_last, row.slots - before
 
 
 def crowds(found: Forecast) -> list[Crowd]:

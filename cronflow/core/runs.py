@@ -119,6 +119,10 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+    if event.trigger == "backfill":
+        same = [run.id for run in state.runs.values() if _is_same(run, event)]
+        if same:
+            return Reply((same[0],), (f"run {same[0]} does that already",))
     chosen: dict[str, set[str]] = {}
     for name in event.jobs:
         flow = state.plan.flows[state.plan.flow_of[name]]
@@ -140,6 +144,11 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         if outside:
             notes.append(f"run {run.id} takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return Reply(tuple(numbers), tuple(notes))
+
+
+def _is_same(run: Run, event: RunAsked) -> bool:
+    """Whether a backfill that goes on is of the same jobs and slot: two that are asked for at once are one."""
+    return (run.trigger, run.slot, run.named) == (event.trigger, event.at, event.jobs)
 
 
 def _waits(state: State, out: Effects, event: RunAsked, flow: Flow, jobs: Iterable[str], now: float) -> bool:

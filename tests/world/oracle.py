@@ -56,9 +56,10 @@ def _check_run(
         assert word not in ("success", "failed"), f"{number}/{name} is {word} without an attempt"
         if reason in ("cancelled", "replaced", "stopped"):
             assert word == "cancelled"
-        elif reason in ("paused", "disabled"):
+        elif reason in ("paused", "disabled", "skip"):
             assert word == "skipped"
             assert verdict == "run", f"{number}/{name} is {reason} before its turn"
+            assert reason != "skip" or trigger not in ("manual", "retry", "backfill"), f"{number}/{name} obeys a skip"
         else:
             assert verdict == word, f"{number}/{name} is {word} ({reason}), by the rules {verdict}: {upstream}"
 

@@ -238,6 +238,9 @@ class World:
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
         kind = rng.random()
+        if kind < 0.05:
+            slot = int(self.now - rng.uniform(0, 200_000))
+            return happened.RunAsked(self.counter, some[:1], "anna", "backfill", at=slot, trigger="backfill")
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)
         if kind < 0.5 and state.runs:
@@ -253,6 +256,8 @@ class World:
         if kind < 0.75:
             until = self.now + rng.uniform(60, 7200) if rng.random() < 0.6 else None
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)
+        if kind < 0.8:
+            return happened.SkipAsked(self.counter, some, "anna", "skip", rng.choice((0, 1, 1, 3)))
         if kind < 0.9:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
         self.jobs = edited(rng, self.jobs)
@@ -317,6 +322,8 @@ class World:
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
             if state.plan.flow_of.get(job.name) and job.overlap != "allow":
                 others = [other for other in state.live() if other.job == job.name and other.run != run.id]
+                if run.trigger == "backfill":
+                    others = [other for other in others if state.runs[other.run].trigger != "backfill"]
                 assert not others or any(state.job(state.runs[other.run], other).overlap == "allow" for other in others), (
                     f"{deed.ref} overlaps {others[0].run}"
                 )
@@ -324,16 +331,17 @@ class World:
     def _check_queues(self) -> None:
         state = self.state
         assert state is not None
-        held: dict[str, int] = {}
+        held: dict[tuple[str, bool], int] = {}
         for number in state.held:
-            held[state.runs[number].flow] = held.get(state.runs[number].flow, 0) + 1
+            line = state.runs[number].flow, state.runs[number].trigger == "backfill"
+            held[line] = held.get(line, 0) + 1
         assert all(count <= QUEUE_LIMIT for count in held.values()), "a queue grows without bound"
 
     def _check_rebuild(self) -> None:
         """What is in the database rebuilds the live state exactly, indexes included."""
         live, loaded = self.state, self.store.load()
         assert live is not None
-        for name in ("runs", "rows", "cursors", "pauses", "troubles", "next_run", "left", "running", "lining"):
+        for name in ("runs", "rows", "cursors", "pauses", "skips", "troubles", "next_run", "left", "running", "lining"):
             assert getattr(live, name) == getattr(loaded, name), f"`{name}` is not what the database says"
         assert list(live.held) == list(loaded.held)
         assert {job: set(runs) for job, runs in live.busy.items() if runs} == {j: set(r) for j, r in loaded.busy.items()}
