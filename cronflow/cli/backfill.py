@@ -50,7 +50,7 @@ def backfill(
         if known.broken is not None:
             raise known.broken
         names.check_job(job, known.jobs)
-        found = look(history, known, job, *_range(caller, start, end))
+        found = look(history, known, job, *_range(caller, start, end), caller.now)
     slots = found.chosen(kinds, again)
     if not slots:
         raise _nothing(caller, found, kinds)

@@ -71,19 +71,19 @@ def kinds_of(only: str | None) -> frozenset[str]:
     return frozenset(words)
 
 
-def look(history: History, known: Known, job: str, start: float, end: float) -> Range:
+def look(history: History, known: Known, job: str, start: float, end: float, now: float) -> Range:
     """The slots of a job in a range, with what the history tells of them. CronflowError for a job without slots, and for a range
     without or with too many of them."""
     flow = known.plan.flows[known.plan.flow_of[job]]
     _check_triggers(flow, job)
     runs = slot_runs(history, job, start, end)
-    times = _times(known, job, start, end)
+    times = _times(known, job, start, end, now)
     missed = _missed(history, flow, times, start, end)
     return Range(job, start, end, [PastSlot(at, runs.get(at), at in missed) for at in times])
 
 
 def _check_triggers(flow: Flow, job: str) -> None:
-    if not flow.triggers:
+    if not any(trigger.timed for trigger in flow.triggers):
         why = "" if job in flow.roots else f", like `{flow.roots[0]}`, which it comes after"
         hint = f"`cronflow run {job} --at TIME` runs it for a time of the past"
         raise CronflowError(f"`{job}` has no schedule{why}, so it has no slots", hint, 2)
@@ -93,15 +93,18 @@ def _check_triggers(flow: Flow, job: str) -> None:
         raise CronflowError(f"`{job}` has no slots: {named} is disabled in the job file", hint, 2)
 
 
-def _times(known: Known, job: str, start: float, end: float) -> list[int]:
-    times: dict[int, None] = {}
-    for slot in coming.slots_after(known.plan, start - 0.001, frozenset([job])):
-        if slot.at > end:
+def _times(known: Known, job: str, start: float, end: float, now: float) -> list[int]:
+    """The slots of the range that are due, oldest first; with `jitter` a slot starts later than its own time."""
+    times: set[int] = set()
+    last = end + max(trigger.jitter for trigger in known.plan.flows[known.plan.flow_of[job]].triggers)
+    for slot in coming.slots_after(known, start - 0.001, frozenset([job])):
+        if slot.at > min(last, now):
             break
-        times[slot.at] = None
+        if start <= slot.slot <= end:
+            times.add(slot.slot)
         if len(times) > MOST:
             raise CronflowError(f"`{job}` has more than {MOST:,} slots in that range", "take a shorter range", 2)
-    return list(times)
+    return sorted(times)
 
 
 def _missed(history: History, flow: Flow, times: list[int], start: float, end: float) -> set[int]:

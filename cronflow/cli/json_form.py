@@ -177,4 +177,8 @@ def _schedule(job: Job) -> str | None:
         from cronflow.jobfile.values import length
 
         parts.append(f"every {length(job.every)}")
+    if job.at or job.watch:
+        from cronflow.core.triggers import untimed_words
+
+        parts += untimed_words(job)
     return "; ".join(parts) or None

@@ -89,7 +89,7 @@ class Overview:
 
     def stops(self, now: float) -> coming.Stops:
         """What keeps jobs from running in the slots after `now`."""
-        return coming.Stops(self.standing.pauses, self.standing.skips, now)
+        return coming.Stops(self.known, self.standing.pauses, self.standing.skips, now)
 
 
 def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float) -> Overview:
@@ -99,7 +99,7 @@ def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, An
     view.live = history.records(history.live_runs())
     view.going = _going(history, view.live)
     _find_failing(caller, history, view)
-    view.slots = coming.first_slots(known.plan, now)
+    view.slots = coming.first_slots(known, now)
     return view
 
 
@@ -149,8 +149,9 @@ def _last_line(caller: Caller, attempt: Attempt | None) -> str:
     return last_line(caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind))
 
 
-def next_start(job: Job, known: Known, stops: coming.Stops) -> int | None:
+def next_start(job: Job, stops: coming.Stops) -> int | None:
     """When a job will start by itself, or with its flow: None while it is disabled, or paused without an end."""
+    known = stops.known
     if not job.enabled or job.name not in known.plan.flow_of:
         return None
     pause, skip = stops.pauses.get(job.name), stops.skips.get(job.name)
@@ -158,7 +159,7 @@ def next_start(job: Job, known: Known, stops: coming.Stops) -> int | None:
         return None
     flow = known.plan.flows[known.plan.flow_of[job.name]]
     after = stops.now if pause is None or pause.until is None else max(stops.now, pause.until - 1)
-    slot = coming.next_slot(flow, after)
+    slot = coming.next_slot(known, flow, after)
     for _ in range(skip.left if skip is not None else 0):
-        slot = None if slot is None else coming.next_slot(flow, slot)
+        slot = None if slot is None else coming.next_slot(known, flow, slot)
     return slot

@@ -56,7 +56,7 @@ def plan(
             stored = history.stored_jobs()
             if not stored:
                 raise client.NotRunningError("nothing is in force, and the history has no jobs to compare with")
-            before, since = InForce(stored), None
+            before, since = InForce(stored, calendars=jobs.calendars, host=jobs.host), None
         else:
             before, since = from_plain(asked["in_force"]), float(asked["since"])
         changes = compare(before, after, caller.now)

@@ -54,14 +54,14 @@ def _slots(caller: Caller, names: list[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     with suppress(CronflowError), History.open(caller.places.database) as history:
         known = known_jobs(caller, history)
-        stops = coming.Stops(pauses(history, caller.now), skips(history), caller.now)
+        stops = coming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
         for name in names:
             flow = known.plan.flows.get(known.flow_name(name))
             pause = stops.pauses.get(name)
             if flow is None or (pause is not None and pause.until is None):
                 continue
             after = caller.now if pause is None or pause.until is None else pause.until - 1
-            slots = itertools.islice(coming.slots_after(known.plan, after, frozenset([name])), SHOWN + 1)
+            slots = itertools.islice(coming.slots_after(known, after, frozenset([name])), SHOWN + 1)
             found[name] = [slot.at for slot in slots if coming.skipped_at(slot, name, stops)]
     return found
 

@@ -73,7 +73,7 @@ def _job_screen(caller: Caller, history: History, known: Known, name: str, now: 
     from cronflow.store.standing import health_of, pauses, skips
 
     job = known.jobs[names.check_job(name, known.jobs)]
-    stops = coming.Stops(pauses(history, now), skips(history), now)
+    stops = coming.Stops(known, pauses(history, now), skips(history), now)
     picture = JobPicture(
         job,
         known.plan.flows[known.plan.flow_of[name]],
@@ -82,7 +82,7 @@ def _job_screen(caller: Caller, history: History, known: Known, name: str, now: 
         stops.pauses.get(name),
         stops.skips.get(name),
         history.usual_durations([name]).get(name),
-        next_start(job, known, stops),
+        next_start(job, stops),
     )
     return job_screen(picture, style_of(caller, now))
 
@@ -124,7 +124,7 @@ def _jobs(form: JsonForm, history: History, view: Overview, chosen: list[str], n
             known.flow_name(name),
             view.last_tasks.get(name, []),
             records.get(last.get(name, 0)),
-            next_start(known.jobs[name], known, stops),
+            next_start(known.jobs[name], stops),
             stops.pauses.get(name),
             stops.skips.get(name),
         )

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cronflow.core.model import Run, Task
+from cronflow.core.copies import paired
+from cronflow.core.model import Job, Run, Task
 from cronflow.core.state import State
+
+COMMAND = "command"
+"""The stage of the attempts of a job's command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +33,70 @@ def blockers(state: State, run: Run, task: Task) -> list[Blocker]:
             Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
             for other in state.before(run)
         ]
-    if task.state == "waiting":
-        return _upstream(state, run, task)
+    if task.queued_at is not None:
+        return limits(state) or _turn(state, run, task)
     if task.state == "retrying":
         message = f"attempt {task.attempts} failed; attempt {task.attempts + 1} is to come"
         return [Blocker("retry_delay", message, run.id, task.name, task.next_attempt_at)]
-    return limits(state)
+    if task.stage == "sensor":
+        return [Blocker("sensor", "its `wait_until` has not come true yet", run.id, task.name, task.next_attempt_at)]
+    if task.stage == "approval":
+        message = state.job(run, task).approve or "it has to be approved"
+        return [Blocker("approval", message, run.id, task.name)]
+    return _upstream(state, run, task)
 
 
 def limits(state: State) -> list[Blocker]:
-    """What keeps every queued task from starting."""
+    """What keeps every process from starting."""
     if state.up_since is None:
         return [Blocker("daemon_down", "the daemon is not up yet")]
     if state.draining:
         return [Blocker("stopping", "the daemon is about to stop and starts nothing more")]
     most = state.jobs.settings.max_running
     if state.running >= most:
-        return [Blocker("max_running", f"{state.running} of at most {most} commands are running (`max_running`)")]
+        return [Blocker("max_running", f"{state.running} of at most {most} processes are running (`max_running`)")]
     return []
+
+
+def line_of(job: Job, task: Task) -> str:
+    """The line in which a task stands: that of its pool, for its command; else the one of all others."""
+    return job.pool or "" if task.stage == COMMAND else ""
+
+
+def pool_limits(state: State, job: Job) -> list[Blocker]:
+    """What keeps a command of this job from starting in its pool. A job that needs more slots than the pool has now needs them
+    all; a pool that is gone from the job file limits nothing."""
+    size = state.jobs.pools.get(job.pool) if job.pool is not None else None
+    if size is None or job.pool is None:
+        return []
+    used = state.used.get(job.pool, 0)
+    if used + min(job.pool_slots, size) <= size:
+        return []
+    return [Blocker("pool_full", f"{used} of {size} slots of pool `{job.pool}` are taken, and it needs {job.pool_slots}")]
+
+
+def _turn(state: State, run: Run, task: Task) -> list[Blocker]:
+    """What keeps a task in its line, the limits of all apart."""
+    job = state.job(run, task)
+    line = line_of(job, task)
+    if not line:
+        return []
+    full = pool_limits(state, job)
+    if full:
+        return full
+    first = state.ready[line][0]
+    if first[2:] == (run.id, task.name):
+        return []
+    return [Blocker("pool_full", f"{first[2]}/{first[3]} is before it in the line for pool `{line}`", first[2], first[3])]
 
 
 def _upstream(state: State, run: Run, task: Task) -> list[Blocker]:
     found = []
-    for edge in state.job(run, task).after:
-        for other in run.tasks.values():
-            if other.job == edge.job and not other.final:
+    job = state.job(run, task)
+    flow = state.flows[run.id]
+    for edge in job.after:
+        for name in state.groups[run.id].get(edge.job, ()):
+            other = run.tasks[name]
+            if not other.final and (not paired(flow.jobs, edge.job, job) or other.matrix == task.matrix):
                 found.append(Blocker("upstream", f"after {other.name}: it is {other.state}", run.id, other.name))
     return found

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from cronflow.core.flow import Flow, Plan, plan
 from cronflow.core.model import Job, JobSet, Settings, job_from_dict
+from cronflow.core.triggers import next_start
 
 HIDDEN = "(not shown)"
 """In the place of a value that differs, or is there on one side only."""
@@ -23,9 +24,10 @@ class InForce(NamedTuple):
     jobs: Mapping[str, Job]
     settings: Mapping[str, Any] | None = None
     pools: Mapping[str, int] | None = None
-    calendars: Mapping[str, tuple[int, ...]] | None = None
+    calendars: Mapping[str, frozenset[int]] | None = None
     alerts: Mapping[str, str] | None = None
     timezone: str | None = None
+    host: str = ""
 
 
 def in_force(jobs: JobSet) -> InForce:
@@ -34,23 +36,25 @@ def in_force(jobs: JobSet) -> InForce:
         jobs.jobs,
         jobs.settings._asdict(),
         dict(jobs.pools),
-        {name: tuple(sorted(days)) for name, days in jobs.calendars.items()},
+        dict(jobs.calendars),
         {name: hashlib.sha256(repr(target).encode()).hexdigest()[:16] for name, target in jobs.alerts.items()},
         jobs.timezone,
+        jobs.host,
     )
 
 
 def as_plain(jobs: JobSet) -> dict[str, Any]:
     """A reading as values that JSON knows; `from_plain` is the inverse."""
     compared = in_force(jobs)
-    return {**compared._asdict(), "jobs": [job.as_dict() for job in compared.jobs.values()]}
+    calendars = {name: sorted(days) for name, days in jobs.calendars.items()}
+    return {**compared._asdict(), "jobs": [job.as_dict() for job in compared.jobs.values()], "calendars": calendars}
 
 
 def from_plain(plain: Mapping[str, Any]) -> InForce:
     """A reading from the values of `as_plain`, as they come back from JSON."""
     jobs = {one["name"]: job_from_dict(one) for one in plain["jobs"]}
-    calendars = {name: tuple(days) for name, days in plain["calendars"].items()}
-    return InForce(jobs, plain["settings"], plain["pools"], calendars, plain["alerts"], plain["timezone"])
+    calendars = {name: frozenset(days) for name, days in plain["calendars"].items()}
+    return InForce(**{**plain, "jobs": jobs, "calendars": calendars})
 
 
 # ---- what differs ---------------------------------------------------------------------------------------------------------
@@ -105,7 +109,7 @@ def compare(before: InForce, after: InForce, now: float) -> Changes:
         [name for name in before.jobs if name not in after.jobs],
         {name: list(_keys(before.jobs[name], after.jobs[name])) for name in both if before.jobs[name] != after.jobs[name]},
         list(_flows(old, new, both)),
-        list(_slots(old, new, now)),
+        list(_slots(Flows(old, before), Flows(new, after), now)),
         list(_settings(before, after)),
     )
 
@@ -152,37 +156,42 @@ def _flows(old: Plan, new: Plan, both: list[str]) -> Iterator[FlowChange]:
             yield FlowChange("rename", (flow,), (target,))
 
 
-def _slots(old: Plan, new: Plan, now: float) -> Iterator[SlotChange]:
-    roots = dict.fromkeys((*_timed_roots(new), *_timed_roots(old)))
-    for root in roots:
-        before, after = _next(old, root, now), _next(new, root, now)
-        anew = root in old.flow_of and root in new.flow_of and bool(_keys_of(new, root) - _keys_of(old, root))
+class Flows(NamedTuple):
+    """The flows of a reading, with what says when they start."""
+
+    plan: Plan
+    reading: InForce
+
+    def flow(self, root: str) -> Flow | None:
+        """The flow that starts by a root, if it may."""
+        name = self.plan.flow_of.get(root)
+        flow = self.plan.flows[name] if name is not None else None
+        return None if flow is None or root not in flow.roots or flow.dormant else flow
+
+    def timed_roots(self) -> Iterator[str]:
+        for flow in self.plan.flows.values():
+            if any(trigger.timed for trigger in flow.triggers):
+                yield from flow.roots
+
+    def keys(self, root: str) -> frozenset[str]:
+        flow = self.flow(root)
+        return frozenset(trigger.key for trigger in flow.triggers if trigger.timed) if flow is not None else frozenset()
+
+    def next(self, root: str, now: float) -> int | None:
+        flow = self.flow(root)
+        if flow is None or not flow.jobs[root].enabled:
+            return None
+        calendars = self.reading.calendars or {}
+        starts = (next_start(one, flow.name, calendars, self.reading.host, now) for one in flow.triggers)
+        return min((start[0] for start in starts if start is not None), default=None)
+
+
+def _slots(old: Flows, new: Flows, now: float) -> Iterator[SlotChange]:
+    for root in dict.fromkeys((*new.timed_roots(), *old.timed_roots())):
+        before, after = old.next(root, now), new.next(root, now)
+        anew = root in old.plan.flow_of and root in new.plan.flow_of and bool(new.keys(root) - old.keys(root))
         if before != after or anew:
             yield SlotChange(root, before, after, anew)
-
-
-def _timed_roots(flows: Plan) -> Iterator[str]:
-    for flow in flows.flows.values():
-        if flow.triggers:
-            yield from flow.roots
-
-
-def _flow(flows: Plan, root: str) -> Flow | None:
-    name = flows.flow_of.get(root)
-    flow = flows.flows[name] if name is not None else None
-    return None if flow is None or root not in flow.roots or flow.dormant else flow
-
-
-def _keys_of(flows: Plan, root: str) -> frozenset[str]:
-    flow = _flow(flows, root)
-    return frozenset(trigger.key for trigger in flow.triggers) if flow is not None else frozenset()
-
-
-def _next(flows: Plan, root: str, now: float) -> int | None:
-    flow = _flow(flows, root)
-    if flow is None or not flow.jobs[root].enabled:
-        return None
-    return min((slot for one in flow.triggers if (slot := one.schedule.next_after(now)) is not None), default=None)
 
 
 def _settings(before: InForce, after: InForce) -> Iterator[KeyChange]:

@@ -7,6 +7,7 @@ merges the effects of several steps and saves the last values once.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cronflow.core.model import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 
@@ -51,11 +52,22 @@ class Reply:
     exit_status: int = 0
 
 
+class Amendment(NamedTuple):
+    """What is known better of a run that may have ended: the reason of some of its jobs, and the runs whose ends counted."""
+
+    jobs: tuple[str, ...]
+    reason: str
+    caused_by: str | None
+    upstreams: dict[str, int]
+
+
 @dataclass(slots=True)
 class Effects:
-    """Rows and deeds of one step, or of several that are saved together. `gone` are the tasks, and `gone_attempts` the attempts,
-    whose rows are no more; `watched` are files as a watch has seen them (None: gone), by its key and their path; `paths` the
-    files that caused a run."""
+    """Rows and deeds of one step, or of several that are saved together.
+
+    `gone` are the tasks, and `gone_attempts` the attempts, whose rows are no more; `overruled` are attempts that a check made
+    failures; `watched` are files as a watch has seen them (None: gone), by its key and their path; `paths` the files that caused
+    a run."""
 
     definitions: dict[str, tuple[str, str]] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
@@ -66,6 +78,8 @@ class Effects:
     links: dict[tuple[str, str], Link | None] = field(default_factory=dict)
     gone: dict[tuple[int, str], None] = field(default_factory=dict)
     gone_attempts: dict[AttemptRef, None] = field(default_factory=dict)
+    overruled: dict[AttemptRef, None] = field(default_factory=dict)
+    amended: dict[int, Amendment] = field(default_factory=dict)
     watched: dict[tuple[str, str], str | None] = field(default_factory=dict)
     paths: dict[int, tuple[str, ...]] = field(default_factory=dict)
     pauses: dict[str, Pause | None] = field(default_factory=dict)
@@ -88,6 +102,7 @@ class Effects:
                 self.attempts,
                 self.cursors,
                 self.links,
+                self.amended,
                 self.watched,
                 self.pauses,
                 self.skips,
@@ -112,6 +127,8 @@ class Effects:
         self.links.update(later.links)
         self.gone.update(later.gone)
         self.gone_attempts.update(later.gone_attempts)
+        self.overruled.update(later.overruled)
+        self.amended.update(later.amended)
         self.watched.update(later.watched)
         self.paths.update(later.paths)
         self.pauses.update(later.pauses)

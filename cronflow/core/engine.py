@@ -14,16 +14,17 @@ The laws (the simulated world of the tests checks them after every step):
 6. A queue is bounded. Whatever began ends. Every slot is in exactly one row.
 7. The same events at the same times give the same trace, to the letter.
 
-A task passes through stages: upstreams, limits, the attempts of its command. A stage that needs a process starts, holds and
-reports it as an attempt of another `kind`; a stage that waits is a state with a predicate in `blockers`.
+A task passes through stages: upstreams; condition, sensor, approval, the lines of a `foreach`; limits; the attempts of its
+command; checks; a hook. A stage that needs a process starts, holds and reports it as an attempt of another `kind`; a stage that
+waits is a state with a predicate in `blockers`.
 """
 
 from __future__ import annotations
 
 import heapq
 
+from cronflow.core import attempts, health, line, links, occasions, runs, skips, slots, tasks, waiting
 from cronflow.core import events as happened
-from cronflow.core import health, runs, skips, slots, tasks
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
 from cronflow.core.events import Event
@@ -56,18 +57,21 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
     match event:
         case happened.Started():
             state.up_since, state.slots, state.down_from = now, event.slots, event.alive_at
-            state.rebooted = event.rebooted
+            state.rebooted, state.boot = event.rebooted, event.boot
             _take_over(state, out, event.jobs, event.plan, now)
+            occasions.booted(state, out, now)
             out.deeds.extend(StopAttempt(task.live.ref) for task in state.live() if task.live and task.live.stop)
         case happened.Reloaded():
             _open_due(state, out, now)
             _take_over(state, out, event.jobs, event.plan, now)
         case happened.AttemptBegan():
-            tasks.began(state, out, event)
+            attempts.began(state, out, event)
         case happened.AttemptUnclaimed():
-            tasks.unclaimed(state, out, event.ref, now)
+            attempts.unclaimed(state, out, event.ref, now)
         case happened.AttemptEnded():
-            tasks.ended(state, out, event, now)
+            attempts.ended(state, out, event, now)
+        case happened.Triggered():
+            occasions.triggered(state, out, event, now)
         case happened.RunAsked():
             _answer(out, event, runs.ask_run(state, out, event, now), "run", now)
         case happened.RetryAsked():
@@ -80,6 +84,9 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
             _answer(out, event, _resume(state, out, event), "resume", now)
         case happened.SkipAsked():
             _answer(out, event, skips.ask_skip(state, out, event, now), "skip", now)
+        case happened.ApprovalGiven():
+            verb = "approve" if event.approved else "reject"
+            _answer(out, event, attempts.approval_given(state, out, event, now), verb, now)
         case happened.DrainAsked():
             _drain(state, out, event, now)
         case happened.Acted():
@@ -98,6 +105,8 @@ def _take_over(state: State, out: Effects, jobs: JobSet, plan: Plan, now: float)
     state.look = True
     if state.slots:
         slots.follow_plan(state, out, now)
+        links.follow_plan(state, out)
+        waiting.follow_plan(state, out, now)
 
 
 def _answer(
@@ -107,7 +116,8 @@ def _answer(
     | happened.CancelAsked
     | happened.PauseAsked
     | happened.ResumeAsked
-    | happened.SkipAsked,
+    | happened.SkipAsked
+    | happened.ApprovalGiven,
     reply: Reply,
     verb: str,
     now: float,
@@ -142,8 +152,10 @@ def _skip_unstarted(state: State, out: Effects, job: str, now: float) -> None:
     """A pause acts on tasks that have not started, unless a person named them: those in line end here."""
     for number in list(state.busy.get(job, ())):
         run = state.runs[number]
-        for task in list(run.tasks.values()):
-            if task.job == job and task.state == "queued" and task.attempts == 0 and job not in run.named:
+        for name in list(state.groups[number].get(job, ())):
+            task = run.tasks[name]
+            unstarted = (task.state == "queued" or (task.state == "waiting" and task.stage)) and task.attempts == 0
+            if unstarted and task.live is None and not task.verdict and job not in run.named:
                 tasks.close(state, out, run, task, "skipped", "paused", None, now)
 
 
@@ -176,20 +188,24 @@ def _settle(state: State, out: Effects, now: float) -> None:
     if state.up_since is None:
         return
     _open_due(state, out, now)
-    tasks.start_ready(state, out, now)
+    line.start_ready(state, out, now)
     health.tell_missed(state, out, now)
 
 
 def _open_due(state: State, out: Effects, now: float) -> None:
     """Timers and slots that have come, runs that nothing holds any more; nothing is started yet."""
+    awake = state.slots and not state.draining
+    if awake:
+        waiting.look(state, out, now)
     _ring(state, out, now)
     moved = True
     while moved:
-        moved = state.slots and not state.draining and slots.fire_due(state, out, now)
+        moved = awake and slots.fire_due(state, out, now)
+        moved = (awake and waiting.look(state, out, now)) or moved
         if state.look:
             state.look = False
             moved = runs.release_held(state, out, now) or moved
-            if state.slots and not state.draining:
+            if awake:
                 moved = slots.go_on_lining(state, out, now) or moved
 
 
@@ -203,8 +219,15 @@ def _ring(state: State, out: Effects, now: float) -> None:
                 del state.pauses[name]
                 out.pauses[name] = None
             continue
+        if kind == "edges":
+            if state.slots and not state.draining:
+                waiting.expire_due(state, out, name, now)
+            continue
         run = state.runs.get(number)
-        task = run.tasks[name] if run else None
-        if task is not None and task.state == "retrying" and task.next_attempt_at == at:
-            tasks.enqueue(state, out, task, now)
-
+        task = run.tasks.get(name) if run else None
+        if run is None or task is None or task.final:
+            continue
+        if kind == "again" and task.next_attempt_at == at:
+            line.enqueue(state, out, run, task, now)
+        elif kind == "wait_timeout" and task.stage == "sensor" and not task.verdict:
+            attempts.waited_too_long(state, out, run, task, now)

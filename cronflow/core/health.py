@@ -63,11 +63,16 @@ def succeeded(state: State, out: Effects, run: Run, task: Task, now: float) -> N
         facts = {
             "failing_since": health.failing_since,
             "failures": health.failures,
-            "released": [name for name in state.flows[run.id].down[task.job] if name in run.tasks],
+            "released": [name for name in state.flows[run.id].down[task.job] if name in state.groups[run.id]],
         }
         _tell(out, "recovery", targets_of(state, task.job, "recovery"), facts, now, run, task)
     health.failing_since, health.failures, health.told_at, health.last_success_at = None, 0, None, now
     out.health[task.job] = health
+
+
+def ask_approval(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
+    """A task waits for a person: tell those who want to know."""
+    _tell(out, "approval", targets_of(state, task.job, "approval"), {"message": state.job(run, task).approve}, now, run, task)
 
 
 def blocks(state: State, run: Run, task: Task) -> list[str]:
@@ -79,7 +84,7 @@ def blocks(state: State, run: Run, task: Task) -> list[str]:
         for after in flow.down.get(name, ()):
             job = flow.jobs[after]
             needed = any(edge.job == name and edge.condition in ("success", "success_or_skipped") for edge in job.after)
-            if needed and job.join == "all" and after in run.tasks and after not in lost:
+            if needed and job.join == "all" and after in state.groups[run.id] and after not in lost:
                 lost[after] = None
                 todo.append(after)
     return list(lost)

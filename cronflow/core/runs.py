@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cronflow.core import tasks
-from cronflow.core.effects import Change, Effects, Reply
+from cronflow.core.copies import matrix_copies
+from cronflow.core.effects import Amendment, Change, Effects, Reply
+from cronflow.core.ends import Verdict
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
-from cronflow.core.flow import Flow
-from cronflow.core.model import QUEUE_LIMIT, Job, Run, Task
-from cronflow.core.state import State, move
+from cronflow.core.flow import Flow, with_upstream
+from cronflow.core.model import NOTHING, QUEUE_LIMIT, Job, Run, Task
+from cronflow.core.state import State, jobs_of, move
+
+NOT_WELL = ("failed", "blocked", "cancelled")
+"""States of tasks that a retry does again."""
 
 # ---- opening --------------------------------------------------------------------------------------------------------------
 
@@ -24,11 +29,61 @@ def open_slot(
     slot: int,
     now: float,
     held: bool = False,
-) -> None:
-    """Open the run of a slot, which belongs to it alone."""
-    run = Run(state.next_run, flow.name, trigger, now, flow.digest, key, roots, slot=slot, slot_last=slot, slots=1, held=held)
+    number: int | None = None,
+    upstreams: Mapping[str, int] = NOTHING,
+    ends: Mapping[str, Verdict] = NOTHING,
+) -> Run:
+    """Open the run of a slot, which belongs to it alone, under its number if it has one already. `upstreams` are the runs of
+    other flows whose ends counted; roots in `ends` do not run."""
+    number = state.next_run if number is None else number
+    run = Run(number, flow.name, trigger, now, flow.digest, key, roots, slot=slot, slot_last=slot, slots=1, held=held)
+    run.upstreams, run.aside = dict(upstreams), bool(ends)
     out.slots.extend((root, key, slot, run.id) for root in roots)
+    _open(state, out, flow, run, flow.jobs, now, ends=ends)
+    return run
+
+
+def open_after(
+    state: State, out: Effects, flow: Flow, upstreams: Mapping[str, int], slot: int | None, now: float, held: bool
+) -> None:
+    """Open a run because jobs of other flows have ended. It carries the newest of their slots, which it does not own."""
+    run = Run(state.next_run, flow.name, "after", now, flow.digest, roots=flow.roots, slot=slot, held=held)
+    run.upstreams = dict(upstreams)
     _open(state, out, flow, run, flow.jobs, now)
+
+
+def open_aside(
+    state: State, out: Effects, flow: Flow, said: Verdict, upstreams: Mapping[str, int], slot: int | None, now: float
+) -> int:
+    """Open the run that tells that the edges of a flow are not met: its roots end at once, and what comes after is judged."""
+    run = Run(state.next_run, flow.name, "after", now, flow.digest, roots=flow.roots, slot=slot, aside=True)
+    run.upstreams = dict(upstreams)
+    _open(state, out, flow, run, flow.jobs, now, ends=dict.fromkeys(flow.roots, said))
+    return run.id
+
+
+def amend(
+    state: State, out: Effects, number: int, roots: tuple[str, ...], said: Verdict, upstreams: Mapping[str, int]
+) -> None:
+    """Change the reason of a run that tells that edges are not met. Its state, and what came of it, stay."""
+    run = state.runs.get(number)
+    if run is not None:
+        run.upstreams = dict(upstreams)
+        for task in [one for one in run.tasks.values() if one.job in roots]:
+            task.reason, task.caused_by = said[1], said[2]
+    out.amended[number] = Amendment(roots, said[1], said[2], dict(upstreams))
+
+
+def record_after(
+    state: State, out: Effects, flow: Flow, upstreams: Mapping[str, int], slot: int | None, reason: str, now: float
+) -> None:
+    """A row for a run that jobs of other flows would have opened, and that is not to be."""
+    due = int(now) if slot is None else slot
+    row = Run(state.next_run, flow.name, "after", now, flow.digest, roots=flow.roots, slot=due, slot_last=due, slots=1)
+    row.state, row.reason, row.finished_at, row.upstreams = "skipped", reason, now, dict(upstreams)
+    state.next_run += 1
+    out.definitions[flow.digest] = (flow.name, flow.body)
+    out.runs[row.id] = row
 
 
 def _open(
@@ -38,19 +93,19 @@ def _open(
     run: Run,
     jobs: Iterable[str],
     now: float,
-    taken_over: Mapping[str, Task] | None = None,
+    old: Mapping[str, Sequence[Task]] = NOTHING,
+    ends: Mapping[str, Verdict] = NOTHING,
 ) -> None:
-    """Give a run its tasks, those of `jobs` and those taken over from an older run, and let it begin."""
-    state.next_run += 1
+    """Give a run its tasks and let it begin: those of `jobs` anew, but for the `old` ones, by job, of which what was well is
+    taken over. Jobs in `ends` end so at once."""
+    state.next_run = max(state.next_run, run.id + 1)
     chosen = set(jobs)
-    for name in flow.jobs:
-        if name in chosen:
-            run.tasks[name] = Task(run.id, name, name)
-        elif taken_over and name in taken_over:
-            old = taken_over[name]
-            task = Task(run.id, name, name, old.state, reason="taken_over", caused_by=old.caused_by, finished_at=now)
-            task.outputs = dict(old.outputs)
-            run.tasks[name] = task
+    for name, job in flow.jobs.items():
+        if name in old:
+            made = [_again(run, task, name in chosen, now) for task in old[name]]
+        else:
+            made = [Task(run.id, copy, name, matrix=values) for copy, values in matrix_copies(job)] if name in chosen else []
+        run.tasks.update((task.name, task) for task in made)
     state.know(flow.digest, flow.body)
     out.definitions[flow.digest] = (flow.name, flow.body)
     state.runs[run.id] = run
@@ -59,11 +114,23 @@ def _open(
     for task in run.tasks.values():
         out.tasks[run.id, task.name] = task
     state.enter(run)
+    for root, said in ends.items():
+        for task in [one for one in run.tasks.values() if one.job == root]:
+            tasks.end_unrun(state, out, run, task, said, now)
     if run.held:
         run.reason = "overlap"
         tasks.hold(state, out, run)
     else:
         _begin(state, out, run, now)
+
+
+def _again(run: Run, old: Task, redo: bool, now: float) -> Task:
+    """A task of an older run in a new one: to be done again if it was not well and its job is to be, else taken over."""
+    task = Task(run.id, old.name, old.job, matrix=dict(old.matrix))
+    if not (redo and old.state in NOT_WELL):
+        task.state, task.reason, task.caused_by, task.finished_at = old.state, "taken_over", old.caused_by, now
+        task.outputs = dict(old.outputs)
+    return task
 
 
 def _begin(state: State, out: Effects, run: Run, now: float) -> None:
@@ -123,27 +190,40 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         same = [run.id for run in state.runs.values() if _is_same(run, event)]
         if same:
             return Reply((same[0],), (f"run {same[0]} does that already",))
-    chosen: dict[str, set[str]] = {}
-    for name in event.jobs:
-        flow = state.plan.flows[state.plan.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
-    for flow_name, jobs in chosen.items():
-        refuse = _full if event.trigger == "backfill" else _refusal
-        refusal = refuse(state, state.plan.flows[flow_name], jobs)
+    chosen = _chosen(state, event)
+    refuse = _full if event.trigger == "backfill" else _refusal
+    for flow, jobs in chosen:
+        refusal = refuse(state, flow, jobs)
         if refusal is not None:
             return refusal
     numbers, notes = [], []
-    for flow_name, jobs in chosen.items():
-        flow = state.plan.flows[flow_name]
+    for flow, jobs in chosen:
         held = _waits(state, out, event, flow, jobs, now)
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
+        run.only = event.only
         _open(state, out, flow, run, jobs, now)
         numbers.append(run.id)
         outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})
         if outside:
             notes.append(f"run {run.id} takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return Reply(tuple(numbers), tuple(notes))
+
+
+def _chosen(state: State, event: RunAsked) -> list[tuple[Flow, set[str]]]:
+    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows."""
+    chosen: dict[str, set[str]] = {}
+    for name in event.jobs:
+        flow = state.plan.flows[state.plan.flow_of[name]]
+        chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
+    found = []
+    for flow_name, jobs in chosen.items():
+        flow = state.plan.flows[flow_name]
+        if event.upstream:
+            flow = with_upstream(state.plan, flow, jobs)
+            jobs = jobs | (flow.before(jobs) - state.plan.flows[flow_name].jobs.keys())
+        found.append((flow, jobs))
+    return found
 
 
 def _is_same(run: Run, event: RunAsked) -> bool:
@@ -217,14 +297,36 @@ def ask_retry(state: State, out: Effects, event: RetryAsked, now: float) -> Repl
     run = Run(state.next_run, flow.name, "retry", now, flow.digest, by=event.by, slot=slot, held=held, retry_of=old.id)
     run.named = tuple(name for name in flow.jobs if name in again and _was_to_run(old, name))
     run.params = dict(old.params)
-    _open(state, out, flow, run, again, now, {name: task for name, task in old.tasks.items() if task.final})
-    gone = [name for name in old.tasks if name not in flow.jobs]
+    _open(state, out, flow, run, again, now, _kept(flow, old, again, event))
+    gone = list(dict.fromkeys(task.job for task in old.tasks.values() if task.job not in flow.jobs))
     notes = (f"left out, because they are not in this flow any more: {', '.join(gone)}",) if gone else ()
     return Reply((run.id,), notes)
 
 
+def _kept(flow: Flow, old: Run, again: set[str], event: RetryAsked) -> dict[str, list[Task]]:
+    """The old tasks of each job that is taken over, or of whose copies only some are to be done again."""
+    by_job: dict[str, list[Task]] = {}
+    for task in old.tasks.values():
+        by_job.setdefault(task.job, []).append(task)
+    kept = {}
+    for name, mine in by_job.items():
+        job = flow.jobs.get(name)
+        if job is None:
+            continue
+        if name not in again:
+            kept[name] = mine
+        elif job.copies and not any(edge.job in again for edge in job.after) and event.from_task != name:
+            wanted = dict(matrix_copies(job)) if job.matrix else {task.name: task.matrix for task in mine}
+            same = {task.name: task for task in mine if wanted.get(task.name) == task.matrix and task.matrix}
+            same.pop(event.from_task or "", None)
+            if same and (job.matrix or len(same) == len(mine)):
+                fresh = (Task(old.id, copy, name, "cancelled", matrix=dict(values)) for copy, values in wanted.items())
+                kept[name] = [same.get(task.name, task) for task in fresh]
+    return kept
+
+
 def _flow_today(state: State, old: Run, scope: frozenset[str]) -> Flow | None:
-    for name in (old.flow, *old.roots, *old.tasks, *sorted(scope)):
+    for name in (old.flow, *old.roots, *jobs_of(old), *sorted(scope)):
         if name in state.plan.flow_of:
             return state.plan.flows[state.plan.flow_of[name]]
     return None
@@ -232,14 +334,16 @@ def _flow_today(state: State, old: Run, scope: frozenset[str]) -> Flow | None:
 
 def _to_do_again(flow: Flow, old: Run, event: RetryAsked) -> set[str] | Reply:
     """The jobs to run again. Jobs that the old run left out on purpose, though its flow had them, stay out."""
-    left_out = event.scope - set(old.tasks) if old.tasks else frozenset()
+    left_out = event.scope - jobs_of(old).keys() if old.tasks else frozenset()
     if event.from_task is not None:
-        if event.from_task not in old.tasks or event.from_task not in flow.jobs:
+        task = old.tasks.get(event.from_task)
+        job = task.job if task is not None else event.from_task
+        if job not in jobs_of(old) or job not in flow.jobs:
             return Reply(refused=f"run {old.id} has no task `{event.from_task}` that is still in its flow", exit_status=4)
-        return flow.after([event.from_task]) - left_out
+        return flow.after([job]) - left_out
     if not old.tasks:
         return set(flow.jobs)
-    bad = {name for name, task in old.tasks.items() if task.state in ("failed", "blocked", "cancelled")}
+    bad = {task.job for task in old.tasks.values() if task.state in NOT_WELL}
     new = set(flow.jobs) - event.scope
     again = flow.after((bad | new) & set(flow.jobs)) - left_out
     if not again:
@@ -250,7 +354,7 @@ def _to_do_again(flow: Flow, old: Run, event: RetryAsked) -> set[str] | Reply:
 
 def _was_to_run(old: Run, name: str) -> bool:
     """A job that ran, or was to run, runs again although it has been paused since."""
-    return name not in old.tasks or old.tasks[name].reason not in ("paused", "disabled")
+    return all(task.reason not in ("paused", "disabled") for task in old.tasks.values() if task.job == name)
 
 
 # ---- cancel ---------------------------------------------------------------------------------------------------------------
@@ -265,10 +369,12 @@ def ask_cancel(state: State, out: Effects, event: CancelAsked, now: float) -> Re
     if event.task is None:
         tasks.cancel_run(state, out, run, "cancelled", note, now)
         return Reply((run.id,))
-    task = run.tasks.get(event.task)
-    if task is None:
+    names = [event.task] if event.task in run.tasks else list(state.groups[run.id].get(event.task, ()))
+    if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
-    if task.final:
-        return Reply(refused=f"task `{run.id}/{task.name}` has ended already: {task.state}", exit_status=1)
-    tasks.cancel(state, out, run, task, "cancelled", note, now)
+    going_on = [task for name in names if not (task := run.tasks[name]).final]
+    if not going_on:
+        return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}", exit_status=1)
+    for task in going_on:
+        tasks.cancel(state, out, run, task, "cancelled", note, now)
     return Reply((run.id,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import SkipAsked
+from cronflow.core.flow import Flow
 from cronflow.core.model import Job, Run, Skip
 from cronflow.core.state import State
 
@@ -24,7 +25,7 @@ def ask_skip(state: State, out: Effects, event: SkipAsked, now: float) -> Reply:
         return _take_back(state, out, event)
     for name in event.jobs:
         flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
-        if flow is not None and not flow.triggers and not any(flow.jobs[root].after for root in flow.roots):
+        if flow is not None and not flow.triggers and not flow.outer:
             hint = f"it runs when somebody says `cronflow run {name}`"
             return Reply(refused=f"`{name}` starts only by hand, so it has no slots to skip", hint=hint, exit_status=1)
     for name in event.jobs:
@@ -41,6 +42,21 @@ def _take_back(state: State, out: Effects, event: SkipAsked) -> Reply:
         del state.skips[name]
         out.skips[name] = None
     return Reply()
+
+
+def nobody(state: State, flow: Flow) -> tuple[str, list[str]] | None:
+    """Why no root of a flow would run, and the roots that are to be skipped; None if one would."""
+    words = {root: _why_not(state, flow, root) for root in flow.roots}
+    if None in words.values():
+        return None
+    reason = next(word for word in ("skip", "paused", "disabled") if word in words.values())
+    return reason, [root for root, word in words.items() if word == "skip"]
+
+
+def _why_not(state: State, flow: Flow, root: str) -> str | None:
+    if not flow.jobs[root].enabled:
+        return "disabled"
+    return "paused" if root in state.pauses else "skip" if root in state.skips else None
 
 
 def leaves_out(state: State, out: Effects, run: Run, job: Job) -> bool:

@@ -32,6 +32,9 @@ from cronflow.core.model import (
     State as StateWord,
 )
 
+Place = tuple[int, float, int, str]
+"""A place in a line: priority (the lower the sooner), since when, run and task."""
+
 
 @dataclass(slots=True)
 class State:
@@ -55,51 +58,96 @@ class State:
     draining: bool = False
 
     busy: dict[str, dict[int, None]] = field(default_factory=dict)
-    left: dict[int, int] = field(default_factory=dict)
+    groups: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    left: dict[int, dict[str, int]] = field(default_factory=dict)
     flows: dict[int, Flow] = field(default_factory=dict)
-    ready: list[tuple[float, int, str]] = field(default_factory=list)
+    ready: dict[str, list[Place]] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
     timers: list[tuple[float, str, int, str]] = field(default_factory=list)
     due: list[tuple[float, str, str]] = field(default_factory=list)
     held: dict[int, None] = field(default_factory=dict)
     lining: set[tuple[str, str]] = field(default_factory=set)
+    linked: dict[str, list[str]] = field(default_factory=dict)
+    looks: dict[str, None] = field(default_factory=dict)
     running: int = 0
 
     missed: dict[str, MissedReport] = field(default_factory=dict)
     interrupted: list[tuple[str, int, str, str]] = field(default_factory=list)
     down_from: float | None = None
     rebooted: bool = False
+    boot: str | None = None
     look: bool = False
 
     def index(self) -> None:
         """Derive the indexes from the runs, after a load."""
-        self.busy, self.left, self.flows = {}, {}, {}
-        self.ready, self.timers, self.held, self.running = [], [], {}, 0
+        self.busy, self.groups, self.left, self.flows = {}, {}, {}, {}
+        self.ready, self.used, self.timers, self.held, self.running = {}, {}, [], {}, 0
         for run in self.runs.values():
             self.enter(run)
             for task in run.tasks.values():
-                if task.live is not None:
-                    self.running += 1
-                elif task.state == "queued" and not run.held:
-                    self.ready.append((task.queued_at or 0.0, run.id, task.name))
-                elif task.state == "retrying" and task.next_attempt_at is not None:
-                    self.timers.append((task.next_attempt_at, "retry", run.id, task.name))
+                if not task.final:
+                    self._index_task(run, task)
         for pause in self.pauses.values():
             if pause.until is not None:
                 self.timers.append((pause.until, "resume", 0, pause.job))
         self.lining = {key for key, cursor in self.cursors.items() if cursor.lining}
-        heapq.heapify(self.ready)
+        for cursor in self.cursors.values():
+            if cursor.waits_until is not None:
+                self.timers.append((cursor.waits_until, "edges", 0, cursor.job))
+        self.link_up()
+        for line in self.ready.values():
+            heapq.heapify(line)
         heapq.heapify(self.timers)
         self.look = True
+
+    def link_up(self) -> None:
+        """Derive who comes after whom over the borders of flows, and whose edges are to be looked at."""
+        self.linked, self.looks = {}, {}
+        for root, upstream in sorted(self.links):
+            self.linked.setdefault(upstream, []).append(root)
+            if self.links[root, upstream].look:
+                self.looks[root] = None
+
+    def _index_task(self, run: Run, task: Task) -> None:
+        job = self.job(run, task)
+        if task.live is not None:
+            self.running += 1
+            if job.pool is not None and task.attempts > 0:
+                self.used[job.pool] = self.used.get(job.pool, 0) + job.pool_slots
+        elif task.queued_at is not None:
+            line = job.pool or "" if task.stage == "command" else ""
+            self.ready.setdefault(line, []).append((-job.priority, task.queued_at, run.id, task.name))
+        elif task.next_attempt_at is not None:
+            self.timers.append((task.next_attempt_at, "again", run.id, task.name))
+        stopped = task.live is not None and task.live.stop is not None
+        if task.stage == "sensor" and task.stage_at is not None and not task.verdict and not stopped:
+            self.timers.append((task.stage_at + job.wait_timeout, "wait_timeout", run.id, task.name))
 
     def enter(self, run: Run) -> None:
         """Take a run that is not final into the indexes of runs."""
         self.flows[run.id] = flow_of_definition(self.definition_of(run), run.flow, run.roots)
-        self.left[run.id] = sum(not task.final for task in run.tasks.values())
+        self.groups[run.id], self.left[run.id] = {}, {}
         if run.held:
             self.held[run.id] = None
         for task in run.tasks.values():
-            if not task.final:
-                self.busy.setdefault(task.job, {})[run.id] = None
+            self.enter_task(task)
+
+    def enter_task(self, task: Task) -> None:
+        """Take a task into the indexes of its run."""
+        self.groups[task.run].setdefault(task.job, []).append(task.name)
+        if not task.final:
+            left = self.left[task.run]
+            left[task.job] = left.get(task.job, 0) + 1
+            self.busy.setdefault(task.job, {})[task.run] = None
+
+    def leave_task(self, task: Task) -> None:
+        """A task has become final, or is replaced by its copies: it is in nobody's way any more, unless copies of it are."""
+        left = self.left[task.run]
+        left[task.job] -= 1
+        if not left[task.job]:
+            del left[task.job]
+            self.busy[task.job].pop(task.run, None)
+            self.look = True
 
     def definition_of(self, run: Run) -> Mapping[str, Job]:
         """The jobs as they were when the run was opened."""
@@ -122,6 +170,14 @@ class State:
             return None
         return run, task
 
+    def in_line(self, place: Place) -> tuple[Run, Task] | None:
+        """The task that stands at a place in a line; None if it has left the line since."""
+        run = self.runs.get(place[2])
+        task = run.tasks.get(place[3]) if run else None
+        if run is None or task is None or task.queued_at != place[1] or task.live is not None or task.final:
+            return None
+        return run, task
+
     def live(self) -> Iterator[Task]:
         """Every task that has a process."""
         for run in self.runs.values():
@@ -132,7 +188,7 @@ class State:
     def in_the_way(self, jobs: Mapping[str, object], but: int | None = None) -> list[Run]:
         """The runs going on that have one of these jobs still to end; of held ones only those before run `but`."""
         found = {run for job in jobs for run in self.busy.get(job, ()) if but is None or run < but}
-        return [self.runs[run] for run in sorted(found)]
+        return [self.runs[run] for run in sorted(found) if not self.runs[run].aside]
 
     def before(self, run: Run) -> list[Run]:
         """The runs that a held run waits for. A backfill does not wait for others: how many go on at once, its asker decides."""

@@ -16,6 +16,7 @@ from typing import Any
 from cronflow.core.events import Event, TroubleFound, TroubleGone
 from cronflow.core.flow import Plan
 from cronflow.core.model import AlertTarget, Job, JobSet, Trouble
+from cronflow.core.triggers import next_start, untimed_words
 from cronflow.core.words import duration
 from cronflow.daemon.alert_text import text
 from cronflow.daemon.outbox import Outbox, TargetError, backoff, resolve
@@ -140,7 +141,8 @@ class Alerting:
         if job is None:
             return {"job": name}
         flow = plan.flows[plan.flow_of[name]]
-        coming = (trigger.schedule.next_after(now) for trigger in flow.triggers) if not flow.dormant else ()
+        triggers = () if flow.dormant else flow.triggers
+        coming = (next_start(trigger, flow.name, jobs.calendars, jobs.host, now) for trigger in triggers)
         return {
             "job": name,
             "owner": job.owner or None,
@@ -148,7 +150,7 @@ class Alerting:
             "description": job.description or None,
             "schedule": _schedule(flow.head),
             "timezone": job.timezone,
-            "next_at": min((at for at in coming if at is not None), default=None),
+            "next_at": min((start[0] for start in coming if start is not None), default=None),
         }
 
     def _of_task(self, run: int, task: str) -> dict[str, Any]:
@@ -206,5 +208,6 @@ class Alerting:
 
 def _schedule(root: Job) -> str | None:
     """The triggers of a flow as its root has them in the job file."""
-    parts = [*root.schedule, *([f"every {duration(root.every)}"] if root.every is not None else [])]
+    every = [f"every {duration(root.every)}"] if root.every is not None else []
+    parts = [*root.schedule, *every, *untimed_words(root)]
     return "; ".join(parts) or None

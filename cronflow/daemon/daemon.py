@@ -128,7 +128,7 @@ class Daemon:
 
     def _started(self, alive_at: float | None, rebooted: bool) -> happened.Started:
         reading = self.source.reading
-        return happened.Started(reading.jobs, self.source.plan, alive_at, self.slots, rebooted)
+        return happened.Started(reading.jobs, self.source.plan, alive_at, self.slots, rebooted, boot_id())
 
     def _register(self) -> None:
         self.listening.add(self.people.control.listener)

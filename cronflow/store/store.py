@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cronflow.core.effects import Effects
+from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
-from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
+from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
 from cronflow.store.schema import MIGRATIONS
 
 FILE = "cronflow.db"
@@ -130,9 +130,15 @@ class Store:
             "DELETE FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?", [tuple(ref) for ref in out.gone_attempts]
         )
         db.executemany(
+            "UPDATE attempts SET result = 'failed', reason = 'check' WHERE run = ? AND task = ? AND n = ? AND kind = ?",
+            [tuple(ref) for ref in out.overruled],
+        )
+        db.executemany(
             "INSERT OR REPLACE INTO run_paths (run, paths) VALUES (?, ?)",
             [(run, json.dumps(paths)) for run, paths in out.paths.items()],
         )
+        for number, better in out.amended.items():
+            self._amend(number, better)
         for (job, key), cursor in out.cursors.items():
             if cursor is None:
                 db.execute("DELETE FROM cursors WHERE job = ? AND trigger_key = ?", (job, key))
@@ -171,6 +177,15 @@ class Store:
                 for one in out.alerts
             ],
         )
+
+    def _amend(self, number: int, better: Amendment) -> None:
+        db = self.connection
+        told = (better.reason, better.caused_by, number, json.dumps(better.jobs))
+        db.execute(
+            "UPDATE tasks SET reason = ?, caused_by = ? WHERE run = ? AND job IN (SELECT value FROM json_each(?))", told
+        )
+        values = (dump(better.upstreams), better.reason, number)
+        db.execute("UPDATE runs SET upstreams = ?, reason = CASE WHEN reason IS NULL THEN NULL ELSE ? END WHERE id = ?", values)
 
     def _write_watched(self, out: Effects) -> None:
         seen = [(key, path, stamp) for (key, path), stamp in out.watched.items() if stamp is not None]

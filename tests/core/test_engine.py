@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cronflow.core import events as happened
+from cronflow.core.attempts import retry_delay
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import StopAttempt
 from cronflow.core.engine import next_wakeup
 from cronflow.core.model import QUEUE_LIMIT
-from cronflow.core.tasks import retry_delay
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 from cronflow.core.model import CONDITIONS, AlertTarget, Edge, Job, JobSet, Settings
 
 SCHEDULES = ("*/5 * * * *", "*/20 * * * *", "7 * * * *", "0 */2 * * *", "30 3 * * *", "15 */3 * * mon-fri", "* * * * *")
 PERIODS = (60, 300, 900, 3600)
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata")
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
+START = 1_793_000_000.0
+TODAY = datetime.fromtimestamp(START, UTC).toordinal()
+CALENDARS = {"today": frozenset({TODAY}), "odd": frozenset(range(TODAY - 9, TODAY + 9, 2)), "none": frozenset[int]()}
 
 
 def random_jobs(rng: random.Random) -> JobSet:
@@ -17,8 +21,32 @@ def random_jobs(rng: random.Random) -> JobSet:
     for flow in range(rng.randint(1, 4)):
         for job in _random_flow(rng, f"f{flow}"):
             jobs[job.name] = job
+    jobs.update(_joining(rng, jobs))
     alerts = {"ops": AlertTarget("ops"), "few": AlertTarget("few", on=("failure", "recovery"))}
-    return JobSet(jobs, alerts if rng.random() < 0.8 else {}, Settings(max_running=rng.choice((1, 2, 3, 64))))
+    settings = Settings(max_running=rng.choice((1, 2, 3, 64)))
+    return JobSet(jobs, alerts if rng.random() < 0.8 else {}, settings, pools=_pools(rng), calendars=CALENDARS, host="world")
+
+
+def _joining(rng: random.Random, jobs: dict[str, Job]) -> dict[str, Job]:
+    """Jobs that come after jobs of several flows, with or without a trigger of their own, and jobs after these."""
+    made: dict[str, Job] = {}
+    for number in range(rng.choice((0, 0, 1, 2))):
+        known = [*jobs.values(), *made.values()]
+        upstream = rng.sample(known, min(len(known), rng.choice((1, 2, 2, 3))))
+        edges = tuple(Edge(job.name, rng.choice(CONDITIONS[:1] * 3 + CONDITIONS)) for job in upstream)
+        keys: dict[str, object] = {"overlap": rng.choice(("skip", "queue", "replace", "allow"))}
+        if rng.random() < 0.5:
+            keys["schedule"], keys["catchup"] = (rng.choice(SCHEDULES),), rng.choice(("last", "none"))
+            keys["after_timeout"] = rng.choice((None, None, 1200.0, 10_000.0))
+        name = f"x{number}"
+        made[name] = Job(name, "true", after=edges, join=rng.choice(("all", "all", "any")), **keys)  # type: ignore[arg-type]
+        if rng.random() < 0.5:
+            made[f"{name}d"] = Job(f"{name}d", "true", after=(Edge(name, rng.choice(CONDITIONS)),), overlap=keys["overlap"])  # type: ignore[arg-type]
+    return made
+
+
+def _pools(rng: random.Random) -> dict[str, int]:
+    return {"few": rng.choice((1, 2)), "some": rng.choice((2, 4))}
 
 
 def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
@@ -29,7 +57,16 @@ def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
     elif kind < 0.8:
         trigger["every"] = rng.choice(PERIODS)
     elif kind < 0.9:
-        trigger["schedule"], trigger["every"] = (rng.choice(SCHEDULES),), rng.choice(PERIODS)
+        trigger["schedule"], trigger["every"] = (rng.choice(SCHEDULES), *rng.choice(((), ("@reboot",)))), rng.choice(PERIODS)
+    elif kind < 0.95:
+        trigger["at"] = tuple(int(START) + rng.randint(-3600, 40_000) for _ in range(rng.randint(1, 4)))
+        trigger["schedule"] = rng.choice(((), ("@reboot",)))
+    if rng.random() < 0.2:
+        trigger["watch"] = (f"/in/{prefix}/*",)
+    if rng.random() < 0.25:
+        trigger["jitter"] = rng.choice((30.0, 600.0, 7200.0))
+    if rng.random() < 0.2:
+        trigger[rng.choice(("skip_on", "only_on"))] = (rng.choice(sorted(CALENDARS)),)
     shared: dict[str, object] = {
         "overlap": rng.choice(("skip", "skip", "queue", "replace", "allow")),
         "catchup": rng.choice(("last", "last", "all", "none")),
@@ -59,11 +96,38 @@ def _random_flow(rng: random.Random, prefix: str) -> list[Job]:
                 timeout=rng.choice((None, 60.0, 900.0)),
                 kill_after=5.0,
                 alert=rng.choice((None, None, (), ("few",))),
+                **_stages(rng),  # type: ignore[arg-type]  # a table of keys
                 **(trigger if own else {}),  # type: ignore[arg-type]  # a table of keys
                 **shared,  # type: ignore[arg-type]
             )
         )
     return made
+
+
+def _stages(rng: random.Random) -> dict[str, object]:
+    """Keys that give a job stages, limits or copies; most jobs have none."""
+    found: dict[str, object] = {}
+    for key, value, often in (
+        ("only_if", "true", 0.06),
+        ("wait_until", "true", 0.06),
+        ("approve", "", 0.03),
+        ("check", ("true", "true"), 0.08),
+        ("on_failure", "true", 0.08),
+        ("on_success", "true", 0.05),
+        ("foreach", "ls", 0.06),
+    ):
+        if rng.random() < often:
+            found[key] = value
+    if "wait_until" in found:
+        found["wait_every"], found["wait_timeout"] = rng.choice((10.0, 300.0)), rng.choice((60.0, 3600.0))
+    if "foreach" not in found and rng.random() < 0.12:
+        found["matrix"] = rng.choice(({"REGION": ("eu", "us")}, {"N": ("1", "2", "3"), "B": ("x", "y")}))
+        found["matrix_join"] = rng.choice(("all", "each"))
+    if rng.random() < 0.15:
+        found["pool"], found["pool_slots"] = rng.choice((("few", 1), ("some", 1), ("some", 2)))
+    if rng.random() < 0.1:
+        found["priority"] = rng.choice((-5, 5))
+    return found
 
 
 def edited(rng: random.Random, jobs: JobSet) -> JobSet:
@@ -78,7 +142,10 @@ def edited(rng: random.Random, jobs: JobSet) -> JobSet:
     elif kind < 0.5:
         gone = rng.choice(sorted({name[:2] for name in changed}))
         changed = {name: job for name, job in changed.items() if not name.startswith(gone)} or changed
+        while left := {name for name, job in changed.items() if any(edge.job not in changed for edge in job.after)}:
+            changed = {name: job for name, job in changed.items() if name not in left}
     else:
         name = rng.choice(sorted(changed))
         changed[name] = changed[name]._replace(enabled=not changed[name].enabled, retries=rng.choice((0, 2)))
-    return JobSet(changed, jobs.alerts, Settings(max_running=rng.choice((1, 2, 64))))
+    pools = _pools(rng) if rng.random() < 0.3 else jobs.pools
+    return jobs._replace(jobs=changed, settings=Settings(max_running=rng.choice((1, 2, 64))), pools=pools)

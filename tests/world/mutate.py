@@ -24,12 +24,12 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "a task starts when one of its upstreams is met",
         "core/tasks.py",
-        'if len(good) == len(upstreams) or (job.join == "any" and good):',
+        'if good == len(upstreams) or (job.join == "any" and good):',
         "if good:",
     ),
     (
         "one attempt too many",
-        "core/tasks.py",
+        "core/attempts.py",
         "task.attempts > job.retries or event.survivors",
         "task.attempts > job.retries + 1 or event.survivors",
     ),
@@ -41,7 +41,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a lost start is not said again",
-        "core/tasks.py",
+        "core/attempts.py",
         "    if place[1].live.stop is None:\n        out.deeds.append(StartAttempt(ref))",
         "    if place[1].live.stop is None:\n        pass",
     ),
@@ -75,6 +75,36 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "core/slots.py",
         "    row = _row_to_continue(state, line, word, reason)",
         "    row = next(iter(state.rows.values()), None)",
+    ),
+    (
+        "a forbidden day is a day like others",
+        "core/triggers.py",
+        "return day not in skip and (only",
+        "return (only",
+    ),
+    (
+        "a forbidden day ends too late",
+        "core/slots.py",
+        "last_until(min(until, days.end - 1), line.at)",
+        "last_until(until, line.at)",
+    ),
+    (
+        "a delay is forgotten where it is late",
+        "core/slots.py",
+        "    horizon = now - delay\n",
+        "    horizon = now\n",
+    ),
+    (
+        "each start of the daemon is a boot",
+        "core/occasions.py",
+        "if cursor.mark != state.boot]",
+        "]",
+    ),
+    (
+        "two events of one second are one slot",
+        "core/occasions.py",
+        "slot = max(int(now), *(int(cursor.at) + 1 for cursor in cursors))",
+        "slot = int(now)",
     ),
     (
         "a blocked task is skipped",

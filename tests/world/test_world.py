@@ -17,6 +17,10 @@ BATCHES = 8
 WORTH = (
     *("crash", "goes back", "retrying", "timeout", "lost", ", catchup)", "missed", "overlap", "queue_full", "replaced"),
     *("blocked", "cancelled", "(paused)", "disabled", ", retry)", "alert failure", "alert recovery", "alert missed"),
+    *("/condition", "/sensor", "/check", "/on_failure", "/on_success", "/foreach", "[eu]", "[a]", "(rejected)", "(wait_timeout)"),
+    *(", after)", "upstream_not_new", "after_timeout"),
+    *("(condition)", "(no_items)", "(check)", "pool_full", "alert approval"),
+    *("(calendar)", "reboot)", ", watch)", ", at)"),
 )
 
 
@@ -32,15 +36,17 @@ def test_no_law_is_broken(batch: int) -> None:
             raise
 
 
-@pytest.mark.parametrize("seed", [SEED, SEED + 1, SEED + 2])
-def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
-    traces = []
-    for _ in range(2):
-        world = World(seed)
-        world.run(hours=4)
-        traces.append(world.log)
-    assert traces[0] == traces[1]
-    assert len(traces[0]) > 50
+def test_the_same_seed_gives_the_same_trace() -> None:
+    lines = 0
+    for seed in range(SEED, SEED + 4):
+        traces = []
+        for _ in range(2):
+            world = World(seed)
+            world.run(hours=4)
+            traces.append(world.log)
+        assert traces[0] == traces[1]
+        lines += len(traces[0])
+    assert lines > 500
 
 
 def test_the_worlds_are_worth_the_trouble() -> None:

@@ -19,11 +19,16 @@ from cronflow.core.events import Event
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
-from tests.world.jobfiles import edited, random_jobs
+from tests.world.jobfiles import START, edited, random_jobs
 from tests.world.oracle import check_history
 
-START = 1_793_000_000.0
-
+SAVED = (
+    *("runs", "rows", "cursors", "links", "pauses", "skips", "troubles"),
+    *("next_run", "left", "running", "used", "lining"),
+)
+"""What of the live state has to be what the database rebuilds."""
+FOLLOW_UPS = frozenset({"check", "on_failure", "on_success"})
+"""Processes that take the place of the one before them in the limits."""
 
 class Crash(Exception):  # noqa: N818 (it is what happens, and no error)
     """The daemon dies at this point."""
@@ -57,6 +62,8 @@ class World:
     counter: int = 0
     cursors: dict[tuple[str, str], float] = field(default_factory=dict)
     starts: dict[AttemptRef, int] = field(default_factory=dict)
+    boot_number: int = 1
+    boots: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -77,7 +84,8 @@ class World:
                 self.do(replace(process.report, at=process.ends))
             else:
                 self.do(happened.AttemptBegan(process.ref, process.pid, process.began))
-        self.do(happened.Started(self.jobs, flow.plan(self.jobs.jobs), self.alive_at))
+        boot = f"boot {self.boot_number}"
+        self.do(happened.Started(self.jobs, flow.plan(self.jobs.jobs), self.alive_at, boot=boot))
 
     def do(self, event: Event) -> None:
         """One turn of the daemon: step, save, deeds; it may die between any two of them."""
@@ -96,8 +104,13 @@ class World:
         for key, cursor in out.cursors.items():
             if cursor is None:
                 self.cursors.pop(key, None)
+                self.boots.pop(key, None)
             else:
                 self.cursors.setdefault(key, cursor.at)
+                self.boots.setdefault(key, {self.boot_number})
+        if isinstance(event, happened.Started):
+            for key in state.cursors:
+                self.boots[key].add(self.boot_number)
         self._check_step(out)
         self._maybe_crash("before the deeds")
         for deed in out.deeds:
@@ -106,8 +119,8 @@ class World:
         self.alive_at = self.now
 
     def _has_ended(self, ref: AttemptRef) -> bool:
-        sql = "SELECT state FROM attempts WHERE run = ? AND task = ? AND n = ?"
-        row = self.store.connection.execute(sql, (ref.run, ref.task, ref.n)).fetchone()
+        sql = "SELECT state FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?"
+        row = self.store.connection.execute(sql, tuple(ref)).fetchone()
         return row is not None and row[0] == "ended"
 
     def cursor_since(self, job: str, key: str) -> float:
@@ -137,7 +150,7 @@ class World:
         state = self.state
         assert state is not None
         row = self.store.connection.execute(
-            "SELECT state FROM attempts WHERE run = ? AND task = ? AND n = ?", (ref.run, ref.task, ref.n)
+            "SELECT state FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?", tuple(ref)
         ).fetchone()
         assert row is not None, f"{ref} is started before its row is saved"
         run = state.runs[ref.run]
@@ -146,6 +159,8 @@ class World:
         self.counter += 1
         length = self.rng.choice((0.01, 1.0, 20.0, 240.0, 3000.0)) * self.rng.uniform(0.5, 1.5)
         report = self._ending(ref)
+        if ref.kind == "sensor":
+            length = min(length, 30.0)
         if job.timeout is not None and length > job.timeout:
             length = job.timeout + self.rng.uniform(0, job.kill_after)
             report = happened.AttemptEnded(ref, 0.0, signal=15, stopped="timeout")
@@ -156,8 +171,8 @@ class World:
 
     def _ending(self, ref: AttemptRef) -> happened.AttemptEnded:
         kind = self.rng.random()
-        if kind < 0.62:
-            return happened.AttemptEnded(ref, 0.0, exit_code=0)
+        if kind < 0.62 or (ref.kind != "command" and kind < 0.8):
+            return happened.AttemptEnded(ref, 0.0, exit_code=0, **self._printed(ref))
         if kind < 0.82:
             return happened.AttemptEnded(ref, 0.0, exit_code=self.rng.choice((1, 2, 99)))
         if kind < 0.9:
@@ -165,6 +180,11 @@ class World:
         if kind < 0.95:
             return happened.AttemptEnded(ref, 0.0, survivors=self.rng.random() < 0.3)
         return happened.AttemptEnded(ref, 0.0, exit_code=127, reason="not_found", message="no such command")
+
+    def _printed(self, ref: AttemptRef) -> dict[str, tuple[object, ...]]:
+        if ref.kind == "foreach":
+            return {"items": tuple(self.rng.sample(("a", "b", "c d", "3", "e"), self.rng.choice((0, 1, 2, 4))))}
+        return {"outputs": (("rows", str(self.counter)),)} if ref.kind == "command" and self.rng.random() < 0.2 else {}
 
     def _report(self, process: Process) -> None:
         self._later(process.ends, replace(process.report, at=process.ends))
@@ -190,13 +210,25 @@ class World:
     def _turn(self, end: float) -> None:
         if self.state is None:
             self.now += self.rng.choice((0.0, 2.0, 90.0, 1800.0, 20_000.0))
+            if self.rng.random() < 0.4:
+                self._reboot()
             self._guarded(self.boot)
             return
         at, event = self._next_event(end)
         self.now = max(self.now, at)
         if event is None and self.rng.random() < 0.02:
             event = self._person()
+        if event is None and self.rng.random() < 0.03:
+            event = self._file()
         self._guarded(lambda: self.do(event or happened.Woke()))
+
+    def _reboot(self) -> None:
+        """Another boot of the machine: of what was running nothing is left, nor known how it ended."""
+        self.boot_number += 1
+        self.log.append(f"{self.now:.1f} reboot")
+        for process in self.processes.values():
+            if process.ends > self.now:
+                process.ends, process.report = self.now, happened.AttemptEnded(process.ref, 0.0)
 
     def _next_event(self, end: float) -> tuple[float, Event | None]:
         assert self.state is not None
@@ -237,6 +269,10 @@ class World:
         self.counter += 1
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
+        waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
+        if waiting and rng.random() < 0.5:
+            task = rng.choice(waiting)
+            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.6, "anna", "approve")
         kind = rng.random()
         if kind < 0.05:
             slot = int(self.now - rng.uniform(0, 200_000))
@@ -263,6 +299,17 @@ class World:
         self.jobs = edited(rng, self.jobs)
         return happened.Reloaded(self.jobs, flow.plan(self.jobs.jobs))
 
+    def _file(self) -> Event | None:
+        """A watch sees a file come or go."""
+        assert self.state is not None
+        triggers = (trigger for one in self.state.plan.flows.values() for trigger in one.triggers)
+        watches = sorted({trigger.key for trigger in triggers if trigger.watch})
+        if not watches:
+            return None
+        self.counter += 1
+        path, stamp = f"/in/{self.rng.randint(1, 9)}", self.rng.choice((None, f"stamp {self.counter}"))
+        return happened.Triggered(self.rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
+
     def _calm_down(self) -> None:
         """No more slots and people: whatever began must end."""
         assert self.state is not None
@@ -271,6 +318,10 @@ class World:
             if not self.state.runs:
                 return
             wakeup = next_wakeup(self.state)
+            for run in list(self.state.runs.values()):
+                for task in list(run.tasks.values()):
+                    if task.stage == "approval" and not task.final and not task.verdict:
+                        self.do(happened.ApprovalGiven(0, run.id, task.name, True, "anna", "approve"))
             if self.pending and (wakeup is None or self.pending[0][0] <= wakeup):
                 at, _, event = heapq.heappop(self.pending)
                 self.now = max(self.now, at)
@@ -293,6 +344,7 @@ class World:
         assert wakeup is None or wakeup > self.now, "next_wakeup is not in the future"
         if any(isinstance(deed, StartAttempt) for deed in out.deeds) and state.up_since is not None and not self._resent(out):
             assert state.running <= state.jobs.settings.max_running, "more processes than `max_running`"
+        self._check_pools(out)
         for run in state.runs.values():
             for task in run.tasks.values():
                 if not task.final and task.live is None and state.up_since is not None:
@@ -302,9 +354,26 @@ class World:
         if self.rng.random() < 0.05:
             self._check_rebuild()
 
+    def _check_pools(self, out: Effects) -> None:
+        """A start leaves no pool with more taken than it has, unless it has shrunk: then it is the only one in it."""
+        state = self.state
+        assert state is not None
+        for deed in out.deeds:
+            if not isinstance(deed, StartAttempt) or deed.ref not in out.attempts or deed.ref.kind != "command":
+                continue
+            run = state.runs.get(deed.ref.run)
+            job = state.job(run, run.tasks[deed.ref.task]) if run else None
+            if job is None or job.pool not in state.jobs.pools:
+                continue
+            size = state.jobs.pools[job.pool]
+            taken = [state.job(state.runs[one.run], one) for one in state.live() if one.attempts > 0]
+            used = sum(one.pool_slots for one in taken if one.pool == job.pool)
+            assert used <= max(size, job.pool_slots), f"{used} slots of {size} of `{job.pool}` are taken"
+
     def _resent(self, out: Effects) -> bool:
-        """Whether these starts are old ones, asked for again after a restart."""
-        return all(deed.ref not in out.attempts for deed in out.deeds if isinstance(deed, StartAttempt))
+        """Whether these starts are old ones, asked for again after a restart, or take the place of what came before them."""
+        starts = (deed.ref for deed in out.deeds if isinstance(deed, StartAttempt))
+        return all(ref not in out.attempts or ref.kind in FOLLOW_UPS for ref in starts)
 
     def _check_starts(self, out: Effects) -> None:
         """Nothing starts before its upstreams are final; attempts ≤ retries + 1; one process of a task at a time."""
@@ -317,54 +386,74 @@ class World:
             task = run.tasks[deed.ref.task]
             job = state.job(run, task)
             assert task.attempts <= job.retries + 1, f"{deed.ref} is one attempt too many"
-            upstreams = [run.tasks[edge.job] for edge in job.after if edge.job in run.tasks]
+            upstreams = [other for edge in job.after for other in run.tasks.values() if other.job == edge.job]
+            if job.matrix_join == "each":
+                upstreams = [other for other in upstreams if other.matrix in (task.matrix, {}) or not task.matrix]
             enough = any if job.join == "any" and upstreams else all
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
-            if state.plan.flow_of.get(job.name) and job.overlap != "allow":
+            if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
                 others = [other for other in state.live() if other.job == job.name and other.run != run.id]
+                others = [other for other in others if not (run.aside or state.runs[other.run].aside)]
                 if run.trigger == "backfill":
                     others = [other for other in others if state.runs[other.run].trigger != "backfill"]
-                assert not others or any(state.job(state.runs[other.run], other).overlap == "allow" for other in others), (
-                    f"{deed.ref} overlaps {others[0].run}"
-                )
+                assert not others, f"{deed.ref} overlaps {others[0].run}"
+
+    def _overlap(self, job: str) -> str:
+        """The rule of the flow that a job belongs to."""
+        assert self.state is not None
+        return self.state.plan.flows[self.state.plan.flow_of[job]].head.overlap
 
     def _check_queues(self) -> None:
         state = self.state
         assert state is not None
         held: dict[tuple[str, bool], int] = {}
         for number in state.held:
-            line = state.runs[number].flow, state.runs[number].trigger == "backfill"
-            held[line] = held.get(line, 0) + 1
+            by_backfill = state.runs[number].trigger == "backfill"
+            for job in {task.job for task in state.runs[number].tasks.values()}:
+                held[job, by_backfill] = held.get((job, by_backfill), 0) + 1
         assert all(count <= QUEUE_LIMIT for count in held.values()), "a queue grows without bound"
 
     def _check_rebuild(self) -> None:
         """What is in the database rebuilds the live state exactly, indexes included."""
         live, loaded = self.state, self.store.load()
         assert live is not None
-        for name in ("runs", "rows", "cursors", "pauses", "skips", "troubles", "next_run", "left", "running", "lining"):
+        for name in SAVED:
             assert getattr(live, name) == getattr(loaded, name), f"`{name}` is not what the database says"
         assert list(live.held) == list(loaded.held)
         assert {job: set(runs) for job, runs in live.busy.items() if runs} == {j: set(r) for j, r in loaded.busy.items()}
         assert {job: one for job, one in live.health.items() if one.last_success_at or one.failures} == {
             job: one for job, one in loaded.health.items() if one.last_success_at or one.failures
         }
-        for name in ("ready", "timers"):
-            assert _still_meant(live, name) == sorted(getattr(loaded, name)), f"`{name}` is not what the database says"
+        assert _in_lines(live) == _in_lines(loaded), "the lines are not what the database says"
+        if live.slots:
+            assert _still_meant(live) == _still_meant(loaded), "the timers are not what the database says"
+        assert len(_still_meant(loaded)) == len(loaded.timers), "a timer that was derived from the database stands for nothing"
 
 
-def _still_meant(state: State, name: str) -> list[tuple[object, ...]]:
-    """The entries of a heap that still stand for something; a heap drops the others when it meets them."""
+def _in_lines(state: State) -> dict[str, list[tuple[object, ...]]]:
+    """Who stands in which line; a line drops those who have left it when they come to its head."""
+    lines = {name: sorted(place for place in line if state.in_line(place)) for name, line in state.ready.items()}
+    return {name: line for name, line in lines.items() if line}
+
+
+def _still_meant(state: State) -> list[tuple[object, ...]]:
+    """The timers that still stand for something; the others are dropped when their time has come."""
     found = set()
-    for entry in getattr(state, name):
-        if name == "timers" and entry[1] == "resume":
-            pause = state.pauses.get(entry[3])
-            if pause is not None and pause.until == entry[0]:
-                found.add(entry)
+    for at, kind, number, name in state.timers:
+        if kind == "resume":
+            pause = state.pauses.get(name)
+            if pause is not None and pause.until == at:
+                found.add((at, kind, number, name))
             continue
-        number, task_name = entry[-2:]
+        if kind == "edges":
+            if any(cursor.job == name and cursor.waits_until == at for cursor in state.cursors.values()):
+                found.add((at, kind, number, name))
+            continue
         run = state.runs.get(number)
-        task = run.tasks.get(task_name) if run else None
-        at = None if task is None else task.queued_at if name == "ready" else task.next_attempt_at
-        if task is not None and task.state == ("queued" if name == "ready" else "retrying") and at == entry[0]:
-            found.add(entry)
+        task = run.tasks.get(name) if run else None
+        if task is None or task.final:
+            continue
+        waits = task.stage == "sensor" and (task.live is None or task.live.stop is None)
+        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
+            found.add((at, kind, number, name))
     return sorted(found)

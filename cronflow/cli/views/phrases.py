@@ -13,6 +13,7 @@ REASONS = {
     "overlap": "an earlier run was still going on",
     "queue_full": "too many runs were waiting already",
     "daemon_down": "the daemon was not running",
+    "calendar": "its calendars leave that day out",
     "upstream_failed": "something before it failed",
     "upstream_cancelled": "something before it was cancelled",
     "condition": "its condition on what comes before was not met",
@@ -87,7 +88,7 @@ def trigger_phrase(run: Run) -> str:
         return f"by hand ({run.by})" if run.by else "by hand"
     if run.trigger == "retry":
         return f"retry of {run.retry_of}" + (f" ({run.by})" if run.by else "")
-    return run.trigger
+    return "at boot" if run.trigger == "reboot" else run.trigger
 
 
 def row_phrase(run: Run) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.changes import HIDDEN, FlowChange, KeyChange, SlotChange
+from cronflow.core.triggers import described, triggers_of
 from cronflow.jobfile.keys import JOB, SETTINGS
 from cronflow.jobfile.values import length
 
@@ -56,7 +57,8 @@ def _block(style: Style, title: str, lines: list[str], number: int | None = None
 def _about(name: str, picture: Picture) -> str:
     """A job that is added, with what makes it start."""
     job = picture.after.jobs[name]
-    starts = [*job.schedule, *([f"every {words.duration(job.every)}"] if job.every is not None else [])]
+    triggers = triggers_of(job)
+    starts = [described(triggers)] if triggers else []
     after = [f"after {', '.join(edge.job for edge in job.after)}"] if job.after else []
     said = "; ".join([*starts, *after])
     return f"{name}   {said}" if said else name
