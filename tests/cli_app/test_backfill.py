@@ -135,6 +135,14 @@ def test_bad_words_are_clear_errors(cli: Cli, words: list[str], status: int, sai
     assert not (cli.state / "cronflow.db").exists(), "nothing was started"
 
 
+def test_slots_go_by_their_own_time_and_by_the_calendar(cli: Cli) -> None:
+    days = "\n[calendars.off]\ndates = [2026-03-28]\n"
+    text = JOBS.replace("[jobs.extract]\n", '[jobs.extract]\njitter = "2h"\nskip_on = "off"\n') + days
+    cli.file.write_text(text)
+    answer = cli("backfill", "extract", *RANGE, "--dry-run", "--json")
+    assert [one["slot"] for one in answer.json["slots"]] == [SLOTS[0], *SLOTS[2:]]
+
+
 def test_many_runs_need_a_yes(cli: Cli) -> None:
     assert cli("backfill", "load", "--from", "2026-03-01", "--to", "2026-03-21", "--yes", "--parallel", "8").status == 0
     assert len(runs(cli)) == 21

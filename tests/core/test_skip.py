@@ -8,9 +8,11 @@ import pytest
 
 from cronflow.core.events import PauseAsked, ResumeAsked, SkipAsked
 from cronflow.core.model import Skip
-from tests.core.stage import Stage, job
+from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0
+EPOCH = 719163
+"""The ordinal of 1970-01-01."""
 
 
 def rows(stage: Stage) -> list[tuple[object, ...]]:
@@ -201,3 +203,31 @@ def test_a_skip_is_told_in_the_trace() -> None:
     assert "skip a: 0 left" in list(news(stage.last))
 
 
+
+
+def test_days_that_the_calendar_forbids_use_nothing_up() -> None:
+    stage = Stage(job("a", schedule="0 12 * * *", skip_on=("off",), catchup="all"), up=False)
+    today = int(MIDNIGHT // 86400) + EPOCH
+    stage.calendars = {"off": frozenset({today, today + 2})}
+    stage.start()
+    stage.ask(SkipAsked, ("a",), slots=2)
+    stage.restart(after=5 * 24 * HOUR)
+    finish(stage)
+    same_after_a_load(stage)
+    assert rows(stage) == [
+        ("skipped", "calendar", 1),
+        ("skipped", "skip", 1),
+        ("skipped", "calendar", 1),
+        ("skipped", "skip", 1),
+        ("success", None, 1),
+    ]
+
+
+def test_a_job_that_starts_when_others_have_ended_skips_its_next_start() -> None:
+    stage = Stage(job("a", schedule="0 * * * *"), job("b", schedule="30 * * * *"), job("c", ("a", "b")))
+    assert stage.ask(SkipAsked, ("c",)).refused is None
+    for half in range(2, 6):
+        stage.at(half * HOUR / 2)
+        finish(stage)
+    assert [row[2:5] for row in stage.rows() if row[1] == "c"] == [("after", "skipped", "skip"), ("after", "success", None)]
+    assert stage.state.skips == {}

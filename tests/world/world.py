@@ -272,7 +272,7 @@ class World:
         waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
         if waiting and rng.random() < 0.5:
             task = rng.choice(waiting)
-            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.6, "anna", "approve")
+            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
         kind = rng.random()
         if kind < 0.05:
             slot = int(self.now - rng.uniform(0, 200_000))
