@@ -150,6 +150,12 @@ class JsonForm:
         found = [{"kind": one.kind, "message": one.message, "since": self.time(one.since)} for one in view.standing.troubles]
         if view.known.broken is not None and not any(one["kind"] == "config" for one in found):
             found.append({"kind": "config", "message": view.known.broken.message, "since": None})
+        for going in view.late:
+            message = f"`{going.task.name}` has not succeeded by its deadline (run {going.task.run})"
+            found.append({"kind": "late", "message": message, "since": self.time(going.expects.deadline)})
+        for going in view.slow:
+            message = f"`{going.task.name}` runs far longer than usual (run {going.task.run})"
+            found.append({"kind": "slow", "message": message, "since": self.time(going.expects.slow_at)})
         for one in view.standing.undelivered:
             if one.since <= undelivered_before:
                 message = f"{words.count(one.number, 'alert')} to `{one.target}` not delivered" + (

@@ -9,7 +9,7 @@ The steps after the command take its place in the limits: nobody comes between t
 
 from __future__ import annotations
 
-from cronflow.core import line, stages, tasks
+from cronflow.core import lateness, line, stages, tasks
 from cronflow.core.blockers import COMMAND
 from cronflow.core.copies import item_copies
 from cronflow.core.effects import Change, Effects, Reply, StartAttempt, StopAttempt
@@ -30,6 +30,7 @@ def began(state: State, out: Effects, event: AttemptBegan) -> None:
     attempt = place[1].live
     attempt.state, attempt.pid, attempt.started_at = "running", event.pid, event.at
     out.attempts[attempt.ref] = attempt
+    lateness.watch(state, *place)
 
 
 def unclaimed(state: State, out: Effects, ref: AttemptRef, now: float) -> None:
@@ -115,6 +116,8 @@ def classify(job: Job, event: AttemptEnded) -> tuple[Result, str | None]:
 def _command_ended(state: State, out: Effects, run: Run, task: Task, attempt: Attempt, event: AttemptEnded, now: float) -> None:
     job = state.job(run, task)
     task.outputs = dict(event.outputs)
+    if attempt.result == "success":
+        lateness.ran(state, out, task, attempt)
     if attempt.result == "lost" and state.up_since is None:
         state.interrupted.append((job.name, run.id, task.name, "lost"))
     if attempt.result == "success" and job.check:
@@ -240,10 +243,14 @@ def _items_known(state: State, out: Effects, run: Run, task: Task, step: Attempt
     out.tasks.pop((run.id, task.name), None)
     out.gone[run.id, task.name] = None
     out.changes.append(Change(run.id, task.name, task.state, f"{len(event.items)} copies", None))
-    copies = [Task(run.id, name, job.name, stage="foreach", matrix=values) for name, values in item_copies(job, event.items)]
+    copies = [
+        Task(run.id, name, job.name, stage="foreach", told=task.told, matrix=values)
+        for name, values in item_copies(job, event.items)
+    ]
     for copy in copies:
         run.tasks[copy.name] = copy
         state.enter_task(copy)
+        lateness.expect(state, out, run, copy, now)
     state.leave_task(task)
     for copy in copies:
         stages.begin(state, out, run, copy, now)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import attempts, health, line, links, occasions, runs, skips, slots, tasks, waiting
+from cronflow.core import attempts, health, lateness, line, links, occasions, runs, skips, slots, tasks, waiting
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
@@ -210,7 +210,8 @@ def _open_due(state: State, out: Effects, now: float) -> None:
 
 
 def _ring(state: State, out: Effects, now: float) -> None:
-    """Timers that have come: retries go in line again, pauses end. A timer that no longer stands for anything is dropped."""
+    """Timers that have come: tasks go in line again, are late or slow, pauses end. One that stands for nothing any more is
+    dropped."""
     while state.timers and state.timers[0][0] <= now:
         at, kind, number, name = heapq.heappop(state.timers)
         if kind == "resume":
@@ -218,6 +219,9 @@ def _ring(state: State, out: Effects, now: float) -> None:
             if pause is not None and pause.until == at:
                 del state.pauses[name]
                 out.pauses[name] = None
+            continue
+        if kind in ("late", "slow"):
+            lateness.ring(state, out, (at, kind, number, name), now)
             continue
         if kind == "edges":
             if state.slots and not state.draining:

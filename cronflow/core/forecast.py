@@ -8,16 +8,15 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import NamedTuple
 
 from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import AttemptEnded, Event, Started, Woke
+from cronflow.core.expectations import deadline_of
 from cronflow.core.flow import Plan
-from cronflow.core.model import AttemptRef, Job, JobSet, Run, Task
+from cronflow.core.model import AttemptRef, JobSet, Run, Task
 from cronflow.core.state import State
-from cronflow.core.words import local
 
 UNKNOWN = 60.0
 """Seconds that a command is taken to run of which nobody knows how long it usually does."""
@@ -227,25 +226,12 @@ def _crowd(found: Forecast, minute: int, starts: int, bars: list[Bar]) -> Crowd:
     return Crowd(minute * 60.0, starts, tuple(bar.name for bar in bars), longest, limits)
 
 
-def due(job: Job, slot: int) -> float | None:
-    """When a job must have succeeded after a slot."""
-    if job.deadline is None:
-        return None
-    kind, seconds = job.deadline
-    if kind == "duration":
-        return slot + seconds
-    begin = local(slot, job.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
-    at = (begin + timedelta(seconds=seconds)).timestamp()
-    return at if at > slot else (begin + timedelta(days=1, seconds=seconds)).timestamp()
-
-
 def _late(found: Forecast, state: State) -> list[Late]:
     late = []
     for number, course in found.courses.items():
-        slot = course.run.slot
         jobs = state.definitions.get(course.run.definition, {})
         for bar in course.bars.values():
-            at = due(jobs[bar.job], slot) if slot is not None and bar.job in jobs else None
+            at = deadline_of(jobs[bar.job], course.run) if bar.job in jobs else None
             if at is not None and at <= found.until and (bar.finished_at is None or bar.finished_at > at):
                 late.append(Late(bar.job, number, at, bar.finished_at))
     return late

@@ -26,6 +26,7 @@ def booted(state: State, out: Effects, now: float) -> None:
             behind = [cursor for cursor in slots.cursors_of(state, flow, trigger) if cursor.mark != state.boot]
             for cursor in behind:
                 cursor.mark = state.boot
+                out.cursors[cursor.job, cursor.trigger_key] = cursor
             if behind:
                 _start(state, out, flow, trigger, behind, now)
 

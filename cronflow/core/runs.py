@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cronflow.core import tasks
+from cronflow.core import lateness, tasks
 from cronflow.core.copies import matrix_copies
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
@@ -122,6 +122,8 @@ def _open(
         tasks.hold(state, out, run)
     else:
         _begin(state, out, run, now)
+    for task in run.tasks.values():
+        lateness.expect(state, out, run, task, now)
 
 
 def _again(run: Run, old: Task, redo: bool, now: float) -> Task:
@@ -211,19 +213,28 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
 
 
 def _chosen(state: State, event: RunAsked) -> list[tuple[Flow, set[str]]]:
-    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows."""
+    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows, and flows
+    that need the same job are one run."""
     chosen: dict[str, set[str]] = {}
     for name in event.jobs:
         flow = state.plan.flows[state.plan.flow_of[name]]
         chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
-    found = []
+    if not event.upstream:
+        return [(state.plan.flows[name], jobs) for name, jobs in chosen.items()]
+    found: list[tuple[Flow, set[str]]] = []
     for flow_name, jobs in chosen.items():
-        flow = state.plan.flows[flow_name]
-        if event.upstream:
-            flow = with_upstream(state.plan, flow, jobs)
-            jobs = jobs | (flow.before(jobs) - state.plan.flows[flow_name].jobs.keys())
-        found.append((flow, jobs))
+        flow, mine = _with_needs(state, state.plan.flows[flow_name], jobs)
+        for other in [one for one in found if one[1] & mine]:
+            found.remove(other)
+            flow, mine = _with_needs(state, other[0], other[1] | mine)
+        found.append((flow, mine))
     return found
+
+
+def _with_needs(state: State, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str]]:
+    """A flow, and some jobs, with all that these need of other flows."""
+    whole = with_upstream(state.plan, flow, jobs)
+    return whole, jobs | (whole.before(jobs) - flow.jobs.keys())
 
 
 def _is_same(run: Run, event: RunAsked) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, floor
 
-from cronflow.core import links, rounds, runs, skips
+from cronflow.core import health, links, rounds, runs, skips
 from cronflow.core.effects import Effects
 from cronflow.core.flow import Flow
 from cronflow.core.model import Cursor, Run
@@ -335,6 +335,7 @@ def _add_to_row(
         out.definitions[line.flow.digest] = (line.flow.name, line.flow.body)
     row.slot_last, row.slots, row.finished_at = last, row.slots + count, now
     out.runs[row.id] = row
+    health.tell_skipped(state, out, row, line.flow.jobs, row.slots - count, now)
     links.not_run(state, out, line.flow, row, now)
     advance(state, out, line, last, row.id)
 

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cronflow.core import expectations
 from cronflow.core.effects import Change, Effects
 from cronflow.core.flow import Flow, Plan, flow_of_definition
 from cronflow.core.model import (
@@ -110,6 +111,8 @@ class State:
 
     def _index_task(self, run: Run, task: Task) -> None:
         job = self.job(run, task)
+        durations = self.health[task.job].durations if task.job in self.health else ()
+        self.timers.extend(expectations.timers(run, task, job, durations))
         if task.live is not None:
             self.running += 1
             if job.pool is not None and task.attempts > 0:

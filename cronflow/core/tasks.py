@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from cronflow.core import health, links, skips, stages
+from cronflow.core import health, lateness, links, skips, stages
 from cronflow.core.copies import paired
 from cronflow.core.effects import Change, Effects, StopAttempt
 from cronflow.core.ends import End, Verdict, end_of, judge
@@ -124,6 +124,7 @@ def _close(
         health.failed(state, out, run, task, now)
     elif final == "success":
         health.succeeded(state, out, run, task, now)
+    lateness.ended(state, out, run, task, now)
     if task.job not in state.left[run.id]:
         links.ended(state, out, run, task.job, now)
 

@@ -5,6 +5,7 @@ Nothing here waits, and no job waits for it: each message is sent by a process o
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cronflow.core.events import Event, TroubleFound, TroubleGone
+from cronflow.core.expectations import usual
 from cronflow.core.flow import Plan
 from cronflow.core.model import AlertTarget, Job, JobSet, Trouble
 from cronflow.core.triggers import next_start, untimed_words
@@ -129,7 +131,7 @@ class Alerting:
         zone = jobs.timezone
         if row["job"] is not None:
             facts.update(self._of_job(row["job"], jobs, plan, now))
-            facts.update(self._of_task(row["run"], row["task"]))
+            facts.update(self._of_task(row["job"], row["run"], row["task"]))
         for one in facts.get("interrupted", ()):
             one[2:] = ["lost", self._tried_again(one[1], one[2])]
         if "released" in facts:
@@ -153,7 +155,7 @@ class Alerting:
             "next_at": min((start[0] for start in coming if start is not None), default=None),
         }
 
-    def _of_task(self, run: int, task: str) -> dict[str, Any]:
+    def _of_task(self, job: str, run: int, task: str | None) -> dict[str, Any]:
         """What the history tells of a task: its attempts, how long it took and usually takes, its last lines."""
         db = self.store.connection
         rows = db.execute(
@@ -169,19 +171,14 @@ class Alerting:
             n, started, finished, facts["exit_code"], facts["signal"], facts["result"], _ = rows[-1]
             facts["finished_at"] = finished
             facts["duration_s"] = finished - started if finished is not None and started is not None else None
-            facts["tail"] = self._tail(run, task, n)
-        facts["usual_s"] = self._usual(task)
+            facts["tail"] = self._tail(run, str(task), n)
+        facts["usual_s"] = self._usual(job)
         return facts
 
     def _usual(self, job: str) -> float | None:
         """The median time of the job's last successes (seconds)."""
-        rows = self.store.connection.execute(
-            "SELECT finished_at - started_at FROM tasks WHERE job = ? AND state = 'success' AND started_at IS NOT NULL"
-            " ORDER BY run DESC LIMIT 21",
-            (job,),
-        ).fetchall()
-        times = sorted(row[0] for row in rows)
-        return times[len(times) // 2] if times else None
+        row = self.store.connection.execute("SELECT durations FROM health WHERE job = ?", (job,)).fetchone()
+        return usual(json.loads(row[0])) if row else None
 
     def _tail(self, run: int, task: str, n: int) -> list[str]:
         try:

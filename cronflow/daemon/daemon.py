@@ -106,6 +106,7 @@ class Daemon:
             found = self.keepers.take_over(live, rebooted)
         except KeeperError as error:
             raise CronflowError(f"the process that holds the commands cannot be started: {error}") from None
+        self.state.jobs = self.source.reading.jobs  # whom to tell of what ended meanwhile
         events: list[Event] = [*found, self._started(alive_at, rebooted)]
         if self.store.moved_aside is not None:
             events.append(self._moved_aside())

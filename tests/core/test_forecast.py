@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pytest
-
 from cronflow.core.events import PauseAsked, SkipAsked
 from cronflow.core.flow import plan
-from cronflow.core.forecast import UNKNOWN, Forecast, crowds, due, simulate
+from cronflow.core.forecast import UNKNOWN, Forecast, crowds, simulate
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0
@@ -96,11 +94,6 @@ def test_deadlines_that_would_be_missed_are_told() -> None:
     assert (late.job, late.due, late.ends) == ("soon", MIDNIGHT + 3 * HOUR, MIDNIGHT + 5 * HOUR)
     (late,) = forecast(stage, {"a": 2 * HOUR, "soon": 30 * HOUR}, hours=5).late
     assert (late.job, late.ends) == ("soon", None)
-
-
-@pytest.mark.parametrize(("clock", "hours"), [(6 * HOUR, 6), (1 * HOUR, 25), (2 * HOUR, 26)])
-def test_a_deadline_by_the_clock_is_the_next_such_time(clock: float, hours: float) -> None:
-    assert due(job("a", deadline=("time", clock)), int(MIDNIGHT + 2 * HOUR)) == MIDNIGHT + hours * HOUR
 
 
 def test_a_forecast_that_becomes_too_long_is_cut_and_says_where() -> None:

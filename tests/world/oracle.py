@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronflow.core.model import FINAL, Job, jobs_from_definition
 from cronflow.core.spread import spread
 from cronflow.core.triggers import triggers_of
+from tests.world.told import check_told
 
 if TYPE_CHECKING:
     from tests.world.world import World
@@ -42,6 +43,7 @@ def check_history(world: World) -> None:
             _check_times(world.jobs.host, world.jobs.calendars, jobs_of[digest], (number, state, trigger, slots, *more))
     _check_slots(world, runs)
     _check_ends(world, jobs_of)
+    check_told(world, jobs_of)
 
 
 NO_SLOT = ("manual", "retry", "after", "backfill")

@@ -16,11 +16,13 @@ from cronflow.core import flow, trace
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
+from cronflow.core.expectations import timers
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
-from tests.world.jobfiles import START, edited, random_jobs
+from tests.world.jobfiles import BUSY, START, Pace, edited, random_jobs
 from tests.world.oracle import check_history
+from tests.world.told import check_alerts
 
 SAVED = (
     *("runs", "rows", "cursors", "links", "pauses", "skips", "troubles"),
@@ -50,6 +52,7 @@ class Process:
 class World:
     seed: int
     crashes: bool = True
+    pace: Pace = BUSY
     log: list[str] = field(default_factory=list)
     now: float = START
     store: Store = field(default_factory=Store.in_memory)
@@ -67,13 +70,14 @@ class World:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.jobs = random_jobs(self.rng)
+        self.jobs = random_jobs(self.rng, self.pace)
 
     # ---- the daemon ------------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:
         """Start a daemon: load, ask the keeper for every attempt, then begin."""
         self.state = self.store.load()
+        self.state.jobs = self.jobs
         self.log.append(f"{self.now:.1f} boot")
         for task in list(self.state.live()):
             assert task.live is not None
@@ -270,7 +274,7 @@ class World:
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
         waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
-        if waiting and rng.random() < 0.5:
+        if waiting and rng.random() < 0.7:
             task = rng.choice(waiting)
             return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
         kind = rng.random()
@@ -296,7 +300,7 @@ class World:
             return happened.SkipAsked(self.counter, some, "anna", "skip", rng.choice((0, 1, 1, 3)))
         if kind < 0.9:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
-        self.jobs = edited(rng, self.jobs)
+        self.jobs = edited(rng, self.jobs, self.pace)
         return happened.Reloaded(self.jobs, flow.plan(self.jobs.jobs))
 
     def _file(self) -> Event | None:
@@ -351,6 +355,7 @@ class World:
                     assert blockers(state, run, task), f"{run.id}/{task.name} has no blockers and does not start"
         self._check_starts(out)
         self._check_queues()
+        check_alerts(out, self.now)
         if self.rng.random() < 0.05:
             self._check_rebuild()
 
@@ -387,8 +392,9 @@ class World:
             job = state.job(run, task)
             assert task.attempts <= job.retries + 1, f"{deed.ref} is one attempt too many"
             upstreams = [other for edge in job.after for other in run.tasks.values() if other.job == edge.job]
-            if job.matrix_join == "each":
-                upstreams = [other for other in upstreams if other.matrix in (task.matrix, {}) or not task.matrix]
+            if job.matrix_join == "each" and job.matrix:
+                alike = {name for name, other in state.flows[run.id].jobs.items() if other.matrix == job.matrix}
+                upstreams = [other for other in upstreams if other.job not in alike or other.matrix == task.matrix]
             enough = any if job.join == "any" and upstreams else all
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
             if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
@@ -409,7 +415,7 @@ class World:
         held: dict[tuple[str, bool], int] = {}
         for number in state.held:
             by_backfill = state.runs[number].trigger == "backfill"
-            for job in {task.job for task in state.runs[number].tasks.values()}:
+            for job in {task.job for task in state.runs[number].tasks.values() if not task.final}:
                 held[job, by_backfill] = held.get((job, by_backfill), 0) + 1
         assert all(count <= QUEUE_LIMIT for count in held.values()), "a queue grows without bound"
 
@@ -451,8 +457,11 @@ def _still_meant(state: State) -> list[tuple[object, ...]]:
             continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None
-        if task is None or task.final:
+        if run is None or task is None or task.final:
             continue
+        one = state.health.get(task.job)
+        if (at, kind, number, name) in timers(run, task, state.job(run, task), one.durations if one else ()):
+            found.add((at, kind, number, name))
         waits = task.stage == "sensor" and (task.live is None or task.live.stop is None)
         if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
             found.add((at, kind, number, name))

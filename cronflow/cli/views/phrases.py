@@ -1,4 +1,4 @@
-"""The sentences that several screens share: how a task ended, what it waits for, whether it is slow."""
+"""The sentences that several screens share: how a task ended, what it waits for."""
 
 from __future__ import annotations
 
@@ -30,15 +30,6 @@ REASONS = {
     "max_running": "as many commands as `max_running` allows are running",
 }
 """What the stable words of the history mean, as the end of a sentence."""
-
-SLOW_FACTOR = 3.0
-SLOW_SECONDS = 300.0
-
-
-def slow(took: float, usual: float | None) -> bool:
-    """Whether something takes far longer than usual: beyond three times, and five minutes more than, the median."""
-    return usual is not None and took > max(SLOW_FACTOR * usual, usual + SLOW_SECONDS)
-
 
 def reason_words(reason: str | None) -> str:
     """A reason as a person says it; a word that is not known as it is."""

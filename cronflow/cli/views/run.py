@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cronflow.cli.views.phrases import cause_words, ended_how, reason_words, row_phrase, slow, task_phrase, trigger_phrase
+from cronflow.cli.expected import NOTHING, Expected
+from cronflow.cli.views.phrases import cause_words, ended_how, reason_words, row_phrase, task_phrase, trigger_phrase
+from cronflow.cli.views.status import expectation_words
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.model import Task
 from cronflow.store.queries import RunRecord
 
 
-def run_screen(record: RunRecord, usual: Mapping[str, float], style: Style) -> str:
+def run_screen(record: RunRecord, expects: Mapping[str, Expected], style: Style) -> str:
     """A run with its tasks in the order of its flow, and what to type next."""
     run = record.run
     width = column_width(run.tasks)
     lines = [run_head(record, style)]
-    lines.extend(task_row(record, task, usual.get(task.job), style, width) for task in run.tasks.values())
+    lines.extend(task_row(record, task, expects.get(task.name, NOTHING), style, width) for task in run.tasks.values())
     for name, task in run.tasks.items():
         if task.state == "failed" and record.commands(name):
             lines.append(style.paint("dim", f"  output: cronflow logs {run.id}/{name}"))
@@ -49,28 +51,28 @@ def run_head(record: RunRecord, style: Style) -> str:
     return style.fold("", parts, 2)
 
 
-def task_row(record: RunRecord, task: Task, usual: float | None, style: Style, width: int) -> str:
+def task_row(record: RunRecord, task: Task, expects: Expected, style: Style, width: int) -> str:
     """One task: its mark, its name, how it is."""
     lead = f"  {style.mark(task.state)} {pad(task.name, width)}  "
-    return style.fold(lead, task_parts(record, task, usual, style), 6)
+    return style.fold(lead, task_parts(record, task, expects, style), 6)
 
 
-def task_parts(record: RunRecord, task: Task, usual: float | None, style: Style) -> Iterable[str]:
+def task_parts(record: RunRecord, task: Task, expects: Expected, style: Style) -> Iterable[str]:
     """What there is to say of a task, in pieces."""
     commands = record.commands(task.name)
     attempt = commands[-1] if commands else None
     if task.state == "running":
-        return _running(record, task, usual, style)
+        return _running(record, task, expects, style)
     if not task.final:
         names = {job for job, _ in record.edges.get(task.job, ())}
         before = [other for other in record.run.tasks.values() if other.job in names and not other.final]
-        return [task_phrase(task, before, style)]
+        return [task_phrase(task, before, style), *expectation_words(expects, task, style)]
     took = style.span(task.started_at, task.finished_at)
     if task.state == "success":
         again = f"after {task.attempts} attempts" if task.attempts > 1 else ""
         taken = "taken over" if task.reason == "taken_over" else ""
         outputs = [f"{key}={task.outputs[key]}" for key in ("rows", "bytes") if key in task.outputs]
-        return [took, taken, again, *outputs]
+        return [took, taken, again, *outputs, *expectation_words(expects, task, style)]
     if task.state == "failed":
         return [style.paint("failed"), ended_how(task, attempt), took and f"ran {took}"]
     cause = cause_words(task)
@@ -78,7 +80,7 @@ def task_parts(record: RunRecord, task: Task, usual: float | None, style: Style)
     return [state, words.plain(task.note) if task.note else ""]
 
 
-def _running(record: RunRecord, task: Task, usual: float | None, style: Style) -> list[str]:
+def _running(record: RunRecord, task: Task, expects: Expected, style: Style) -> list[str]:
     commands = record.commands(task.name)
     pid = f"pid {commands[-1].pid}" if commands and commands[-1].pid is not None else ""
     again = f"attempt {task.attempts}" if task.attempts > 1 else ""
@@ -86,11 +88,10 @@ def _running(record: RunRecord, task: Task, usual: float | None, style: Style) -
         return [style.paint("running"), pid, again]
     took = style.now - task.started_at
     shown = f"for {words.duration(took)}" if style.human else f"since {style.when(task.started_at)}"
-    late = style.paint("slow", "SLOW") if slow(took, usual) else ""
     return [
         f"{style.paint('running')} {shown}",
-        f"usually {words.duration(usual)}" if usual is not None else "",
-        late,
+        f"usually {words.duration(expects.usual)}" if expects.usual is not None else "",
+        *expectation_words(expects, task, style),
         pid,
         again,
     ]

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cronflow.cli import coming
+from cronflow.cli.expected import Expected
 from cronflow.cli.overview import Blocked, Failing, Going, Overview
-from cronflow.cli.views.phrases import ended_how, slow, task_phrase
+from cronflow.cli.views.phrases import ended_how, task_phrase
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
-from cronflow.core.model import Pause, Skip, Trouble
+from cronflow.core.model import Pause, Skip, Task, Trouble
 from cronflow.store.standing import Undelivered
 
 _INDENT = 4
@@ -124,16 +125,26 @@ def _going(style: Style, title: str, going: list[Going]) -> str:
 def _going_row(style: Style, one: Going, width: int) -> str:
     task = one.task
     run = style.paint("dim", f"run {task.run}")
+    late = expectation_words(one.expects, task, style)
     if task.state == "running" and task.started_at is not None:
         took = [words.duration(style.now - task.started_at)] if style.human else []
-        usual = f"usually {words.duration(one.usual)}" if one.usual is not None else ""
+        usual = f"usually {words.duration(one.expects.usual)}" if one.expects.usual is not None else ""
         inside = ", ".join(filter(None, (*took, usual)))
         text = f"since {style.when(task.started_at)}" + (f" ({inside})" if inside else "")
-        late = style.paint("slow", "SLOW") if slow(style.now - task.started_at, one.usual) else ""
         pid = f"pid {one.attempt.pid}" if one.attempt is not None and one.attempt.pid is not None else ""
         again = f"attempt {task.attempts}" if task.attempts > 1 else ""
-        return _row(style, "running", task.name, width, [text, late, again, run, style.paint("dim", pid)])
-    return _row(style, task.state, task.name, width, [task_phrase(task, one.upstreams, style), run])
+        return _row(style, "running", task.name, width, [text, *late, again, run, style.paint("dim", pid)])
+    return _row(style, task.state, task.name, width, [task_phrase(task, one.upstreams, style), *late, run])
+
+
+def expectation_words(expects: Expected, task: Task, style: Style) -> list[str]:
+    """LATE and SLOW, each where it is so: "LATE, due 06:00"."""
+    found = []
+    if expects.late(task, style.now) and expects.deadline is not None:
+        found.append(f"{style.paint('late', 'LATE')}, due {style.when(expects.deadline)}")
+    if expects.slow(task, style.now):
+        found.append(style.paint("slow", "SLOW"))
+    return found
 
 
 def _paused(style: Style, pauses: list[Pause]) -> str:
