@@ -46,6 +46,10 @@ class Places:
         tail = str(n) if kind == "command" else f"{kind}{n}"
         return self.state / "logs" / str(run // 1000) / str(run) / f"{task}.{tail}.log"
 
+    def paths(self, run: int) -> Path:
+        """The list of the files that caused a run, beside its logs."""
+        return self.log(run, "", 0).with_name("paths")
+
 
 def find_places(
     file: str | None = None, state: str | None = None, environ: Mapping[str, str] = os.environ, uid: int | None = None

@@ -147,9 +147,10 @@ def _running(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     expects = _expects(scene, record, task)
     if task.started_at is not None:
         took = scene.style.now - task.started_at
+        command = f"cronflow logs -f {words.pasted(f'{task.run}/{task.name}')}"
         said = f", usually {words.duration(expects.usual)}" if expects.usual is not None else ""
         message = f"running since {scene.style.when(task.started_at, True)} ({words.duration(took)}{said}){pid}"
-        found.append(Evidence("running", message, task.run, task.name, f"cronflow logs -f {task.run}/{task.name}"))
+        found.append(Evidence("running", message, task.run, task.name, command))
     if expects.slow(task, scene.style.now) and expects.slow_at is not None:
         message = f"slow since {scene.style.when(expects.slow_at, True)}{_rule(scene, record, task)}"
         found.append(Evidence("slow", message, task.run, task.name))

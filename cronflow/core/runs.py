@@ -194,13 +194,14 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
             return Reply((same[0],), (f"run {same[0]} does that already",))
     chosen = _chosen(state, event)
     refuse = _full if event.trigger == "backfill" else _refusal
-    for flow, jobs in chosen:
-        refusal = refuse(state, flow, jobs)
-        if refusal is not None:
-            return refusal
+    for _, jobs in chosen:
+        for home, mine in _at_home(state, jobs):
+            refusal = refuse(state, home, mine)
+            if refusal is not None:
+                return refusal
     numbers, notes = [], []
     for flow, jobs in chosen:
-        held = _waits(state, out, event, flow, jobs, now)
+        held = True in [_waits(state, out, event, home, mine, now) for home, mine in _at_home(state, jobs)]
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
         run.only = event.only
@@ -229,6 +230,14 @@ def _chosen(state: State, event: RunAsked) -> list[tuple[Flow, set[str]]]:
             flow, mine = _with_needs(state, other[0], other[1] | mine)
         found.append((flow, mine))
     return found
+
+
+def _at_home(state: State, jobs: Iterable[str]) -> list[tuple[Flow, dict[str, None]]]:
+    """Some jobs by the flows that they belong to, whose `overlap` holds for them."""
+    homes: dict[str, dict[str, None]] = {}
+    for job in sorted(jobs):
+        homes.setdefault(state.plan.flow_of[job], {})[job] = None
+    return [(state.plan.flows[name], mine) for name, mine in homes.items()]
 
 
 def _with_needs(state: State, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str]]:

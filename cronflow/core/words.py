@@ -169,6 +169,11 @@ def exit_status(exit_code: int | None, signal: int | None, result: str | None) -
     return result or "unknown"
 
 
+def pasted(word: str) -> str:
+    """A word as it can be pasted into a shell: copies of a job bear brackets, which zsh(1) takes for a pattern."""
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else "'" + word.replace("'", "'\\''") + "'"
+
+
 def middle_cut(text: str, width: int) -> str:
     """A name within `width` characters: its beginning and its end, "…" between them."""
     if len(text) <= width:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from cronflow.core.model import Job
+from cronflow.core.model import Command, Job
 from cronflow.jobfile.machine import default_path
 
 Reason = Literal["no_user", "no_group", "no_env_file", "env_file", "not_permitted"]
@@ -125,14 +125,14 @@ def cwd(job: Job, who: Account) -> str:
     return who.home if job.cwd is None else home_path(job.cwd, who)
 
 
-def argv(job: Job, env: Mapping[str, str], folder: str) -> list[str]:
+def argv(command: Command, shell: str, env: Mapping[str, str], folder: str) -> list[str]:
     """The words that are executed: the shell with `-c`, or the array with its program looked up in the job's own PATH.
 
     A program that is not found stays as it is, so that its start fails with ENOENT (exit code 127). `folder` is the command's
     cwd, from which relative entries of PATH count."""
-    if isinstance(job.command, str):
-        return [job.shell, "-c", job.command]
-    program, *words = job.command
+    if isinstance(command, str):
+        return [shell, "-c", command]
+    program, *words = command
     if "/" not in program:
         path = os.pathsep.join(os.path.join(folder, entry) for entry in env.get("PATH", "").split(os.pathsep))
         program = shutil.which(program, path=path) or program

@@ -209,3 +209,10 @@ def test_words_are_quick_to_import() -> None:
     done = subprocess.run([sys.executable, "-I", "-c", program, folder], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert not {"zoneinfo", "croniter", "sqlite3", "subprocess", "logging", "signal", "asyncio"} & set(loaded)
+
+
+def test_words_that_a_shell_takes_as_they_are() -> None:
+    assert words.pasted("1423/load") == "1423/load"
+    assert words.pasted("1423/load[eu,1]") == "'1423/load[eu,1]'"
+    assert words.pasted("it's") == "'it'\\''s'"
+    assert words.pasted("") == "''"

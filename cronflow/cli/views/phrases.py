@@ -5,6 +5,7 @@ from __future__ import annotations
 from cronflow.cli.views.style import Style
 from cronflow.core import words
 from cronflow.core.model import Attempt, Run, Task
+from cronflow.store.queries import FILES_TOLD, Files
 
 REASONS = {
     "paused": "it was paused",
@@ -80,6 +81,15 @@ def trigger_phrase(run: Run) -> str:
     if run.trigger == "retry":
         return f"retry of {run.retry_of}" + (f" ({run.by})" if run.by else "")
     return "at boot" if run.trigger == "reboot" else run.trigger
+
+
+def files_phrase(files: Files, most: int = FILES_TOLD) -> str:
+    """The files that caused a run, the first `most` by name: "3 files: /in/a, /in/b, /in/c"; empty where none did."""
+    if not files.total:
+        return ""
+    names = ", ".join(words.plain(name) for name in files.names[:most])
+    more = f" and {files.total - most} more" if files.total > most else ""
+    return f"{words.count(files.total, 'file')}: {names}{more}"
 
 
 def row_phrase(run: Run) -> str:

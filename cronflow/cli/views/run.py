@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cronflow.cli.expected import NOTHING, Expected
-from cronflow.cli.views.phrases import cause_words, ended_how, reason_words, row_phrase, task_phrase, trigger_phrase
+from cronflow.cli.views.phrases import (
+    cause_words,
+    ended_how,
+    files_phrase,
+    reason_words,
+    row_phrase,
+    task_phrase,
+    trigger_phrase,
+)
 from cronflow.cli.views.status import expectation_words
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
@@ -21,7 +29,7 @@ def run_screen(record: RunRecord, expects: Mapping[str, Expected], style: Style)
     lines.extend(task_row(record, task, expects.get(task.name, NOTHING), style, width) for task in run.tasks.values())
     for name, task in run.tasks.items():
         if task.state == "failed" and record.commands(name):
-            lines.append(style.paint("dim", f"  output: cronflow logs {run.id}/{name}"))
+            lines.append(style.paint("dim", f"  output: cronflow logs {words.pasted(f'{run.id}/{name}')}"))
     if any(task.state in ("failed", "blocked", "cancelled") for task in run.tasks.values()) and run.final:
         lines.append(style.paint("dim", f"  again:  cronflow retry {run.id}"))
     return "\n".join(lines)
@@ -48,6 +56,7 @@ def run_head(record: RunRecord, style: Style) -> str:
         parts.append(f"since {style.when(since)}")
     if run.note:
         parts.append(words.plain(run.note))
+    parts.append(files_phrase(record.files))
     return style.fold("", parts, 2)
 
 
@@ -136,4 +145,6 @@ def _about(record: RunRecord, task: Task | None) -> str:
     if run.state in ("skipped", "cancelled", "blocked") and run.reason:
         return reason_words(run.reason)
     going = [one.name for one in tasks if one.state in ("running", "retrying")]
-    return words.listing(going, 3) if not run.final else row_phrase(run) if run.reason and run.state != "success" else ""
+    if going and not run.final:
+        return words.listing(going, 3)
+    return row_phrase(run) if run.final and run.reason and run.state != "success" else files_phrase(record.files, 1)
