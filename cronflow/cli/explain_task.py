@@ -121,6 +121,8 @@ def _skipped(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
         return _upstreams(scene, record, task)
     if task.reason == "paused":
         return [scene.paused(task.job, task.finished_at)]
+    if task.reason == "skip":
+        return [scene.skipped(task.job, task.finished_at)]
     if task.reason == "skip_code":
         return _attempts(scene, record, task)
     return [Evidence(task.reason or "skipped", reason_words(task.reason) or "skipped", task.run, task.name)]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cronflow.core import words
-from cronflow.core.model import Attempt, Job, Pause, Task
+from cronflow.core.model import Attempt, Job, Pause, Skip, Task
 
 if TYPE_CHECKING:
     from cronflow.cli.overview import Overview
@@ -103,7 +103,14 @@ class JsonForm:
         }
 
     def job(
-        self, job: Job, flow: str, tasks: list[Task], last: RunRecord | None, next_at: int | None, pause: Pause | None
+        self,
+        job: Job,
+        flow: str,
+        tasks: list[Task],
+        last: RunRecord | None,
+        next_at: int | None,
+        pause: Pause | None,
+        skip: Skip | None,
     ) -> Json:
         return {
             "name": job.name,
@@ -111,6 +118,7 @@ class JsonForm:
             "enabled": job.enabled,
             "paused": pause is not None,
             "pause": self.pause(pause),
+            "skip": self.skip(skip),
             "schedule": _schedule(job),
             "after": [edge.job for edge in job.after],
             "state": tasks[0].state if tasks else None,
@@ -123,6 +131,9 @@ class JsonForm:
         if pause is None:
             return None
         return {"since": self.time(pause.since), "until": self.time(pause.until), "by": pause.by, "reason": pause.reason}
+
+    def skip(self, skip: Skip | None) -> Json | None:
+        return None if skip is None else {"left": skip.left, "since": self.time(skip.since), "by": skip.by}
 
     def daemon(self, daemon: Mapping[str, Any] | None) -> Json:
         if daemon is None:

@@ -12,11 +12,11 @@ from cronflow.cli.caller import Caller
 from cronflow.cli.known import Known, known_jobs
 from cronflow.cli.times import parse_time
 from cronflow.core.flow import Flow, Plan
-from cronflow.core.model import Job, Pause
+from cronflow.core.model import Job
 from cronflow.core.triggers import Trigger, described
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
-from cronflow.store.standing import pauses
+from cronflow.store.standing import pauses, skips
 
 
 def next_slots(
@@ -35,24 +35,26 @@ def next_slots(
             raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
         flow = _flow_of(schedule, timezone or caller.zone)
         caller.zone = flow.triggers[0].schedule.zone
-        known, paused = Known({}, Plan({flow.name: flow}, {flow.name: flow.name})), {}
+        known = Known({}, Plan({flow.name: flow}, {flow.name: flow.name}))
+        stops = coming.Stops(known, {}, {}, caller.now)
     elif timezone is not None:
         raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", 2)
     else:
         with History.open(caller.places.database) as history:
-            known, paused = known_jobs(caller, history), pauses(history, caller.now)
+            known = known_jobs(caller, history)
+            stops = coming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
     for job in jobs or ():
         names.check_job(job, known.jobs)
     after = caller.now if start is None else parse_time(start, caller.zone, caller.now)
     slots = list(itertools.islice(coming.slots_after(known, after, frozenset(jobs or ())), number))
     _tell_of_silent(caller, known, jobs or [])
     if caller.json:
-        _answer(caller, slots, jobs or [], paused)
+        _answer(caller, slots, jobs or [], stops)
     elif slots:
         from cronflow.cli.views.next import next_screen
         from cronflow.cli.views.style import style_of
 
-        caller.out(next_screen(slots, paused, style_of(caller)))
+        caller.out(next_screen(slots, stops, style_of(caller)))
 
 
 def _flow_of(expression: str, zone: str) -> Flow:
@@ -92,13 +94,13 @@ def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
         caller.note("no job has a trigger: all start only by hand" if by_hand else "no job has a timetable: `cronflow graph`")
 
 
-def _answer(caller: Caller, slots: list[coming.Slot], jobs: list[str], paused: dict[str, Pause]) -> None:
+def _answer(caller: Caller, slots: list[coming.Slot], jobs: list[str], stops: coming.Stops) -> None:
     from cronflow.cli.json_form import JsonForm
 
     form = JsonForm(caller.places, caller.zone)
     found = []
     for slot in slots:
-        notes = coming.notes_of(slot, paused)
+        notes = coming.notes_of(slot, stops)
         roots = [root for root in slot.roots if not jobs or root in jobs]
         others = [name for name in slot.dependents if name in jobs]
         for name in [*roots, *others]:

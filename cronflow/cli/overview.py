@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cronflow.cli import coming
 from cronflow.cli.expected import NOTHING, Expected, expected
 from cronflow.cli.known import Known
-from cronflow.core.model import Attempt, Health, Job, Pause, Task
+from cronflow.core.model import Attempt, Health, Job, Pause, Skip, Task
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import Standing, standing
 
@@ -99,6 +99,14 @@ class Overview:
     def paused(self) -> list[Pause]:
         return [pause for job, pause in self.standing.pauses.items() if job in self.known.jobs]
 
+    @property
+    def skips(self) -> list[Skip]:
+        return [skip for job, skip in self.standing.skips.items() if job in self.known.jobs]
+
+    def stops(self, now: float) -> coming.Stops:
+        """What keeps jobs from running in the slots after `now`."""
+        return coming.Stops(self.known, self.standing.pauses, self.standing.skips, now)
+
 
 def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float) -> Overview:
     """Gather how things stand at `now`."""
@@ -159,12 +167,17 @@ def _last_line(caller: Caller, history: History, record: RunRecord | None, attem
     return last_line(caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind), caller.masks(job))
 
 
-def next_start(job: Job, known: Known, pauses: Mapping[str, Pause], now: float) -> int | None:
+def next_start(job: Job, stops: coming.Stops) -> int | None:
     """When a job will start by itself, or with its flow: None while it is disabled, or paused without an end."""
+    known = stops.known
     if not job.enabled or job.name not in known.plan.flow_of:
         return None
-    pause = pauses.get(job.name)
+    pause, skip = stops.pauses.get(job.name), stops.skips.get(job.name)
     if pause is not None and pause.until is None:
         return None
     flow = known.plan.flows[known.plan.flow_of[job.name]]
-    return coming.next_slot(known, flow, now if pause is None or pause.until is None else max(now, pause.until - 1))
+    after = stops.now if pause is None or pause.until is None else max(stops.now, pause.until - 1)
+    slot = coming.next_slot(known, flow, after)
+    for _ in range(skip.left if skip is not None else 0):
+        slot = None if slot is None else coming.next_slot(known, flow, slot)
+    return slot

@@ -17,7 +17,7 @@ from cronflow.cli.views.style import style_of
 from cronflow.cli.views.why import why_screen
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
-from cronflow.store.standing import pauses
+from cronflow.store.standing import pauses, skips
 
 
 def why(
@@ -37,7 +37,8 @@ def why(
         known = known_jobs(caller, history, required=not of_run)
         moment = None if at is None else parse_time(at, caller.zone, caller.now)
         live = _live(caller, run_text, of_run)
-        scene = Scene(history, known, style_of(caller), caller.places, pauses(history, caller.now), *live, caller.masks)
+        stopped = pauses(history, caller.now), skips(history)
+        scene = Scene(history, known, style_of(caller), caller.places, *stopped, *live, caller.masks)
         if of_run:
             answer = why_run(scene, names.resolve_run(history, run_text, known.jobs), task)
         else:

@@ -192,7 +192,7 @@ def _retry_later(
 
 def _step_ended(state: State, out: Effects, run: Run, task: Task, step: Attempt, event: AttemptEnded, now: float) -> None:
     """A condition, a poll or the lines of a `foreach`. One whose status nobody knows is asked again."""
-    if away := tasks.turned_away(state, run, state.job(run, task)):
+    if away := tasks.turned_away(state, out, run, state.job(run, task)):
         tasks.close(state, out, run, task, away[0], away[1], None, now)
     elif step.stop == "wait_timeout" and step.result != "success":
         waited_too_long(state, out, run, task, now)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cronflow.core import runs
+from cronflow.core import runs, skips
 from cronflow.core.effects import Effects
 from cronflow.core.ends import End, Verdict, judge
 from cronflow.core.flow import Flow
@@ -114,18 +114,15 @@ def decide(state: State, out: Effects, flow: Flow, now: float) -> bool:
         _tell_blocked(state, out, flow, said, counted, slot, now)
         return True
     use_up(state, out, flow)
-    refusal = _nobody(state, flow) or runs.admit(state, out, flow.head, flow.jobs, now)
+    nobody = skips.nobody(state, flow)
+    for root in nobody[1] if nobody is not None else ():
+        skips.use_up(state, out, root, 1)
+    refusal = nobody[0] if nobody is not None else runs.admit(state, out, flow.head, flow.jobs, now)
     if isinstance(refusal, str):
         runs.record_after(state, out, flow, counted, slot, refusal, now)
     else:
         runs.open_after(state, out, flow, counted, slot, now, held=refusal)
     return True
-
-
-def _nobody(state: State, flow: Flow) -> str | None:
-    if not all(_idle(state, flow, root) for root in flow.roots):
-        return None
-    return "paused" if any(root in state.pauses for root in flow.roots) else "disabled"
 
 
 def take(state: State, out: Effects, flow: Flow, own: Own) -> dict[str, int] | None:

@@ -165,7 +165,7 @@ def release_held(state: State, out: Effects, now: float) -> bool:
     released = False
     for number in list(state.held):
         run = state.runs.get(number)
-        if run is None or not run.held or state.in_the_way(jobs_of(run), number):
+        if run is None or not run.held or state.before(run):
             continue
         run.held, run.reason = False, None
         del state.held[number]
@@ -188,19 +188,23 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+    if event.trigger == "backfill":
+        same = [run.id for run in state.runs.values() if _is_same(run, event)]
+        if same:
+            return Reply((same[0],), (f"run {same[0]} does that already",))
     chosen = _chosen(state, event)
     refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
     if refusal is not None:
         return refusal
+    refuse = _full if event.trigger == "backfill" else _refusal
     for _, jobs in chosen:
         for home, mine in _at_home(state, jobs):
-            refusal = _refusal(state, home, mine)
+            refusal = refuse(state, home, mine)
             if refusal is not None:
                 return refusal
     numbers, notes = [], []
     for flow, jobs in chosen:
-        said = [admit(state, out, home.head, mine, now) for home, mine in _at_home(state, jobs)]
-        held = True in said
+        held = True in [_waits(state, out, event, home, mine, now) for home, mine in _at_home(state, jobs)]
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
         run.only = event.only
@@ -246,6 +250,19 @@ def _with_needs(state: State, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str
     return whole, jobs | (whole.before(jobs) - flow.jobs.keys())
 
 
+def _is_same(run: Run, event: RunAsked) -> bool:
+    """Whether a backfill that goes on is of the same jobs and slot: two that are asked for at once are one."""
+    return (run.trigger, run.slot, run.named) == (event.trigger, event.at, event.jobs)
+
+
+def _waits(state: State, out: Effects, event: RunAsked, flow: Flow, jobs: Iterable[str], now: float) -> bool:
+    """Whether the run is held back. A backfill waits for whatever else has these jobs going on, and is never refused."""
+    if event.trigger != "backfill":
+        return admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+    others = state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
+    return any(other.trigger != "backfill" for other in others)
+
+
 def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:
     """The jobs that `run NAME` starts in its flow."""
     if only:
@@ -270,6 +287,15 @@ def _refusal(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
         message = f"{QUEUE_LIMIT} runs of `{flow.name}` are waiting already"
         return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue", exit_status=1)
     return None
+
+
+def _full(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
+    """A backfill is refused only where as many of them are held back already as may be."""
+    held = [other for other in state.in_the_way(dict.fromkeys(jobs)) if other.held and other.trigger == "backfill"]
+    if len(held) < QUEUE_LIMIT:
+        return None
+    message = f"{QUEUE_LIMIT} runs of backfills of `{flow.name}` are waiting already"
+    return Reply(refused=message, hint=f"`cronflow cancel {held[-1].id}` takes one out of the queue", exit_status=1)
 
 
 # ---- retry ----------------------------------------------------------------------------------------------------------------

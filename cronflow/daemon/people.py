@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cronflow import __version__
 from cronflow.core import events as happened
+from cronflow.core.changes import as_plain
 from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import Event
 from cronflow.daemon import requests
@@ -78,6 +79,9 @@ class People:
                 client.say({"ok": True, "blockers": requests.live_blockers(message, self.daemon.state)})
             case "secrets":
                 client.say({"ok": True, "values": self._secrets(str(message.get("job")))})
+            case "in_force":
+                source = self.daemon.source
+                client.say({"ok": True, "since": source.in_force_since, "in_force": as_plain(source.reading.jobs)})
             case "follow":
                 self._follow(client, message)
             case "reload":

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from cronflow.core.blockers import blockers
-from cronflow.core.events import CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked
+from cronflow.core.events import CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked, SkipAsked
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.store import Store, storable
 
 USAGE = 2
 NOT_THERE = 4
+MOST_SKIPPED = 1000
 LATEST = 253370764800
 """The year 9999: later instants are in no calendar."""
 
@@ -29,7 +30,7 @@ def to_event(message: Message, number: int, by: str, state: State, store: Store)
             at = _instant(message, "at")
             only, upstream = bool(message.get("only")), bool(message.get("upstream"))
             slot = None if at is None else int(at)
-            return RunAsked(number, _names(message), by, words, only, upstream, slot, _params(message))
+            return RunAsked(number, _names(message), by, words, only, upstream, slot, _params(message), _trigger(message, slot))
         case "retry":
             return _retry(message, number, by, words, state, store)
         case "cancel":
@@ -40,6 +41,8 @@ def to_event(message: Message, number: int, by: str, state: State, store: Store)
         case "resume":
             jobs = _names(message) if message.get("jobs") is not None else tuple(state.pauses)
             return ResumeAsked(number, jobs, by, words)
+        case "skip":
+            return SkipAsked(number, _names(message), by, words, _slots(message))
     raise CronflowError(f"the daemon does not know `{message['op']}`", "is it of another version? `cronflow --version`", USAGE)
 
 
@@ -78,6 +81,20 @@ def _params(message: Message) -> tuple[tuple[str, str], ...]:
     if not isinstance(params, dict) or not all(isinstance(value, str) for value in params.values()):
         raise CronflowError("`params` of a request is a table of texts", None, USAGE)
     return tuple((storable(key), storable(value)) for key, value in params.items())
+
+
+def _trigger(message: Message, slot: int | None) -> str:
+    trigger = message.get("trigger", "manual")
+    if trigger != "manual" and (trigger != "backfill" or slot is None):
+        raise CronflowError('`trigger` of a request is "manual", or "backfill" with a slot in `at`', None, USAGE)
+    return str(trigger)
+
+
+def _slots(message: Message) -> int:
+    slots = message.get("slots", 1)
+    if not isinstance(slots, int) or isinstance(slots, bool) or not 0 <= slots <= MOST_SKIPPED:
+        raise CronflowError(f"`slots` of a request is a number from 0 to {MOST_SKIPPED}", None, USAGE)
+    return slots
 
 
 def _run(message: Message) -> int:

@@ -12,14 +12,15 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from cronflow.core.effects import Amendment, Effects
-from cronflow.core.model import Attempt, Run, Task
+from cronflow.core.model import Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
+from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
 from cronflow.store.schema import MIGRATIONS
@@ -198,51 +199,11 @@ class Store:
 
     def load(self) -> State:
         """The live state: runs that are not final, cursors, pauses, health, troubles. Job file and plan are not in it."""
-        db = self.connection
-        state = State()
-        for row in db.execute(f"{RUNS.select} WHERE finished_at IS NULL ORDER BY id"):
-            run = RUNS.object(row)
-            state.runs[run.id] = run
-        self._fill(state.runs.values())
-        going_on = "state != 'ended' AND run IN (SELECT id FROM runs WHERE finished_at IS NULL)"
-        for row in db.execute(f"{ATTEMPTS.select} WHERE {going_on}"):
-            attempt = ATTEMPTS.object(row)
-            state.runs[attempt.run].tasks[attempt.task].live = attempt
-        for row in db.execute(CURSORS.select):
-            cursor = CURSORS.object(row)
-            state.cursors[cursor.job, cursor.trigger_key] = cursor
-        numbers = sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None})
-        for number in numbers:
-            found = db.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
-            if found is not None:
-                state.rows[number] = RUNS.object(found)
-        for row in db.execute(LINKS.select):
-            link = LINKS.object(row)
-            state.links[link.job, link.upstream] = link
-        state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
-        state.skips = {row[0]: SKIPS.object(row) for row in db.execute(SKIPS.select)}
-        state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}
-        state.troubles = {row[0]: TROUBLES.object(row) for row in db.execute(TROUBLES.select)}
-        for run in state.runs.values():
-            state.know(run.definition, self.definition(run.definition))
-        state.next_run = 1 + (db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'runs'").fetchone()[0] or 0)
-        reserved = [cursor.waits_run for cursor in state.cursors.values() if cursor.waits_run is not None]
-        state.next_run = max(state.next_run, *(number + 1 for number in reserved), 1)
-        state.index()
-        return state
-
-    def _fill(self, runs: Iterable[Run]) -> None:
-        """Give runs their tasks, in the order of their definition."""
-        for run in runs:
-            rows = self.connection.execute(f"{TASKS.select} WHERE run = ?", (run.id,))
-            tasks: dict[str, Task] = {task.name: task for task in map(TASKS.object, rows)}
-            order = {plain["name"]: place for place, plain in enumerate(json.loads(self.definition(run.definition)))}
-            run.tasks = dict(sorted(tasks.items(), key=lambda pair: order.get(pair[1].job, 0)))
+        return load_state(self.connection)
 
     def definition(self, digest: str) -> str:
         """The stored text of a definition."""
-        row = self.connection.execute("SELECT body FROM definitions WHERE digest = ?", (digest,)).fetchone()
-        return str(row[0]) if row else "[]"
+        return definition_text(self.connection, digest)
 
     def run(self, number: int) -> Run | None:
         """One run of the history with its tasks, or None."""
@@ -250,7 +211,7 @@ class Store:
         if row is None:
             return None
         run: Run = RUNS.object(row)
-        self._fill([run])
+        fill(self.connection, [run])
         return run
 
     def last_attempts(self, number: int) -> dict[str, Attempt]:

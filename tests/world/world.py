@@ -278,6 +278,9 @@ class World:
             task = rng.choice(waiting)
             return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
         kind = rng.random()
+        if kind < 0.05:
+            slot = int(self.now - rng.uniform(0, 200_000))
+            return happened.RunAsked(self.counter, some[:1], "anna", "backfill", at=slot, trigger="backfill")
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)
         if kind < 0.5 and state.runs:
@@ -293,6 +296,8 @@ class World:
         if kind < 0.75:
             until = self.now + rng.uniform(60, 7200) if rng.random() < 0.6 else None
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)
+        if kind < 0.8:
+            return happened.SkipAsked(self.counter, some, "anna", "skip", rng.choice((0, 1, 1, 3)))
         if kind < 0.9:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
         self.jobs = edited(rng, self.jobs, self.pace)
@@ -395,6 +400,8 @@ class World:
             if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
                 others = [other for other in state.live() if other.job == job.name and other.run != run.id]
                 others = [other for other in others if not (run.aside or state.runs[other.run].aside)]
+                if run.trigger == "backfill":
+                    others = [other for other in others if state.runs[other.run].trigger != "backfill"]
                 assert not others, f"{deed.ref} overlaps {others[0].run}"
 
     def _overlap(self, job: str) -> str:
@@ -405,10 +412,11 @@ class World:
     def _check_queues(self) -> None:
         state = self.state
         assert state is not None
-        held: dict[str, int] = {}
+        held: dict[tuple[str, bool], int] = {}
         for number in state.held:
+            by_backfill = state.runs[number].trigger == "backfill"
             for job in {task.job for task in state.runs[number].tasks.values() if not task.final}:
-                held[job] = held.get(job, 0) + 1
+                held[job, by_backfill] = held.get((job, by_backfill), 0) + 1
         assert all(count <= QUEUE_LIMIT for count in held.values()), "a queue grows without bound"
 
     def _check_rebuild(self) -> None:

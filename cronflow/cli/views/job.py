@@ -7,11 +7,11 @@ from typing import NamedTuple
 from cronflow.cli import coming
 from cronflow.cli.views.phrases import cause_words
 from cronflow.cli.views.run import short_line
-from cronflow.cli.views.status import pause_phrase
+from cronflow.cli.views.status import pause_phrase, skip_phrase
 from cronflow.cli.views.style import Style, pad, table
 from cronflow.core import words
 from cronflow.core.flow import Flow
-from cronflow.core.model import Health, Job, Pause
+from cronflow.core.model import Health, Job, Pause, Skip
 from cronflow.core.triggers import Trigger, described
 from cronflow.store.queries import RunRecord
 
@@ -24,6 +24,7 @@ class JobPicture(NamedTuple):
     runs: list[RunRecord]
     health: Health | None
     pause: Pause | None
+    skip: Skip | None
     usual: float | None
     next_at: int | None
 
@@ -67,6 +68,8 @@ def _state(picture: JobPicture, style: Style) -> str:
         said.append("disabled")
     if picture.pause is not None:
         said.append(f"{style.paint('paused')} {pause_phrase(picture.pause, style)}")
+    if picture.skip is not None:
+        said.append(f"{style.paint('skipped', 'to be skipped')}: {skip_phrase(picture.skip)}")
     if health is not None and health.failing_since is not None:
         times = f", {words.count(health.failures, 'run')} in a row" if health.failures > 1 else ""
         said.append(f"{style.paint('failed', 'failing')} since {style.when(health.failing_since)}{times}")

@@ -9,6 +9,7 @@ from cronflow.store.queries import FILES_TOLD, Files
 
 REASONS = {
     "paused": "it was paused",
+    "skip": "it was to be skipped",
     "disabled": "it is disabled in the job file",
     "overlap": "an earlier run was still going on",
     "queue_full": "too many runs were waiting already",

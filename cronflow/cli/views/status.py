@@ -11,7 +11,7 @@ from cronflow.cli.overview import Blocked, Failing, Going, Overview
 from cronflow.cli.views.phrases import ended_how, task_phrase
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
-from cronflow.core.model import Pause, Task, Trouble
+from cronflow.core.model import Pause, Skip, Task, Trouble
 from cronflow.store.standing import Undelivered
 
 _INDENT = 4
@@ -29,6 +29,7 @@ def screen(view: Overview, style: Style, file: str) -> str:
         _going(style, "RUNNING", view.running),
         _going(style, "WAITING", view.waiting),
         _paused(style, view.paused),
+        _to_skip(style, view.skips),
         _next(view, style),
     ]
     return "\n".join(filter(None, blocks))
@@ -161,6 +162,17 @@ def pause_phrase(pause: Pause, style: Style) -> str:
     return f"{until}{reason} ({pause.by})"
 
 
+def _to_skip(style: Style, skips: list[Skip]) -> str:
+    width = column_width(skip.job for skip in skips)
+    rows = [_row(style, "skipped", skip.job, width, [skip_phrase(skip)]) for skip in sorted(skips)]
+    return _section(style, "TO BE SKIPPED", "heading", rows)
+
+
+def skip_phrase(skip: Skip) -> str:
+    """How many slots are to be skipped, and who said so: `the next 3 slots (anna)`."""
+    return f"the next {'slot' if skip.left == 1 else f'{skip.left} slots'} ({skip.by})"
+
+
 # ---- next -----------------------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +184,7 @@ def _next(view: Overview, style: Style) -> str:
     width = column_width(leads, 40)
     lines = []
     for lead, slot in zip(leads, shown, strict=True):
-        notes = coming.notes_of(slot, view.standing.pauses)
+        notes = coming.notes_of(slot, view.stops(style.now))
         text = slot_line(slot) + (f" ({'; '.join(notes)})" if notes else "")
         lines.append(style.cut(f"  {pad(lead, width)}   {text}"))
     if len(view.slots) > len(shown):
