@@ -16,6 +16,7 @@ from cronflow.core.flow import Plan, plan
 from cronflow.core.model import Job, JobSet
 from cronflow.daemon.watch import FolderWatch
 from cronflow.errors import JobFileError
+from cronflow.jobfile.calendars import files_named
 from cronflow.jobfile.read import Reading, read
 
 QUIET = 2.0
@@ -37,6 +38,7 @@ class JobSource:
     quiet: float = QUIET
     broken_for: float = BROKEN_FOR
     include: tuple[str, ...] = ()
+    calendars: tuple[str, ...] = ()
     names: frozenset[str] = frozenset()
     look_at: float | None = None
     stamp: tuple[object, ...] = ()
@@ -101,8 +103,8 @@ class JobSource:
         return reading.jobs, self.plan
 
     def _follow(self) -> None:
-        """Watch the folders of what the job file includes now, also where it is broken: its repair may lie there."""
-        self.include = _included_by(self.path, self.include)
+        """Watch the folders of what the job file names now, also where it is broken: its repair may lie there."""
+        self._named()
         folders: set[str] = set()
         names = {""}  # what inotify says when it has lost count
         for pattern in self._patterns():
@@ -117,6 +119,19 @@ class JobSource:
         self.names = frozenset(names)
         self.watch.follow(folders if self._by_itself() else ())
 
+    def _named(self) -> None:
+        """The patterns of `include` and the files of calendars in a job file that may be broken; the ones before where it is no
+        TOML."""
+        try:
+            with open(self.path, "rb") as file:
+                document = tomllib.load(file)
+        except (OSError, ValueError, RecursionError):
+            return
+        named = document.get("include", [])
+        patterns = named if isinstance(named, list) else [named]
+        self.include = tuple(pattern for pattern in patterns if isinstance(pattern, str) and "\0" not in pattern)
+        self.calendars = tuple(files_named(document, os.path.dirname(os.path.abspath(self.path))))
+
     def _by_itself(self) -> bool:
         return self.reading.jobs.settings.reload == "auto"
 
@@ -125,8 +140,9 @@ class JobSource:
         return [os.path.join(here, pattern) for pattern in self.include]
 
     def _files(self) -> list[str]:
-        """The job file and all that it includes now."""
-        return sorted({self.path, *(file for pattern in self._patterns() for file in glob.glob(pattern, recursive=True))})
+        """The job file, all that it includes now, and the files of its calendars."""
+        included = (file for pattern in self._patterns() for file in glob.glob(pattern, recursive=True))
+        return sorted({self.path, *self.calendars, *included})
 
     def _stamp(self) -> tuple[object, ...]:
         """What the files look like from outside."""
@@ -136,17 +152,6 @@ class JobSource:
                 seen = os.stat(path)
                 found.append((path, seen.st_mtime_ns, seen.st_size, seen.st_ino))
         return tuple(found)
-
-
-def _included_by(path: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
-    """The patterns of `include` in a job file that may be broken; `otherwise` where it is no TOML."""
-    try:
-        with open(path, "rb") as file:
-            named = tomllib.load(file).get("include", [])
-    except (OSError, ValueError, RecursionError):
-        return otherwise
-    patterns = named if isinstance(named, list) else [named]
-    return tuple(pattern for pattern in patterns if isinstance(pattern, str) and "\0" not in pattern)
 
 
 def _ways(path: str) -> Iterator[str]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from datetime import date
 
 from cronflow.core.flow import Plan
 from cronflow.core.model import Job
 from cronflow.core.schedule import Oddity, Schedule
-from cronflow.jobfile import keys, machine
+from cronflow.core.words import local
+from cronflow.jobfile import machine
 from cronflow.jobfile.build import Draft
+from cronflow.jobfile.checks import timetable
+from cronflow.jobfile.clashes import variable_place
+from cronflow.jobfile.idle import advise_idle
 from cronflow.jobfile.report import Report
 from cronflow.jobfile.source import Source
 from cronflow.jobfile.values import length
@@ -19,7 +23,6 @@ from cronflow.jobfile.values import length
 PREVIEW = 400 * 86400
 """Seconds ahead in which clock changes are looked at: a year, and what comes before the next check."""
 DAY = 86400
-BY_ROOTS = tuple(name for name, key in keys.JOB.items() if key.by_roots)
 READ_FOR_PIPES = 10_000
 """Characters of a command in which a pipe is looked for."""
 QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|(?:^|(?<=\s))#[^\n]*""", re.DOTALL)
@@ -40,11 +43,14 @@ def advise(draft: Draft, plan: Plan | None, now: float, report: Report) -> None:
         _pipes(written.job, draft, report)
         _crontab_escapes(written.job, draft, report)
         _environment(written.job, draft, report)
+        _past(written.job, draft, now, report)
+        _files(written.job, draft, report)
         if plan is not None:
             _clock_changes(name, written.job, draft, now, report)
-            _by_roots(name, written.own, plan, draft, report)
+    advise_idle(draft, plan, report)
     for source in draft.sources:
         _timeouts(source, draft, report)
+    _past_calendars(draft, now, report)
     _homes(draft, report)
     _alert_files(draft, report)
 
@@ -90,8 +96,9 @@ def _crontab_escapes(job: Job, draft: Draft, report: Report) -> None:
 
 
 def _clock_changes(name: str, job: Job, draft: Draft, now: float, report: Report) -> None:
-    if job.schedule:
-        schedule = Schedule.cron(job.schedule, job.timezone)
+    expressions = timetable(job)
+    if expressions:
+        schedule = Schedule.cron(expressions, job.timezone)
         for oddity in schedule.oddities(now, now + PREVIEW):
             source, path = draft.place(name, "schedule")
             report.warning(source, path, _preview(name, schedule, oddity), _instead(oddity))
@@ -134,17 +141,23 @@ def _days(name: str, job: Job, draft: Draft, now: float, report: Report) -> None
     report.warning(source, path, told, hint)
 
 
-def _by_roots(name: str, own: Mapping[str, object], plan: Plan, draft: Draft, report: Report) -> None:
-    """Keys that act on a flow through its roots, set on a job that is none."""
-    flow = plan.flows[plan.flow_of[name]]
-    if name in flow.roots:
-        return
-    for key in BY_ROOTS:
-        if key in own:
-            roots = " and ".join(f"`{root}`" for root in flow.roots[:3])
-            told = f"`{key}` has no effect in job `{name}`, which starts with {roots}"
-            source, path = draft.place(name, key)
-            report.warning(source, path, told, f"set `{key}` in {roots}", "key")
+def _past(job: Job, draft: Draft, now: float, report: Report) -> None:
+    if job.at and job.at[-1] <= now:
+        source, path = draft.place(job.name, "at")
+        last = f"{local(job.at[-1], job.timezone):%Y-%m-%d %H:%M} {job.timezone}"
+        told = f"`at` of job `{job.name}` is past: {'' if len(job.at) == 1 else 'it ended at '}{last}"
+        hint = "what is past when it is first loaded never runs: take it out, or write a time to come"
+        report.warning(source, path, told, hint)
+
+
+def _past_calendars(draft: Draft, now: float, report: Report) -> None:
+    """Calendars that have come to their end while jobs still go by them."""
+    used = {name for job in draft.jobs.values() for name in (*job.skip_on, *job.only_on)}
+    today = date.fromtimestamp(now).toordinal()
+    for name, days in draft.calendars.items():
+        if name in used and days and max(days) < today - 1:
+            told = f"calendar `{name}` ends on {date.fromordinal(max(days))}"
+            report.warning(draft.main, ("calendars", name), told, "add the dates to come, or take the calendar out")
 
 
 def _environment(job: Job, draft: Draft, report: Report) -> None:
@@ -178,6 +191,21 @@ def _no_program(noun: str, name: str, path: str) -> tuple[str, str]:
         return f"`{name}` cannot be executed", f"attempts fail with exit code 126; `ls -l {name}` shows its mode"
     searched = f"; PATH is {path}" if "/" not in name else ""
     return f"there is no {noun} `{name}` on this machine", f"attempts fail with exit code 127{searched}"
+
+
+def _files(job: Job, draft: Draft, report: Report) -> None:
+    """Folders where files are watched, and files of secrets that are not here."""
+    for pattern in job.watch:
+        if machine.has_folder(pattern):
+            source, path = draft.place(job.name, "watch")
+            told = f"`{pattern}` is a folder, and job `{job.name}` watches files"
+            report.warning(source, path, told, f"`{pattern}/*` are the files in it")
+    for name, reference in job.secrets.items():
+        form, _, file = reference.partition(":")
+        if form == "file" and not file.startswith("~") and not machine.has_file(file):
+            source, path = variable_place(job.name, "secrets", name, draft)
+            told = f"there is no file `{file}` on this machine, from which secret `{name}` is read"
+            report.warning(source, path, told, f"jobs that need it cannot start until there is one: job `{job.name}`", "key")
 
 
 def _homes(draft: Draft, report: Report) -> None:

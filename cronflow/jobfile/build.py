@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cronflow.core.model import AlertTarget, Job, Settings
 from cronflow.jobfile import keys
+from cronflow.jobfile.calendars import read_calendars, read_pools
 from cronflow.jobfile.jobkinds import name_fault
-from cronflow.jobfile.keys import Keys
 from cronflow.jobfile.kinds import what
 from cronflow.jobfile.locate import Path
-from cronflow.jobfile.report import Part, Report
+from cronflow.jobfile.machine import home
+from cronflow.jobfile.report import Report
 from cronflow.jobfile.source import Source
-from cronflow.jobfile.suggest import closest, did_you_mean
-from cronflow.jobfile.values import RefusalError
+from cronflow.jobfile.tables import known_keys, read_keys, refuse_tables, refuse_unknown, table_of
+from cronflow.jobfile.timekinds import instant
 
-WHEN = frozenset({"schedule", "every", "timezone", "after", "join"})
+REBOOT = "@reboot"
+WHEN = frozenset({"schedule", "every", "at", "watch", "timezone", "jitter", "skip_on", "only_on", "after", "join"})
 """A job of which one of these keys was refused would be taken for another one by the checks of the graph."""
+MERGED = ("env", "params", "secrets")
+"""Tables of a job that are merged with those of `[defaults]`."""
 DAY = 86400.0
 
 
@@ -44,14 +49,15 @@ class Draft:
         self.written: dict[str, Written] = {}
         self.alerts: dict[str, AlertTarget] = {}
         self.alert_sources: dict[str, Source] = {}
-        top = _read_keys(_known(main.data, keys.TOP), keys.TOP, main, (), report)[0]
+        top = read_keys(known_keys(main.data, keys.TOP), keys.TOP, main, (), report)[0]
         self.timezone: str = top.get("timezone", machine_zone)
         self.include: tuple[str, ...] = top.get("include", ())
         self.settings = _settings(main, report)
-        self._defaults: dict[str, Any] = {}
-        table = _table(main, ("defaults",), report)
-        _refuse_unknown(table, keys.JOB, keys.JOB_LATER, main, ("defaults",), "`[defaults]`", report)
-        defaults, self._refused = _read_keys(table, keys.JOB, main, ("defaults",), report)
+        self.pools = read_pools(main, report)
+        self.calendars, self.calendar_files = read_calendars(main, report)
+        table = table_of(main, ("defaults",), report)
+        refuse_unknown(table, keys.JOB, keys.JOB_LATER, main, ("defaults",), "`[defaults]`", report)
+        defaults, self._refused = read_keys(table, keys.JOB, main, ("defaults",), report)
         _octal(table, main, ("defaults",), report)
         self._defaults = _absolute(defaults, main)
         self.defaults: Mapping[str, Any] = table
@@ -83,10 +89,10 @@ class Draft:
     def add(self, source: Source) -> None:
         """The alert targets and jobs of one file."""
         self.sources.append(source)
-        _refuse_tables(source, self.main, self.report)
-        for name, body in _table(source, ("alerts",), self.report).items():
+        refuse_tables(source, self.main, self.report)
+        for name, body in table_of(source, ("alerts",), self.report).items():
             self._add_alert(name, body, source)
-        for name, body in _table(source, ("jobs",), self.report).items():
+        for name, body in table_of(source, ("jobs",), self.report).items():
             self._add_job(name, body, source)
 
     def _refuse_name(self, what_: str, name: str, path: Path, source: Source, known: Mapping[str, Source]) -> bool:
@@ -114,8 +120,8 @@ class Draft:
             self.written[name] = Written(Job(name, ""), source, {}, WHEN)
             return
         if not body.keys() <= keys.JOB.keys():
-            _refuse_unknown(body, keys.JOB, keys.JOB_LATER, source, path, f"job `{name}`", self.report)
-        found, refused = _read_keys(body, keys.JOB, source, path, self.report)
+            refuse_unknown(body, keys.JOB, keys.JOB_LATER, source, path, f"job `{name}`", self.report)
+        found, refused = read_keys(body, keys.JOB, source, path, self.report)
         if "umask" in body:
             _octal(body, source, path, self.report)
         job = self._job(name, body, _absolute(found, source), source)
@@ -123,8 +129,9 @@ class Draft:
 
     def _job(self, name: str, body: Mapping[str, Any], found: dict[str, Any], source: Source) -> Job:
         merged = {**self._defaults, **found}
-        if "env" in found and "env" in self._defaults:
-            merged["env"] = {**self._defaults["env"], **found["env"]}
+        for key in MERGED:
+            if key in found and key in self._defaults:
+                merged[key] = {**self._defaults[key], **found[key]}
         if "command" not in body and "command" not in self.defaults:
             self.report.error(source, ("jobs", name), f"job `{name}` has no `command`", 'add `command = "…"`')
         merged.setdefault("command", "")
@@ -133,6 +140,10 @@ class Draft:
             merged.setdefault("catchup_window", DAY)
         if "every" in merged:
             merged["every"] = int(merged["every"])
+        if "at" in merged:
+            merged["at"] = tuple(sorted({instant(local, merged["timezone"]) for local in merged["at"]}))
+        if "schedule" in merged:
+            merged["schedule"] = tuple(REBOOT if is_reboot(text) else text for text in merged["schedule"])
         job = Job(name=name, **merged)
         both = sorted(set(job.success_codes) & set(job.skip_codes))
         if both:
@@ -152,116 +163,29 @@ class Draft:
         if self._refuse_name("an alert", name, path, source, self.alert_sources):
             return
         self.alert_sources[name] = source
-        _refuse_unknown(body, keys.ALERT, (), source, path, f"alert `{name}`", self.report)
-        found, _ = _read_keys(body, keys.ALERT, source, path, self.report)
+        refuse_unknown(body, keys.ALERT, (), source, path, f"alert `{name}`", self.report)
+        found, _ = read_keys(body, keys.ALERT, source, path, self.report)
         if not body.keys() & {"urls", "url_file", "url_env"} or body.get("urls") == []:
             hint = 'add `urls = ["…"]`, `url_file = "…"` or `url_env = "…"`'
             self.report.error(source, path, f"alert `{name}` has no URL to send to", hint)
         self.alerts[name] = AlertTarget(name=name, **_absolute(found, source))
 
 
+def is_reboot(expression: str) -> bool:
+    """Whether an element of `schedule` is no cron expression, but the start of the machine."""
+    return expression.strip().lower() == REBOOT
+
+
 def _settings(source: Source, report: Report) -> Settings:
     path: Path = ("settings",)
-    table = _table(source, path, report)
-    _refuse_unknown(table, keys.SETTINGS, keys.SETTINGS_LATER, source, path, "`[settings]`", report)
-    found, _ = _read_keys(table, keys.SETTINGS, source, path, report)
+    table = table_of(source, path, report)
+    refuse_unknown(table, keys.SETTINGS, keys.SETTINGS_LATER, source, path, "`[settings]`", report)
+    found, _ = read_keys(table, keys.SETTINGS, source, path, report)
     keep = found.pop("keep_runs", None)
     settings = Settings(**found)
     if isinstance(keep, int):
         return settings._replace(keep_runs=None, keep_runs_count=keep)
     return settings if keep is None else settings._replace(keep_runs=keep)
-
-
-def _table(source: Source, path: Path, report: Report) -> Mapping[str, Any]:
-    """A table of the top level; an empty one where there is none."""
-    name = str(path[0])
-    table = source.data.get(name, {})
-    if isinstance(table, dict):
-        return table
-    example = f"[{name}.NAME]" if name in ("jobs", "alerts") else f"[{name}]"
-    report.error(source, path, f"`{name}` is {what(table)}, where a table belongs", f"write `{example}`", "key")
-    return {}
-
-
-def _known(table: Mapping[str, Any], known: Keys) -> dict[str, Any]:
-    return {key: table[key] for key in known if key in table}
-
-
-def _read_keys(
-    table: Mapping[str, Any], known: Keys, source: Source, path: Path, report: Report
-) -> tuple[dict[str, Any], set[str]]:
-    """The values of the known keys of a table, and the keys of which something was refused."""
-    found: dict[str, Any] = {}
-    refused: set[str] = set()
-    for key, value in table.items():
-        spec = known.get(key)
-        if spec is None:
-            continue
-
-        def complain(message: str, hint: str | None, *sub: str | int, part: Part = "value", key: str = key) -> None:
-            refused.add(key)
-            report.error(source, (*path, key, *sub), message, hint, part)
-
-        try:
-            found[key] = spec.kind.read(key, value, complain)
-        except RefusalError as refusal:
-            complain(refusal.message, refusal.hint)
-    return found, refused
-
-
-def _refuse_unknown(
-    table: Mapping[str, Any], known: Keys, later: Collection[str], source: Source, path: Path, owner: str, report: Report
-) -> None:
-    for key, value in table.items():
-        if key in known:
-            continue
-        if key in later:
-            report.error(source, (*path, key), f"`{key}` in {owner} is not supported yet", "take it out for now", "key")
-            continue
-        hint = did_you_mean(key, known)
-        if isinstance(value, dict) and path[:1] == ("jobs",) and value.keys() & keys.JOB.keys():
-            hint = f'a name with a dot needs quotes: `[jobs."{path[1]}.{key}"]`'
-        elif hint is None:
-            first = ", ".join(f"`{name}`" for name in list(known)[:4])
-            hint = _home(key) or f"{owner} takes {first}, … (cronflow-jobs(5) lists all)"
-        report.error(source, (*path, key), f"unknown key `{key}` in {owner}", hint, "key")
-
-
-def _home(key: str) -> str | None:
-    """Where a key of this name belongs."""
-    if key.startswith("x-"):
-        return "tables of your own stand at the top level of the file"
-    homes = (
-        (keys.JOB, "below `[jobs.NAME]`"),
-        (keys.SETTINGS, "below `[settings]`"),
-        (keys.ALERT, "below `[alerts.NAME]`"),
-        (keys.TOP, "at the top of the file, before the first header"),
-    )
-    return next((f"`{key}` belongs {where}" for table, where in homes if key in table), None)
-
-
-def _refuse_tables(source: Source, main: Source, report: Report) -> None:
-    """Keys and tables of the top level that are unknown, or belong elsewhere."""
-    known = [*keys.TOP, *keys.TABLES]
-    for name in source.data:
-        path: Path = (name,)
-        if name.startswith("x-") or (name in known and (source is main or name in keys.INCLUDED)):
-            continue
-        if name == "include":
-            hint = f"name its files in the `include` of `{main.file}`"
-            report.error(source, path, "an included file includes no further ones", hint, "key")
-        elif name in known:
-            told = f"`{name}` belongs into the main file, not into an included one"
-            report.error(source, path, told, f"move it to `{main.file}`", "key")
-        elif name in keys.TABLES_LATER:
-            report.error(source, path, f"`{name}` is not supported yet", "take it out for now", "key")
-        else:
-            value = source.data[name]
-            tables = isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
-            what_ = "table" if tables else "key"
-            near = closest(name, known)
-            hint = f"did you mean `{near}`?" if near else _home(name) or "tables of your own have names that begin with `x-`"
-            report.error(source, path, f"unknown {what_} `{name}`", hint, "key")
 
 
 def _octal(table: Mapping[str, Any], source: Source, path: Path, report: Report) -> None:
@@ -274,15 +198,31 @@ def _octal(table: Mapping[str, Any], source: Source, path: Path, report: Report)
 
 
 def _absolute(found: dict[str, Any], source: Source) -> dict[str, Any]:
-    """Paths of a file are relative to its folder. `~` is kept: it is the home of the user that the job runs as."""
+    """Paths of a file are relative to its folder. `~` is kept where it is the home of the user that the job runs as; in what the
+    daemon itself looks at it is the home of the daemon's user."""
+    folder = source.folder
     for key in ("cwd", "url_file"):
         if key in found:
-            found[key] = located(source.folder, found[key])
+            found[key] = located(folder, found[key])
     if "env_file" in found:
         found["env_file"] = tuple(
-            "-" * path.startswith("-") + located(source.folder, path.removeprefix("-")) for path in found["env_file"]
+            "-" * path.startswith("-") + located(folder, path.removeprefix("-")) for path in found["env_file"]
         )
+    if "secrets" in found:
+        found["secrets"] = {
+            name: f"file:{located(folder, text.removeprefix('file:'))}" if text.startswith("file:") else text
+            for name, text in found["secrets"].items()
+        }
+    if "watch" in found:
+        found["watch"] = tuple(_pattern(folder, path) for path in found["watch"])
     return found
+
+
+def _pattern(folder: str, path: str) -> str:
+    """An absolute pattern of files (glob(7)), of which the folder of the file is taken to the letter."""
+    if path.startswith("~"):
+        return os.path.normpath(glob.escape(home(None) or "/") + path[1:])
+    return os.path.normpath(os.path.join(glob.escape(folder), path))
 
 
 def located(folder: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a job file although each of its values can be read: schedules, the graph, names that lead nowhere."""
+"""What is wrong with a job file although each of its values can be read: schedules, the graph, URLs that nobody takes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from cronflow.core.flow import Fault, faults
 from cronflow.core.model import Job
 from cronflow.core.schedule import Schedule, ScheduleError
-from cronflow.jobfile.build import WHEN, Draft
+from cronflow.jobfile.build import REBOOT, WHEN, Draft, is_reboot
+from cronflow.jobfile.clashes import check_clashes
 from cronflow.jobfile.locate import Path
+from cronflow.jobfile.references import check_references
 from cronflow.jobfile.report import Report
-from cronflow.jobfile.suggest import closest, did_you_mean
+from cronflow.jobfile.suggest import closest
 
 
 def check(draft: Draft, report: Report) -> None:
@@ -19,27 +21,34 @@ def check(draft: Draft, report: Report) -> None:
     doubtful |= _schedules(draft, report)
     for fault in faults(_without_doubts(draft.jobs, doubtful)):
         _tell(fault, draft, report)
-    _alert_names(draft, report)
+    check_references(draft, report)
+    check_clashes(draft, report)
 
 
 def _schedules(draft: Draft, report: Report) -> set[str]:
     """Expressions that are none; the jobs that have one."""
     bad = set()
     for name, job in draft.jobs.items():
-        if job.schedule:
+        expressions = timetable(job)
+        if expressions:
             try:
-                Schedule.cron(job.schedule, job.timezone)
+                Schedule.cron(expressions, job.timezone)
             except ScheduleError:
                 bad.add(name)
                 _each_expression(job, draft, report)
     return bad
 
 
+def timetable(job: Job) -> tuple[str, ...]:
+    """The cron expressions of a job."""
+    return tuple(text for text in job.schedule if text != REBOOT)
+
+
 def _each_expression(job: Job, draft: Draft, report: Report) -> None:
     source, path = draft.place(job.name, "schedule")
     written = draft.written_value(job.name, "schedule")
     for index, expression in enumerate([written] if isinstance(written, str) else written):
-        if expression not in job.schedule:  # refused when it was read
+        if expression not in job.schedule or is_reboot(expression):  # refused when it was read, or no expression
             continue
         try:
             Schedule.cron(expression, job.timezone)
@@ -69,7 +78,8 @@ def _without_doubts(jobs: dict[str, Job], doubtful: Iterable[str]) -> dict[str, 
             todo.extend(near[name])
 
     def plain(job: Job) -> Job:
-        return job._replace(schedule=(), every=None, overlap="skip", catchup="last", catchup_window=None)
+        bare = job._replace(schedule=(), every=None, at=(), watch=(), jitter=0.0, skip_on=(), only_on=())
+        return bare._replace(overlap="skip", catchup="last", catchup_window=None)
 
     return {name: plain(job) if name in seen else job for name, job in jobs.items()}
 
@@ -91,19 +101,6 @@ def _line(job: str, key: str, draft: Draft) -> str:
     source, path = draft.place(job, key)
     where = f"line {source.line_of(path)}" if source is draft.main else f"{source.file}:{source.line_of(path)}"
     return f"{where} (`{job}`)"
-
-
-def _alert_names(draft: Draft, report: Report) -> None:
-    for name, written in draft.written.items():
-        for index, alert in enumerate(written.job.alert or ()):
-            if alert in draft.alerts:
-                continue
-            source, path = draft.place(name, "alert")
-            known = list(draft.alerts)
-            listed = ", ".join(f"`{one}`" for one in known)
-            otherwise = f"there are {listed}" if known else f"write a table `[alerts.{alert}]`"
-            told = f"there is no alert target `{alert}`"
-            report.add("error", told, did_you_mean(alert, known) or otherwise, source.span((*path, index)))
 
 
 def check_urls(draft: Draft, report: Report) -> None:

@@ -1,27 +1,24 @@
-"""The kinds of values that only a job's keys take: its command, order, environment, exit codes, paths."""
+"""The kinds of values that only a job's keys take: its commands, order, exit codes, paths and names."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, get_args
 
-from cronflow.core.model import ALERT_KINDS, CONDITIONS, RETRY_WORDS, Catchup, Edge, Join, Overlap
+from cronflow.core.model import ALERT_KINDS, CONDITIONS, RETRY_WORDS, Catchup, Edge, Join, MatrixJoin, Overlap
 from cronflow.jobfile import kinds, values
 from cronflow.jobfile.kinds import Complain, Kind, each, mistyped, sound, what
 from cronflow.jobfile.suggest import did_you_mean
 from cronflow.jobfile.values import RefusalError
+from cronflow.jobfile.variables import ARGUMENT_LIMIT
 
 NAME_PATTERN = "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
 NAME = re.compile(NAME_PATTERN)
-VARIABLE_PATTERN = "[A-Za-z_][A-Za-z0-9_]*"
-VARIABLE = re.compile(VARIABLE_PATTERN)
-ARGUMENT_LIMIT = 131072
-"""Bytes of one argument, with its end (execve(2), MAX_ARG_STRLEN)."""
 CODE: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 255}
 
 
 def name_fault(name: str) -> str | None:
-    """What is wrong with the name of a job or an alert target, as a hint; None for a good name."""
+    """What is wrong with the name of a job, an alert target, a pool or a calendar, as a hint; None for a good name."""
     if not NAME.fullmatch(name):
         return "names have letters from a to z, digits, `.`, `_` and `-`, at most 64, and begin with a letter, a digit or `_`"
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", name):
@@ -35,16 +32,20 @@ def _argument(key: str, text: str) -> str:
     return sound(key, text)
 
 
+def _instead(key: str, nothing: str) -> str:
+    return f"write `{key} = {nothing}` for a job that does nothing" if key == "command" else "take the key out"
+
+
 def command(key: str, value: Any, complain: Complain) -> str | tuple[str, ...]:
     """A string for the shell, or an array that is run as it is."""
     if isinstance(value, str):
         if not value.strip():
-            raise RefusalError(f"`{key}` is empty", f'write `{key} = "true"` for a job that does nothing')
+            raise RefusalError(f"`{key}` is empty", _instead(key, '"true"'))
         return _argument(key, value)
     if not isinstance(value, list):
-        raise mistyped(key, value, "a string or a list", '"./backup.sh"')
+        raise mistyped(key, value, "a string or a list", '"./backup.sh"' if key == "command" else '"test -e /srv/ready"')
     if not value or value[0] == "":
-        raise RefusalError(f"`{key}` is empty", f'write `{key} = ["/usr/bin/true"]` for a job that does nothing')
+        raise RefusalError(f"`{key}` is empty", _instead(key, '["/usr/bin/true"]'))
 
     def element(item: object) -> str:
         if isinstance(item, str):
@@ -87,30 +88,6 @@ def _edge(key: str, name: str, condition: object, complain: Complain) -> Edge:
     else:
         complain(f"`{name}` in `{key}` is {what(condition)}, where a condition belongs", choice, name)
     return Edge(name)
-
-
-def env(key: str, value: Any, complain: Complain) -> dict[str, str]:
-    """A table of variables."""
-    if not isinstance(value, dict):
-        raise mistyped(key, value, "a table", '{ LANG = "C" }')
-    found = {}
-    for name, text in value.items():
-        if not VARIABLE.fullmatch(name):
-            told = f"`{name}` in `{key}` is no name of a variable"
-            complain(told, "names have letters, digits and `_`, no digit first", name, part="key")
-        elif name.startswith("CRONFLOW_"):
-            told = f"`{name}` in `{key}` is set by cronflow itself"
-            complain(told, "choose a name without `CRONFLOW_`", name, part="key")
-        elif not isinstance(text, str):
-            told = f"`{name}` in `{key}` is {what(text)}, where a string belongs"
-            complain(told, f'put it in quotes: `{name} = "…"`', name)
-        elif len(name) + len(text.encode()) > ARGUMENT_LIMIT - 2:
-            complain(f"`{name}` in `{key}` is longer than a process can be given (128 KiB)", "put it into a file", name)
-        elif "\0" in text:
-            complain(f"`{name}` in `{key}` has a NUL character in it", "no variable can hold one: take out the `\\u0000`", name)
-        else:
-            found[name] = text
-    return found
 
 
 def _code(key: str, code: object) -> int:
@@ -173,12 +150,6 @@ def absolute(key: str, text: str) -> None:
         raise RefusalError(f"`{key} = {values.brief(text)}` is no absolute path", f'write `{key} = "/bin/{name}"`')
 
 
-def variable(key: str, text: str) -> None:
-    """The name of an environment variable."""
-    if not VARIABLE.fullmatch(text):
-        raise RefusalError(f"`{key}` is no name of a variable", "the name alone, without `$`: letters, digits and `_`")
-
-
 def zone(key: str, text: str) -> None:
     """An IANA time zone that this machine knows."""
     from cronflow.core.schedule import ZoneError, check_zone
@@ -217,13 +188,45 @@ def alert_kind(key: str, text: str) -> None:
         raise RefusalError(f"{values.brief(text)} in `{key}` is no kind of alert", hint)
 
 
-def expression(key: str, text: str) -> None:
-    """A cron expression is read with its zone later; only what will never be one is refused here."""
-    if text.strip().lower() == "@reboot":
-        raise RefusalError(f"`@reboot` in `{key}` is not supported yet", "a systemd unit can start what has to run once a boot")
+def approve(key: str, value: Any, _: Complain) -> str | None:
+    """The message for who approves, maybe empty; None: nobody has to."""
+    if isinstance(value, str) and value.strip():
+        return sound(key, value)
+    if not isinstance(value, bool):
+        empty = isinstance(value, str) and not value.strip()
+        told = f"`{key}` is empty" if empty else f"`{key}` is {what(value)}, where true or a message belongs"
+        raise RefusalError(told, f'write `{key} = true`, or what is to be approved: `{key} = "send to all customers"`')
+    return "" if value else None
 
 
-CATCHUP, JOIN, OVERLAP = (kinds.word(get_args(words)) for words in (Catchup, Join, Overlap))
+def checks(key: str, text: str) -> None:
+    """One of the commands of `check`."""
+    _argument(key, text)
+
+
+def watched(key: str, text: str) -> None:
+    """A path or glob of files."""
+    tilde(key, text)
+    if text.endswith("/"):
+        told = f"`{key} = {values.brief(text)}` is a folder, and files are watched"
+        raise RefusalError(told, f"`{text}*` are the files in it")
+
+
+def pool_name(key: str, text: str) -> None:
+    """The name of a pool; whether it is there is seen when the file is read."""
+    if name_fault(text):
+        raise RefusalError(f"`{key} = {values.brief(text)}` is no name of a pool", "name a key of `[pools]`: `NAME = 2`")
+
+
+def calendar_names(key: str, text: str) -> None:
+    """The name of a calendar; whether it is there is seen when the file is read."""
+    if name_fault(text):
+        told = f"{values.brief(text)} in `{key}` is no name of a calendar"
+        raise RefusalError(told, "dates stand in a table `[calendars.NAME]`")
+
+
+CATCHUP, JOIN, OVERLAP, MATRIX_JOIN = (kinds.word(get_args(words)) for words in (Catchup, Join, Overlap, MatrixJoin))
+APPROVE = Kind("true, false or string", approve, {"oneOf": [{"type": "boolean"}, {"type": "string", "pattern": r"\S"}]})
 COMMAND = Kind(
     "string or array of strings",
     command,
@@ -242,15 +245,6 @@ AFTER = Kind(
             {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
             {"type": "object", "additionalProperties": {"enum": list(CONDITIONS)}},
         ]
-    },
-)
-ENV = Kind(
-    "table of strings",
-    env,
-    {
-        "type": "object",
-        "propertyNames": {"pattern": f"^(?!CRONFLOW_){VARIABLE_PATTERN}$"},
-        "additionalProperties": {"type": "string"},
     },
 )
 RETRY_ON = Kind(

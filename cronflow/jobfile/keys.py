@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from cronflow.core.model import DEFAULT_ALERT_KINDS
 from cronflow.jobfile import jobkinds
-from cronflow.jobfile.jobkinds import AFTER, CATCHUP, COMMAND, ENV, JOIN, KEEP_RUNS, OVERLAP, RETRY_ON
+from cronflow.jobfile.jobkinds import AFTER, APPROVE, CATCHUP, COMMAND, JOIN, KEEP_RUNS, MATRIX_JOIN, OVERLAP, RETRY_ON
 from cronflow.jobfile.kinds import TRUTH, UMASK, Kind, duration, number, size, string, strings, whole, word
+from cronflow.jobfile.timekinds import AT, DATES, DEADLINE, SLOW
+from cronflow.jobfile.variables import ENV, MATRIX, PARAMS, SECRETS, variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,9 @@ class Key:
 Keys = Mapping[str, Key]
 
 ZONE = string('"Europe/Berlin"', check=jobkinds.zone)
+CALENDARS = strings('"holidays"', lone=True, check=jobkinds.calendar_names)
+POOL_LIMIT = 10_000
+POOL = whole(1, POOL_LIMIT, 2)
 NO_TIMEOUT = "leave it out for a job that may run for ever"
 
 JOB: Keys = {
@@ -44,10 +49,11 @@ JOB: Keys = {
         "If false, the job keeps its history and never starts by itself; in the runs of its flow it is skipped (disabled).",
     ),
     "schedule": Key(
-        strings('"0 4 * * *"', lone=True, check=jobkinds.expression),
+        strings('"0 4 * * *"', lone=True),
         "",
         "Cron expressions, whose times are put together: five fields (six: the seconds first), names of months and days, "
-        "@hourly, @daily, @weekly, @monthly, @yearly, and L and # in the day fields.",
+        "@hourly, @daily, @weekly, @monthly, @yearly, and L and # in the day fields. "
+        "@reboot is once a boot, when the daemon first runs in it.",
     ),
     "every": Key(
         duration(1.0, whole_seconds=True),
@@ -55,7 +61,35 @@ JOB: Keys = {
         "A fixed interval in whole seconds, counted from the Unix epoch so that it does not drift: "
         '"15m" is at :00, :15, :30 and :45.',
     ),
+    "at": Key(
+        AT,
+        "[]",
+        "Single dates and times, without quotes: 2026-12-24T18:00:00 is meant in the zone of the job, "
+        "2026-12-24T18:00:00+01:00 is an instant. What is past when it is first loaded never runs.",
+    ),
+    "watch": Key(
+        strings('"/srv/in/*.csv"', lone=True, check=jobkinds.watched),
+        "[]",
+        "Paths or patterns of files; the job starts when one that matches has appeared or changed and has then been quiet for "
+        "settle. A relative one starts from the folder of this file, ~ is the home of the daemon's user. "
+        "Files that are there at first load are known, and start nothing.",
+    ),
+    "settle": Key(duration(), '"2s"', "How long a watched file must have been unchanged."),
     "timezone": Key(ZONE, "that of the file", "The IANA name of the zone in which the schedule is meant.", by_roots=True),
+    "jitter": Key(
+        duration(),
+        '"0s"',
+        "The job starts later than its schedule says, by a fixed part of this time, which hangs on the machine's name and the "
+        "flow: the same each day, so that many machines do not start at once.",
+        by_roots=True,
+    ),
+    "skip_on": Key(CALENDARS, "[]", "Calendars on whose dates slots are skipped (calendar).", by_roots=True),
+    "only_on": Key(
+        CALENDARS,
+        "[]",
+        "Calendars: slots on any other date than theirs are skipped (calendar). skip_on is stronger.",
+        by_roots=True,
+    ),
     "catchup": Key(
         CATCHUP,
         '"last"',
@@ -76,11 +110,63 @@ JOB: Keys = {
         'Conditions are "success", "failure", "done" and "success_or_skipped".',
     ),
     "join": Key(JOIN, '"all"', "Whether all conditions of after must be met, or the first one to be met is enough."),
+    "after_timeout": Key(
+        duration(1.0),
+        "until the next slot",
+        "How long a slot waits for a job of another flow; then it is blocked, and alerted.",
+    ),
+    "only_if": Key(
+        COMMAND,
+        "",
+        "A command that is run first. If it exits 0 the job goes on; anything else ends the task as skipped (condition).",
+    ),
+    "wait_until": Key(
+        COMMAND,
+        "",
+        "A command that is run again and again until it exits 0; then the job goes on. "
+        "If that takes longer than wait_timeout the task fails (wait_timeout).",
+    ),
+    "wait_every": Key(duration(1.0), '"30s"', "The time between two runs of wait_until."),
+    "wait_timeout": Key(duration(1.0), '"6h"', "How long wait_until may take in all."),
+    "approve": Key(
+        APPROVE,
+        "false",
+        "If true, or a message for who approves, the task waits for cronflow approve, and an alert tells so.",
+    ),
+    "params": Key(
+        PARAMS,
+        "{}",
+        "Variables for the command that cronflow run -p NAME=VALUE overrides. Not PATH, HOME or a key of env. "
+        "Merged key by key with those of [defaults].",
+    ),
+    "matrix": Key(
+        MATRIX,
+        "{}",
+        'Variables with several values each, such as { REGION = ["eu", "us"] }: one task for each combination of them, '
+        "1,000 at most. The names of the tasks are like load[eu]; a value with other signs than letters, digits and . _ - "
+        "or longer than 32 is its place in its list there.",
+    ),
+    "matrix_join": Key(
+        MATRIX_JOIN,
+        '"all"',
+        "After an upstream with the same matrix: wait for all its copies, or each copy for its own.",
+    ),
+    "foreach": Key(
+        COMMAND,
+        "",
+        "A command that is run first; one task is made for each line that it prints, which is in the variable ITEM.",
+    ),
     "env": Key(ENV, "{}", "Variables for the command. Merged key by key with those of [defaults]."),
     "env_file": Key(
         strings('"job.env"', lone=True),
         "",
         "Files of KEY=value lines, read before env when an attempt starts. One that begins with - may be missing.",
+    ),
+    "secrets": Key(
+        SECRETS,
+        "{}",
+        'Variables whose values are fetched when an attempt starts, and masked: "file:PATH", "env:NAME" (a variable of the '
+        'daemon), "credential:NAME" (systemd) or "command:...". Merged key by key with those of [defaults].',
     ),
     "cwd": Key(
         string('"/srv/etl"', filled=True, check=jobkinds.tilde),
@@ -130,6 +216,33 @@ JOB: Keys = {
         "replaces that run, or runs beside it.",
         by_roots=True,
     ),
+    "pool": Key(
+        string('"warehouse"', filled=True, check=jobkinds.pool_name),
+        "",
+        "The pool of [pools] of which the job takes slots while it runs.",
+    ),
+    "pool_slots": Key(POOL, "1", "How many slots of its pool the job takes."),
+    "priority": Key(whole(-1000, 1000, 10), "0", "Of several that wait for a pool or for max_running the highest goes first."),
+    "deadline": Key(
+        DEADLINE,
+        "none",
+        'When the job must have succeeded: a duration after its slot, or a time of the day such as "06:00", the first one after '
+        "its slot. Otherwise an alert (late).",
+    ),
+    "slow": Key(
+        SLOW,
+        "by the history",
+        "When a job that still runs is slow (an alert): a number is how many times its median, a string is a duration. "
+        "Without it, once 10 successes are known: three times the median, and at least 5 minutes more than it.",
+    ),
+    "check": Key(
+        strings('"./verify.sh"', lone=True, check=jobkinds.checks),
+        "[]",
+        "Commands for the shell that are run after a success, one after the other. If one does not exit 0 the attempt has failed "
+        "(check).",
+    ),
+    "on_failure": Key(COMMAND, "", "A command that is run once at the end of a task that failed."),
+    "on_success": Key(COMMAND, "", "A command that is run once at the end of a task that succeeded."),
     "alert": Key(
         strings('"ops"', check=jobkinds.alert_names), "all", "Which of the [alerts.NAME] are told about this job; [] for none."
     ),
@@ -140,16 +253,7 @@ JOB: Keys = {
     ),
 }
 
-# fmt: off
-JOB_LATER = frozenset(
-    {
-        "at", "jitter", "skip_on", "only_on", "watch", "settle", "webhook", "after_timeout", "only_if", "wait_until",
-        "wait_every", "wait_timeout", "approve", "secrets", "pool", "pool_slots", "priority", "params", "matrix",
-        "matrix_join", "foreach", "executor", "deadline", "slow", "check", "on_failure", "on_success", "reads",
-        "writes",
-    }
-)
-# fmt: on
+JOB_LATER = frozenset({"webhook", "executor", "reads", "writes"})
 """Keys of a job that have a meaning in the design and none in this version."""
 
 SETTINGS: Keys = {
@@ -171,11 +275,21 @@ ALERT: Keys = {
     "url_file": Key(
         string('"secrets/slack.url"', filled=True, check=jobkinds.url_file), "", "A file that holds such URLs, one on a line."
     ),
-    "url_env": Key(string('"SLACK_URL"', check=jobkinds.variable), "", "The variable of the daemon that holds such a URL."),
+    "url_env": Key(string('"SLACK_URL"', check=variable), "", "The variable of the daemon that holds such a URL."),
     "on": Key(
         strings('"failure"', check=jobkinds.alert_kind),
         "[" + ", ".join(f'"{kind}"' for kind in DEFAULT_ALERT_KINDS) + "]",
         "The kinds of alerts that go there.",
+    ),
+}
+
+CALENDAR: Keys = {
+    "dates": Key(DATES, "", "The dates themselves, without quotes: 2026-12-25."),
+    "file": Key(
+        string('"holidays.txt"', filled=True, check=jobkinds.tilde),
+        "",
+        "A file with a date such as 2026-12-25 on each line; empty lines and what follows a # are left out. "
+        "~ is the home of the daemon's user. It is read again like the job file.",
     ),
 }
 
@@ -191,8 +305,9 @@ TABLES = {
     "defaults": "Keys of a job, for all jobs; a job overrides them.",
     "settings": "Limits and retention.",
     "alerts": "[alerts.NAME]: a target of alerts. It needs one of urls, url_file and url_env.",
+    "pools": "NAME = slots: a limit that jobs share. Jobs that name it run at once as long as their slots fit into it.",
+    "calendars": "[calendars.NAME]: dates that skip_on and only_on name. It needs either dates or file.",
     "jobs": "[jobs.NAME]: a job.",
 }
-TABLES_LATER = frozenset({"pools", "calendars"})
 INCLUDED = ("jobs", "alerts")
 """What an included file may hold, beside tables named `x-…`."""

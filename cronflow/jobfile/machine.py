@@ -93,6 +93,18 @@ def has_folder(path: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def has_file(path: str) -> bool:
+    """Whether there is something of this name now; also where only others may look."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@lru_cache(maxsize=4096)
 def has_program(name: str, path: str) -> bool:
     """Whether execvp(3) with this PATH would find a program."""
     import shutil
@@ -102,5 +114,5 @@ def has_program(name: str, path: str) -> bool:
 
 def forget() -> None:
     """Look again: a later check of the same process must see what has come in the meantime."""
-    for question in (has_user, has_group, has_folder, has_program):
+    for question in (has_user, has_group, has_folder, has_file, has_program):
         question.cache_clear()

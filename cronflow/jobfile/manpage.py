@@ -16,9 +16,12 @@ def section() -> str:
         *_part("[jobs.NAME] and [defaults]", "A job overrides what stands in [defaults].", keys.JOB),
         *_part("[settings]", keys.TABLES["settings"], keys.SETTINGS),
         *_part("[alerts.NAME]", keys.TABLES["alerts"].partition(": ")[2], keys.ALERT),
+        ".Ss [pools]",
+        _flow(keys.TABLES["pools"]),
+        *_part("[calendars.NAME]", keys.TABLES["calendars"].partition(": ")[2], keys.CALENDAR),
         ".Ss Not supported yet",
-        "These keys and tables are refused with a message that says so:",
-        _flow(", ".join(sorted([*keys.JOB_LATER, *keys.SETTINGS_LATER, *keys.TABLES_LATER])) + "."),
+        "These keys are refused with a message that says so:",
+        _flow(", ".join(sorted([*keys.JOB_LATER, *keys.SETTINGS_LATER])) + "."),
     ]
     return "\n".join(parts) + "\n"
 

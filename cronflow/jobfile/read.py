@@ -20,7 +20,8 @@ from cronflow.jobfile.source import Source, load
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A job file that can be put in force. `problems` are warnings; `sources` are (absolute path, SHA-256) of each file read."""
+    """A job file that can be put in force. `problems` are warnings; `sources` are (absolute path, SHA-256) of each file read: the
+    job file, those that it includes, and those of its calendars."""
 
     jobs: JobSet
     problems: list[Problem]
@@ -62,8 +63,17 @@ def _read(path: str, report: Report, thorough: bool, now: float) -> Reading | No
 
         checks.check_urls(draft, report)
         advise(draft, None if report.failed else plan(draft.jobs), now, report)
-    jobs = JobSet(draft.jobs, draft.alerts, draft.settings, draft.timezone, tuple(source.path for source in draft.sources))
-    return Reading(jobs, [], [(source.path, source.digest) for source in draft.sources])
+    jobs = JobSet(
+        jobs=draft.jobs,
+        alerts=draft.alerts,
+        settings=draft.settings,
+        timezone=draft.timezone,
+        files=tuple(source.path for source in draft.sources),
+        pools=draft.pools,
+        calendars=draft.calendars,
+        host=os.uname().nodename,
+    )
+    return Reading(jobs, [], [*((source.path, source.digest) for source in draft.sources), *draft.calendar_files.items()])
 
 
 def _included(draft: Draft, report: Report) -> list[Source]:

@@ -27,6 +27,8 @@ def schema() -> dict[str, Any]:
             "defaults": {"$ref": "#/$defs/job", "description": keys.TABLES["defaults"]},
             "settings": _table(keys.SETTINGS, keys.TABLES["settings"]),
             "alerts": _named({"$ref": "#/$defs/alert"}, NAMES, keys.TABLES["alerts"]),
+            "pools": _named(dict(keys.POOL.schema), NAMES, keys.TABLES["pools"]),
+            "calendars": _named({"$ref": "#/$defs/calendar"}, NAMES, keys.TABLES["calendars"]),
             "jobs": _named({"$ref": "#/$defs/job"}, JOB_NAMES, keys.TABLES["jobs"]),
         },
         "patternProperties": {"^x-": {"description": "Free for the user."}},
@@ -40,6 +42,10 @@ def schema() -> dict[str, Any]:
             "alert": {
                 **_table(keys.ALERT, keys.TABLES["alerts"]),
                 "anyOf": [{"required": [key]} for key in ("urls", "url_file", "url_env")],
+            },
+            "calendar": {
+                **_table(keys.CALENDAR, keys.TABLES["calendars"]),
+                "oneOf": [{"required": [key]} for key in keys.CALENDAR],
             },
             "job": _table(keys.JOB, keys.TABLES["jobs"]),
         },

@@ -69,7 +69,7 @@ class Source:
         line, column = self.locator.line_column(start)
         text = self._shown.get((line, secret))
         if text is None:  # kept, for thousands of problems may stand on one long line
-            text = self._shown[line, secret] = shown(self.locator.line_text(line), secret=secret)
+            text = self._shown[line, secret] = shown(self._without_secrets(line), secret=secret)
         return Span(self.file, line, column, max(1, min(end - start, len(text) - column + 1)), text)
 
     def line_of(self, path: Path) -> int:
@@ -81,12 +81,45 @@ class Source:
         place = self.locator.places.get(path)
         return self.text[slice(*place.value)] if place else ""
 
+    def _without_secrets(self, line: int) -> str:
+        """The text of a line, with stars for the values of `secrets`, whatever the problem is: one that is no reference may be a
+        secret itself."""
+        text = self.locator.line_text(line)
+        for start, end in self._secrets.get(line, ()):
+            token = text[start:end]
+            quoted = len(token) > 1 and token[0] == token[-1] and token[0] in "\"'"
+            text = text[:start] + (_stars(token) if quoted else STARS.sub("*", token)) + text[start + len(token) :]
+        return text
+
+    @cached_property
+    def _secrets(self) -> dict[int, list[tuple[int, int]]]:
+        """Where values of `secrets` stand: [start, end) on each line, from 0."""
+        places = {path: place for path, place in self.locator.places.items() if _secret(path)}
+        tables = {path[:-1] for path in places}
+        found: dict[int, list[tuple[int, int]]] = {}
+        for path, ((key, _), (start, end)) in places.items():
+            if path in tables or start < key:  # a table of them, or its header
+                continue
+            line, column = self.locator.line_column(start)
+            last, last_column = self.locator.line_column(end)
+            for number in range(line, last + 1):
+                left = column - 1 if number == line else 0
+                right = last_column - 1 if number == last else len(self.locator.line_text(number))
+                found.setdefault(number, []).append((left, right))
+        return found
+
     def _holds_secrets(self, path: Path, offset: int) -> bool:
         """Whether strings of that line may be URLs of alert targets, whatever they look like and wherever they went."""
         if path[0] != "alerts":
             return "urls" in path or "url" in path
         line = self.locator.line_text(self.locator.line_column(offset)[0])
         return "urls" in line or len(path) < 3 or path[2] not in ("url_file", "url_env", "on")
+
+
+def _secret(path: Path) -> bool:
+    """Whether a path leads into a table of secrets, wherever it went."""
+    parts = path[2:] if path[0] == "jobs" else path
+    return any(part in ("secret", "secrets") for part in parts)
 
 
 def shown(line: str, *, secret: bool = False) -> str:
@@ -150,9 +183,10 @@ def _mistake_span(file: str, text: str, mistake: syntax.Mistake) -> Span:
 
 def _unread(before: str, line: str) -> str:
     """A line of a text that cannot be read, fit to be printed; `before` is the text before it. Where it may hold the URLs of an
-    alert target only its key is shown."""
-    header = re.findall(r"^[ \t]*\[+[ \t]*([A-Za-z0-9_-]+)", before, re.MULTILINE)
-    if (header[-1:] == ["alerts"] and not line.lstrip().startswith("[")) or re.search(r"\burls?\b", line):
+    alert target, or secrets, only its key is shown."""
+    headers = re.findall(r"^[ \t]*\[+[ \t]*([^\]\n]*)", before, re.MULTILINE)
+    hidden = bool(headers) and re.match(r"alerts\b|.*\bsecrets?\b", headers[-1]) is not None
+    if (hidden and not line.lstrip().startswith("[")) or re.search(r"\b(urls?|secrets?)\b", line):
         key, sign, rest = line.partition("=")
         line = key + sign + STARS.sub("*", rest) if sign else STARS.sub("*", line)
     return shown(line)

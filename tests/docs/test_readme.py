@@ -65,7 +65,7 @@ def test_commands_named_are_verbs() -> None:
 
 
 def test_what_is_not_yet_is_not_there() -> None:
-    later = keys.JOB_LATER | keys.SETTINGS_LATER | keys.TABLES_LATER
+    later = keys.JOB_LATER | keys.SETTINGS_LATER
     words = set(re.findall(r"`([a-z_]+)`", section("What it is not")))
     assert words & later
     assert not words & (WHERE.keys() | keys.JOB.keys() | keys.SETTINGS.keys())

@@ -34,7 +34,7 @@ GOOD = [
 BAD = [
     "job.a.command = 'true'",
     "jobs.a = { command = 'a', timout = '1h' }",
-    "jobs.a = { command = 'a', pool = 'x' }",
+    "jobs.a = { command = 'a', executor = 'x' }",
     "jobs.a = { command = 'a', timeout = 10 }",
     "jobs.a = { command = 'a', timeout = '10' }",
     "jobs.a = { command = 'a', timeout = '10min' }",
@@ -55,7 +55,7 @@ BAD = [
     "jobs.17.command = 'a'",
     "alerts.ops.on = ['failure']",
     "settings.max_running = 0",
-    "pools.a = 1",
+    "pools.a = 0",
 ]
 
 
