@@ -147,7 +147,8 @@ def _running(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
         said = f", usually {words.duration(usual)}" if usual is not None else ""
         late = ": slow" if slow(took, usual) else ""
         message = f"running since {scene.style.when(task.started_at, True)} ({words.duration(took)}{said}){pid}{late}"
-        found.append(Evidence("running", message, task.run, task.name, f"cronflow logs -f {task.run}/{task.name}"))
+        command = f"cronflow logs -f {words.pasted(f'{task.run}/{task.name}')}"
+        found.append(Evidence("running", message, task.run, task.name, command))
     return found + _no_daemon(scene)
 
 

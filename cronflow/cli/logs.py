@@ -90,30 +90,32 @@ def _chosen(history: History, wanted: Wanted) -> RunRecord:
             f"its tasks are {', '.join(tasks)}" if tasks else "it is a row of slots that did not run"
         )
         raise CronflowError(f"run {wanted.run} has no task `{wanted.task}`", hint, 4)
-    if wanted.attempt is not None and wanted.task is not None and wanted.attempt > tasks[wanted.task].attempts:
-        count = tasks[wanted.task].attempts
+    count = max((task.attempts for task in _tasks(record, wanted)), default=0)
+    if wanted.attempt is not None and wanted.attempt > count:
         hint = f"it has {count}" if count else "it has not started"
         raise CronflowError(f"task `{wanted.run}/{wanted.task}` has no attempt {wanted.attempt}", hint, 4)
     return record
 
 
 def _tasks(record: RunRecord, wanted: Wanted) -> list[Task]:
-    tasks = record.run.tasks.values()
-    return [
-        task
-        for task in tasks
-        if wanted.task is None or task.name == wanted.task or (wanted.last_only and task.job == wanted.task)
-    ]
+    """The task that is meant, or all copies of the job that is."""
+    tasks = record.run.tasks
+    if wanted.task is None:
+        return list(tasks.values())
+    if wanted.task in tasks and not wanted.last_only:
+        return [tasks[wanted.task]]
+    return [task for task in tasks.values() if task.job == wanted.task]
 
 
 def _shown(record: RunRecord, wanted: Wanted) -> Iterator[tuple[Task, Attempt | None]]:
-    """The attempts to show; a task without one stands alone."""
+    """The attempts to show; a task without one stands alone. The last one is that of the command, with the steps after it."""
     for task in _tasks(record, wanted):
         attempts = record.attempts.get(task.name, [])
         if wanted.attempt is not None:
             attempts = [one for one in attempts if one.n == wanted.attempt and one.kind == "command"]
         elif wanted.last_only:
-            attempts = attempts[-1:]
+            last = max((place for place, one in enumerate(attempts) if one.kind == "command"), default=-1)
+            attempts = attempts[last:]
         if not attempts:
             yield task, None
         for attempt in attempts:

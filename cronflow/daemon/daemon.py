@@ -25,7 +25,7 @@ from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import Event
 from cronflow.core.model import Trouble
-from cronflow.daemon import disk, rescue, spawning
+from cronflow.daemon import disk, harvest, rescue, spawning
 from cronflow.daemon.alerting import Alerting
 from cronflow.daemon.control import Client
 from cronflow.daemon.jobsource import JobSource
@@ -35,6 +35,7 @@ from cronflow.daemon.notify import Notifier
 from cronflow.daemon.people import People
 from cronflow.daemon.reloading import Reloading
 from cronflow.daemon.retention import Retention
+from cronflow.daemon.secrets import Vault
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
@@ -67,6 +68,7 @@ class Daemon:
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
         self.store, self.state = rescue.revive(places)
+        self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places)
         self.retention = Retention(self.store, places, time.time() + 60.0)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
@@ -278,6 +280,8 @@ class Daemon:
         now = time.time()
         out = self._unsaved
         for event in events:
+            if isinstance(event, happened.AttemptEnded):
+                event = self._harvested(event)
             made = step(self.state, event, now)
             for line in trace.news(made):
                 self.log(line)
@@ -286,6 +290,11 @@ class Daemon:
             return
         self._unsaved = Effects()
         self._act(out)
+
+    def _harvested(self, event: happened.AttemptEnded) -> happened.AttemptEnded:
+        """The end of an attempt with what it has left in its files."""
+        self._saved.append(lambda: harvest.clear(event.ref, self.places))
+        return harvest.complete(event, self.state, self.places, self.vault)
 
     def _save(self, out: Effects) -> bool:
         """One transaction for all rows. What cannot be saved now is tried again, and said."""
@@ -328,7 +337,7 @@ class Daemon:
         """The deeds of what has been saved."""
         for deed in out.deeds:
             if isinstance(deed, StartAttempt):
-                failure = spawning.start(self.state, deed.ref, self.places, self.keepers)
+                failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store, self.vault)
                 if failure is not None:
                     self.inbox.append(failure)
             else:

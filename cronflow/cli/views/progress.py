@@ -67,7 +67,8 @@ def task_words(task: Event, style: Style) -> str:
     if state == "success":
         return "taken over" if task.get("reason") == "taken_over" else _took(task)
     if state == "failed":
-        return f"{failure(task)}   {style.paint('dim', 'cronflow logs ' + str(task['run']) + '/' + str(task['task']))}"
+        place = words.pasted(f"{task['run']}/{task['task']}")
+        return f"{failure(task)}   {style.paint('dim', f'cronflow logs {place}')}"
     reason = reason_words(task.get("reason"))
     shown = style.paint(state) if task.get("finished_at") is not None else state
     return f"{shown}: {reason}" if reason and task.get("reason") != "max_running" else shown

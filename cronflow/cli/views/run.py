@@ -19,7 +19,7 @@ def run_screen(record: RunRecord, usual: Mapping[str, float], style: Style) -> s
     lines.extend(task_row(record, task, usual.get(task.job), style, width) for task in run.tasks.values())
     for name, task in run.tasks.items():
         if task.state == "failed" and record.commands(name):
-            lines.append(style.paint("dim", f"  output: cronflow logs {run.id}/{name}"))
+            lines.append(style.paint("dim", f"  output: cronflow logs {words.pasted(f'{run.id}/{name}')}"))
     if any(task.state in ("failed", "blocked", "cancelled") for task in run.tasks.values()) and run.final:
         lines.append(style.paint("dim", f"  again:  cronflow retry {run.id}"))
     return "\n".join(lines)
