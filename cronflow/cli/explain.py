@@ -5,6 +5,7 @@ from __future__ import annotations
 from cronflow.cli import explain_slot
 from cronflow.cli.evidence import Answer, Scene
 from cronflow.cli.explain_task import explain_run, explain_task
+from cronflow.cli.names import no_such_task
 from cronflow.errors import CronflowError
 
 
@@ -27,9 +28,11 @@ def why_run(scene: Scene, number: int, task: str | None, job: str | None = None)
         raise CronflowError(f"there is no run {number}", None, 4)
     if record.is_row:
         return explain_slot.explain_row(scene, record, job)
+    if task is not None and task not in record.run.tasks and record.tasks_of(task):
+        task, job = None, task
     tasks = [one for one in record.run.tasks.values() if task in (None, one.name) and job in (None, one.job)]
     if task is not None and not tasks:
-        raise CronflowError(f"run {number} has no task `{task}`", f"its tasks are {', '.join(record.run.tasks)}", 4)
+        raise no_such_task(number, task, record.run.tasks)
     if len(tasks) == 1:
         return explain_task(scene, record, tasks[0])
     return explain_run(scene, record, tasks, job)

@@ -23,19 +23,61 @@ from cronflow.store.schema import MIGRATIONS
 Edges = tuple[tuple[str, str], ...]
 """The upstream jobs of a job, each with its condition."""
 
+WAIT_TIMEOUT: float = Job._field_defaults["wait_timeout"]
 LAST_SUCCESSES = 20
 """How many successes tell how long a job usually takes; they are looked for among its last 200 tasks."""
 
 
-class RunRecord:
-    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the edges between its jobs."""
+class Shape(NamedTuple):
+    """What the screens tell of the definition of a job: its edges and its stages."""
 
-    __slots__ = ("attempts", "edges", "run")
+    edges: Edges = ()
+    matrix: str | None = None
+    each: bool = False
+    approve: str | None = None
+    wait_timeout: float = WAIT_TIMEOUT
+    check: tuple[str, ...] = ()
+    pool: str | None = None
+
+
+class RunRecord:
+    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the shapes of its jobs."""
+
+    __slots__ = ("_by_job", "attempts", "run", "shapes")
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.attempts: dict[str, list[Attempt]] = {}
-        self.edges: Mapping[str, Edges] = {}
+        self.shapes: Mapping[str, Shape] = {}
+        self._by_job: dict[str, list[Task]] = {}
+
+    def tasks_of(self, job: str) -> list[Task]:
+        """The task of a job, or all its copies."""
+        if not self._by_job:
+            for task in self.run.tasks.values():
+                self._by_job.setdefault(task.job, []).append(task)
+        return self._by_job.get(job, [])
+
+    def shape(self, task: Task) -> Shape:
+        """The shape of a task's job."""
+        return self.shapes.get(task.job) or Shape()
+
+    def upstreams(self, task: Task) -> list[tuple[str, str, list[Task]]]:
+        """The jobs of this run that a task comes after: job, condition, and the tasks of it that count for this one."""
+        shape, found = self.shape(task), []
+        for job, condition in shape.edges:
+            tasks = self.tasks_of(job)
+            if shape.each and shape.matrix and job in self.shapes and self.shapes[job].matrix == shape.matrix:
+                tasks = [other for other in tasks if other.matrix == task.matrix] or tasks
+            if tasks:
+                found.append((job, condition, tasks))
+        return found
+
+    def awaited(self, task: Task) -> list[Task]:
+        """The tasks of this run that a task waits for."""
+        if task.state != "waiting" or task.stage:
+            return []
+        return [other for _, _, tasks in self.upstreams(task) for other in tasks if not other.final]
 
     @property
     def is_row(self) -> bool:
@@ -45,6 +87,10 @@ class RunRecord:
     def commands(self, task: str) -> list[Attempt]:
         """The attempts of a task's own command, in their order."""
         return [attempt for attempt in self.attempts.get(task, []) if attempt.kind == "command"]
+
+    def step(self, task: str, *kinds: str) -> Attempt | None:
+        """The last process of a task that is of one of these kinds."""
+        return next((one for one in reversed(self.attempts.get(task, [])) if one.kind in kinds), None)
 
 
 class ActRecord(NamedTuple):
@@ -119,8 +165,8 @@ class History:
             attempt: Attempt = ATTEMPTS.object(row)
             found[attempt.run].attempts.setdefault(attempt.task, []).append(attempt)
         for number, record in found.items():
-            record.edges = shapes.get(record.run.definition, {})
-            record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.edges))}
+            record.shapes = shapes.get(record.run.definition, {})
+            record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.shapes))}
         return [found[number] for number in wanted if number in found]
 
     def record(self, number: int) -> RunRecord | None:
@@ -128,17 +174,30 @@ class History:
         records = self.records([number])
         return records[0] if records else None
 
-    def _shapes(self, digests: set[str]) -> dict[str, dict[str, Edges]]:
-        """The jobs of definitions in their order, with their upstreams."""
+    def _shapes(self, digests: set[str]) -> dict[str, dict[str, Shape]]:
+        """The jobs of definitions in their order."""
+        keys = ("name", "after", "matrix", "matrix_join", "approve", "wait_timeout", "check", "pool")
+        columns = ", ".join(f"json_extract(one.value, '$.{key}')" for key in keys)
         query = (
-            "SELECT digest, json_extract(one.value, '$.name'), json_extract(one.value, '$.after')"
+            f"SELECT digest, {columns}"
             " FROM definitions, json_each(body) AS one WHERE digest IN (SELECT value FROM json_each(?)) ORDER BY digest, one.key"
         )
-        shapes: dict[str, dict[str, Edges]] = {}
-        for digest, job, after in self.db.execute(query, (json.dumps(sorted(digests)),)):
+        shapes: dict[str, dict[str, Shape]] = {}
+        for row in self.db.execute(query, (json.dumps(sorted(digests)),)):
+            digest, job, after, matrix, join, approve, timeout, check, pool = row
             edges = tuple((upstream, condition) for upstream, condition in json.loads(after or "[]"))
-            shapes.setdefault(digest, {})[job] = edges
+            waits = WAIT_TIMEOUT if timeout is None else float(timeout)
+            shape = Shape(edges, matrix, join == "each", approve, waits, tuple(json.loads(check or "[]")), pool)
+            shapes.setdefault(digest, {})[job] = shape
         return shapes
+
+    def waiting_for_approval(self) -> list[tuple[int, str, str]]:
+        """Run, task and job of all that wait for a person, oldest first."""
+        query = (
+            "SELECT run, name, job FROM tasks WHERE stage = 'approval' AND finished_at IS NULL"
+            " AND run IN (SELECT id FROM runs WHERE finished_at IS NULL) ORDER BY run, stage_at, name"
+        )
+        return list(self.db.execute(query))
 
     def definition(self, digest: str) -> dict[str, Job]:
         """The jobs of a definition as they were; {} if it is not known."""

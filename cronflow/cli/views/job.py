@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cronflow.cli import coming
+from cronflow.cli.views.copies import telling
 from cronflow.cli.views.phrases import cause_words
 from cronflow.cli.views.run import short_line
 from cronflow.cli.views.status import pause_phrase
@@ -77,9 +78,9 @@ def _state(picture: JobPicture, style: Style) -> str:
 def _last_end(picture: JobPicture, style: Style) -> str:
     """How the last task of the job ended, where nothing is more pressing."""
     for record in picture.runs:
-        for task in record.run.tasks.values():
-            if task.job != picture.job.name:
-                continue
+        copies = record.tasks_of(picture.job.name)
+        if copies:
+            task = telling(copies)
             if task.state == "success":
                 return style.paint("success", "ok")
             why = cause_words(task)
