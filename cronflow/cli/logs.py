@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 import typer
@@ -102,8 +102,17 @@ def _tasks(record: RunRecord, wanted: Wanted) -> list[Task]:
     """The task that is meant, or all copies of the job that is."""
     tasks = record.run.tasks
     if wanted.task is None:
-        return list(tasks.values())
-    return [tasks[wanted.task]] if wanted.task in tasks else record.tasks_of(wanted.task)
+        return [*_listers(record, record.attempts), *tasks.values()]
+    if wanted.task in tasks:
+        return [tasks[wanted.task]]
+    return [*_listers(record, [wanted.task]), *record.tasks_of(wanted.task)]
+
+
+def _listers(record: RunRecord, names: Iterable[str]) -> list[Task]:
+    """The tasks that have listed the copies of a `foreach`, which then took their place."""
+    return [
+        Task(record.run.id, name, name, "success") for name in names if name in record.attempts and name not in record.run.tasks
+    ]
 
 
 def _chosen_process(record: RunRecord, task: Task, wanted: Wanted) -> list[Attempt]:

@@ -243,6 +243,16 @@ class Store:
         query = f"{ATTEMPTS.select} WHERE run = ? AND kind = 'command' ORDER BY n"
         return {attempt.task: attempt for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,)))}
 
+    def last_processes(self, number: int) -> dict[str, list[Attempt]]:
+        """Of each task of a run the last attempt of its command, and its last step, in order of time."""
+        query = f"{ATTEMPTS.select} WHERE run = ? ORDER BY created_at, n"
+        found: dict[str, dict[bool, Attempt]] = {}
+        for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,))):
+            last = found.setdefault(attempt.task, {})
+            last.pop(attempt.kind == "command", None)
+            last[attempt.kind == "command"] = attempt
+        return {task: list(last.values()) for task, last in found.items()}
+
     # ---- forgetting ------------------------------------------------------------------------------------------------------
 
     def forget(self, before: float | None, count: int | None, limit: int) -> int:

@@ -47,7 +47,7 @@ REASONS = {
 HOOKS = ("on_failure", "on_success")
 _TELLING = {"check": "check", "foreach": "foreach", "wait_timeout": "sensor"}
 """The kind of process that a reason is about, where it is not the command."""
-_STAGES = {
+STAGES = {
     "condition": "asks its condition (`only_if`)",
     "foreach": "lists its copies (`foreach`)",
     "check": "its `check` looks at it",
@@ -152,7 +152,7 @@ def stage_phrase(record: RunRecord, task: Task, style: Style) -> str:
         if task.stage_at is not None:
             until = f", until {style.when(task.stage_at + record.shape(task).wait_timeout)} at the longest"
         return f"waits for its `wait_until`{since}, polled {words.count(task.check, 'time')}{until}"
-    return _STAGES.get(task.stage, task.state)
+    return STAGES.get(task.stage, task.state)
 
 
 def approve_command(task: Task) -> str:
