@@ -10,18 +10,16 @@ from cronflow.cli import client
 from cronflow.cli.caller import Caller
 from cronflow.cli.cancel import job_names
 from cronflow.cli.known import use_zone_of_file
-from cronflow.cli.names import LAST, check_job, check_task, is_run, parse_run_ref, resolve_run
+from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.core import words
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
-
-WHAT = "RUN[/TASK]|JOB"
 
 
 def approve(
     caller: Caller,
     what: Annotated[
-        str | None, typer.Argument(metavar=WHAT, help="A task, a run with one that waits, or a job; without it: a list.")
+        str | None, typer.Argument(metavar=WAITING, help="A task, a run with one that waits, or a job; without it: a list.")
     ] = None,
 ) -> None:
     """Let a task go on that waits for an approval; without arguments, list the tasks that do.
@@ -37,7 +35,7 @@ def approve(
 
 def reject(
     caller: Caller,
-    what: Annotated[str, typer.Argument(metavar=WHAT, help="A task, a run with one that waits, or a job.")],
+    what: Annotated[str, typer.Argument(metavar=WAITING, help="A task, a run with one that waits, or a job.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by `status` and `why`.")] = "",
 ) -> None:
     """End a task that waits for an approval as failed, without retries.
@@ -113,4 +111,5 @@ def _list(caller: Caller) -> None:
     for record, task in waiting:
         since = f"since {style.when(task.stage_at)}" if task.stage_at is not None else ""
         message = words.plain(record.shape(task).approve or "")
-        caller.out(style.cut(GAP.join(filter(None, (words.pasted(f"{task.run}/{task.name}"), since, message)))))
+        name = f"{task.run}/{task.name}"
+        caller.out(style.cut(GAP.join(filter(None, (words.pasted(name) if caller.tty else name, since, message)))))

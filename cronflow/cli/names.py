@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from cronflow.store.queries import History
 
 LAST = "@last"
+WAITING = "RUN[/TASK]|JOB"
+"""A task that waits for an approval, in the usage of a verb; completion knows it by this word."""
 STEPS = ("condition", "sensor", "foreach", "check", "on_failure", "on_success")
 """The kinds of processes of a task beside its command."""
 
