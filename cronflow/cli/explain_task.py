@@ -37,14 +37,15 @@ def explain_run(scene: Scene, record: RunRecord, tasks: list[Task], job: str | N
         copies = words.count(len(tasks), "copy", "copies")
         sentence = f"{job} has {copies} in run {run.id} ({scene.origin(run)}): {tally(states)}."
     answer = Answer(job, run.id, run.slot, verdict, sentence)
-    telling = [one for one in tasks if one.state not in ("success", "blocked")] or ([] if job else tasks)
-    lines = [line for bundle in bundles(telling, lambda one: one.job) for line in _lines(scene, record, bundle, job)]
+    shown = bundles(tasks, lambda one: one.job)
+    telling = [bundle for bundle in shown if any(one.state not in ("success", "blocked") for one in bundle)]
+    lines = [line for bundle in telling or ([] if job else shown) for line in _lines(scene, record, bundle, job)]
     answer.because = lines[:_TASKS_TOLD]
     if len(lines) > _TASKS_TOLD:
         more = f"and {len(lines) - _TASKS_TOLD} more"
         answer.because.append(Evidence("tasks", more, run.id, None, f"cronflow status {run.id}"))
     blocked = [one for one in tasks if one.state == "blocked"]
-    if blocked and len(telling) < len(tasks):
+    if blocked and telling:
         answer.because.append(Evidence("upstream_failed", f"blocked by that: {named(blocked, 8)}", run.id))
     return answer
 
@@ -53,11 +54,9 @@ def _lines(scene: Scene, record: RunRecord, bundle: list[Task], job: str | None)
     """A task in a line; of many copies how many are in each state, and each that failed."""
     single = bundle if len(bundle) == 1 else [one for one in bundle if one.state == "failed"]
     found = []
-    if len(bundle) > 1 and len(single) < len(bundle):
-        all_of_them = record.tasks_of(bundle[0].job)
-        name = bundle_name(bundle[0].job, len(all_of_them))
-        message = f"{name}: {tally(one.state for one in all_of_them)}"
-        found += [] if job else [Evidence("tasks", message, record.run.id, bundle[0].job)]
+    if len(bundle) > 1 and not job:
+        message = f"{bundle_name(bundle[0].job, len(bundle))}: {tally(one.state for one in bundle)}"
+        found.append(Evidence("tasks", message, record.run.id, bundle[0].job))
     for one in single:
         command = approve_command(one) or scene.logs(record, one)
         found.append(Evidence("task", f"{one.name}: {_short(scene, record, one)}", one.run, one.name, command))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -329,8 +330,14 @@ class History:
 
 
 def _in_order(tasks: list[Task], jobs: list[str]) -> list[Task]:
+    """Tasks in the order of the jobs; copies by their names, in which `x9` is before `x10`."""
     places = {job: place for place, job in enumerate(jobs)}
-    return sorted(tasks, key=lambda task: places.get(task.job, len(places)))
+
+    def place(task: Task) -> tuple[int, list[tuple[int, str]]]:
+        parts = re.split(r"(\d{1,18})", task.name) if task.matrix else []
+        return places.get(task.job, len(places)), [(int(part) if part.isdigit() else -1, part) for part in parts]
+
+    return sorted(tasks, key=place)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
