@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,10 @@ from cronflow.cli.caller import Caller
 from cronflow.cli.completion import keep_names
 from cronflow.core.words import ago, clock, count, iso
 from cronflow.errors import JobFileError, Problem
+
+if TYPE_CHECKING:
+    from cronflow.core.flow import Flow
+    from cronflow.core.model import JobSet
 
 
 def check(
@@ -82,20 +86,23 @@ def _summary(caller: Caller, path: str, jobs: Any, problems: list[Problem]) -> s
     held = f"{count(len(jobs.jobs), 'job')} in {count(len(flows), 'flow')}"
     warnings = f"; {count(len(problems), 'warning')}" if problems else ""
     caller.zone = jobs.timezone
-    return f"{name}: {held}; {_next_start(caller, flows)}{warnings}"
+    return f"{name}: {held}; {_next_start(caller, jobs, flows)}{warnings}"
 
 
-def _next_start(caller: Caller, flows: Mapping[str, Any]) -> str:
+def _next_start(caller: Caller, jobs: JobSet, flows: Mapping[str, Flow]) -> str:
+    from cronflow.core.triggers import next_start
+
     starts = [
-        (slot, name)
+        (start[0], name)
         for name, flow in flows.items()
         if not flow.dormant
         for trigger in flow.triggers
-        if (slot := trigger.schedule.next_after(caller.now)) is not None
+        if (start := next_start(trigger, name, jobs.calendars, jobs.host, caller.now)) is not None
     ]
     if not starts:
-        return "nothing starts by itself"
-    slot, name = min(starts)
+        events = any(flow.triggers and not flow.dormant for flow in flows.values())
+        return "no timetable starts anything" if events else "nothing starts by itself"
+    at, name = min(starts)
     if not caller.tty:
-        return f"the next to start is `{name}` at {iso(slot, caller.zone)}"
-    return f"the next to start is `{name}` at {clock(slot, caller.now, caller.zone)} ({ago(slot, caller.now)})"
+        return f"the next to start is `{name}` at {iso(at, caller.zone)}"
+    return f"the next to start is `{name}` at {clock(at, caller.now, caller.zone)} ({ago(at, caller.now)})"

@@ -1,4 +1,5 @@
-"""The slots to come of all flows, in order of time, and what clock changes make of them."""
+"""The starts to come of all flows, in order of time, and what clock changes and jitter make of them. Slots that their calendars
+forbid are left out: the history tells of them."""
 
 from __future__ import annotations
 
@@ -6,16 +7,20 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from cronflow.core.flow import Flow, Plan, Trigger, triggers_of
+from cronflow.cli.known import Known
+from cronflow.core import words
+from cronflow.core.flow import Flow
 from cronflow.core.model import Pause
+from cronflow.core.triggers import Trigger, next_start, starts_by_itself
 
 DAY = 86400
 
 
 class Slot(NamedTuple):
-    """One slot of a flow: the roots that start then, and whether they are paused or disabled."""
+    """One slot of a flow: when it starts, the slot itself, and the roots that start then."""
 
     at: int
+    slot: int
     flow: Flow
     trigger: Trigger
     roots: tuple[str, ...]
@@ -26,49 +31,54 @@ class Slot(NamedTuple):
         return [name for name in self.flow.jobs if name not in self.flow.roots]
 
 
-def slots_after(plan: Plan, after: float, only: frozenset[str] = frozenset()) -> Iterator[Slot]:
-    """Every slot strictly after an instant, of all flows or of those that have one of the jobs `only`, as long as one asks."""
-    due: list[tuple[int, int, str, Flow, Trigger]] = []
-    for number, flow in enumerate(plan.flows.values()):
+def slots_after(known: Known, after: float, only: frozenset[str] = frozenset()) -> Iterator[Slot]:
+    """Every start strictly after an instant, of all flows or of those that have one of the jobs `only`, as long as one asks."""
+    due: list[tuple[int, int, str, int, Flow, Trigger]] = []
+    for number, flow in enumerate(known.plan.flows.values()):
         if flow.dormant or (only and not only & flow.jobs.keys()):
             continue
         for trigger in flow.triggers:
-            at = trigger.schedule.next_after(after)
-            if at is not None:
-                due.append((at, number, trigger.key, flow, trigger))
+            first = next_start(trigger, flow.name, known.calendars, known.host, after)
+            if first is not None:
+                due.append((first[0], number, trigger.key, first[1], flow, trigger))
     heapq.heapify(due)
     while due:
-        at, number, key, flow, trigger = due[0]
-        yield Slot(at, flow, trigger, timed_roots(flow))
-        later = trigger.schedule.next_after(at)
+        at, number, key, slot, flow, trigger = due[0]
+        yield Slot(at, slot, flow, trigger, timed_roots(flow))
+        later = next_start(trigger, flow.name, known.calendars, known.host, at)
         if later is None:
             heapq.heappop(due)
         else:
-            heapq.heapreplace(due, (later, number, key, flow, trigger))
+            heapq.heapreplace(due, (later[0], number, key, later[1], flow, trigger))
 
 
-def first_slots(plan: Plan, after: float) -> list[Slot]:
+def first_slots(known: Known, after: float) -> list[Slot]:
     """The next slot of each flow that has one, in order of time."""
-    found = []
-    for flow in plan.flows.values():
-        due = [(at, trigger) for trigger in flow.triggers if (at := trigger.schedule.next_after(after)) is not None]
-        if due and not flow.dormant:
-            at, trigger = min(due, key=lambda one: one[0])
-            found.append(Slot(at, flow, trigger, timed_roots(flow)))
-    return sorted(found, key=lambda slot: slot.at)
+    found = (first_slot(known, flow, after) for flow in known.plan.flows.values())
+    return sorted((slot for slot in found if slot is not None), key=lambda slot: slot.at)
+
+
+def first_slot(known: Known, flow: Flow, after: float) -> Slot | None:
+    """The first start of a flow after an instant; None if it is disabled, or no timetable of it has a slot left."""
+    if flow.dormant:
+        return None
+    due = [(next_start(one, flow.name, known.calendars, known.host, after), one) for one in flow.triggers]
+    found = [(start, trigger) for start, trigger in due if start is not None]
+    if not found:
+        return None
+    (at, slot), trigger = min(found, key=lambda one: one[0])
+    return Slot(at, slot, flow, trigger, timed_roots(flow))
 
 
 def timed_roots(flow: Flow) -> tuple[str, ...]:
     """The enabled roots of a flow that start by a trigger of their own."""
-    return tuple(root for root in flow.roots if flow.jobs[root].enabled and triggers_of(flow.jobs[root]))
+    return tuple(root for root in flow.roots if flow.jobs[root].enabled and starts_by_itself(flow.jobs[root]))
 
 
-def next_slot(flow: Flow, after: float) -> int | None:
-    """The first slot of a flow after an instant; None if it starts only by hand, or is disabled."""
-    if flow.dormant:
-        return None
-    found = [at for trigger in flow.triggers if (at := trigger.schedule.next_after(after)) is not None]
-    return min(found, default=None)
+def next_slot(known: Known, flow: Flow, after: float) -> int | None:
+    """When a flow starts for the first time after an instant, if that is known."""
+    first = first_slot(known, flow, after)
+    return None if first is None else first.at
 
 
 def paused_at(pause: Pause | None, at: float) -> bool:
@@ -77,11 +87,15 @@ def paused_at(pause: Pause | None, at: float) -> bool:
 
 
 def notes_of(slot: Slot, pauses: Mapping[str, Pause]) -> list[str]:
-    """What is special about a slot: a clock change, a pause."""
+    """What is special about a slot: a clock change, jitter, a pause."""
     notes = []
-    change = clock_change(slot.trigger, slot.at)
+    change = clock_change(slot.trigger, slot.slot)
     if change:
         notes.append(change)
+    if slot.at != slot.slot:
+        shown = slot.trigger.schedule.local(slot.slot)
+        clock = f"{shown:%H:%M:%S}" if shown.second else f"{shown:%H:%M}"
+        notes.append(f"jitter: {words.duration(slot.at - slot.slot)} after {clock}")
     paused = [root for root in slot.roots if paused_at(pauses.get(root), slot.at)]
     if paused and len(paused) == len(slot.roots):
         notes.append("paused")
@@ -109,8 +123,16 @@ def clock_change(trigger: Trigger, slot: int) -> str | None:
 
 def trigger_words(trigger: Trigger) -> str:
     """A trigger as the job file writes it: the expressions, or "every 15m"."""
-    if trigger.kind == "every":
-        from cronflow.jobfile.values import length
+    match trigger.kind:
+        case "every":
+            from cronflow.jobfile.values import length
 
-        return f"every {length(trigger.schedule.period)}"
-    return "; ".join(trigger.schedule.expressions)
+            return f"every {length(trigger.schedule.period)}"
+        case "at":
+            return trigger.schedule.describe().removeprefix("once ")
+        case "reboot":
+            return "@reboot"
+        case "watch":
+            return f"watch {', '.join(trigger.watch)}"
+        case "schedule":
+            return "; ".join(trigger.schedule.expressions)

@@ -58,14 +58,14 @@ class Scene:
 
     def origin(self, run: Run) -> str:
         """What opened a run: "slot today 02:00", "started by hand by anna, today 08:40"."""
-        if run.slot is not None and run.trigger in ("schedule", "every", "catchup"):
+        if run.slot is not None and run.trigger in ("schedule", "every", "at", "catchup"):
             caught = ", caught up" if run.trigger == "catchup" else ""
             return f"slot {self.style.day_when(run.slot)}{caught}"
         by = f" by {run.by}" if run.by else ""
         if run.trigger == "retry":
             return f"retry of {run.retry_of}{by}"
-        at = self.style.day_when(run.created_at)
-        return f"started by hand{by}, {at}" if run.trigger == "manual" else f"{run.trigger}{by}, {at}"
+        how = {"manual": f"started by hand{by}", "reboot": "started at boot", "watch": "started by files"}
+        return f"{how.get(run.trigger, run.trigger + by)}, {self.style.day_when(run.created_at)}"
 
     def allowed(self, record: RunRecord, task: Task) -> int:
         """How many attempts a task has at most, by the definition it runs under."""

@@ -40,7 +40,7 @@ def why_run(scene: Scene, number: int, task: str | None, job: str | None = None)
 
 def _why_at(scene: Scene, name: str, at: float) -> Answer:
     flow = explain_slot.flow_of(scene, name)
-    slot = explain_slot.slot_near(flow, at)
+    slot = explain_slot.slot_near(scene.known, flow, at)
     number = explain_slot.recorded(scene, name, flow, slot, at)
     if number is None:
         return explain_slot.not_recorded(scene, name, flow, slot, at)

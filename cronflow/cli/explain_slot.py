@@ -6,9 +6,12 @@ import json
 
 from cronflow.cli import coming
 from cronflow.cli.evidence import Answer, Evidence, Scene
+from cronflow.cli.known import Known
 from cronflow.cli.views.phrases import reason_words
+from cronflow.core import words
 from cronflow.core.flow import Flow
-from cronflow.core.model import Run
+from cronflow.core.model import Job, Run
+from cronflow.core.triggers import allowed, described, last_allowed
 from cronflow.store.queries import RunRecord
 
 _LOOK_BACK = 400 * 86400
@@ -32,6 +35,8 @@ def explain_row(scene: Scene, record: RunRecord, job: str | None) -> Answer:
         answer.because = _overlapped(scene, run, slot)
     elif run.reason == "daemon_down":
         answer.because = [_missed(scene, run, slot)]
+    elif run.reason == "calendar":
+        answer.because = [_off(scene, run, slot)]
     else:
         answer.because = [Evidence(run.reason or run.state, f"{run.state}: {reason_words(run.reason)}", run.id)]
     return answer
@@ -71,6 +76,28 @@ def _missed(scene: Scene, run: Run, slot: int) -> Evidence:
     return Evidence("daemon_down", f"{message}; catchup ran the last one as run {number}{caught}", number)
 
 
+def _off(scene: Scene, run: Run, slot: int) -> Evidence:
+    """Which calendars forbid the days of a row, as far as today's job file tells."""
+    job = scene.history.definition(run.definition).get(run.roots[0] if run.roots else run.flow)
+    said = None if job is None else forbidding(scene, job, slot, run.slot_last or slot)
+    return Evidence("calendar", f"skipped: {said or 'its calendars, as they were then, left that day out'}", run.id)
+
+
+def forbidding(scene: Scene, job: Job, first: int, last: int) -> str | None:
+    """Which calendars of a job forbid the days of some slots: "2026-12-25 is in calendar `holidays` (`skip_on`)"."""
+    days = [words.local(slot, job.timezone) for slot in (first, last)]
+    shown = " to ".join(dict.fromkeys(f"{day:%Y-%m-%d}" for day in days))
+    is_in = "is in" if days[0].date() == days[1].date() else "are in"
+    dates = {name: scene.known.calendars.get(name, frozenset()) for name in (*job.skip_on, *job.only_on)}
+    for name in job.skip_on:
+        if days[0].toordinal() in dates[name]:
+            return f"{shown} {is_in} calendar `{name}` (`skip_on`)"
+    if job.only_on and not any(days[0].toordinal() in dates[name] for name in job.only_on):
+        none = "not in" if len(job.only_on) == 1 else "in none of"
+        return f"{shown} {is_in[:-3]} {none} {words.listing([f'`{name}`' for name in job.only_on])} (`only_on`)"
+    return None
+
+
 # ---- what is to come ------------------------------------------------------------------------------------------------------
 
 
@@ -96,11 +123,14 @@ def outlook(scene: Scene, name: str, answer: Answer) -> list[Evidence]:
     after = "" if name in flow.roots else f", after {', '.join(edge.job for edge in job.after)}"
     if not flow.triggers:
         return [Evidence("by_hand", f"it starts only by hand{after}", None, None, f"cronflow run {flow.roots[0]}")]
-    at = coming.next_slot(flow, scene.style.now)
-    if at is None:
-        why = f"{flow.roots[0]}, with which it starts, is disabled" if flow.dormant else "its schedule has no more slots"
-        return [Evidence("no_slot", why)]
-    return [Evidence("next", f"next: {scene.style.day_when(at)}{scene.left(at)}{after}")]
+    if flow.dormant:
+        return [Evidence("no_slot", f"{flow.roots[0]}, with which it starts, is disabled")]
+    at = coming.next_slot(scene.known, flow, scene.style.now)
+    events = [trigger for trigger in flow.triggers if not trigger.timed]
+    found = [] if at is None else [Evidence("next", f"next: {scene.style.day_when(at)}{scene.left(at)}{after}")]
+    if events:
+        found.append(Evidence("event", f"it starts{' also' if found else ''} {described(events)}{after}"))
+    return found or [Evidence("no_slot", f"no slot is to come: it starts {described(flow.triggers)}")]
 
 
 # ---- at an instant --------------------------------------------------------------------------------------------------------
@@ -111,11 +141,16 @@ def flow_of(scene: Scene, name: str) -> Flow | None:
     return scene.known.plan.flows.get(scene.known.flow_name(name))
 
 
-def slot_near(flow: Flow | None, at: float) -> int | None:
-    """The slot of the minute that is asked about."""
+def slot_near(known: Known, flow: Flow | None, at: float) -> int | None:
+    """The slot of the minute that is asked about, or the one that starts in it by its delay."""
     if flow is None or flow.dormant:
         return None
-    found = [slot for one in flow.triggers if (slot := one.schedule.next_after(at - 1)) is not None and slot < at + 60]
+    found = []
+    for trigger in flow.triggers:
+        for begin in (at, at - trigger.delay(known.host, flow.name)):
+            slot = trigger.schedule.next_after(begin - 1)
+            if slot is not None and slot < begin + 60:
+                found.append(slot)
     return min(found, default=None)
 
 
@@ -127,13 +162,13 @@ def recorded(scene: Scene, name: str, flow: Flow | None, slot: int | None, at: f
             run = history.run_of_slot(root, slot)
             if run is not None:
                 return run
-    if slot is not None or flow is None or not flow.triggers:
-        instant = at if slot is None else slot
+    if slot is not None or flow is None or not all(trigger.timed for trigger in flow.triggers) or not flow.triggers:
+        first, last = (at, at + 59) if slot is None else (slot, slot)
         row = (
             "SELECT id FROM runs WHERE flow = ? AND slots > 0 AND slot <= ? AND slot_last >= ? AND started_at IS NULL"
             " ORDER BY id DESC LIMIT 1"
         )
-        number = history.scalar(row, scene.known.flow_name(name), instant, instant)
+        number = history.scalar(row, scene.known.flow_name(name), last, first)
         record = history.record(number) if number is not None else None
         if record is not None and record.is_row:
             return int(number)
@@ -150,11 +185,19 @@ def not_recorded(scene: Scene, name: str, flow: Flow | None, slot: int | None, a
     if slot is not None and slot > scene.style.now:
         sentence = f"{name} is due {scene.moment(slot)}, which is still to come."
         answer = Answer(name, None, at, "to_come", sentence)
-        answer.because = [one for one in outlook(scene, name, answer) if one.code != "next"]
+        answer.because = [one for one in outlook(scene, name, answer) if one.code not in ("next", "event")]
+        if flow is not None and _forbidden(scene, flow, slot):
+            answer.because.append(Evidence("calendar", f"it will be skipped: {forbidding(scene, flow.head, slot, slot)}"))
         return answer
     if slot is not None:
         return _unknown(scene, name, slot, at)
     return _not_due(scene, name, flow, at)
+
+
+def _forbidden(scene: Scene, flow: Flow, slot: int) -> bool:
+    """Whether calendars keep every trigger that has this slot from starting anything."""
+    mine = (trigger for trigger in flow.triggers if trigger.schedule.next_after(slot - 1) == slot)
+    return not any(allowed(trigger, scene.known.calendars, slot) for trigger in mine)
 
 
 def _unknown(scene: Scene, name: str, slot: int, at: float) -> Answer:
@@ -181,9 +224,12 @@ def _not_due(scene: Scene, name: str, flow: Flow | None, at: float) -> Answer:
     if flow is None or not flow.triggers or flow.dormant:
         answer.because = outlook(scene, name, answer)
         return answer
-    before = max((s for one in flow.triggers if (s := one.schedule.last_until(at, at - _LOOK_BACK)) is not None), default=None)
-    around = [scene.style.day_when(one) for one in (before, coming.next_slot(flow, at)) if one is not None]
-    schedule = "; ".join(f"{coming.trigger_words(one)} {one.schedule.zone}" for one in flow.triggers)
-    answer.because.append(Evidence("not_due", f"no slot {scene.moment(at)}; the slots around it are {' and '.join(around)}"))
+    calendars = scene.known.calendars
+    past = (last_allowed(one, calendars, at, at - _LOOK_BACK) for one in flow.triggers)
+    before = max((slot for slot in past if slot is not None), default=None)
+    around = [scene.style.day_when(one) for one in (before, coming.next_slot(scene.known, flow, at)) if one is not None]
+    if around:
+        answer.because.append(Evidence("not_due", f"no slot {scene.moment(at)}; the slots around it are {' and '.join(around)}"))
+    schedule = "; ".join(coming.trigger_words(one) + (f" {one.schedule.zone}" if one.timed else "") for one in flow.triggers)
     answer.because.append(Evidence("schedule", f"its schedule is {schedule}", None, None, f"cronflow next {name}"))
     return answer

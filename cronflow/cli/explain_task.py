@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from cronflow.cli import explain_stage
 from cronflow.cli.evidence import Answer, Evidence, Scene
+from cronflow.cli.expected import Expected, expected
 from cronflow.cli.output import last_line
 from cronflow.cli.views.copies import bundle_name, bundles, foremost, named, summary, tally
 from cronflow.cli.views.phrases import (
@@ -13,7 +14,6 @@ from cronflow.cli.views.phrases import (
     cause_words,
     ended_how,
     reason_words,
-    slow,
     stage_phrase,
     telling_attempt,
 )
@@ -110,7 +110,7 @@ def _succeeded(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if start is not None and end is not None:
         took = f"from {scene.style.when(start, True)} to {scene.style.when(end, True)}, {words.duration(end - start)}"
         found.append(Evidence("success", took, task.run, task.name, scene.logs(record, task)))
-    return found + explain_stage.hooks(scene, record, task)
+    return found + explain_stage.hooks(scene, record, task) + _late(scene, record, task)
 
 
 def _failed(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
@@ -179,15 +179,41 @@ def _running(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     found = _attempts(scene, record, task)
     last = record.step(task.name, "command")
     pid = f", pid {last.pid}" if last is not None and last.pid is not None and last.state != "ended" else ""
-    usual = scene.history.usual_durations([task.job]).get(task.job)
+    expects = _expects(scene, record, task)
     if task.started_at is not None:
         took = scene.style.now - task.started_at
-        said = f", usually {words.duration(usual)}" if usual is not None else ""
-        late = ": slow" if slow(took, usual) else ""
-        message = f"running since {scene.style.when(task.started_at, True)} ({words.duration(took)}{said}){pid}{late}"
+        said = f", usually {words.duration(expects.usual)}" if expects.usual is not None else ""
+        message = f"running since {scene.style.when(task.started_at, True)} ({words.duration(took)}{said}){pid}"
         command = f"cronflow logs -f {words.pasted(f'{task.run}/{task.name}')}"
         found.append(Evidence("running", message, task.run, task.name, command))
-    return found + explain_stage.in_stage(scene, record, task) + explain_stage.hooks(scene, record, task) + _no_daemon(scene)
+    found += explain_stage.in_stage(scene, record, task) + explain_stage.hooks(scene, record, task)
+    if expects.slow(task, scene.style.now) and expects.slow_at is not None:
+        message = f"slow since {scene.style.when(expects.slow_at, True)}{_rule(scene, record, task)}"
+        found.append(Evidence("slow", message, task.run, task.name))
+    return found + _late(scene, record, task) + _no_daemon(scene)
+
+
+def _expects(scene: Scene, record: RunRecord, task: Task) -> Expected:
+    return expected(scene.history, [record])[task.run, task.name]
+
+
+def _rule(scene: Scene, record: RunRecord, task: Task) -> str:
+    """From when on a command is slow: ": `slow` is 2 times the median of its last 20 successes"."""
+    job = scene.history.definition(record.run.definition).get(task.job)
+    if job is not None and job.slow is not None and job.slow[0] == "duration":
+        return f": `slow` is {words.duration(job.slow[1])}"
+    known = words.count(len(scene.history.durations([task.job]).get(task.job, ())), "success", "successes")
+    own = f"`slow` is {job.slow[1]:g} times" if job is not None and job.slow is not None else "three times, and 5 min more than,"
+    return f": {own} the median of its last {known}"
+
+
+def _late(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
+    """That a task has not succeeded, or did not, by its deadline."""
+    expects, slot = _expects(scene, record, task), record.run.slot
+    if not expects.late(task, scene.style.now) or expects.deadline is None or slot is None:
+        return []
+    due = f"{scene.style.when(expects.deadline, True)} ({words.duration(expects.deadline - slot)} after its slot)"
+    return [Evidence("late", f"late: it had to succeed by {due}", task.run, task.name)]
 
 
 def _waits(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
@@ -209,7 +235,7 @@ def _waits(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     found += explain_stage.in_line(scene, record, task)
     if not found and task.reason:
         found = [Evidence(task.reason, reason_words(task.reason), task.run, task.name)]
-    return found + _no_daemon(scene)
+    return found + _late(scene, record, task) + _no_daemon(scene)
 
 
 def _in_the_way(scene: Scene, record: RunRecord) -> list[Evidence]:

@@ -141,6 +141,12 @@ class JsonForm:
         found = [{"kind": one.kind, "message": one.message, "since": self.time(one.since)} for one in view.standing.troubles]
         if view.known.broken is not None and not any(one["kind"] == "config" for one in found):
             found.append({"kind": "config", "message": view.known.broken.message, "since": None})
+        for going in view.late:
+            message = f"`{going.task.name}` has not succeeded by its deadline (run {going.task.run})"
+            found.append({"kind": "late", "message": message, "since": self.time(going.expects.deadline)})
+        for going in view.slow:
+            message = f"`{going.task.name}` runs far longer than usual (run {going.task.run})"
+            found.append({"kind": "slow", "message": message, "since": self.time(going.expects.slow_at)})
         for one in view.standing.undelivered:
             if one.since <= undelivered_before:
                 message = f"{words.count(one.number, 'alert')} to `{one.target}` not delivered" + (
@@ -164,4 +170,8 @@ def _schedule(job: Job) -> str | None:
         from cronflow.jobfile.values import length
 
         parts.append(f"every {length(job.every)}")
+    if job.at or job.watch:
+        from cronflow.core.triggers import untimed_words
+
+        parts += untimed_words(job)
     return "; ".join(parts) or None

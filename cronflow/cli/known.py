@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from cronflow.core.flow import Plan, plan
-from cronflow.core.model import Job
+from cronflow.core.model import NOTHING, Job
+from cronflow.core.triggers import Calendars
 from cronflow.errors import JobFileError
 
 if TYPE_CHECKING:
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 
 
 class Known(NamedTuple):
-    """Jobs and their flows. `broken` is what is wrong with the job file, if they come from the history instead."""
+    """Jobs and their flows, the dates of calendars, and the host of which delays are a hash. `broken` is what is wrong with the
+    job file, if they come from the history instead."""
 
     jobs: Mapping[str, Job]
     plan: Plan
     broken: JobFileError | None = None
+    calendars: Calendars = NOTHING
+    host: str = ""
 
     def flow_name(self, job: str) -> str:
         """The flow of a job; a job that is gone from the file had at least its own name."""
@@ -44,7 +48,7 @@ def known_jobs(caller: Caller, history: History, required: bool = True) -> Known
         caller.note("  = hint: `cronflow check` shows all that is wrong with the job file")
         return Known(stored, plan(stored), error)
     caller.zone = jobs.timezone
-    return Known(jobs.jobs, plan(jobs.jobs))
+    return Known(jobs.jobs, plan(jobs.jobs), None, jobs.calendars, jobs.host)
 
 
 def use_zone_of_file(caller: Caller) -> None:

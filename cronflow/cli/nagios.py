@@ -10,7 +10,7 @@ from cronflow.cli.caller import Caller
 from cronflow.cli.client import ping
 from cronflow.cli.known import known_jobs
 from cronflow.cli.overview import PAUSED_LONG, UNDELIVERED_AFTER, Overview, look
-from cronflow.cli.views.phrases import ended_how, slow
+from cronflow.cli.views.phrases import ended_how
 from cronflow.core import words
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
@@ -56,14 +56,12 @@ def _critical(view: Overview, job: str | None) -> list[str]:
 
 
 def _warnings(view: Overview, job: str | None, now: float) -> list[str]:
-    late = [one for one in view.running if one.task.started_at is not None and slow(now - one.task.started_at, one.usual)]
     long = [one for one in view.paused if now - one.since > PAUSED_LONG]
     unsent = [one for one in view.standing.undelivered if now - one.since > UNDELIVERED_AFTER]
-    said = [
-        f"{one.task.name} is slow: {words.duration(now - (one.task.started_at or now))}"
-        for one in late
-        if job in (None, one.task.job)
-    ]
+    late = [one for one in view.late if job in (None, one.task.job)]
+    slow = [one for one in view.slow if job in (None, one.task.job)]
+    said = [f"{one.task.name} is late by {words.duration(now - (one.expects.deadline or now))}" for one in late]
+    said += [f"{one.task.name} is slow: {words.duration(now - (one.attempt_began or now))}" for one in slow]
     said += [f"{one.job} is paused for {words.duration(now - one.since)}" for one in long if job in (None, one.job)]
     said += [f"{words.count(one.number, 'alert')} to {one.target} undelivered" for one in unsent]
     said += [words.plain(one.message.splitlines()[0] if one.message else one.kind) for one in view.standing.troubles]

@@ -11,8 +11,9 @@ from cronflow.cli import coming, names
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import Known, known_jobs
 from cronflow.cli.times import parse_time
-from cronflow.core.flow import Flow, Plan, Trigger
+from cronflow.core.flow import Flow, Plan
 from cronflow.core.model import Job, Pause
+from cronflow.core.triggers import Trigger, described
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses
@@ -43,7 +44,7 @@ def next_slots(
     for job in jobs or ():
         names.check_job(job, known.jobs)
     after = caller.now if start is None else parse_time(start, caller.zone, caller.now)
-    slots = list(itertools.islice(coming.slots_after(known.plan, after, frozenset(jobs or ())), number))
+    slots = list(itertools.islice(coming.slots_after(known, after, frozenset(jobs or ())), number))
     _tell_of_silent(caller, known, jobs or [])
     if caller.json:
         _answer(caller, slots, jobs or [], paused)
@@ -59,7 +60,8 @@ def _flow_of(expression: str, zone: str) -> Flow:
     from cronflow.core.schedule import Schedule, ScheduleError, ZoneError
 
     try:
-        trigger = Trigger("schedule", Schedule.cron(expression, zone))
+        times = Schedule.cron(expression, zone)
+        trigger = Trigger("schedule", times.key, times)
     except ZoneError as fault:
         raise CronflowError(fault.message, fault.hint, 1) from None
     except ScheduleError as fault:
@@ -80,10 +82,14 @@ def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
             caller.note(f"`{name}` has no slots: {' and '.join(f'`{root}`' for root in flow.roots)} is disabled in the job file")
         elif not known.jobs[name].enabled:
             caller.note(f"`{name}` is disabled in the job file: in these slots it is skipped")
+        elif events := [trigger for trigger in flow.triggers if not trigger.timed]:
+            also = " also" if len(events) < len(flow.triggers) else ""
+            caller.note(f"`{name}` starts{also} {described(events)}, which no timetable tells")
     if not known.plan.flows:
         caller.note("the job file has no jobs")
-    elif not jobs and not any(flow.triggers for flow in known.plan.flows.values()):
-        caller.note("no job has a trigger: all start only by hand")
+    elif not jobs and not any(trigger.timed for flow in known.plan.flows.values() for trigger in flow.triggers):
+        by_hand = not any(flow.triggers for flow in known.plan.flows.values())
+        caller.note("no job has a trigger: all start only by hand" if by_hand else "no job has a timetable: `cronflow graph`")
 
 
 def _answer(caller: Caller, slots: list[coming.Slot], jobs: list[str], paused: dict[str, Pause]) -> None:
@@ -97,6 +103,6 @@ def _answer(caller: Caller, slots: list[coming.Slot], jobs: list[str], paused: d
         others = [name for name in slot.dependents if name in jobs]
         for name in [*roots, *others]:
             after = [f"after {', '.join(edge.job for edge in slot.flow.jobs[name].after)}"] if name in others else []
-            at = form.time(float(slot.at))
-            found.append({"job": name, "at": at, "slot": at, "note": "; ".join([*after, *notes]) or None})
+            at, bears = form.time(float(slot.at)), form.time(float(slot.slot))
+            found.append({"job": name, "at": at, "slot": bears, "note": "; ".join([*after, *notes]) or None})
     caller.answer({"next": found})

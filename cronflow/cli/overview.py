@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cronflow.cli import coming
+from cronflow.cli.expected import NOTHING, Expected, expected
 from cronflow.cli.known import Known
 from cronflow.cli.views.phrases import telling_attempt
 from cronflow.core.model import Attempt, Health, Job, Pause, Task
@@ -47,18 +48,23 @@ class Going(NamedTuple):
 
     record: RunRecord
     task: Task
-    usual: float | None = None
+    expects: Expected = NOTHING
 
     @property
     def attempt(self) -> Attempt | None:
         return self.record.step(self.task.name, "command")
 
+    @property
+    def attempt_began(self) -> float | None:
+        return self.attempt.started_at if self.attempt is not None else None
+
 
 class Overview:
     """What there is to say, most pressing first. `slots`: the next one of each flow, in order of time."""
 
-    def __init__(self, known: Known, stands: Standing, daemon: Mapping[str, Any] | None) -> None:
+    def __init__(self, known: Known, stands: Standing, daemon: Mapping[str, Any] | None, now: float) -> None:
         self.known = known
+        self.now = now
         self.standing = stands
         self.daemon = daemon
         self.last_tasks: dict[str, list[Task]] = {}
@@ -77,25 +83,35 @@ class Overview:
         return [one for one in self.going if one.task.state != "running"]
 
     @property
+    def late(self) -> list[Going]:
+        """What has not succeeded by its deadline."""
+        return [one for one in self.going if one.expects.late(one.task, self.now)]
+
+    @property
+    def slow(self) -> list[Going]:
+        """What runs far longer than usual."""
+        return [one for one in self.going if one.expects.slow(one.task, self.now)]
+
+    @property
     def paused(self) -> list[Pause]:
         return [pause for job, pause in self.standing.pauses.items() if job in self.known.jobs]
 
 
 def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float) -> Overview:
     """Gather how things stand at `now`."""
-    view = Overview(known, standing(history, now), daemon)
+    view = Overview(known, standing(history, now), daemon, now)
     view.last_tasks = history.last_tasks(known.jobs)
     view.live = history.records(history.live_runs())
     view.going = _going(history, view.live)
     _find_failing(caller, history, view)
-    view.slots = coming.first_slots(known.plan, now)
+    view.slots = coming.first_slots(known, now)
     return view
 
 
 def _going(history: History, live: list[RunRecord]) -> list[Going]:
     tasks = [(record, task) for record in live for task in record.run.tasks.values() if not task.final]
-    usual = history.usual_durations(dict.fromkeys(task.job for _, task in tasks if task.state == "running"))
-    return [Going(record, task, usual.get(task.job) if task.state == "running" else None) for record, task in tasks]
+    expects = expected(history, live)
+    return [Going(record, task, expects[task.run, task.name]) for record, task in tasks]
 
 
 def _find_failing(caller: Caller, history: History, view: Overview) -> None:
@@ -145,4 +161,4 @@ def next_start(job: Job, known: Known, pauses: Mapping[str, Pause], now: float) 
     if pause is not None and pause.until is None:
         return None
     flow = known.plan.flows[known.plan.flow_of[job.name]]
-    return coming.next_slot(flow, now if pause is None or pause.until is None else max(now, pause.until - 1))
+    return coming.next_slot(known, flow, now if pause is None or pause.until is None else max(now, pause.until - 1))

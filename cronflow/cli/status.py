@@ -9,6 +9,7 @@ import typer
 from cronflow.cli import names
 from cronflow.cli.caller import Caller
 from cronflow.cli.client import ping
+from cronflow.cli.expected import expected
 from cronflow.cli.known import Known, known_jobs, use_zone_of_file
 from cronflow.cli.overview import UNDELIVERED_AFTER, Overview, look, next_start
 from cronflow.store.queries import History, RunRecord
@@ -27,8 +28,8 @@ def status(
 ) -> int:
     """Show how everything stands: what fails first, then what runs, waits, is paused, and comes next.
 
-    With --check: 2 if a job is failing or the daemon is not running; 1 if a job runs far longer than usual or is paused for
-    over a day, an alert is undelivered for five minutes, or the daemon has a problem.
+    With --check: 2 if a job is failing or the daemon is not running; 1 if a job is late, runs far longer than usual or is
+    paused for over a day, an alert is undelivered for five minutes, or the daemon has a problem.
     """
     if check:
         from cronflow.cli.nagios import judge
@@ -56,8 +57,8 @@ def show(caller: Caller, what: str | None, now: float) -> str:
             use_zone_of_file(caller)
             record = history.record(names.resolve_run(history, what, ()))
             assert record is not None
-            usual = history.usual_durations([task.job for task in record.run.tasks.values()])
-            return run_screen(record, usual, style_of(caller, now))
+            expects = {name: one for (_, name), one in expected(history, [record]).items()}
+            return run_screen(record, expects, style_of(caller, now))
         known = known_jobs(caller, history)
         if what is not None:
             return _job_screen(caller, history, known, what, now)

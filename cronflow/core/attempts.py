@@ -9,13 +9,14 @@ The steps after the command take its place in the limits: nobody comes between t
 
 from __future__ import annotations
 
-from cronflow.core import line, stages, tasks
+from cronflow.core import lateness, line, stages, tasks
 from cronflow.core.blockers import COMMAND
 from cronflow.core.copies import item_copies
 from cronflow.core.effects import Change, Effects, Reply, StartAttempt, StopAttempt
 from cronflow.core.events import ApprovalGiven, AttemptBegan, AttemptEnded
 from cronflow.core.model import ATTEMPT_MOVES, Attempt, AttemptRef, Job, Result, Run, Task
 from cronflow.core.model import State as StateWord
+from cronflow.core.spread import spread
 from cronflow.core.state import State, move
 from cronflow.core.words import pasted
 
@@ -30,6 +31,7 @@ def began(state: State, out: Effects, event: AttemptBegan) -> None:
     attempt = place[1].live
     attempt.state, attempt.pid, attempt.started_at = "running", event.pid, event.at
     out.attempts[attempt.ref] = attempt
+    lateness.watch(state, *place)
 
 
 def unclaimed(state: State, out: Effects, ref: AttemptRef, now: float) -> None:
@@ -115,6 +117,8 @@ def classify(job: Job, event: AttemptEnded) -> tuple[Result, str | None]:
 def _command_ended(state: State, out: Effects, run: Run, task: Task, attempt: Attempt, event: AttemptEnded, now: float) -> None:
     job = state.job(run, task)
     task.outputs = dict(event.outputs)
+    if attempt.result == "success":
+        lateness.ran(state, out, task, attempt)
     if attempt.result == "lost" and state.up_since is None:
         state.interrupted.append((job.name, run.id, task.name, "lost"))
     if attempt.result == "success" and job.check:
@@ -175,15 +179,6 @@ def retry_delay(job: Job, ref: AttemptRef) -> float:
             break
         delay *= job.retry_backoff
     return float(min(delay, job.retry_max_delay) * (0.9 + 0.2 * spread(str(ref))))
-
-
-def spread(text: str) -> float:
-    """A number in [0, 1) that depends on nothing but the text (FNV-1a, 32 bits, with a final mix)."""
-    value = 2166136261
-    for byte in text.encode():
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    value = ((value ^ (value >> 15)) * 0x2C1B3C6D) & 0xFFFFFFFF
-    return float((value ^ (value >> 12)) & 0xFFFFFFFF) / 4294967296.0
 
 
 def _retry_later(
@@ -249,10 +244,14 @@ def _items_known(state: State, out: Effects, run: Run, task: Task, step: Attempt
     out.tasks.pop((run.id, task.name), None)
     out.gone[run.id, task.name] = None
     out.changes.append(Change(run.id, task.name, task.state, f"{len(event.items)} copies", None))
-    copies = [Task(run.id, name, job.name, stage="foreach", matrix=values) for name, values in item_copies(job, event.items)]
+    copies = [
+        Task(run.id, name, job.name, stage="foreach", told=task.told, matrix=values)
+        for name, values in item_copies(job, event.items)
+    ]
     for copy in copies:
         run.tasks[copy.name] = copy
         state.enter_task(copy)
+        lateness.expect(state, out, run, copy, now)
     state.leave_task(task)
     for copy in copies:
         stages.begin(state, out, run, copy, now)

@@ -273,7 +273,7 @@ def _at_sign(words: list[str]) -> tuple[str, str]:
     nickname = words[0].lower()
     known = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"]
     if nickname == "@reboot":
-        return "`@reboot` is not supported yet", "write a time: `@daily` is 00:00 every day"
+        return "`@reboot` is an event and has no timetable", 'a job with `schedule = "@reboot"` starts once in each boot'
     if nickname == "@every":
         interval = words[1] if len(words) > 1 else "5m"
         return f"`{' '.join(words)}` is an interval, not a schedule", f'write the key `every = "{interval}"`'

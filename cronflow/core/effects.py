@@ -7,6 +7,7 @@ merges the effects of several steps and saves the last values once.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cronflow.core.model import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 
@@ -51,6 +52,15 @@ class Reply:
     exit_status: int = 0
 
 
+class Amendment(NamedTuple):
+    """What is known better of a run that may have ended: the reason of some of its jobs, and the runs whose ends counted."""
+
+    jobs: tuple[str, ...]
+    reason: str
+    caused_by: str | None
+    upstreams: dict[str, int]
+
+
 @dataclass(slots=True)
 class Effects:
     """Rows and deeds of one step, or of several that are saved together.
@@ -69,6 +79,7 @@ class Effects:
     gone: dict[tuple[int, str], None] = field(default_factory=dict)
     gone_attempts: dict[AttemptRef, None] = field(default_factory=dict)
     overruled: dict[AttemptRef, None] = field(default_factory=dict)
+    amended: dict[int, Amendment] = field(default_factory=dict)
     watched: dict[tuple[str, str], str | None] = field(default_factory=dict)
     paths: dict[int, tuple[str, ...]] = field(default_factory=dict)
     pauses: dict[str, Pause | None] = field(default_factory=dict)
@@ -91,6 +102,7 @@ class Effects:
                 self.attempts,
                 self.cursors,
                 self.links,
+                self.amended,
                 self.watched,
                 self.pauses,
                 self.skips,
@@ -116,6 +128,7 @@ class Effects:
         self.gone.update(later.gone)
         self.gone_attempts.update(later.gone_attempts)
         self.overruled.update(later.overruled)
+        self.amended.update(later.amended)
         self.watched.update(later.watched)
         self.paths.update(later.paths)
         self.pauses.update(later.pauses)

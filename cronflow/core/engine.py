@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import attempts, health, line, runs, slots, tasks
+from cronflow.core import attempts, health, lateness, line, links, occasions, runs, slots, tasks, waiting
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
@@ -57,8 +57,9 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
     match event:
         case happened.Started():
             state.up_since, state.slots, state.down_from = now, event.slots, event.alive_at
-            state.rebooted = event.rebooted
+            state.rebooted, state.boot = event.rebooted, event.boot
             _take_over(state, out, event.jobs, event.plan, now)
+            occasions.booted(state, out, now)
             out.deeds.extend(StopAttempt(task.live.ref) for task in state.live() if task.live and task.live.stop)
         case happened.Reloaded():
             _open_due(state, out, now)
@@ -69,6 +70,8 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
             attempts.unclaimed(state, out, event.ref, now)
         case happened.AttemptEnded():
             attempts.ended(state, out, event, now)
+        case happened.Triggered():
+            occasions.triggered(state, out, event, now)
         case happened.RunAsked():
             _answer(out, event, runs.ask_run(state, out, event, now), "run", now)
         case happened.RetryAsked():
@@ -100,6 +103,8 @@ def _take_over(state: State, out: Effects, jobs: JobSet, plan: Plan, now: float)
     state.look = True
     if state.slots:
         slots.follow_plan(state, out, now)
+        links.follow_plan(state, out)
+        waiting.follow_plan(state, out, now)
 
 
 def _answer(
@@ -186,19 +191,24 @@ def _settle(state: State, out: Effects, now: float) -> None:
 
 def _open_due(state: State, out: Effects, now: float) -> None:
     """Timers and slots that have come, runs that nothing holds any more; nothing is started yet."""
+    awake = state.slots and not state.draining
+    if awake:
+        waiting.look(state, out, now)
     _ring(state, out, now)
     moved = True
     while moved:
-        moved = state.slots and not state.draining and slots.fire_due(state, out, now)
+        moved = awake and slots.fire_due(state, out, now)
+        moved = (awake and waiting.look(state, out, now)) or moved
         if state.look:
             state.look = False
             moved = runs.release_held(state, out, now) or moved
-            if state.slots and not state.draining:
+            if awake:
                 moved = slots.go_on_lining(state, out, now) or moved
 
 
 def _ring(state: State, out: Effects, now: float) -> None:
-    """Timers that have come: retries go in line again, pauses end. A timer that no longer stands for anything is dropped."""
+    """Timers that have come: tasks go in line again, are late or slow, pauses end. One that stands for nothing any more is
+    dropped."""
     while state.timers and state.timers[0][0] <= now:
         at, kind, number, name = heapq.heappop(state.timers)
         if kind == "resume":
@@ -206,6 +216,13 @@ def _ring(state: State, out: Effects, now: float) -> None:
             if pause is not None and pause.until == at:
                 del state.pauses[name]
                 out.pauses[name] = None
+            continue
+        if kind in ("late", "slow"):
+            lateness.ring(state, out, (at, kind, number, name), now)
+            continue
+        if kind == "edges":
+            if state.slots and not state.draining:
+                waiting.expire_due(state, out, name, now)
             continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None

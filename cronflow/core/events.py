@@ -14,13 +14,15 @@ from cronflow.core.model import AttemptRef, JobSet, Run, Trouble
 @dataclass(frozen=True, slots=True)
 class Started:
     """The daemon is up: every attempt that an earlier one left has been asked for. `alive_at` is when that one was last
-    seen alive, before a reboot or not; without `slots` (a run in the foreground) nothing starts by itself."""
+    seen alive, before a reboot or not, and `boot` names the present boot; without `slots` (a run in the foreground) nothing
+    starts by itself."""
 
     jobs: JobSet
     plan: Plan
     alive_at: float | None = None
     slots: bool = True
     rebooted: bool = False
+    boot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,12 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """Something has happened that a trigger without a timetable waits for: a boot, files that a watch has seen.
+    """A watch has seen files appear, change or go.
 
-    `key` is the trigger's. `mark` is the boot. `paths` are the files that are to cause a run; `seen` all that the watch has to
-    remember: (path, stamp), None where the file is gone. Without mark and paths nothing is started."""
+    `key` is the trigger's. `paths` are the files that are to cause a run, none: nothing is started. `seen` is all that the watch
+    has to remember: (path, stamp), None where the file is gone."""
 
     key: str
-    mark: str | None = None
     paths: tuple[str, ...] = ()
     seen: tuple[tuple[str, str | None], ...] = ()
 

@@ -2,7 +2,8 @@
 
 A job *signs* with what makes it start. A root signs with its own triggers (all that start only by hand sign alike); a
 job without a trigger signs as its upstreams do, if these sign alike. Jobs that are joined by edges and sign alike are one
-flow. A job whose upstreams sign differently starts a flow of its own, and its edges come from other flows.
+flow. A job whose upstreams sign differently, or otherwise than its own triggers, starts a flow of its own, signs with its edges
+(and its triggers), and its edges come from other flows.
 """
 
 from __future__ import annotations
@@ -12,35 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from cronflow.core.model import Job, definition
-from cronflow.core.schedule import Schedule, ScheduleError
+from cronflow.core.model import Edge, Job, definition
+from cronflow.core.schedule import ScheduleError
+from cronflow.core.triggers import Trigger, starts_by_itself, triggers_of
 
 Signature = tuple[object, ...]
 BY_HAND: Signature = ("by hand",)
 FLOW_KEYS = ("overlap", "catchup", "catchup_window")
 """Keys that act on a flow through its roots, which therefore must agree."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What makes a root start by itself. `key` is the same for triggers that are the very same, however written."""
-
-    kind: Literal["schedule", "every"]
-    schedule: Schedule
-
-    @property
-    def key(self) -> str:
-        return self.schedule.key
-
-
-def triggers_of(job: Job) -> tuple[Trigger, ...]:
-    """The triggers of a job of its own. An expression or zone that is none is a ScheduleError."""
-    found = []
-    if job.schedule:
-        found.append(Trigger("schedule", Schedule.cron(job.schedule, job.timezone)))
-    if job.every is not None:
-        found.append(Trigger("every", Schedule.every(job.every, job.timezone)))
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -52,6 +32,11 @@ class Flow:
     roots: tuple[str, ...]
     triggers: tuple[Trigger, ...] = ()
     down: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def outer(self) -> tuple[Edge, ...]:
+        """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
+        return tuple(edge for edge in self.head.after if edge.job not in self.jobs)
 
     @property
     def head(self) -> Job:
@@ -121,6 +106,17 @@ def plan(jobs: Mapping[str, Job]) -> Plan:
     return _assemble(jobs, _sign(jobs, _sorted(jobs)))
 
 
+def with_upstream(plan: Plan, flow: Flow, jobs: Iterable[str]) -> Flow:
+    """A flow with all that some of its jobs need first, of other flows too, as one graph."""
+    every = {name: plan.flows[home].jobs[name] for name, home in plan.flow_of.items()}
+    up = {name: tuple(edge.job for edge in job.after) for name, job in every.items()}
+    more = _reach(jobs, up) - flow.jobs.keys()
+    if not more:
+        return flow
+    mine = {name: every[name] for name in _sorted({name: every[name] for name in every if name in more or name in flow.jobs})}
+    return Flow(flow.name, mine, flow.roots, flow.triggers, _downstream(mine))
+
+
 def flow_of_definition(jobs: Mapping[str, Job], name: str, roots: tuple[str, ...]) -> Flow:
     """The flow that a run was started with, from its stored jobs, whatever the job file says today."""
     return Flow(name, jobs, roots, (), _downstream(jobs))
@@ -160,7 +156,7 @@ def _flow(jobs: Mapping[str, Job]) -> Flow:
     ordered = {name: jobs[name] for name in _sorted(jobs)}
     first = next(iter(ordered))
     sources = {name for name, job in jobs.items() if not any(edge.job in jobs for edge in job.after)}
-    others = (name for name, job in jobs.items() if name != first and (name in sources or triggers_of(job)))
+    others = (name for name, job in jobs.items() if name != first and (name in sources or starts_by_itself(job)))
     return Flow(first, ordered, (first, *others), triggers_of(jobs[first]), _downstream(ordered))
 
 
@@ -197,7 +193,9 @@ def _sign(jobs: Mapping[str, Job], order: list[str]) -> dict[str, Signature]:
             continue
         upstream = {signs[edge.job] for edge in job.after if edge.job in signs}
         if own:
-            signs[name] = ("trigger", frozenset(trigger.key for trigger in own))
+            sign: Signature = ("trigger", frozenset(trigger.key for trigger in own))
+            elsewhere = bool(job.after) and upstream != {sign}
+            signs[name] = (*sign, frozenset(job.after), job.join) if elsewhere else sign
         elif not job.after:
             signs[name] = BY_HAND
         elif len(upstream) == 1:
@@ -215,9 +213,6 @@ def faults(jobs: Mapping[str, Job]) -> list[Fault]:
     signs = _sign(jobs, _sorted(jobs))
     if any(sign[0] == "unreadable" for sign in signs.values()):
         return []
-    found = list(_elsewhere(jobs, signs))
-    if found:
-        return found
     for flow in _assemble(jobs, signs).flows.values():
         found.extend(_disagreements(flow))
     return found
@@ -300,26 +295,10 @@ def _way_round(start: str, jobs: Mapping[str, Job], among: set[str]) -> list[str
     return []
 
 
-def _elsewhere(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Iterator[Fault]:
-    for name, job in jobs.items():
-        if not job.after or _inside(job, signs):
-            continue
-        if triggers_of(job):
-            other = next(edge.job for edge in job.after if signs[edge.job] != signs[name])
-            message = f"`{name}` has a trigger and comes after `{other}`, which starts by another one: not supported yet"
-            hint = "remove its trigger, so that it starts with the flow, or give both the very same one"
-        else:
-            first = job.after[0].job
-            other = next(edge.job for edge in job.after if signs[edge.job] != signs[first])
-            message = f"`{name}` comes after `{first}` and `{other}`, which start by different triggers: not supported yet"
-            hint = "give both the same trigger, so that they are one flow"
-        yield Fault("error", name, "after", message, hint)
-
-
 def _disagreements(flow: Flow) -> Iterator[Fault]:
     first = flow.head
     for name in flow.roots[1:]:
-        for key in FLOW_KEYS:
+        for key in (*FLOW_KEYS, "after_timeout") if flow.outer else FLOW_KEYS:
             if getattr(flow.jobs[name], key) != getattr(first, key):
                 message = f"`{first.name}` and `{name}` are roots of one flow, but their `{key}` differs"
                 hint = f"write the same `{key}` for both"

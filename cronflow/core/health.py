@@ -6,7 +6,7 @@ goes on failing; recovery only where the failure was told. An alert is a row in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cronflow.core.effects import Effects
@@ -20,6 +20,9 @@ REMIND_AFTER = 20 * 3600.0
 
 HARDLY_LATE = 60.0
 """Seconds. Slots that are caught up within this time are no news."""
+
+STREAK = 3
+"""Slots in a row that were skipped because the run before still went on: from then on it is news."""
 
 
 def targets_of(state: State, job: str, kind: str) -> list[AlertTarget]:
@@ -78,8 +81,23 @@ def _copy_failed(state: State, run: Run, task: Task) -> bool:
 
 
 def ask_approval(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
-    """A task waits for a person: tell those who want to know."""
-    _tell(out, "approval", targets_of(state, task.job, "approval"), {"message": state.job(run, task).approve}, now, run, task)
+    """A task waits for a person: tell those who want to know, once."""
+    facts = {"message": state.job(run, task).approve, "blocks": blocks(state, run, task)}
+    if "approval" not in task.told:
+        tell_once(out, "approval", targets_of(state, task.job, "approval"), facts, now, run, task)
+
+
+def tell_skipped(state: State, out: Effects, row: Run, jobs: Mapping[str, object], before: int, now: float) -> None:
+    """A row of slots of these jobs that `overlap` skipped has grown, from `before` of them: tell it when it becomes a streak."""
+    if row.reason not in ("overlap", "queue_full") or not before < STREAK <= row.slots:
+        return
+    going = [[run.id, run.started_at] for run in state.in_the_way(jobs) if not run.held][:1]
+    facts = {"slots": row.slots, "slot": row.slot, "slot_last": row.slot_last, "reason": row.reason, "going": going}
+    told: set[str] = set()
+    for root in row.roots:
+        targets = [target for target in targets_of(state, root, "skipped") if target.name not in told]
+        told.update(target.name for target in targets)
+        out.alerts.extend(Alert(now, "skipped", target.name, root, row.id, None, facts) for target in targets)
 
 
 def blocks(state: State, run: Run, task: Task) -> list[str]:
@@ -172,3 +190,12 @@ def _tell(
         job = task.job if task else None
         out.alerts.append(Alert(now, kind, target.name, job, run.id if run else None, task.name if task else None, facts))
     return told
+
+
+def tell_once(
+    out: Effects, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], now: float, run: Run, task: Task
+) -> None:
+    """An alert that there is at most once for a task of a run, whether or not anybody wants it."""
+    task.told = (*task.told, kind)
+    out.tasks[run.id, task.name] = task
+    _tell(out, kind, targets, facts, now, run, task)

@@ -302,7 +302,8 @@ class Run:
 
     `roots` own the slots `slot`…`slot_last` of the trigger `trigger_key`; both are empty for runs that own none (by hand,
     retry). `named` are the jobs that a person asked for: these run although they are paused or disabled. `held` is a run
-    that waits for another one of the same jobs to end. `upstreams` are the runs of other flows whose ends counted, by job.
+    that waits for another one of the same jobs to end. `upstreams` are the runs of other flows whose ends counted, by job; a
+    run that is `aside` tells that such edges are not met, and is in nobody's way. A run of `only` one job is no end for others.
     """
 
     id: int
@@ -321,6 +322,8 @@ class Run:
     slot_last: int | None = None
     slots: int = 0
     held: bool = False
+    aside: bool = False
+    only: bool = False
     state: State = "waiting"
     reason: str | None = None
     note: str | None = None
@@ -338,9 +341,9 @@ class Cursor:
     """Up to where the slots of one trigger of one root job have been dealt with.
 
     `lining` says that missed slots are being caught up, one run after the other. `row` is the row of slots that did not
-    run, which the next such slot continues. `waits` is a slot, the last one before `at`, that waits for jobs of other flows until
-    `waits_until` at the longest; `waits_as` is the trigger that its run will have. `mark` is the boot whose slot has been dealt
-    with.
+    run, which the next such slot continues. `waits` is the slot after `at`, which waits for jobs of other flows until
+    `waits_until` at the longest; `waits_as` is the trigger that its run will have, `waits_run` its number, if it has one.
+    `mark` is the boot whose slot has been dealt with.
     """
 
     job: str
@@ -351,6 +354,7 @@ class Cursor:
     waits: int | None = None
     waits_until: float | None = None
     waits_as: str | None = None
+    waits_run: int | None = None
     mark: str | None = None
 
 

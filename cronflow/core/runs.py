@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cronflow.core import tasks
+from cronflow.core import lateness, tasks
 from cronflow.core.copies import matrix_copies
-from cronflow.core.effects import Change, Effects, Reply
+from cronflow.core.effects import Amendment, Change, Effects, Reply
+from cronflow.core.ends import Verdict
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
-from cronflow.core.flow import Flow
+from cronflow.core.flow import Flow, with_upstream
 from cronflow.core.model import NOTHING, QUEUE_LIMIT, Job, Run, Task
 from cronflow.core.state import State, jobs_of, move
 
@@ -28,11 +29,61 @@ def open_slot(
     slot: int,
     now: float,
     held: bool = False,
-) -> None:
-    """Open the run of a slot, which belongs to it alone."""
-    run = Run(state.next_run, flow.name, trigger, now, flow.digest, key, roots, slot=slot, slot_last=slot, slots=1, held=held)
+    number: int | None = None,
+    upstreams: Mapping[str, int] = NOTHING,
+    ends: Mapping[str, Verdict] = NOTHING,
+) -> Run:
+    """Open the run of a slot, which belongs to it alone, under its number if it has one already. `upstreams` are the runs of
+    other flows whose ends counted; roots in `ends` do not run."""
+    number = state.next_run if number is None else number
+    run = Run(number, flow.name, trigger, now, flow.digest, key, roots, slot=slot, slot_last=slot, slots=1, held=held)
+    run.upstreams, run.aside = dict(upstreams), bool(ends)
     out.slots.extend((root, key, slot, run.id) for root in roots)
+    _open(state, out, flow, run, flow.jobs, now, ends=ends)
+    return run
+
+
+def open_after(
+    state: State, out: Effects, flow: Flow, upstreams: Mapping[str, int], slot: int | None, now: float, held: bool
+) -> None:
+    """Open a run because jobs of other flows have ended. It carries the newest of their slots, which it does not own."""
+    run = Run(state.next_run, flow.name, "after", now, flow.digest, roots=flow.roots, slot=slot, held=held)
+    run.upstreams = dict(upstreams)
     _open(state, out, flow, run, flow.jobs, now)
+
+
+def open_aside(
+    state: State, out: Effects, flow: Flow, said: Verdict, upstreams: Mapping[str, int], slot: int | None, now: float
+) -> int:
+    """Open the run that tells that the edges of a flow are not met: its roots end at once, and what comes after is judged."""
+    run = Run(state.next_run, flow.name, "after", now, flow.digest, roots=flow.roots, slot=slot, aside=True)
+    run.upstreams = dict(upstreams)
+    _open(state, out, flow, run, flow.jobs, now, ends=dict.fromkeys(flow.roots, said))
+    return run.id
+
+
+def amend(
+    state: State, out: Effects, number: int, roots: tuple[str, ...], said: Verdict, upstreams: Mapping[str, int]
+) -> None:
+    """Change the reason of a run that tells that edges are not met. Its state, and what came of it, stay."""
+    run = state.runs.get(number)
+    if run is not None:
+        run.upstreams = dict(upstreams)
+        for task in [one for one in run.tasks.values() if one.job in roots]:
+            task.reason, task.caused_by = said[1], said[2]
+    out.amended[number] = Amendment(roots, said[1], said[2], dict(upstreams))
+
+
+def record_after(
+    state: State, out: Effects, flow: Flow, upstreams: Mapping[str, int], slot: int | None, reason: str, now: float
+) -> None:
+    """A row for a run that jobs of other flows would have opened, and that is not to be."""
+    due = int(now) if slot is None else slot
+    row = Run(state.next_run, flow.name, "after", now, flow.digest, roots=flow.roots, slot=due, slot_last=due, slots=1)
+    row.state, row.reason, row.finished_at, row.upstreams = "skipped", reason, now, dict(upstreams)
+    state.next_run += 1
+    out.definitions[flow.digest] = (flow.name, flow.body)
+    out.runs[row.id] = row
 
 
 def _open(
@@ -43,10 +94,11 @@ def _open(
     jobs: Iterable[str],
     now: float,
     old: Mapping[str, Sequence[Task]] = NOTHING,
+    ends: Mapping[str, Verdict] = NOTHING,
 ) -> None:
     """Give a run its tasks and let it begin: those of `jobs` anew, but for the `old` ones, by job, of which what was well is
-    taken over."""
-    state.next_run += 1
+    taken over. Jobs in `ends` end so at once."""
+    state.next_run = max(state.next_run, run.id + 1)
     chosen = set(jobs)
     for name, job in flow.jobs.items():
         if name in old:
@@ -62,11 +114,16 @@ def _open(
     for task in run.tasks.values():
         out.tasks[run.id, task.name] = task
     state.enter(run)
+    for root, said in ends.items():
+        for task in [one for one in run.tasks.values() if one.job == root]:
+            tasks.end_unrun(state, out, run, task, said, now)
     if run.held:
         run.reason = "overlap"
         tasks.hold(state, out, run)
     else:
         _begin(state, out, run, now)
+    for task in run.tasks.values():
+        lateness.expect(state, out, run, task, now)
 
 
 def _again(run: Run, old: Task, redo: bool, now: float) -> Task:
@@ -131,26 +188,39 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
-    chosen: dict[str, set[str]] = {}
-    for name in event.jobs:
-        flow = state.plan.flows[state.plan.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
-    for flow_name, jobs in chosen.items():
-        refusal = _refusal(state, state.plan.flows[flow_name], jobs)
+    chosen = _chosen(state, event)
+    for flow, jobs in chosen:
+        refusal = _refusal(state, flow, jobs)
         if refusal is not None:
             return refusal
     numbers, notes = [], []
-    for flow_name, jobs in chosen.items():
-        flow = state.plan.flows[flow_name]
+    for flow, jobs in chosen:
         held = admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
         named = tuple(name for name in event.jobs if name in jobs)
-        run = Run(state.next_run, flow.name, "manual", now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
+        run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
+        run.only = event.only
         _open(state, out, flow, run, jobs, now)
         numbers.append(run.id)
         outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})
         if outside:
             notes.append(f"run {run.id} takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return Reply(tuple(numbers), tuple(notes))
+
+
+def _chosen(state: State, event: RunAsked) -> list[tuple[Flow, set[str]]]:
+    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows."""
+    chosen: dict[str, set[str]] = {}
+    for name in event.jobs:
+        flow = state.plan.flows[state.plan.flow_of[name]]
+        chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
+    found = []
+    for flow_name, jobs in chosen.items():
+        flow = state.plan.flows[flow_name]
+        if event.upstream:
+            flow = with_upstream(state.plan, flow, jobs)
+            jobs = jobs | (flow.before(jobs) - state.plan.flows[flow_name].jobs.keys())
+        found.append((flow, jobs))
+    return found
 
 
 def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:

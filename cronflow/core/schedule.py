@@ -33,6 +33,8 @@ _HORIZON = 100 * 366 * DAY
 """No expression pauses longer: 29 February on a given weekday comes at least every 40 years."""
 _EARLIEST, _LATEST = -62_000_000_000, 253_000_000_000
 """Instants that the calendar holds, with room for every offset: from the year 5 to the year 9987."""
+_EPOCH_DAY = 719_163
+"""1970-01-01 as a proleptic ordinal."""
 
 
 class ZoneError(ScheduleError):
@@ -65,6 +67,8 @@ class Schedule:
     period: int = field(compare=False)
     """Seconds between the slots of an interval; 0 for cron expressions."""
     _times: tuple[WallTimes, ...] = field(compare=False, repr=False)
+    moments: tuple[int, ...] = field(default=(), compare=False)
+    """The slots themselves, in order, where they are neither."""
 
     @staticmethod
     def cron(exprs: str | Sequence[str], zone: str) -> Schedule:
@@ -95,10 +99,19 @@ class Schedule:
         period = int(seconds)
         return Schedule(f"every {period} {zone}", zone, (), period, ())
 
+    @staticmethod
+    def at(moments: Sequence[int], zone: str) -> Schedule:
+        """These instants and no others; the zone is only that of `local`. Raises ZoneError for the zone."""
+        check_zone(zone)
+        kept = tuple(sorted(set(moments)))
+        return Schedule(f"at {' '.join(map(str, kept))}", zone, (), 0, (), kept)
+
     def next_after(self, t: float) -> int | None:
         """The first slot strictly after t; None if there is none in the next hundred years."""
         if self.period:
             return (floor(t) // self.period + 1) * self.period
+        if not self._times:
+            return next((moment for moment in self.moments if moment > t), None)
         start = max(floor(t) + 1, _EARLIEST)
         for piece in _zone(self.zone).forward(start, min(start + _HORIZON, _LATEST)):
             found = [slot for times in self._times if (slot := piece.next(times, start)) is not None]
@@ -111,6 +124,8 @@ class Schedule:
         if self.period:
             multiple = floor(t) // self.period * self.period
             return multiple if multiple > after else None
+        if not self._times:
+            return next((moment for moment in reversed(self.moments) if after < moment <= t), None)
         oldest, newest = max(floor(after) + 1, _EARLIEST), min(floor(t), _LATEST)
         for piece in _zone(self.zone).backward(oldest, newest):
             found = [slot for times in self._times if (slot := piece.last(times, oldest, newest)) is not None]
@@ -124,6 +139,8 @@ class Schedule:
             return 0
         if self.period:
             return floor(until) // self.period - floor(after) // self.period
+        if not self._times:
+            return sum(after < moment <= until for moment in self.moments)
         start, end = max(floor(after) + 1, _EARLIEST), min(floor(until) + 1, _LATEST)
         return sum(piece.count(self._times, start, end) for piece in _zone(self.zone).forward(start, end))
 
@@ -131,10 +148,20 @@ class Schedule:
         """The time that the zone's clocks show at an instant, aware of its offset."""
         return datetime.fromtimestamp(slot, _zone(self.zone).info)
 
+    def day_begins(self, day: int) -> int:
+        """The first instant at which the zone's clocks show a date (proleptic ordinal), or a later one."""
+        wall = (day - _EPOCH_DAY) * DAY
+        for piece in _zone(self.zone).forward(wall - 2 * DAY, wall + 2 * DAY):
+            if piece.end + piece.offset > wall:
+                return max(piece.start, wall - piece.offset)
+        raise AssertionError("no zone is two days off")
+
     def describe(self) -> str:
         """The schedule in words (`at 02:30 every day`), or the expression itself where no plain words are surely right."""
         if self.period:
             return describe_period(self.period)
+        if not self._times:
+            return "once at " + ", ".join(f"{self.local(moment):%Y-%m-%d %H:%M}" for moment in self.moments)
         return describe_expressions(self.expressions, [times.fields for times in self._times])
 
     def oddities(self, after: float, until: float) -> list[Oddity]:

@@ -5,19 +5,32 @@ due. A slot is on time if the daemon was up at its time and is not looked at muc
 of the clock) it was missed. `catchup` then records missed slots in one row, counted and not walked, and leaves those that it
 wants to run behind the cursor: these are *lining*, opened oldest first and one after the other, and newer slots line up
 behind them.
+
+Everything here is told in the time of slots: a trigger with `jitter` is looked at as if it were its delay earlier. Slots on days
+that the calendars of a trigger forbid are part of it all, and become rows of their own.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cronflow.core import runs
+from cronflow.core import health, links, rounds, runs
 from cronflow.core.effects import Effects
-from cronflow.core.flow import Flow, Trigger
+from cronflow.core.flow import Flow
 from cronflow.core.model import Cursor, Run
 from cronflow.core.model import State as StateWord
 from cronflow.core.state import MissedReport, State
+from cronflow.core.triggers import (
+    Calendars,
+    Trigger,
+    allowed,
+    count_allowed,
+    last_allowed,
+    starts_by_itself,
+    stretch,
+)
 
 ON_TIME = 60.0
 """Seconds after which a slot that nobody started counts as missed. The daemon sleeps for 30 s at most."""
@@ -25,12 +38,15 @@ ON_TIME = 60.0
 
 @dataclass(slots=True)
 class Line:
-    """The slots of one trigger for those roots of a flow that stand at the same place, up to `until`."""
+    """The slots of one trigger for those roots of a flow that stand at the same place, up to `until`. `delay` is how long after
+    its slot the trigger is due."""
 
     flow: Flow
     trigger: Trigger
     cursors: list[Cursor]
     until: float
+    calendars: Calendars
+    delay: int = 0
 
     @property
     def at(self) -> float:
@@ -40,8 +56,11 @@ class Line:
     def roots(self) -> tuple[str, ...]:
         return tuple(cursor.job for cursor in self.cursors)
 
-    def count(self, until: float) -> int:
-        return self.trigger.schedule.count(self.at, until)
+    def next(self) -> int | None:
+        return self.trigger.schedule.next_after(self.at)
+
+    def allows(self, slot: int) -> bool:
+        return allowed(self.trigger, self.calendars, slot)
 
 
 def follow_plan(state: State, out: Effects, now: float) -> None:
@@ -54,14 +73,15 @@ def follow_plan(state: State, out: Effects, now: float) -> None:
         if flow.dormant:
             continue
         for trigger in flow.triggers:
-            keys = [(root, trigger.key) for root in flow.roots if flow.jobs[root].schedule or flow.jobs[root].every]
+            keys = [(root, trigger.key) for root in flow.roots if starts_by_itself(flow.jobs[root])]
             wanted.update(keys)
             for key in keys:
                 if key not in state.cursors:
-                    cursor = Cursor(*key, at=now)
+                    mark = state.boot if trigger.kind == "reboot" else None
+                    cursor = Cursor(*key, at=now - trigger.delay(state.jobs.host, flow.name), mark=mark)
                     state.cursors[key] = cursor
                     out.cursors[key] = cursor
-            _push(state, flow, trigger)
+            push(state, flow, trigger)
     for key in [key for key in state.cursors if key not in wanted]:
         del state.cursors[key]
         out.cursors[key] = None
@@ -71,14 +91,13 @@ def follow_plan(state: State, out: Effects, now: float) -> None:
     state.rows = {number: row for number, row in state.rows.items() if number in kept}
 
 
-def _push(state: State, flow: Flow, trigger: Trigger) -> None:
-    cursors = _cursors(state, flow, trigger)
-    at = trigger.schedule.next_after(min(cursor.at for cursor in cursors))
-    if at is not None:
-        heapq.heappush(state.due, (at, flow.name, trigger.key))
+def push(state: State, flow: Flow, trigger: Trigger) -> None:
+    slot = trigger.schedule.next_after(min(cursor.at for cursor in cursors_of(state, flow, trigger)))
+    if slot is not None:
+        heapq.heappush(state.due, (slot + trigger.delay(state.jobs.host, flow.name), flow.name, trigger.key))
 
 
-def _cursors(state: State, flow: Flow, trigger: Trigger) -> list[Cursor]:
+def cursors_of(state: State, flow: Flow, trigger: Trigger) -> list[Cursor]:
     found = (state.cursors.get((root, trigger.key)) for root in flow.roots)
     return [cursor for cursor in found if cursor is not None]
 
@@ -91,8 +110,8 @@ def fire_due(state: State, out: Effects, now: float) -> bool:
         flow = state.plan.flows[name]
         trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
         fired = True
-        if _fire(state, out, flow, trigger, now):
-            _push(state, flow, trigger)
+        if fire(state, out, flow, trigger, now):
+            push(state, flow, trigger)
     return fired
 
 
@@ -102,26 +121,28 @@ def go_on_lining(state: State, out: Effects, now: float) -> bool:
     for flow_name, key in dict.fromkeys((state.plan.flow_of[job], key) for job, key in sorted(state.lining)):
         flow = state.plan.flows[flow_name]
         trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
-        before = [cursor.at for cursor in _cursors(state, flow, trigger)]
-        if _fire(state, out, flow, trigger, now):
-            _push(state, flow, trigger)
-        moved = moved or before != [cursor.at for cursor in _cursors(state, flow, trigger)]
+        before = [cursor.at for cursor in cursors_of(state, flow, trigger)]
+        if fire(state, out, flow, trigger, now):
+            push(state, flow, trigger)
+        moved = moved or before != [cursor.at for cursor in cursors_of(state, flow, trigger)]
     return moved
 
 
-def _fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -> bool:
-    """Bring the cursors of one trigger up to now, as far as that is possible. False while slots are lining."""
+def fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -> bool:
+    """Bring the cursors of one trigger up to now, as far as that is possible. False while slots are lining, or one waits for
+    jobs of other flows."""
+    delay = trigger.delay(state.jobs.host, flow.name)
+    horizon = now - delay
     while True:
-        cursors = _cursors(state, flow, trigger)
+        cursors = cursors_of(state, flow, trigger)
         first = min(cursor.at for cursor in cursors)
-        if first >= now:
+        if first >= horizon:
             return True
         behind = [cursor for cursor in cursors if cursor.at == first]
-        until = min((cursor.at for cursor in cursors if first < cursor.at < now), default=now)
-        line = Line(flow, trigger, behind, until)
-        if not _catch_up(state, out, line, now):
+        until = min((cursor.at for cursor in cursors if first < cursor.at < horizon), default=horizon)
+        line = Line(flow, trigger, behind, until, state.jobs.calendars, delay)
+        if behind[0].waits is not None or not _catch_up(state, out, line, now) or not _on_time(state, out, line, now):
             return False
-        _on_time(state, out, line, now)
         for cursor in behind:
             cursor.at = until
             out.cursors[cursor.job, cursor.trigger_key] = cursor
@@ -134,25 +155,34 @@ def _catch_up(state: State, out: Effects, line: Line, now: float) -> bool:
     policy = line.flow.head
     while True:
         if policy.catchup_window is not None:
-            _record(state, out, line, min(now - policy.catchup_window, line.until), "missed", "daemon_down", now)
-        slot = line.trigger.schedule.next_after(line.at)
+            record(state, out, line, min(now - line.delay - policy.catchup_window, line.until), "missed", "daemon_down", now)
+        slot = line.next()
         if slot is None or slot > line.until:
             _line_up(state, out, line, False)
             return True
+        if not line.allows(slot):
+            record(state, out, line, slot, "skipped", "calendar", now)
+            continue
         if _nobody_runs(state, out, line, line.until, now):
             continue
         if state.in_the_way(line.flow.jobs):
             return False
-        _advance(state, out, line, slot, None)
-        runs.open_slot(state, out, line.flow, line.trigger.key, line.roots, "catchup", slot, now)
+        upstreams = rounds.take(state, out, line.flow)
+        if upstreams is None:
+            _wait(state, out, line, slot, "catchup", line.trigger.schedule.next_after(now - line.delay), now)
+            return False
+        advance(state, out, line, slot, None)
+        runs.open_slot(state, out, line.flow, line.trigger.key, line.roots, "catchup", slot, now, upstreams=upstreams)
 
 
 def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
     """Apply `catchup` to slots that nobody was there for. True if some of them are to be run."""
     assert state.up_since is not None
-    gone = min(max(state.up_since, now - ON_TIME), line.until)
-    newest = line.trigger.schedule.last_until(gone, line.at)
+    gone = min(max(state.up_since, now - ON_TIME) - line.delay, line.until)
+    newest = last_allowed(line.trigger, line.calendars, gone, line.at)
     if newest is None:
+        if line.trigger.dated:
+            record(state, out, line, gone, "missed", "daemon_down", now)
         return False
     policy = line.flow.head
     report = state.missed.setdefault(line.roots[0], MissedReport())
@@ -161,29 +191,64 @@ def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
         return False
     past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else line.at
     if policy.catchup_window is not None:
-        past = max(past, min(now - policy.catchup_window, gone))
-    report.recorded += _record(state, out, line, past, "missed", "daemon_down", now)
-    waiting = line.count(gone)
+        past = max(past, min(now - line.delay - policy.catchup_window, gone))
+    report.recorded += record(state, out, line, past, "missed", "daemon_down", now)
+    waiting = count_allowed(line.trigger, line.calendars, line.at, gone)
     if waiting == 1:
-        report.caught_up = newest
+        report.caught_up = newest + line.delay
     report.waiting += waiting if waiting > 1 else 0
     if waiting:
         _line_up(state, out, line, True)
     return waiting > 0
 
 
-def _on_time(state: State, out: Effects, line: Line, now: float) -> None:
-    slot = line.trigger.schedule.next_after(line.at)
-    while slot is not None and slot <= line.until:
-        if not _nobody_runs(state, out, line, slot, now):
-            refusal = runs.admit(state, out, line.flow.head, line.flow.jobs, now)
-            if isinstance(refusal, str):
-                _record(state, out, line, slot, "skipped", refusal, now)
-            else:
-                _advance(state, out, line, slot, None)
-                trigger = line.trigger
-                runs.open_slot(state, out, line.flow, trigger.key, line.roots, trigger.kind, slot, now, held=refusal)
-        slot = line.trigger.schedule.next_after(line.at)
+def _on_time(state: State, out: Effects, line: Line, now: float) -> bool:
+    """Deal with the slots of a line one by one. False if one waits for jobs of other flows."""
+    while (slot := line.next()) is not None and slot <= line.until:
+        start(state, out, line, slot, now)
+        if line.cursors[0].waits is not None:
+            return False
+    return True
+
+
+def start(state: State, out: Effects, line: Line, slot: int, now: float) -> Run | None:
+    """Deal with the next slot of a line, which is on time: its run, or None where it is recorded that it does not run, or where
+    it waits for jobs of other flows."""
+    if not line.allows(slot):
+        record(state, out, line, slot, "skipped", "calendar", now)
+        return None
+    if _nobody_runs(state, out, line, slot, now):
+        return None
+    upstreams = rounds.take(state, out, line.flow)
+    if upstreams is None:
+        _wait(state, out, line, slot, line.trigger.kind, line.trigger.schedule.next_after(slot), now)
+        return None
+    return admit(state, out, line, slot, upstreams, now)
+
+
+def admit(
+    state: State, out: Effects, line: Line, slot: int, upstreams: Mapping[str, int], now: float, number: int | None = None
+) -> Run | None:
+    """Open the run of a slot that is on time as far as `overlap` lets it, or record why not."""
+    refusal = runs.admit(state, out, line.flow.head, line.flow.jobs, now)
+    if isinstance(refusal, str):
+        record(state, out, line, slot, "skipped", refusal, now)
+        return None
+    advance(state, out, line, slot, None)
+    flow, trigger = line.flow, line.trigger
+    return runs.open_slot(state, out, flow, trigger.key, line.roots, trigger.kind, slot, now, refusal, number, upstreams)
+
+
+def _wait(state: State, out: Effects, line: Line, slot: int, word: str, next_slot: int | None, now: float) -> None:
+    """Have a slot wait for jobs of other flows: for `after_timeout`, else until just before the next slot. Newer slots line up
+    behind it."""
+    limit = line.flow.head.after_timeout
+    until = now + limit if limit is not None else None if next_slot is None else float(next_slot + line.delay)
+    for cursor in line.cursors:
+        cursor.waits, cursor.waits_until, cursor.waits_as = slot, until, word
+        out.cursors[cursor.job, cursor.trigger_key] = cursor
+        if until is not None:
+            heapq.heappush(state.timers, (until, "edges", 0, cursor.job))
 
 
 def _nobody_runs(state: State, out: Effects, line: Line, until: float, now: float) -> bool:
@@ -192,7 +257,7 @@ def _nobody_runs(state: State, out: Effects, line: Line, until: float, now: floa
     if None in words:
         return False
     reason = "paused" if "paused" in words else "disabled"
-    _record(state, out, line, until, "skipped", reason, now)
+    record(state, out, line, until, "skipped", reason, now)
     return True
 
 
@@ -202,7 +267,7 @@ def _why_not(state: State, flow: Flow, root: str) -> str | None:
     return "paused" if root in state.pauses else None
 
 
-def _record(
+def record(
     state: State,
     out: Effects,
     line: Line,
@@ -211,14 +276,34 @@ def _record(
     reason: str,
     now: float,
 ) -> int:
-    """Put the slots up to `until` into a row, the one before if it tells the same; returns how many. The cursors move on."""
-    count = line.count(until)
-    if count == 0:
-        return 0
-    first = line.trigger.schedule.next_after(line.at)
-    last = line.trigger.schedule.last_until(until, line.at)
-    assert first is not None
-    assert last is not None
+    """Put the slots up to `until` into rows, those on forbidden days into rows of their own; returns how many of them were on
+    others. The cursors move on."""
+    recorded = 0
+    while (first := line.next()) is not None and first <= until:
+        days = stretch(line.trigger, line.calendars, first)
+        last = line.trigger.schedule.last_until(min(until, days.end - 1), line.at)
+        assert last is not None
+        count = line.trigger.schedule.count(line.at, last)
+        if days.runs:
+            recorded += count
+            _add_to_row(state, out, line, first, last, count, word, reason, now)
+        else:
+            _add_to_row(state, out, line, first, last, count, "skipped", "calendar", now)
+    return recorded
+
+
+def _add_to_row(
+    state: State,
+    out: Effects,
+    line: Line,
+    first: int,
+    last: int,
+    count: int,
+    word: StateWord,
+    reason: str,
+    now: float,
+) -> None:
+    """Put `count` slots into a row, the one before if it tells the same."""
     row = _row_to_continue(state, line, word, reason)
     if row is None:
         row = Run(
@@ -238,8 +323,9 @@ def _record(
         out.definitions[line.flow.digest] = (line.flow.name, line.flow.body)
     row.slot_last, row.slots, row.finished_at = last, row.slots + count, now
     out.runs[row.id] = row
-    _advance(state, out, line, last, row.id)
-    return count
+    health.tell_skipped(state, out, row, line.flow.jobs, row.slots - count, now)
+    links.not_run(state, out, line.flow, row, now)
+    advance(state, out, line, last, row.id)
 
 
 def _row_to_continue(state: State, line: Line, word: StateWord, reason: str) -> Run | None:
@@ -250,12 +336,12 @@ def _row_to_continue(state: State, line: Line, word: StateWord, reason: str) -> 
     return row
 
 
-def _advance(state: State, out: Effects, line: Line, at: float, row: int | None) -> None:
+def advance(state: State, out: Effects, line: Line, at: float, row: int | None) -> None:
     """Move the cursors on over slots: into a row of slots that did not run, or, without one, past slots that ran."""
     for cursor in line.cursors:
         before, cursor.at, cursor.row = cursor.row, at, row
         out.cursors[cursor.job, cursor.trigger_key] = cursor
-        if before is not None and all(other.row != before for other in _cursors(state, line.flow, line.trigger)):
+        if before is not None and all(other.row != before for other in cursors_of(state, line.flow, line.trigger)):
             state.rows.pop(before, None)
 
 

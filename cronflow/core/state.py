@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cronflow.core import expectations
 from cronflow.core.effects import Change, Effects
 from cronflow.core.flow import Flow, Plan, flow_of_definition
 from cronflow.core.model import (
@@ -67,12 +68,15 @@ class State:
     due: list[tuple[float, str, str]] = field(default_factory=list)
     held: dict[int, None] = field(default_factory=dict)
     lining: set[tuple[str, str]] = field(default_factory=set)
+    linked: dict[str, list[str]] = field(default_factory=dict)
+    looks: dict[str, None] = field(default_factory=dict)
     running: int = 0
 
     missed: dict[str, MissedReport] = field(default_factory=dict)
     interrupted: list[tuple[str, int, str, str]] = field(default_factory=list)
     down_from: float | None = None
     rebooted: bool = False
+    boot: str | None = None
     look: bool = False
 
     def index(self) -> None:
@@ -88,13 +92,27 @@ class State:
             if pause.until is not None:
                 self.timers.append((pause.until, "resume", 0, pause.job))
         self.lining = {key for key, cursor in self.cursors.items() if cursor.lining}
+        for cursor in self.cursors.values():
+            if cursor.waits_until is not None:
+                self.timers.append((cursor.waits_until, "edges", 0, cursor.job))
+        self.link_up()
         for line in self.ready.values():
             heapq.heapify(line)
         heapq.heapify(self.timers)
         self.look = True
 
+    def link_up(self) -> None:
+        """Derive who comes after whom over the borders of flows, and whose edges are to be looked at."""
+        self.linked, self.looks = {}, {}
+        for root, upstream in sorted(self.links):
+            self.linked.setdefault(upstream, []).append(root)
+            if self.links[root, upstream].look:
+                self.looks[root] = None
+
     def _index_task(self, run: Run, task: Task) -> None:
         job = self.job(run, task)
+        durations = self.health[task.job].durations if task.job in self.health else ()
+        self.timers.extend(expectations.timers(run, task, job, durations))
         if task.live is not None:
             self.running += 1
             if job.pool is not None and task.attempts > 0:
@@ -104,7 +122,8 @@ class State:
             self.ready.setdefault(line, []).append((-job.priority, task.queued_at, run.id, task.name))
         elif task.next_attempt_at is not None:
             self.timers.append((task.next_attempt_at, "again", run.id, task.name))
-        if task.stage == "sensor" and task.stage_at is not None and not task.verdict:
+        stopped = task.live is not None and task.live.stop is not None
+        if task.stage == "sensor" and task.stage_at is not None and not task.verdict and not stopped:
             self.timers.append((task.stage_at + job.wait_timeout, "wait_timeout", run.id, task.name))
 
     def enter(self, run: Run) -> None:
@@ -172,7 +191,7 @@ class State:
     def in_the_way(self, jobs: Mapping[str, object], but: int | None = None) -> list[Run]:
         """The runs going on that have one of these jobs still to end; of held ones only those before run `but`."""
         found = {run for job in jobs for run in self.busy.get(job, ()) if but is None or run < but}
-        return [self.runs[run] for run in sorted(found)]
+        return [self.runs[run] for run in sorted(found) if not self.runs[run].aside]
 
     def health_of(self, job: str) -> Health:
         return self.health.setdefault(job, Health(job))

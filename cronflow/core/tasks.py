@@ -7,76 +7,17 @@ recursion, so that a chain of ten thousand tasks is as flat as one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
-from cronflow.core import health, stages
+from cronflow.core import health, lateness, links, stages
 from cronflow.core.copies import paired
 from cronflow.core.effects import Change, Effects, StopAttempt
-from cronflow.core.model import RUN_RANK, Edge, Job, Run, Task
+from cronflow.core.ends import End, Verdict, end_of, judge
+from cronflow.core.model import Edge, Job, Run, Task
 from cronflow.core.model import State as StateWord
 from cronflow.core.state import State, judge_run, move
 
-Verdict = tuple[StateWord, str, str | None]
-"""How a task ends without having run: state, reason, and the task that caused it."""
-
-
-class End(NamedTuple):
-    """How an upstream job ended: its state, the task that tells it, and the task that this one was blocked by."""
-
-    state: StateWord
-    name: str
-    caused_by: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether it failed, or something before it did."""
-        return self.state == "failed" or (self.state == "blocked" and self.caused_by is not None)
-
-
 # ---- upstreams ------------------------------------------------------------------------------------------------------------
-
-
-def end_of(tasks: Sequence[Task]) -> End | None:
-    """How a job ended in a run, all its copies taken together as a run of them would be; None while one has not."""
-    if not all(task.final for task in tasks):
-        return None
-    first = min(tasks, key=lambda task: RUN_RANK.index(task.state))
-    return End(first.state, first.name, first.caused_by)
-
-
-def met(edge: Edge, end: End) -> bool:
-    """Whether the end of an upstream meets the condition of an edge."""
-    if edge.condition == "done":
-        return True
-    if edge.condition == "failure":
-        return end.failed
-    if edge.condition == "success_or_skipped":
-        return end.state in ("success", "skipped")
-    return end.state == "success"
-
-
-def judge(job: Job, upstreams: Sequence[tuple[Edge, End | None]]) -> Verdict | bool:
-    """What the upstreams say: True it may go on, False it waits, or how it ends without running.
-
-    Each condition is judged when its upstream is final; with `join = "any"` one that is met is enough. A task whose
-    conditions are not met ends when all its upstreams are final: cancelled before blocked before skipped.
-    """
-    if not upstreams:
-        return True
-    ends = [(edge, end) for edge, end in upstreams if end is not None]
-    good = sum(met(edge, end) for edge, end in ends)
-    if good == len(upstreams) or (job.join == "any" and good):
-        return True
-    if len(ends) < len(upstreams):
-        return False
-    for _, end in ends:
-        if end.state == "cancelled":
-            return "cancelled", "upstream_cancelled", end.caused_by or end.name
-    for edge, end in ends:
-        if edge.condition in ("success", "success_or_skipped") and end.state in ("failed", "blocked"):
-            return "blocked", "upstream_failed", end.caused_by or end.name
-    return "skipped", "condition", next(end.name for edge, end in ends if not met(edge, end))
 
 
 def upstreams(state: State, run: Run, task: Task) -> list[tuple[Edge, End | None]]:
@@ -106,9 +47,14 @@ def advance(state: State, out: Effects, run: Run, names: Iterable[str], now: flo
         if end is None:
             stages.begin(state, out, run, task, now)
         elif isinstance(end, tuple):
-            task.caused_by = end[2]
-            _close(state, out, run, task, end[0], end[1], None, now)
+            end_unrun(state, out, run, task, end, now)
             todo.extend(_after(state, run, task))
+
+
+def end_unrun(state: State, out: Effects, run: Run, task: Task, said: Verdict, now: float) -> None:
+    """End a task that does not run; those after it are still to be looked at."""
+    task.caused_by = said[2]
+    _close(state, out, run, task, said[0], said[1], None, now)
 
 
 def _after(state: State, run: Run, task: Task) -> Iterator[str]:
@@ -172,10 +118,13 @@ def _close(
     task.finished_at = now if task.finished_at is None else task.finished_at
     task.next_attempt_at = task.queued_at = None
     state.leave_task(task)
-    if final == "failed":
+    if final == "failed" or reason == "after_timeout":
         health.failed(state, out, run, task, now)
     elif final == "success":
         health.succeeded(state, out, run, task, now)
+    lateness.ended(state, out, run, task, now)
+    if task.job not in state.left[run.id]:
+        links.ended(state, out, run, task.job, now)
 
 
 def finish_if_done(state: State, out: Effects, run: Run, now: float) -> None:

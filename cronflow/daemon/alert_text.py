@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cronflow.core import words
+from cronflow.daemon.alert_expected import approval, late, skipped, slow
 from cronflow.daemon.alert_layout import (
     TITLE_WIDTH,
     clean,
-    columns,
     headline,
     last_lines,
     named,
@@ -19,8 +19,7 @@ from cronflow.daemon.alert_layout import (
     sentence_case,
 )
 from cronflow.daemon.alert_layout import short as short  # part of what this module offers
-
-Facts = Mapping[str, Any]
+from cronflow.daemon.alert_parts import Facts, Parts, moment, name_of, origin, place_of, tail
 
 _REASONS = {
     "timeout": "Timed out",
@@ -36,13 +35,6 @@ _REASONS = {
 _FREE = frozenset({"message", "tail", "description", "runbook", "hint"})
 """Facts that hold text from outside, in which a secret may stand; names and reasons are the program's own."""
 
-_OTHER = {
-    "late": "It has not succeeded by its deadline.",
-    "slow": "It has been running longer than it usually does.",
-    "skipped": "Several of its slots in a row were skipped.",
-    "approval": "It waits for `cronflow approve`.",
-}
-_TRIGGERS = {"manual": "started by hand", "retry": "a retry", "backfill": "a backfill", "catchup": "a catch-up"}
 
 
 def text(kind: str, facts: Facts, host: str, zone: str) -> tuple[str, str]:
@@ -58,19 +50,20 @@ def text(kind: str, facts: Facts, host: str, zone: str) -> tuple[str, str]:
         "config": _config,
         "system": _system,
         "test": _test,
-    }.get(kind)
+        "late": late,
+        "slow": slow,
+        "skipped": skipped,
+        "approval": approval,
+    }[kind]
     secrets = facts.get("mask") or ()
     known = {key: clean(value, secrets) if key in _FREE else value for key, value in facts.items() if value is not None}
-    title, parts = write(known, host, zone) if write else _other(kind, known, host, zone)
+    title, parts = write(known, host, zone)
     blocks = ("\n".join(filter(None, part)) for part in parts)
     return title, "\n\n".join(filter(None, blocks))
 
 
-Parts = tuple[Sequence[str], Sequence[str], Sequence[str]]
-
-
 def _failure(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
-    name = _name(facts)
+    name = name_of(facts)
     after = ", still failing" if facts.get("reminder") else ""
     head = [
         " ".join(filter(None, (_what_failed(facts, zone), _why(facts), _how_long(facts)))),
@@ -78,19 +71,19 @@ def _failure(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
         _said(facts),
         named("Blocks", facts.get("blocks", ())),
     ]
-    return headline("FAILED", name, host, after=after), (head, [last_lines(facts.get("tail", ()))], _tail(facts, zone))
+    return headline("FAILED", name, host, after=after), (head, [last_lines(facts.get("tail", ()))], tail(facts, zone))
 
 
 def _what_failed(facts: Facts, zone: str) -> str:
     verb = "Blocked" if facts.get("state_reason") == "after_timeout" else "Failed"
     if facts.get("reminder"):
         verb = f"Still failing: {verb.lower()} last"
-    at = _at(facts, "finished_at", zone)
+    at = moment(facts, "finished_at", zone)
     starts: Sequence[float] = facts.get("attempts", ())
     tried = ""
     if len(starts) > 1:
         tried = f" after {len(starts)} attempts ({_times(starts, facts, zone)})"
-    return f"{verb}{at}{tried}{_origin(facts, zone)}."
+    return f"{verb}{at}{tried}{origin(facts, zone)}."
 
 
 def _times(starts: Sequence[float], facts: Facts, zone: str) -> str:
@@ -102,18 +95,6 @@ def _times(starts: Sequence[float], facts: Facts, zone: str) -> str:
         for index, (start, minute) in enumerate(zip(starts, minutes, strict=True))
     )
     return shown if len(shown) <= 36 else f"{minutes[0]} to {minutes[-1]}"
-
-
-def _origin(facts: Facts, zone: str) -> str:
-    """What started the run, where it was not simply its trigger: " (started by hand by anna)"."""
-    words_of = _TRIGGERS.get(facts.get("trigger", ""))
-    if words_of is None:
-        return ""
-    if "by" in facts and facts["trigger"] != "catchup":
-        words_of += f" by {words.end_cut(one_line(facts['by']), 24)}"
-    if "slot" in facts and facts["trigger"] != "manual":
-        words_of += f" of {words.clock(facts['slot'], facts.get('now', facts['slot']), zone)}"
-    return f" ({words_of})"
 
 
 def _why(facts: Facts) -> str:
@@ -156,8 +137,8 @@ def _recovery(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     now = facts.get("now", facts.get("finished_at", 0.0))
     took = f" in {words.duration(facts['duration_s'])}" if "duration_s" in facts else ""
     run = f"run {facts['run']}" if "run" in facts else ""
-    about = ", ".join(filter(None, (run, _origin(facts, zone).strip(" ()"))))
-    head = [f"Succeeded{_at(facts, 'finished_at', zone, exact=False)}{took}{f' ({about})' if about else ''}."]
+    about = ", ".join(filter(None, (run, origin(facts, zone).strip(" ()"))))
+    head = [f"Succeeded{moment(facts, 'finished_at', zone, exact=False)}{took}{f' ({about})' if about else ''}."]
     if "failing_since" in facts:
         since = facts["failing_since"]
         long = words.duration(facts.get("finished_at", now) - since, units=3)
@@ -165,7 +146,11 @@ def _recovery(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
         head.append(f"Was failing for {long}{failed} since {words.clock(since, now, zone)}.")
     released = [f"{one_line(name)} ({state})" for name, state in facts.get("released", ())]
     head.append(named("Released", released))
-    return headline("RECOVERED", _name(facts), host), (head, [], _tail(facts, zone, again=False))
+    return headline("RECOVERED", name_of(facts), host), (head, [], tail(facts, zone, _output_only(facts)))
+
+
+def _output_only(facts: Facts) -> tuple[str, str]:
+    return (f"Output:  cronflow logs {place_of(facts)}" if "run" in facts else "", "")
 
 
 def _missed(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
@@ -241,58 +226,10 @@ def _system(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
 
 def _test(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     target = one_line(facts.get("target", "alerts"))
-    at = _at(facts, "now", zone)
+    at = moment(facts, "now", zone)
     by = f" by {one_line(facts['by'])}" if "by" in facts else ""
     head = [f"This is a test of `[alerts.{target}]`, sent{at}{by}.", "Nothing has failed: failures will look like this one."]
     return headline("TEST", target, host), (head, [], [])
-
-
-def _other(kind: str, facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
-    """Kinds that say what they have to say in one sentence: `late`, `slow`, `skipped`, `approval`."""
-    message = one_line(facts.get("message") or _OTHER.get(kind, "It needs attention."))
-    head = [sentence_case(message), _how_often(facts, zone), named("Blocks", facts.get("blocks", ()))]
-    return headline(one_line(kind).upper()[:12], _name(facts), host), (head, [], _tail(facts, zone))
-
-
-def _tail(facts: Facts, zone: str, again: bool = True) -> list[str]:
-    """Commands to paste, schedule, owner: two columns. What would make the tail long is cut: it has to stay whole."""
-    logs = retry = schedule = coming = owner = runbook = ""
-    if "run" in facts:
-        name = _name(facts)
-        place = f"{facts['run']}/{name}" if name else str(facts["run"])
-        logs = f"Output:  cronflow logs {shlex.quote(place)}"
-        retry = f"Again: cronflow retry {facts['run']}" if again else ""
-    if "schedule" in facts:
-        schedule = f"Schedule: {words.end_cut(_schedule(facts), 70)}"
-    if facts.get("next_at", 0) > facts.get("now", 0):
-        coming = f"Next: {words.day_clock(facts['next_at'], facts.get('now', 0), zone)}"
-    if facts.get("owner"):
-        owner = f"Owner: {words.end_cut(one_line(facts['owner']), 60)}"
-    if facts.get("runbook"):
-        runbook = f"Runbook: {one_line(facts['runbook'])[:250]}"
-    rows = [row for pair in ((logs, retry), (schedule, coming), (owner, runbook)) for row in columns(*pair)]
-    if facts.get("description"):
-        rows.append(f"About: {words.end_cut(one_line(facts['description']), 100)}")
-    return rows
-
-
-def _schedule(facts: Facts) -> str:
-    shown = facts["schedule"]
-    expressions = shown if isinstance(shown, str) else "; ".join(shown)
-    return f"{one_line(expressions)} {facts.get('timezone', '')}".rstrip()
-
-
-def _name(facts: Facts) -> str:
-    """The task where it is a copy of its job (`load[eu]`), else the job."""
-    return one_line(facts.get("task") or facts.get("job") or "")
-
-
-def _at(facts: Facts, key: str, zone: str, exact: bool = True) -> str:
-    if key not in facts:
-        return ""
-    at = facts[key]
-    shown = words.clock(at, facts.get("now", at), zone, seconds=exact)
-    return f" at {shown} {words.zone_name(at, zone)}".rstrip() if exact else f" at {shown}"
 
 
 def _counts(pairs: Sequence[Sequence[Any]]) -> list[str]:

@@ -5,6 +5,7 @@ Nothing here waits, and no job waits for it: each message is sent by a process o
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
@@ -14,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cronflow.core.events import Event, TroubleFound, TroubleGone
+from cronflow.core.expectations import usual
 from cronflow.core.flow import Plan
 from cronflow.core.model import AlertTarget, Job, JobSet, Trouble
+from cronflow.core.triggers import next_start, untimed_words
 from cronflow.core.words import duration
 from cronflow.daemon.alert_text import text
 from cronflow.daemon.outbox import Outbox, TargetError, backoff, resolve
@@ -128,7 +131,7 @@ class Alerting:
         zone = jobs.timezone
         if row["job"] is not None:
             facts.update(self._of_job(row["job"], jobs, plan, now))
-            facts.update(self._of_task(row["run"], row["task"]))
+            facts.update(self._of_task(row["job"], row["run"], row["task"]))
         for one in facts.get("interrupted", ()):
             one[2:] = ["lost", self._tried_again(one[1], one[2])]
         if "released" in facts:
@@ -140,7 +143,8 @@ class Alerting:
         if job is None:
             return {"job": name}
         flow = plan.flows[plan.flow_of[name]]
-        coming = (trigger.schedule.next_after(now) for trigger in flow.triggers) if not flow.dormant else ()
+        triggers = () if flow.dormant else flow.triggers
+        coming = (next_start(trigger, flow.name, jobs.calendars, jobs.host, now) for trigger in triggers)
         return {
             "job": name,
             "owner": job.owner or None,
@@ -148,10 +152,10 @@ class Alerting:
             "description": job.description or None,
             "schedule": _schedule(flow.head),
             "timezone": job.timezone,
-            "next_at": min((at for at in coming if at is not None), default=None),
+            "next_at": min((start[0] for start in coming if start is not None), default=None),
         }
 
-    def _of_task(self, run: int, task: str) -> dict[str, Any]:
+    def _of_task(self, job: str, run: int, task: str | None) -> dict[str, Any]:
         """What the history tells of a task: its attempts, how long it took and usually takes, its last lines."""
         db = self.store.connection
         rows = db.execute(
@@ -167,19 +171,14 @@ class Alerting:
             n, started, finished, facts["exit_code"], facts["signal"], facts["result"], _ = rows[-1]
             facts["finished_at"] = finished
             facts["duration_s"] = finished - started if finished is not None and started is not None else None
-            facts["tail"] = self._tail(run, task, n)
-        facts["usual_s"] = self._usual(task)
+            facts["tail"] = self._tail(run, str(task), n)
+        facts["usual_s"] = self._usual(job)
         return facts
 
     def _usual(self, job: str) -> float | None:
         """The median time of the job's last successes (seconds)."""
-        rows = self.store.connection.execute(
-            "SELECT finished_at - started_at FROM tasks WHERE job = ? AND state = 'success' AND started_at IS NOT NULL"
-            " ORDER BY run DESC LIMIT 21",
-            (job,),
-        ).fetchall()
-        times = sorted(row[0] for row in rows)
-        return times[len(times) // 2] if times else None
+        row = self.store.connection.execute("SELECT durations FROM health WHERE job = ?", (job,)).fetchone()
+        return usual(json.loads(row[0])) if row else None
 
     def _tail(self, run: int, task: str, n: int) -> list[str]:
         try:
@@ -206,5 +205,6 @@ class Alerting:
 
 def _schedule(root: Job) -> str | None:
     """The triggers of a flow as its root has them in the job file."""
-    parts = [*root.schedule, *([f"every {duration(root.every)}"] if root.every is not None else [])]
+    every = [f"every {duration(root.every)}"] if root.every is not None else []
+    parts = [*root.schedule, *every, *untimed_words(root)]
     return "; ".join(parts) or None

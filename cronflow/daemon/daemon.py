@@ -108,6 +108,7 @@ class Daemon:
             found = self.keepers.take_over(live, rebooted)
         except KeeperError as error:
             raise CronflowError(f"the process that holds the commands cannot be started: {error}") from None
+        self.state.jobs = self.source.reading.jobs  # whom to tell of what ended meanwhile
         events: list[Event] = [*found, self._started(alive_at, rebooted)]
         if self.store.moved_aside is not None:
             events.append(self._moved_aside())
@@ -130,7 +131,7 @@ class Daemon:
 
     def _started(self, alive_at: float | None, rebooted: bool) -> happened.Started:
         reading = self.source.reading
-        return happened.Started(reading.jobs, self.source.plan, alive_at, self.slots, rebooted)
+        return happened.Started(reading.jobs, self.source.plan, alive_at, self.slots, rebooted, boot_id())
 
     def _register(self) -> None:
         self.listening.add(self.people.control.listener)

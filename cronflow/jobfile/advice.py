@@ -10,10 +10,10 @@ from datetime import date
 from cronflow.core.flow import Plan
 from cronflow.core.model import Job
 from cronflow.core.schedule import Oddity, Schedule
+from cronflow.core.triggers import cron_expressions
 from cronflow.core.words import local
 from cronflow.jobfile import machine
 from cronflow.jobfile.build import Draft
-from cronflow.jobfile.checks import timetable
 from cronflow.jobfile.clashes import variable_place
 from cronflow.jobfile.idle import advise_idle
 from cronflow.jobfile.report import Report
@@ -96,7 +96,7 @@ def _crontab_escapes(job: Job, draft: Draft, report: Report) -> None:
 
 
 def _clock_changes(name: str, job: Job, draft: Draft, now: float, report: Report) -> None:
-    expressions = timetable(job)
+    expressions = cron_expressions(job.schedule)
     if expressions:
         schedule = Schedule.cron(expressions, job.timezone)
         for oddity in schedule.oddities(now, now + PREVIEW):
@@ -205,7 +205,7 @@ def _files(job: Job, draft: Draft, report: Report) -> None:
         if form == "file" and not file.startswith("~") and not machine.has_file(file):
             source, path = variable_place(job.name, "secrets", name, draft)
             told = f"there is no file `{file}` on this machine, from which secret `{name}` is read"
-            report.warning(source, path, told, f"jobs that need it cannot start until there is one: job `{job.name}`", "key")
+            report.warning(source, path, told, f"attempts of job `{job.name}` fail with `no_secret` until there is one", "key")
 
 
 def _homes(draft: Draft, report: Report) -> None:

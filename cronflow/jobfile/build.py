@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from cronflow.jobfile.source import Source
 from cronflow.jobfile.tables import known_keys, read_keys, refuse_tables, refuse_unknown, table_of
 from cronflow.jobfile.timekinds import instant
 
-REBOOT = "@reboot"
 WHEN = frozenset({"schedule", "every", "at", "watch", "timezone", "jitter", "skip_on", "only_on", "after", "join"})
 """A job of which one of these keys was refused would be taken for another one by the checks of the graph."""
 MERGED = ("env", "params", "secrets")
@@ -142,8 +140,6 @@ class Draft:
             merged["every"] = int(merged["every"])
         if "at" in merged:
             merged["at"] = tuple(sorted({instant(local, merged["timezone"]) for local in merged["at"]}))
-        if "schedule" in merged:
-            merged["schedule"] = tuple(REBOOT if is_reboot(text) else text for text in merged["schedule"])
         job = Job(name=name, **merged)
         both = sorted(set(job.success_codes) & set(job.skip_codes))
         if both:
@@ -169,11 +165,6 @@ class Draft:
             hint = 'add `urls = ["…"]`, `url_file = "…"` or `url_env = "…"`'
             self.report.error(source, path, f"alert `{name}` has no URL to send to", hint)
         self.alerts[name] = AlertTarget(name=name, **_absolute(found, source))
-
-
-def is_reboot(expression: str) -> bool:
-    """Whether an element of `schedule` is no cron expression, but the start of the machine."""
-    return expression.strip().lower() == REBOOT
 
 
 def _settings(source: Source, report: Report) -> Settings:
@@ -220,6 +211,8 @@ def _absolute(found: dict[str, Any], source: Source) -> dict[str, Any]:
 
 def _pattern(folder: str, path: str) -> str:
     """An absolute pattern of files (glob(7)), of which the folder of the file is taken to the letter."""
+    import glob
+
     if path.startswith("~"):
         return os.path.normpath(glob.escape(home(None) or "/") + path[1:])
     return os.path.normpath(os.path.join(glob.escape(folder), path))

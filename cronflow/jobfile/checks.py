@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from cronflow.core.flow import Fault, faults
 from cronflow.core.model import Job
 from cronflow.core.schedule import Schedule, ScheduleError
-from cronflow.jobfile.build import REBOOT, WHEN, Draft, is_reboot
+from cronflow.core.triggers import cron_expressions
+from cronflow.jobfile.build import WHEN, Draft
 from cronflow.jobfile.clashes import check_clashes
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.references import check_references
@@ -29,7 +30,7 @@ def _schedules(draft: Draft, report: Report) -> set[str]:
     """Expressions that are none; the jobs that have one."""
     bad = set()
     for name, job in draft.jobs.items():
-        expressions = timetable(job)
+        expressions = cron_expressions(job.schedule)
         if expressions:
             try:
                 Schedule.cron(expressions, job.timezone)
@@ -39,16 +40,12 @@ def _schedules(draft: Draft, report: Report) -> set[str]:
     return bad
 
 
-def timetable(job: Job) -> tuple[str, ...]:
-    """The cron expressions of a job."""
-    return tuple(text for text in job.schedule if text != REBOOT)
-
-
 def _each_expression(job: Job, draft: Draft, report: Report) -> None:
     source, path = draft.place(job.name, "schedule")
     written = draft.written_value(job.name, "schedule")
+    expressions = cron_expressions(job.schedule)
     for index, expression in enumerate([written] if isinstance(written, str) else written):
-        if expression not in job.schedule or is_reboot(expression):  # refused when it was read, or no expression
+        if expression not in expressions:  # refused when it was read, or @reboot
             continue
         try:
             Schedule.cron(expression, job.timezone)

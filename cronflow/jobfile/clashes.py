@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
+from cronflow.core.copies import ITEM
 from cronflow.core.model import Job
 from cronflow.jobfile.build import Draft
 from cronflow.jobfile.locate import Path
@@ -14,8 +15,8 @@ from cronflow.jobfile.source import Source
 
 TABLES = ("env", "secrets", "params", "matrix")
 """In the order in which a command gets their variables."""
-ITEM = "ITEM"
-"""The variable of a copy that `foreach` made."""
+ALIKE = 20
+"""Jobs of names that differ in signs only, which are held against each other."""
 
 
 def check_clashes(draft: Draft, report: Report) -> None:
@@ -27,8 +28,7 @@ def check_clashes(draft: Draft, report: Report) -> None:
             source, path = draft.place(job.name, "foreach")
             hint = "take one of the two out: a matrix says beforehand which copies there are, `foreach` asks a command"
             report.error(source, path, f"job `{job.name}` has a `matrix` and a `foreach`", hint, "key")
-        if len(job.after) > 1:
-            _outputs(job, draft, report)
+    _outputs(draft, report)
 
 
 def _twice(job: Job) -> Iterator[tuple[str, str, str]]:
@@ -70,13 +70,43 @@ def output_name(job: str) -> str:
     return re.sub("[^A-Z0-9]", "_", job.upper())
 
 
-def _outputs(job: Job, draft: Draft, report: Report) -> None:
-    """The outputs of two upstreams would reach the job under the same names."""
-    first: dict[str, str] = {}
-    for edge in job.after:
-        name = output_name(edge.job)
-        other = first.setdefault(name, edge.job)
-        if other != edge.job:
-            source, path = draft.place(job.name, f"after.{edge.job}")
-            told = f"outputs of `{other}` and of `{edge.job}` would both reach job `{job.name}` as `CRONFLOW_OUTPUT_{name}__…`"
+def _outputs(draft: Draft, report: Report) -> None:
+    """Outputs of two jobs that would reach a third one, which comes after both, directly or not, under the same names."""
+    alike: dict[str, list[str]] = {}
+    for name in draft.jobs:
+        alike.setdefault(output_name(name), []).append(name)
+    if len(alike) == len(draft.jobs):
+        return
+    down: dict[str, list[str]] = {}
+    for job in draft.jobs.values():
+        for edge in job.after:
+            down.setdefault(edge.job, []).append(job.name)
+    for names in alike.values():
+        for first, second in combinations(names[:ALIKE], 2):
+            _meeting(first, second, down, draft, report)
+
+
+def _meeting(first: str, second: str, down: Mapping[str, list[str]], draft: Draft, report: Report) -> None:
+    """It is told where the ways from two such jobs first meet."""
+    ways = _reach(first, down), _reach(second, down)
+    both = ways[0] & ways[1]
+    for name, job in draft.jobs.items() if both else ():
+        upstreams = [edge.job for edge in job.after]
+        if name in both and both.isdisjoint(upstreams):
+            last = [one for one in upstreams if one in (first, second) or one in ways[0] | ways[1]][-1]
+            source, path = draft.place(name, f"after.{last}")
+            variable = f"`CRONFLOW_OUTPUT_{output_name(first)}__…`"
+            told = f"outputs of `{first}` and of `{second}` would both reach job `{name}` as {variable}"
             report.error(source, path, told, "rename one of the two: only letters and digits tell them apart")
+
+
+def _reach(start: str, down: Mapping[str, list[str]]) -> set[str]:
+    """The jobs that come after one, directly or not."""
+    seen: set[str] = set()
+    todo = [start]
+    while todo:
+        for name in down.get(todo.pop(), ()):
+            if name not in seen:
+                seen.add(name)
+                todo.append(name)
+    return seen

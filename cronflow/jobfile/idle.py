@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from cronflow.core.flow import Flow, Plan
 from cronflow.core.model import Job
+from cronflow.core.triggers import cron_expressions
 from cronflow.jobfile import keys
 from cronflow.jobfile.build import Draft, Written
-from cronflow.jobfile.checks import timetable
 from cronflow.jobfile.report import Report
 
 BY_ROOTS = tuple(name for name, key in keys.JOB.items() if key.by_roots)
@@ -23,16 +23,24 @@ NEEDED = {
 """Keys that say more about another one."""
 
 
-def _timetable(job: Job) -> bool:
-    return bool(timetable(job) or job.every is not None)
+def _timed(job: Job) -> bool:
+    return bool(cron_expressions(job.schedule)) or job.every is not None
+
+
+def _dated(job: Job) -> bool:
+    return bool(job.schedule or job.watch) or job.every is not None
+
+
+def _missable(job: Job) -> bool:
+    return _timed(job) or bool(job.at)
 
 
 TRIGGERS: dict[str, tuple[Callable[[Job], bool], str]] = {
-    "jitter": (_timetable, "no `schedule` with times and no `every`"),
-    "skip_on": (lambda job: bool(_timetable(job) or job.schedule or job.watch), "no `schedule`, `every` or `watch`"),
-    "only_on": (lambda job: bool(_timetable(job) or job.schedule or job.watch), "no `schedule`, `every` or `watch`"),
-    "catchup": (lambda job: bool(_timetable(job) or job.at), "no `schedule` with times, `every` or `at`"),
-    "catchup_window": (lambda job: bool(_timetable(job) or job.at), "no `schedule` with times, `every` or `at`"),
+    "jitter": (_timed, "no `schedule` with times and no `every`"),
+    "skip_on": (_dated, "no `schedule`, `every` or `watch`"),
+    "only_on": (_dated, "no `schedule`, `every` or `watch`"),
+    "catchup": (_missable, "no `schedule` with times, `every` or `at`"),
+    "catchup_window": (_missable, "no `schedule` with times, `every` or `at`"),
 }
 """Keys that act on triggers of some kinds, which a root may not have."""
 
@@ -48,7 +56,10 @@ def advise_idle(draft: Draft, plan: Plan | None, report: Report) -> None:
         _copy_by_copy(written, draft, report)
         _retried_checks(written, draft, report)
         if plan is not None:
-            _triggers(written, plan.flows[plan.flow_of[name]], draft, report)
+            flow = plan.flows[plan.flow_of[name]]
+            _triggers(written, flow, draft, report)
+            if name in flow.roots and written.job.only_on:
+                _no_dates(written.job, draft, report)
 
 
 def _warn(job: str, key: str, told: str, hint: str, draft: Draft, report: Report) -> None:
@@ -58,6 +69,9 @@ def _warn(job: str, key: str, told: str, hint: str, draft: Draft, report: Report
 
 def _triggers(written: Written, flow: Flow, draft: Draft, report: Report) -> None:
     job = written.job
+    if "after_timeout" in written.own and job.after and all(edge.job in flow.jobs for edge in job.after):
+        told = f"`after_timeout` has no effect in job `{job.name}`, which comes after no job of another flow"
+        _warn(job.name, "after_timeout", told, "take it out: inside a flow a task waits for those of its own run", draft, report)
     roots = " and ".join(f"`{root}`" for root in flow.roots[:3])
     for key in BY_ROOTS:
         if key not in written.own:
@@ -68,6 +82,16 @@ def _triggers(written: Written, flow: Flow, draft: Draft, report: Report) -> Non
         elif key in TRIGGERS and not TRIGGERS[key][0](job):
             told = f"`{key}` has no effect in job `{job.name}`, which has {TRIGGERS[key][1]}"
             _warn(job.name, key, told, "take it out", draft, report)
+
+
+def _no_dates(job: Job, draft: Draft, report: Report) -> None:
+    """A root to whose triggers the calendars leave no date at all."""
+    if not _dated(job) or job.at or not all(name in draft.calendars for name in (*job.only_on, *job.skip_on)):
+        return
+    only, skip = (frozenset().union(*(draft.calendars[name] for name in names)) for names in (job.only_on, job.skip_on))
+    if only <= skip:
+        told = f"job `{job.name}` never starts by itself: its calendars leave it no date"
+        _warn(job.name, "only_on", told, "it starts on dates of `only_on` that are not in `skip_on`", draft, report)
 
 
 def _copy_by_copy(written: Written, draft: Draft, report: Report) -> None:

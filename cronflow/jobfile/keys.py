@@ -87,7 +87,7 @@ JOB: Keys = {
     "only_on": Key(
         CALENDARS,
         "[]",
-        "Calendars: slots on any other date than theirs are skipped (calendar). skip_on is stronger.",
+        "Calendars: slots on any other date than theirs are skipped (calendar). Where both speak, skip_on wins.",
         by_roots=True,
     ),
     "catchup": Key(

@@ -25,9 +25,7 @@ def check_references(draft: Draft, report: Report) -> None:
             _pool_slots(job, job.pool, draft, report)
 
 
-def _look_up(
-    noun: str, key: str, name: str, table: str, known: Collection[str], job: Job, draft: Draft, report: Report
-) -> None:
+def _look_up(noun: str, key: str, name: str, table: str, known: Collection[str], job: Job, draft: Draft, report: Report) -> None:
     if name in known:
         return
     source, path = draft.place(job.name, f"{key}.{name}")

@@ -184,9 +184,7 @@ def _mistake_span(file: str, text: str, mistake: syntax.Mistake) -> Span:
 def _unread(before: str, line: str) -> str:
     """A line of a text that cannot be read, fit to be printed; `before` is the text before it. Where it may hold the URLs of an
     alert target, or secrets, only its key is shown."""
-    headers = re.findall(r"^[ \t]*\[+[ \t]*([^\]\n]*)", before, re.MULTILINE)
-    hidden = bool(headers) and re.match(r"alerts\b|.*\bsecrets?\b", headers[-1]) is not None
-    if (hidden and not line.lstrip().startswith("[")) or re.search(r"\b(urls?|secrets?)\b", line):
+    if syntax.confidential(before, line):
         key, sign, rest = line.partition("=")
         line = key + sign + STARS.sub("*", rest) if sign else STARS.sub("*", line)
     return shown(line)

@@ -94,6 +94,14 @@ def _explain(text: str, words: str) -> Mistake:
     return Mistake(at, at + 1, said[:1].lower() + said[1:], None)
 
 
+def confidential(before: str, line: str) -> bool:
+    """Whether a line of a text that cannot be read may hold the URLs of an alert target, or secrets; `before` is the text before
+    it."""
+    headers = re.findall(r"^[ \t]*\[+[ \t]*([^\]\n]*)", before, re.MULTILINE)
+    within = bool(headers) and re.match(r"alerts\b|.*\bsecrets?\b", headers[-1]) is not None
+    return (within and not line.lstrip().startswith("[")) or re.search(r"\b(urls?|secrets?)\b", line) is not None
+
+
 def _offset(text: str, line: int, column: int) -> int:
     start = 0
     for _ in range(line - 1):
@@ -196,7 +204,7 @@ def _value(text: str, at: int) -> Mistake:
         return Mistake(*span, f"`{value}` is no TOML value", f"write `{key} = {TRUTH[value]}`")
     if re.fullmatch(r"0[0-9]+", value):
         return Mistake(*span, "a number does not begin with 0", f'write `{key} = "{value}"`')
-    shown = value if len(value) <= 40 and "://" not in value and key != "urls" else "…"
+    shown = value if len(value) <= 40 and "://" not in value and not confidential(text[:begin], text[begin:end]) else "…"
     return Mistake(*span, f"the value of `{key}` is no TOML", f'strings need quotes: `{key} = "{shown}"`')
 
 

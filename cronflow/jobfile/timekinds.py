@@ -30,7 +30,8 @@ def moment(key: str, value: object) -> datetime.datetime:
     if value.microsecond:
         raise RefusalError(f"`{key} = {value.isoformat()}` has a part of a second", "it is counted in whole seconds")
     if not FIRST_YEAR < value.year < LAST_YEAR:
-        raise RefusalError(f"`{key} = {value.isoformat()}` is out of its range", f"it lies after {FIRST_YEAR} and before {LAST_YEAR}")
+        hint = f"it lies after {FIRST_YEAR} and before {LAST_YEAR}"
+        raise RefusalError(f"`{key} = {value.isoformat()}` is out of its range", hint)
     return value
 
 

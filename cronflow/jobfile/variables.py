@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, TypeVar
 
+from cronflow.core.copies import MOST_COPIES, label
 from cronflow.jobfile import values
 from cronflow.jobfile.kinds import Complain, Kind, each, mistyped, what
 from cronflow.jobfile.suggest import closest
@@ -18,10 +19,6 @@ RESERVED = ("PATH", "HOME")
 """Variables that a command cannot do without: only `env` may set them."""
 ARGUMENT_LIMIT = 131072
 """Bytes of one argument, with its end (execve(2), MAX_ARG_STRLEN)."""
-COPIES_LIMIT = 1000
-"""Combinations of a matrix."""
-PLAIN_VALUE = re.compile(r"[A-Za-z0-9._-]{1,32}")
-"""A value of a matrix that stands in the name of its task as it is; of another one its number does."""
 SECRET_FORMS = ("file", "env", "credential", "command")
 CREDENTIAL = re.compile(r"(?!\.{1,2}$)[!-.0-9;-~]{1,255}")
 """systemd.exec(5): a file name of ASCII characters, without a colon."""
@@ -112,8 +109,8 @@ def matrix(key: str, table: Any, complain: Complain) -> dict[str, tuple[str, ...
     """A table of lists; each combination of their values is a task of its own."""
     found = _table(key, table, '{ REGION = ["eu", "us"] }', RESERVED, lambda *one: _choices(key, *one), complain)
     combinations = prod(len(choices) for choices in found.values())
-    if combinations > COPIES_LIMIT:
-        told = f"`{key}` has {combinations:,} combinations, and {COPIES_LIMIT:,} are the most"
+    if combinations > MOST_COPIES:
+        told = f"`{key}` has {combinations:,} combinations, and {MOST_COPIES:,} are the most"
         raise RefusalError(told, "let the command itself go through one of the lists")
     return found
 
@@ -144,21 +141,16 @@ def _choices(key: str, name: str, items: Any, complain: Complain) -> tuple[str, 
     return choices
 
 
-def shown(value: str, number: int) -> str:
-    """How a value stands in the name of its task; `number` is its place in its list, from 1."""
-    return value if PLAIN_VALUE.fullmatch(value) else str(number)
-
-
 def _same_names(name: str, choices: tuple[str, ...], complain: Complain) -> None:
     """Two values of which one is shown by a number that the other one is."""
     first: dict[str, str] = {}
     for index, value in enumerate(choices):
-        name_ = shown(value, index + 1)
-        if name_ in first:
-            told = f"tasks of {values.brief(first[name_])} and {values.brief(value)} in `{name}` would both be named `[{name_}]`"
+        short = label(value, index + 1)
+        if short in first:
+            told = f"tasks of {values.brief(first[short])} and {values.brief(value)} in `{name}` would both be named `[{short}]`"
             hint = "a value with other signs than A-Z a-z 0-9 . _ - is named by its place in the list: change their order"
             complain(told, hint, index)
-        first.setdefault(name_, value)
+        first.setdefault(short, value)
 
 
 def _schema(names: str, element: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from cronflow.core.expectations import usual
 from cronflow.core.model import Act, Attempt, Job, Run, Task, jobs_from_definition
 from cronflow.errors import CronflowError
 from cronflow.store.rows import ATTEMPTS, RUNS, TASKS
@@ -25,8 +26,6 @@ Edges = tuple[tuple[str, str], ...]
 """The upstream jobs of a job, each with its condition."""
 
 WAIT_TIMEOUT: float = Job._field_defaults["wait_timeout"]
-LAST_SUCCESSES = 20
-"""How many successes tell how long a job usually takes; they are looked for among its last 200 tasks."""
 
 
 class Shape(NamedTuple):
@@ -302,21 +301,14 @@ class History:
         )
         return {job: run for job, run in self.db.execute(query, (state, json.dumps(list(jobs)))) if run is not None}
 
+    def durations(self, jobs: Iterable[str]) -> dict[str, tuple[float, ...]]:
+        """How long the commands of each job's last successes ran, in seconds, newest last; jobs without one are left out."""
+        query = "SELECT job, durations FROM health WHERE durations != '[]' AND job IN (SELECT value FROM json_each(?))"
+        return {job: tuple(json.loads(text)) for job, text in self.db.execute(query, (json.dumps(list(jobs)),))}
+
     def usual_durations(self, jobs: Iterable[str]) -> dict[str, float]:
-        """The median duration of each job's last 20 successes, in seconds; jobs without one are left out."""
-        query = (
-            "SELECT value, (SELECT json_group_array(took) FROM"
-            " (SELECT finished_at - started_at AS took FROM"
-            " (SELECT state, started_at, finished_at FROM tasks WHERE job = value ORDER BY run DESC LIMIT 200)"
-            f" WHERE state = 'success' AND started_at IS NOT NULL LIMIT {LAST_SUCCESSES})) FROM json_each(?)"
-        )
-        found = {}
-        for job, array in self.db.execute(query, (json.dumps(list(jobs)),)):
-            times = sorted(json.loads(array or "[]"))
-            if times:
-                middle = len(times) // 2
-                found[job] = float(times[middle] if len(times) % 2 else (times[middle - 1] + times[middle]) / 2)
-        return found
+        """The median of these, in seconds."""
+        return {job: median for job, times in self.durations(jobs).items() if (median := usual(times)) is not None}
 
     def run_of_slot(self, root: str, slot: int) -> int | None:
         """The run that a slot of a root opened."""

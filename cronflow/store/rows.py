@@ -37,7 +37,7 @@ class Table:
     def values(self, thing: Any) -> tuple[Any, ...]:
         """The row of an object; lists and tables as JSON text."""
         return tuple(
-            _dump(getattr(thing, column)) if column in self.lists else getattr(thing, column) for column in self.columns
+            dump(getattr(thing, column)) if column in self.lists else getattr(thing, column) for column in self.columns
         )
 
     def object(self, row: Iterable[Any]) -> Any:
@@ -50,7 +50,7 @@ class Table:
         return self.kind(**values)
 
 
-def _dump(value: Any) -> str:
+def dump(value: Any) -> str:
     return _JSON_DEFAULT[type(value)] if not value else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -59,7 +59,7 @@ def _load(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-RUNS = Table("runs", Run, leave_out=("tasks",), lists=("roots", "named", "params", "upstreams"), flags=("held",))
+RUNS = Table("runs", Run, leave_out=("tasks",), lists=("roots", "named", "params", "upstreams"), flags=("held", "aside", "only"))
 TASKS = Table("tasks", Task, leave_out=("live",), lists=("verdict", "told", "matrix", "outputs"))
 ATTEMPTS = Table("attempts", Attempt, lists=("left_behind",))
 CURSORS = Table("cursors", Cursor, flags=("lining",))

@@ -33,6 +33,8 @@ MIGRATIONS: tuple[str, ...] = (
         slot_last INTEGER,
         slots INTEGER NOT NULL DEFAULT 0,
         held INTEGER NOT NULL DEFAULT 0,
+        aside INTEGER NOT NULL DEFAULT 0,
+        only INTEGER NOT NULL DEFAULT 0,
         state TEXT NOT NULL,
         reason TEXT,
         note TEXT,
@@ -110,6 +112,7 @@ MIGRATIONS: tuple[str, ...] = (
         waits INTEGER,
         waits_until REAL,
         waits_as TEXT,
+        waits_run INTEGER,
         mark TEXT,
         PRIMARY KEY (job, trigger_key)
     ) WITHOUT ROWID;

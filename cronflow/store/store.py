@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cronflow.core.effects import Effects
+from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import Attempt, Run, Task
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.reserve import drop_ballast
-from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
+from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
 from cronflow.store.schema import MIGRATIONS
 
 FILE = "cronflow.db"
@@ -136,6 +136,8 @@ class Store:
             "INSERT OR REPLACE INTO run_paths (run, paths) VALUES (?, ?)",
             [(run, json.dumps(paths)) for run, paths in out.paths.items()],
         )
+        for number, better in out.amended.items():
+            self._amend(number, better)
         for (job, key), cursor in out.cursors.items():
             if cursor is None:
                 db.execute("DELETE FROM cursors WHERE job = ? AND trigger_key = ?", (job, key))
@@ -175,6 +177,15 @@ class Store:
             ],
         )
 
+    def _amend(self, number: int, better: Amendment) -> None:
+        db = self.connection
+        told = (better.reason, better.caused_by, number, json.dumps(better.jobs))
+        db.execute(
+            "UPDATE tasks SET reason = ?, caused_by = ? WHERE run = ? AND job IN (SELECT value FROM json_each(?))", told
+        )
+        values = (dump(better.upstreams), better.reason, number)
+        db.execute("UPDATE runs SET upstreams = ?, reason = CASE WHEN reason IS NULL THEN NULL ELSE ? END WHERE id = ?", values)
+
     def _write_watched(self, out: Effects) -> None:
         seen = [(key, path, stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
         gone = [place for place, stamp in out.watched.items() if stamp is None]
@@ -213,6 +224,8 @@ class Store:
         for run in state.runs.values():
             state.know(run.definition, self.definition(run.definition))
         state.next_run = 1 + (db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'runs'").fetchone()[0] or 0)
+        reserved = [cursor.waits_run for cursor in state.cursors.values() if cursor.waits_run is not None]
+        state.next_run = max(state.next_run, *(number + 1 for number in reserved), 1)
         state.index()
         return state
 

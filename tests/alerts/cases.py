@@ -59,6 +59,49 @@ MISSED: dict[str, Any] = {
     "cause": "down",
 }
 
+LATE: dict[str, Any] = BACKUP | {
+    "at": at("Thu 06:00:00"),
+    "now": at("Thu 06:00:01"),
+    "run": 1423,
+    "task": "backup-db",
+    "trigger": "schedule",
+    "slot": int(at("Thu 02:30")),
+    "deadline": at("Thu 06:00"),
+    "state": "running",
+    "running_since": at("Thu 02:30"),
+    "attempts": [at("Thu 02:30")],
+    "usual_s": 358.0,
+    "last_success_at": at("Wed 02:36"),
+    "blocks": ["upload-offsite", "backup-report"],
+    "tail": ["dumping table orders"],
+}
+
+SLOW: dict[str, Any] = LATE | {
+    "at": at("Thu 02:47:54"),
+    "now": at("Thu 02:47:55"),
+    "deadline": None,
+    "slow_after_s": 1074.0,
+    "known": 20,
+    "attempt": 1,
+    "waiting": ["upload-offsite"],
+}
+
+SKIPPED: dict[str, Any] = BACKUP | {
+    "at": at("Thu 05:00"),
+    "now": at("Thu 05:00:01"),
+    "job": "sync-customers",
+    "run": 1425,
+    "trigger": "schedule",
+    "schedule": "0 * * * *",
+    "slots": 3,
+    "slot": int(at("Thu 03:00")),
+    "slot_last": int(at("Thu 05:00")),
+    "reason": "overlap",
+    "going": [[1424, at("Thu 02:00")]],
+    "owner": None,
+    "runbook": None,
+}
+
 PROBLEM = """error: unknown key `timout` in job `backup`
  --> jobs.toml:14:1
    |
@@ -192,8 +235,54 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "test": ("test", {"now": at("Thu 10:01"), "target": "ops", "by": "anna"}),
-    "late": (
+    "late": ("late", LATE),
+    "late-waiting": (
         "late",
-        BACKUP | {"now": at("Thu 06:00"), "run": 1423, "message": "not done by 06:00: still running since 02:30"},
+        LATE
+        | {
+            "job": "report",
+            "task": "report",
+            "state": "waiting",
+            "running_since": None,
+            "waits_for": ["backup-db"],
+            "attempts": [],
+            "tail": [],
+        },
+    ),
+    "late-blocked": (
+        "late",
+        LATE
+        | {
+            "job": "report",
+            "task": "report",
+            "at": at("Thu 02:31:14"),
+            "now": at("Thu 02:31:15"),
+            "state": "blocked",
+            "cause": "backup-db",
+            "ended_at": at("Thu 02:31:14"),
+            "running_since": None,
+            "attempts": [],
+            "tail": [],
+        },
+    ),
+    "late-succeeded": ("late", LATE | {"now": at("Thu 06:40"), "state": "success", "ended_at": at("Thu 06:39:58"), "tail": []}),
+    "slow": ("slow", SLOW),
+    "slow-by-its-key": ("slow", SLOW | {"slow": ["factor", 2.0], "slow_after_s": 716.0, "timeout_s": 3600.0, "attempt": 2}),
+    "skipped": ("skipped", SKIPPED),
+    "skipped-queue-full": ("skipped", SKIPPED | {"reason": "queue_full", "slots": 5}),
+    "approval": (
+        "approval",
+        BACKUP
+        | {
+            "at": at("Thu 02:35"),
+            "now": at("Thu 02:35:01"),
+            "run": 1423,
+            "task": "deploy",
+            "job": "deploy",
+            "trigger": "manual",
+            "by": "anna",
+            "message": "look at the figures of the rehearsal first",
+            "blocks": ["announce"],
+        },
     ),
 }

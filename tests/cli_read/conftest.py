@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from cronflow.cli.caller import Caller
+from cronflow.core.effects import Effects
+from cronflow.core.model import Health
 from tests.cli_read.tale import Ending, Tale, at, environ
 
 SHOP = """
@@ -77,6 +79,7 @@ def build_shop(folder: Path) -> Tale:
         "sync": [Ending(20, output="one\ntwo\nthree\n")],
     }
     tale = Tale(folder, SHOP, script)
+    tale.store.save(Effects(health={"reindex": Health("reindex", durations=(240.0,) * 9)}))
     tale.start("Mon 00:12").until("Tue 16:20")
     words = "cronflow pause sync-legacy --for 3d --reason 'vendor migration'"
     tale.act("Pause", jobs=("sync-legacy",), until=at("Fri 18:00"), reason="vendor migration", words=words)

@@ -122,7 +122,7 @@ def test_status(shop: Tale) -> None:
     assert (jobs["old"]["last_run"], jobs["old"]["next_at"], jobs["old"]["state"]) == (None, None, None)
     assert jobs["by-hand"]["next_at"] is None
     assert [run["id"] for run in answer["runs"]] == [364]
-    assert {one["kind"] for one in answer["problems"]} == {"config", "alerts"}
+    assert {one["kind"] for one in answer["problems"]} == {"config", "alerts", "slow"}
 
 
 def test_status_of_a_job_and_of_a_run(shop: Tale) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from cronflow.core import events as happened
@@ -30,7 +31,12 @@ def job(name: str, after: Mapping[str, str] | tuple[str, ...] = (), **keys: Any)
 
 
 class Stage:
-    """`now` is the clock. `started` are the references of attempts whose start has been asked for, in order."""
+    """`now` is the clock. `started` are the references of attempts whose start has been asked for, in order. `boot`, `host` and
+    `calendars` are what the daemon finds when it starts or reads the job file."""
+
+    boot: str | None = "first"
+    host = ""
+    calendars: Mapping[str, frozenset[int]] = MappingProxyType({})
 
     def __init__(self, *jobs: Job, now: float = MIDNIGHT, up: bool = True, **settings: Any) -> None:
         self.store = Store.in_memory()
@@ -49,7 +55,10 @@ class Stage:
         return JobSet({one.name: one for one in jobs}, {"ops": AlertTarget("ops")}, Settings(**settings))
 
     def start(self, alive_at: float | None = None) -> Effects:
-        return self.do(happened.Started(self.set, plan(self.set.jobs), alive_at))
+        return self.do(happened.Started(self._found(), plan(self.set.jobs), alive_at, boot=self.boot))
+
+    def _found(self) -> JobSet:
+        return self.set._replace(host=self.host, calendars=self.calendars)
 
     def restart(self, after: float = 0.0) -> Effects:
         """The daemon dies and another one starts; what was running goes on."""
@@ -59,7 +68,7 @@ class Stage:
 
     def reload(self, *jobs: Job, **settings: Any) -> Effects:
         self.set = self.jobset(*jobs, **settings)
-        return self.do(happened.Reloaded(self.set, plan(self.set.jobs)))
+        return self.do(happened.Reloaded(self._found(), plan(self.set.jobs)))
 
     def do(self, event: Event) -> Effects:
         out = step(self.state, event, self.now)

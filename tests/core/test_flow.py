@@ -61,16 +61,29 @@ def test_every_of_an_hour_in_minutes_is_the_very_same() -> None:
 
 def test_another_zone_is_another_trigger() -> None:
     jobs = table(job("a", schedule="@daily"), job("b", schedule="@daily", timezone="Europe/Berlin"), job("c", "a", "b"))
-    (fault,) = faults(jobs)
-    assert fault.severity == "error"
-    assert fault.job == "c"
-    assert "not supported yet" in fault.message
+    assert faults(jobs) == []
+    flows = plan(jobs).flows
+    assert list(flows) == ["a", "b", "c"]
+    assert [edge.job for edge in flows["c"].outer] == ["a", "b"]
+    assert (flows["a"].outer, flows["c"].triggers) == ((), ())
 
 
-def test_a_trigger_of_its_own_behind_another_flow_is_not_yet() -> None:
-    (fault,) = faults(table(job("a", schedule="@daily"), job("b", "a", schedule="@hourly")))
-    assert (fault.job, fault.key) == ("b", "after")
-    assert "not supported yet" in fault.message
+def test_a_trigger_of_its_own_behind_another_flow() -> None:
+    flows = plan(table(job("a", schedule="@daily"), job("b", "a", schedule="@hourly"), job("c", "b"))).flows
+    assert {name: list(flow.jobs) for name, flow in flows.items()} == {"a": ["a"], "b": ["b", "c"]}
+    assert [edge.job for edge in flows["b"].outer] == ["a"]
+    assert len(flows["b"].triggers) == 1
+
+
+def test_jobs_with_the_same_edges_from_other_flows_are_joined_by_a_common_one() -> None:
+    jobs = [job("a", schedule="@daily"), job("b", schedule="@hourly"), job("c", "a", "b"), job("d", "b", "a")]
+    assert list(plan(table(*jobs)).flows) == ["a", "b", "c", "d"]
+    assert plan(table(*jobs, job("e", "c", "d"))).flows["c"].roots == ("c", "d")
+
+
+def test_a_job_with_an_upstream_elsewhere_joins_nothing() -> None:
+    jobs = table(job("a", schedule="@hourly"), job("r", schedule="@daily"), job("j", "a", schedule="@daily"), job("m", "j", "r"))
+    assert list(plan(jobs).flows) == ["a", "r", "j", "m"]
 
 
 def test_an_unknown_upstream_has_a_suggestion() -> None:

@@ -94,7 +94,7 @@ REFUSED = [  # (expression, a part of the message, a part of the hint, the text 
     ("0 5 * * mon root /bin/true", "`root`", "`0 5 * * mon`", "root"),
     ("@daily backup.sh", "`backup.sh`", "`@daily`", "@daily backup.sh"),
     ("@every 5m", "`@every 5m`", '`every = "5m"`', "@every 5m"),
-    ("@reboot", "not supported yet", "@daily", "@reboot"),
+    ("@reboot", "has no timetable", "once in each boot", "@reboot"),
     ("@dayly", "`@dayly`", "`@daily`", "@dayly"),
     ("@never-heard-of-it", "`@never-heard-of-it`", "@hourly", "@never-heard-of-it"),
     ("0 0 30 2 *", "day 30 never comes: February has at most 29 days", "`L`", "30"),

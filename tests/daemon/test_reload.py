@@ -78,6 +78,19 @@ def test_included_files_are_edited_added_and_removed(live: Live) -> None:
     assert [in_force(live, name) for name in "abcd"] == [True, False, False, True]
 
 
+def test_files_of_calendars_are_edited_broken_and_repaired(live: Live) -> None:
+    live.write("2026-12-25\n", "dates/holidays")
+    calendar = '[calendars.holidays]\nfile = "dates/holidays"\n'
+    live.start(calendar + job("a", "true", skip_on="holidays"), *EAGER)
+    live.write("2026-12-25\n2026-12-26\n", "dates/holidays")
+    live.until(lambda: reloads(live) == 1, "the edit was not noticed")
+    live.write("2026-12-32\n", "dates/holidays")
+    live.until(lambda: config_trouble(live) is not None, "the broken line was not noticed")
+    live.write("2026-12-31\n", "dates/holidays")
+    live.until(lambda: config_trouble(live) is None, "the repair was not noticed")
+    assert reloads(live) == 2
+
+
 def test_an_included_folder_that_comes_later_is_noticed(live: Live) -> None:
     live.start('include = ["more/jobs.d/*.conf"]\n' + job("a", "true"), *EAGER)
     live.path("more").mkdir()

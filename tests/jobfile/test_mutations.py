@@ -33,7 +33,18 @@ keep_runs = "90d"
 url_env = "OPS_URL"
 on = ["failure"]
 
+[pools]
+warehouse = 2
+
+[calendars.holidays]
+dates = [2026-12-25, 2026-12-26]
+
 [jobs.extract]
+jitter = "5m"
+skip_on = "holidays"
+secrets = { PASSWORD = "file:/run/secrets/db" }
+params = { REGION = "eu" }
+matrix = { PART = ["1", "2"], SIZE = [10, 20] }
 schedule = ["0 4 * * mon-fri", "@daily"]
 command = './extract.sh --date "$CRONFLOW_DATE"'
 alert = ["ops"]
@@ -50,6 +61,17 @@ retry_on = [1, "timeout"]
 after = { load = "success", extract = "done" }
 command = ["mail", "-s", "report"]
 umask = 0o27
+check = ["true"]
+deadline = "06:00"
+slow = 2.5
+pool = "warehouse"
+approve = "send?"
+
+[jobs.once]
+at = [2026-12-24T18:00:00, 2027-01-01T00:00:00Z]
+watch = "in/*.csv"
+foreach = "ls"
+command = "true"
 
 [x-mine]
 anything = [1, { two = 2 }]

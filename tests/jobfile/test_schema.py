@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tomllib
@@ -29,6 +30,20 @@ GOOD = [
     'settings = { keep_runs = 1000, keep_logs = "1w", reload = "manual", max_running = 1 }\n[x-any]\na = 1',
     'timezone = "UTC"\ninclude = []\ndefaults = { retries = 2, command = "x" }\njobs.a = {}',
     'alerts.ops = { url_env = "OPS", on = ["slow"] }\njobs.a = { command = "a", alert = ["ops"] }',
+    'pools = { a = 1, "b.c" = 10000 }\ncalendars.x.dates = [2026-12-25]\ncalendars.y.dates = []',
+    'jobs.a = { command = "a", at = [2026-12-24T18:00:00, 2026-12-24 18:00:00+01:00], watch = ["a/*"], settle = "1s" }',
+    'jobs.a = { command = "a", at = 2026-12-24T18:00:00Z, schedule = "@reboot", jitter = "5m", skip_on = [], only_on = [] }',
+    'jobs.a = { command = "a", only_if = "x", wait_until = ["x"], wait_every = "1s", wait_timeout = "1h", approve = "now?" }',
+    'jobs.a = { command = "a", approve = true, after_timeout = "1h", priority = -5, pool_slots = 1, foreach = "ls" }',
+    'jobs.a = { command = "a", params = { A = "" }, matrix = { B = ["x", 5], C = [1] }, matrix_join = "each" }',
+    'jobs.a = { command = "a", secrets = { A = "file:/x", B = "env:B", C = "credential:c.d", D = "command:pass x" } }',
+    'jobs.a = { command = "a", deadline = "06:00", slow = 3, check = ["a", "b"], on_failure = "a", on_success = ["a"] }',
+    'jobs.a = { command = "a", pool = "p", enabled = false, description = "d", owner = "o", tags = ["t"] }\n[pools]\np = 1',
+    'jobs.a = { command = "a", cwd = "/", user = "u", group = "g", shell = "/bin/sh", stdin = "", retries = 1 }',
+    'jobs.a = { command = "a", retry_delay = "1s", retry_backoff = 1.5, retry_max_delay = "1h", skip_codes = [99], alert = [] }',
+    'jobs.a = { command = "a", every = "1h", timezone = "UTC", catchup = "all", catchup_window = "1h", overlap = "queue" }',
+    'jobs.a = { command = "a", success_codes = [0, 1], runbook = "r", kill_after = "1s" }',
+    'jobs.a = { command = "a", deadline = "2h", slow = "1h", check = "a" }',
     'alerts.ops.urls = ["json://localhost"]\nalerts.two.urls = "json://localhost"',
 ]
 BAD = [
@@ -56,6 +71,38 @@ BAD = [
     "alerts.ops.on = ['failure']",
     "settings.max_running = 0",
     "pools.a = 0",
+    "pools.a = '1'",
+    "pools.a = 10001",
+    "calendars.a = {}",
+    "calendars.a = { dates = [], file = 'x' }",
+    "calendars.a.dates = ['tomorrow']",
+    "calendars.a.dates = 2026-12-25",
+    "calendars.a.date = [2026-12-25]",
+    "jobs.a = { command = 'a', at = 2026-12-24 }",
+    "jobs.a = { command = 'a', at = 18:00:00 }",
+    "jobs.a = { command = 'a', watch = 5 }",
+    "jobs.a = { command = 'a', settle = 2 }",
+    "jobs.a = { command = 'a', wait_until = '' }",
+    "jobs.a = { command = 'a', approve = 1 }",
+    "jobs.a = { command = 'a', approve = '' }",
+    "jobs.a = { command = 'a', params = { A = 5 } }",
+    "jobs.a = { command = 'a', params = { PATH = '/bin' } }",
+    "jobs.a = { command = 'a', matrix = { HOME = ['a'] } }",
+    "jobs.a = { command = 'a', matrix = { A = [] } }",
+    "jobs.a = { command = 'a', matrix = { A = ['x', 'x'] } }",
+    "jobs.a = { command = 'a', matrix = { A = [1.5] } }",
+    "jobs.a = { command = 'a', matrix = { A = [true] } }",
+    "jobs.a = { command = 'a', matrix_join = 'one' }",
+    "jobs.a = { command = 'a', secrets = { A = 'plain' } }",
+    "jobs.a = { command = 'a', secrets = { A = 'env:1' } }",
+    "jobs.a = { command = 'a', secrets = { A = 'file://x' } }",
+    "jobs.a = { command = 'a', secrets = { A = 'file:' } }",
+    "jobs.a = { command = 'a', pool_slots = 0 }",
+    "jobs.a = { command = 'a', priority = 1001 }",
+    "jobs.a = { command = 'a', deadline = '24:00' }",
+    "jobs.a = { command = 'a', slow = 1 }",
+    "jobs.a = { command = 'a', slow = '3' }",
+    "jobs.a = { command = 'a', check = [''] }",
 ]
 
 
@@ -70,6 +117,11 @@ def accepted(tmp_path: Path, text: str) -> bool:
     return True
 
 
+def as_json(text: str) -> Any:
+    """A TOML text as editors hand it to a schema: dates and times are strings."""
+    return json.loads(json.dumps(tomllib.loads(text), default=lambda moment: moment.isoformat()))
+
+
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
@@ -77,13 +129,20 @@ def test_the_schema_is_one() -> None:
 @pytest.mark.parametrize("text", GOOD)
 def test_what_is_read_fits_the_schema(tmp_path: Path, text: str) -> None:
     assert accepted(tmp_path, text)
-    VALIDATOR.validate(tomllib.loads(text))
+    VALIDATOR.validate(as_json(text))
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_what_is_refused_does_not_fit(tmp_path: Path, text: str) -> None:
     assert not accepted(tmp_path, text)
-    assert not VALIDATOR.is_valid(tomllib.loads(text))
+    assert not VALIDATOR.is_valid(as_json(text))
+
+
+def test_every_key_of_a_job_is_held_against_the_schema() -> None:
+    tried: set[str] = set()
+    for text in GOOD:
+        tried.update(*(job for job in tomllib.loads(text).get("jobs", {}).values()))
+    assert set(keys.JOB) - tried == set()
 
 
 def table(name: str) -> dict[str, Any]:
@@ -99,7 +158,7 @@ def test_every_key_has_its_field_and_its_sentence() -> None:
         == set(keys.SETTINGS)
         == set(table("settings"))
     )
-    for one in (keys.JOB, keys.SETTINGS, keys.ALERT, keys.TOP):
+    for one in (keys.JOB, keys.SETTINGS, keys.ALERT, keys.CALENDAR, keys.TOP):
         assert all(key.meaning.endswith(".") for key in one.values())
 
 
@@ -117,7 +176,7 @@ def test_the_defaults_told_are_the_defaults(tmp_path: Path) -> None:
 
 def test_the_man_page_names_every_key() -> None:
     text = manpage.section()
-    for name in [*keys.JOB, *keys.SETTINGS, *keys.ALERT, *keys.TOP]:
+    for name in [*keys.JOB, *keys.SETTINGS, *keys.ALERT, *keys.CALENDAR, *keys.TOP]:
         assert f".It Sy {name} " in text
     assert all(name in text for name in keys.JOB_LATER)
 

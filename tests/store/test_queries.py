@@ -177,12 +177,10 @@ def test_last_runs_and_tasks(store: Store, tmp_path: Path) -> None:
         assert history.run_of_slot("a", 2001) is None
 
 
-def test_usual_duration_is_the_median_of_the_last_20_successes(store: Store, tmp_path: Path) -> None:
-    durations = [1000.0] * 10 + [float(took) for took in range(1, 21)]
-    for number, took in enumerate(durations, 1):
-        store.save(past(number, jobs("a"), at=1e5 * number, took=took))
-    store.save(past(99, jobs("a"), "failed", at=1e8, took=5000.0))
+def test_usual_duration_is_the_median_of_the_last_successes(store: Store, tmp_path: Path) -> None:
+    store.save(Effects(health={"a": Health("a", durations=tuple(map(float, range(1, 21)))), "b": Health("b", failures=2)}))
     with reader(store, tmp_path) as history:
+        assert history.durations(["a", "b", "never"]) == {"a": tuple(map(float, range(1, 21)))}
         assert history.usual_durations(["a", "never"]) == {"a": 10.5}
 
 

@@ -77,6 +77,36 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "    row = next(iter(state.rows.values()), None)",
     ),
     (
+        "a forbidden day is a day like others",
+        "core/triggers.py",
+        "return day not in skip and (only",
+        "return (only",
+    ),
+    (
+        "a forbidden day ends too late",
+        "core/slots.py",
+        "last_until(min(until, days.end - 1), line.at)",
+        "last_until(until, line.at)",
+    ),
+    (
+        "a delay is forgotten where it is late",
+        "core/slots.py",
+        "    horizon = now - delay\n",
+        "    horizon = now\n",
+    ),
+    (
+        "each start of the daemon is a boot",
+        "core/occasions.py",
+        "if cursor.mark != state.boot]",
+        "]",
+    ),
+    (
+        "two events of one second are one slot",
+        "core/occasions.py",
+        "slot = max(int(now), *(int(cursor.at) + 1 for cursor in cursors))",
+        "slot = int(now)",
+    ),
+    (
         "a blocked task is skipped",
         "core/tasks.py",
         'return "blocked", "upstream_failed"',

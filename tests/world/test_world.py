@@ -17,8 +17,11 @@ BATCHES = 8
 WORTH = (
     *("crash", "goes back", "retrying", "timeout", "lost", ", catchup)", "missed", "overlap", "queue_full", "replaced"),
     *("blocked", "cancelled", "(paused)", "disabled", ", retry)", "alert failure", "alert recovery", "alert missed"),
+    *("alert late", "alert slow", "alert skipped"),
     *("/condition", "/sensor", "/check", "/on_failure", "/on_success", "/foreach", "[eu]", "[a]", "(rejected)", "(wait_timeout)"),
+    *(", after)", "upstream_not_new", "after_timeout"),
     *("(condition)", "(no_items)", "(check)", "pool_full", "alert approval"),
+    *("(calendar)", "reboot)", ", watch)", ", at)"),
 )
 
 

@@ -16,19 +16,21 @@ from cronflow.core import flow, trace
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
+from cronflow.core.expectations import timers
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
-from tests.world.jobfiles import edited, random_jobs
+from tests.world.jobfiles import BUSY, START, Pace, edited, random_jobs
 from tests.world.oracle import check_history
+from tests.world.told import check_alerts
 
-START = 1_793_000_000.0
 SAVED = (
     *("runs", "rows", "cursors", "links", "pauses", "skips", "troubles"),
     *("next_run", "left", "running", "used", "lining"),
 )
 """What of the live state has to be what the database rebuilds."""
-
+FOLLOW_UPS = frozenset({"check", "on_failure", "on_success"})
+"""Processes that take the place of the one before them in the limits."""
 
 class Crash(Exception):  # noqa: N818 (it is what happens, and no error)
     """The daemon dies at this point."""
@@ -50,6 +52,7 @@ class Process:
 class World:
     seed: int
     crashes: bool = True
+    pace: Pace = BUSY
     log: list[str] = field(default_factory=list)
     now: float = START
     store: Store = field(default_factory=Store.in_memory)
@@ -62,16 +65,19 @@ class World:
     counter: int = 0
     cursors: dict[tuple[str, str], float] = field(default_factory=dict)
     starts: dict[AttemptRef, int] = field(default_factory=dict)
+    boot_number: int = 1
+    boots: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.jobs = random_jobs(self.rng)
+        self.jobs = random_jobs(self.rng, self.pace)
 
     # ---- the daemon ------------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:
         """Start a daemon: load, ask the keeper for every attempt, then begin."""
         self.state = self.store.load()
+        self.state.jobs = self.jobs
         self.log.append(f"{self.now:.1f} boot")
         for task in list(self.state.live()):
             assert task.live is not None
@@ -82,7 +88,8 @@ class World:
                 self.do(replace(process.report, at=process.ends))
             else:
                 self.do(happened.AttemptBegan(process.ref, process.pid, process.began))
-        self.do(happened.Started(self.jobs, flow.plan(self.jobs.jobs), self.alive_at))
+        boot = f"boot {self.boot_number}"
+        self.do(happened.Started(self.jobs, flow.plan(self.jobs.jobs), self.alive_at, boot=boot))
 
     def do(self, event: Event) -> None:
         """One turn of the daemon: step, save, deeds; it may die between any two of them."""
@@ -101,8 +108,13 @@ class World:
         for key, cursor in out.cursors.items():
             if cursor is None:
                 self.cursors.pop(key, None)
+                self.boots.pop(key, None)
             else:
                 self.cursors.setdefault(key, cursor.at)
+                self.boots.setdefault(key, {self.boot_number})
+        if isinstance(event, happened.Started):
+            for key in state.cursors:
+                self.boots[key].add(self.boot_number)
         self._check_step(out)
         self._maybe_crash("before the deeds")
         for deed in out.deeds:
@@ -202,13 +214,25 @@ class World:
     def _turn(self, end: float) -> None:
         if self.state is None:
             self.now += self.rng.choice((0.0, 2.0, 90.0, 1800.0, 20_000.0))
+            if self.rng.random() < 0.4:
+                self._reboot()
             self._guarded(self.boot)
             return
         at, event = self._next_event(end)
         self.now = max(self.now, at)
         if event is None and self.rng.random() < 0.02:
             event = self._person()
+        if event is None and self.rng.random() < 0.03:
+            event = self._file()
         self._guarded(lambda: self.do(event or happened.Woke()))
+
+    def _reboot(self) -> None:
+        """Another boot of the machine: of what was running nothing is left, nor known how it ended."""
+        self.boot_number += 1
+        self.log.append(f"{self.now:.1f} reboot")
+        for process in self.processes.values():
+            if process.ends > self.now:
+                process.ends, process.report = self.now, happened.AttemptEnded(process.ref, 0.0)
 
     def _next_event(self, end: float) -> tuple[float, Event | None]:
         assert self.state is not None
@@ -249,6 +273,10 @@ class World:
         self.counter += 1
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
+        waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
+        if waiting and rng.random() < 0.5:
+            task = rng.choice(waiting)
+            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.6, "anna", "approve")
         kind = rng.random()
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)
@@ -262,17 +290,24 @@ class World:
                 scope = frozenset(plain["name"] for plain in json.loads(self.store.definition(old.definition)))
                 task = rng.choice(sorted(old.tasks)) if old.tasks and rng.random() < 0.3 else None
                 return happened.RetryAsked(self.counter, old, scope, "anna", "retry", task)
-        waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
-        if waiting and rng.random() < 0.5:
-            task = rng.choice(waiting)
-            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.7, "anna", "approve")
         if kind < 0.75:
             until = self.now + rng.uniform(60, 7200) if rng.random() < 0.6 else None
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)
         if kind < 0.9:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
-        self.jobs = edited(rng, self.jobs)
+        self.jobs = edited(rng, self.jobs, self.pace)
         return happened.Reloaded(self.jobs, flow.plan(self.jobs.jobs))
+
+    def _file(self) -> Event | None:
+        """A watch sees a file come or go."""
+        assert self.state is not None
+        triggers = (trigger for one in self.state.plan.flows.values() for trigger in one.triggers)
+        watches = sorted({trigger.key for trigger in triggers if trigger.watch})
+        if not watches:
+            return None
+        self.counter += 1
+        path, stamp = f"/in/{self.rng.randint(1, 9)}", self.rng.choice((None, f"stamp {self.counter}"))
+        return happened.Triggered(self.rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
 
     def _calm_down(self) -> None:
         """No more slots and people: whatever began must end."""
@@ -315,6 +350,7 @@ class World:
                     assert blockers(state, run, task), f"{run.id}/{task.name} has no blockers and does not start"
         self._check_starts(out)
         self._check_queues()
+        check_alerts(out, self.now)
         if self.rng.random() < 0.05:
             self._check_rebuild()
 
@@ -335,8 +371,9 @@ class World:
             assert used <= max(size, job.pool_slots), f"{used} slots of {size} of `{job.pool}` are taken"
 
     def _resent(self, out: Effects) -> bool:
-        """Whether these starts are old ones, asked for again after a restart."""
-        return all(deed.ref not in out.attempts for deed in out.deeds if isinstance(deed, StartAttempt))
+        """Whether these starts are old ones, asked for again after a restart, or take the place of what came before them."""
+        starts = (deed.ref for deed in out.deeds if isinstance(deed, StartAttempt))
+        return all(ref not in out.attempts or ref.kind in FOLLOW_UPS for ref in starts)
 
     def _check_starts(self, out: Effects) -> None:
         """Nothing starts before its upstreams are final; attempts ≤ retries + 1; one process of a task at a time."""
@@ -354,11 +391,15 @@ class World:
                 upstreams = [other for other in upstreams if other.matrix in (task.matrix, {}) or not task.matrix]
             enough = any if job.join == "any" and upstreams else all
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
-            if state.plan.flow_of.get(job.name) and job.overlap != "allow":
+            if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
                 others = [other for other in state.live() if other.job == job.name and other.run != run.id]
-                assert not others or any(state.job(state.runs[other.run], other).overlap == "allow" for other in others), (
-                    f"{deed.ref} overlaps {others[0].run}"
-                )
+                others = [other for other in others if not (run.aside or state.runs[other.run].aside)]
+                assert not others, f"{deed.ref} overlaps {others[0].run}"
+
+    def _overlap(self, job: str) -> str:
+        """The rule of the flow that a job belongs to."""
+        assert self.state is not None
+        return self.state.plan.flows[self.state.plan.flow_of[job]].head.overlap
 
     def _check_queues(self) -> None:
         state = self.state
@@ -381,7 +422,8 @@ class World:
             job: one for job, one in loaded.health.items() if one.last_success_at or one.failures
         }
         assert _in_lines(live) == _in_lines(loaded), "the lines are not what the database says"
-        assert _still_meant(live) == _still_meant(loaded), "the timers are not what the database says"
+        if live.slots:
+            assert _still_meant(live) == _still_meant(loaded), "the timers are not what the database says"
         assert len(_still_meant(loaded)) == len(loaded.timers), "a timer that was derived from the database stands for nothing"
 
 
@@ -400,10 +442,18 @@ def _still_meant(state: State) -> list[tuple[object, ...]]:
             if pause is not None and pause.until == at:
                 found.add((at, kind, number, name))
             continue
+        if kind == "edges":
+            if any(cursor.job == name and cursor.waits_until == at for cursor in state.cursors.values()):
+                found.add((at, kind, number, name))
+            continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None
-        if task is None or task.final:
+        if run is None or task is None or task.final:
             continue
-        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and task.stage == "sensor"):
+        one = state.health.get(task.job)
+        if (at, kind, number, name) in timers(run, task, state.job(run, task), one.durations if one else ()):
+            found.add((at, kind, number, name))
+        waits = task.stage == "sensor" and (task.live is None or task.live.stop is None)
+        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
             found.add((at, kind, number, name))
     return sorted(found)

@@ -8,8 +8,9 @@ from typing import Any
 
 from cronflow.cli.coming import trigger_words
 from cronflow.cli.views.style import Style, column_width, pad
-from cronflow.core.flow import Flow, triggers_of
+from cronflow.core.flow import Flow
 from cronflow.core.model import Edge
+from cronflow.core.triggers import described, triggers_of
 
 Row = tuple[str, str, str, str]
 """The tree and the name, the schedule, its words or the condition, what else it comes after."""
@@ -59,9 +60,9 @@ def _root_row(flow: Flow, name: str, style: Style) -> Row:
     own = triggers_of(flow.jobs[name])
     if not own:
         return _shown(flow, name, style), "", "by hand", ""
-    described = "; ".join(one.schedule.describe() for one in own)
-    written = "; ".join(trigger_words(one) for one in own if one.kind == "schedule")
-    return _shown(flow, name, style), written, "" if described == written else described, ""
+    told = described(own)
+    written = "; ".join(trigger_words(one) for one in own if one.kind in ("schedule", "reboot"))
+    return _shown(flow, name, style), written, "" if told == written else told, ""
 
 
 def _shown(flow: Flow, name: str, style: Style) -> str:
@@ -116,7 +117,7 @@ def as_dot(flows: Sequence[Flow]) -> str:
     """The flows for Graphviz."""
     lines = ["digraph cronflow {", "  rankdir=LR;", "  node [shape=box, style=rounded];"]
     for number, flow in enumerate(flows):
-        title = "; ".join(one.schedule.describe() for one in flow.triggers) or "by hand"
+        title = described(flow.triggers) or "by hand"
         lines += [f"  subgraph cluster_{number} {{", f"    label={_dot(f'{flow.name}: {title}')};"]
         lines += [f"    {_dot(name)}{'' if job.enabled else ' [style=dashed]'};" for name, job in flow.jobs.items()]
         lines.append("  }")
@@ -138,7 +139,7 @@ def as_mermaid(flows: Sequence[Flow]) -> str:
     numbers = {name: f"j{number}" for number, name in enumerate(name for flow in flows for name in flow.jobs)}
     lines = ["flowchart LR"]
     for number, flow in enumerate(flows):
-        title = "; ".join(one.schedule.describe() for one in flow.triggers) or "by hand"
+        title = described(flow.triggers) or "by hand"
         lines.append(f'  subgraph f{number}["{_mermaid(f"{flow.name}: {title}")}"]')
         lines += [f'    {numbers[name]}["{_mermaid(name)}"]' for name in flow.jobs]
         lines.append("  end")

@@ -13,6 +13,7 @@ from cronflow.cli.views.style import Style, pad, table
 from cronflow.core import words
 from cronflow.core.flow import Flow
 from cronflow.core.model import Health, Job, Pause
+from cronflow.core.triggers import Trigger, described
 from cronflow.store.queries import RunRecord
 
 
@@ -91,13 +92,17 @@ def _last_end(picture: JobPicture, style: Style) -> str:
 def _starts(picture: JobPicture) -> str:
     flow = picture.flow
     if picture.job.name in coming.timed_roots(flow) or (picture.job.name in flow.roots and flow.triggers):
-        said = [f"{coming.trigger_words(one)}   {one.schedule.describe()}, {one.schedule.zone}" for one in flow.triggers]
-        return "; ".join(said)
+        return "; ".join(_trigger(one) for one in flow.triggers)
     if not picture.job.after:
         return "by hand: cronflow run " + picture.job.name
-    return f"in the flow of {flow.name}" + (
-        ": " + "; ".join(one.schedule.describe() for one in flow.triggers) if flow.triggers else ""
-    )
+    return f"in the flow of {flow.name}" + (": " + described(flow.triggers) if flow.triggers else "")
+
+
+def _trigger(trigger: Trigger) -> str:
+    """As the file has it, and in words."""
+    if trigger.kind in ("schedule", "every"):
+        return f"{coming.trigger_words(trigger)}   {trigger.describe()}, {trigger.schedule.zone}"
+    return trigger.describe() + (f", {trigger.schedule.zone}" if trigger.timed else "")
 
 
 def _next(picture: JobPicture, style: Style) -> str:

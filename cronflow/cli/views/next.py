@@ -19,7 +19,7 @@ def next_screen(slots: list[coming.Slot], pauses: Mapping[str, Pause], style: St
         about = []
         if slot.trigger.key not in told:
             told.add(slot.trigger.key)
-            said = slot.trigger.schedule.describe()  # the expression itself, where there are no plain words for it
+            said = slot.trigger.describe()  # the expression itself, where there are no plain words for it
             about.append(", ".join(filter(None, ("" if said == slot_line(slot) else said, slot.trigger.schedule.zone))))
         about += [style.paint("paused", note) for note in coming.notes_of(slot, pauses)]
         rows.append((day, clock, slot_line(slot), about))

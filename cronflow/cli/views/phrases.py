@@ -1,4 +1,4 @@
-"""The sentences that several screens share: how a task ended, what it waits for, whether it is slow."""
+"""The sentences that several screens share: how a task ended, what it waits for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ REASONS = {
     "overlap": "an earlier run was still going on",
     "queue_full": "too many runs were waiting already",
     "daemon_down": "the daemon was not running",
+    "calendar": "its calendars leave that day out",
     "upstream_failed": "something before it failed",
     "upstream_cancelled": "something before it was cancelled",
     "condition": "its condition on what comes before was not met",
@@ -54,14 +55,6 @@ STAGES = {
     "on_failure": "its `on_failure` hook is running",
     "on_success": "its `on_success` hook is running",
 }
-
-SLOW_FACTOR = 3.0
-SLOW_SECONDS = 300.0
-
-
-def slow(took: float, usual: float | None) -> bool:
-    """Whether something takes far longer than usual: beyond three times, and five minutes more than, the median."""
-    return usual is not None and took > max(SLOW_FACTOR * usual, usual + SLOW_SECONDS)
 
 
 def reason_words(reason: str | None) -> str:
@@ -168,7 +161,7 @@ def trigger_phrase(run: Run) -> str:
         return f"by hand ({run.by})" if run.by else "by hand"
     if run.trigger == "retry":
         return f"retry of {run.retry_of}" + (f" ({run.by})" if run.by else "")
-    return run.trigger
+    return "at boot" if run.trigger == "reboot" else run.trigger
 
 
 def row_phrase(run: Run) -> str:

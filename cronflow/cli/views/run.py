@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from cronflow.cli.expected import NOTHING, Expected
 from cronflow.cli.views.copies import bundle_name, bundles, foremost, named, summary, telling
 from cronflow.cli.views.phrases import (
     HOOKS,
@@ -13,12 +14,12 @@ from cronflow.cli.views.phrases import (
     hook_words,
     reason_words,
     row_phrase,
-    slow,
     stage_phrase,
     task_phrase,
     telling_attempt,
     trigger_phrase,
 )
+from cronflow.cli.views.status import expectation_words
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.model import Task
@@ -28,7 +29,7 @@ _COMMANDS = 5
 """So many commands to paste are shown of each kind."""
 
 
-def run_screen(record: RunRecord, usual: Mapping[str, float], style: Style) -> str:
+def run_screen(record: RunRecord, expects: Mapping[str, Expected], style: Style) -> str:
     """A run with its tasks in the order of its flow, and what to type next."""
     run = record.run
     shown = bundles(run.tasks.values(), lambda task: task.job)
@@ -37,7 +38,9 @@ def run_screen(record: RunRecord, usual: Mapping[str, float], style: Style) -> s
     for one in shown:
         task = one[0]
         lines.append(
-            task_row(record, task, usual.get(task.job), style, width) if len(one) == 1 else bundle_row(one, style, width)
+            task_row(record, task, expects.get(task.name, NOTHING), style, width)
+            if len(one) == 1
+            else bundle_row(one, style, width)
         )
     failed = [name for name, task in run.tasks.items() if task.state == "failed" and record.attempts.get(name)]
     for name in failed[:_COMMANDS]:
@@ -81,25 +84,25 @@ def bundle_row(tasks: list[Task], style: Style, width: int) -> str:
     return style.fold(lead, [summary([task.name for task in tasks], states)], 6)
 
 
-def task_row(record: RunRecord, task: Task, usual: float | None, style: Style, width: int) -> str:
+def task_row(record: RunRecord, task: Task, expects: Expected, style: Style, width: int) -> str:
     """One task: its mark, its name, how it is."""
     lead = f"  {style.mark(task.state)} {pad(task.name, width)}  "
-    return style.fold(lead, task_parts(record, task, usual, style), 6)
+    return style.fold(lead, task_parts(record, task, expects, style), 6)
 
 
-def task_parts(record: RunRecord, task: Task, usual: float | None, style: Style) -> Iterable[str]:
+def task_parts(record: RunRecord, task: Task, expects: Expected, style: Style) -> Iterable[str]:
     """What there is to say of a task, in pieces."""
     if task.state == "running":
-        return _running(record, task, usual, style)
+        return _running(record, task, expects, style)
     if not task.final:
-        return [task_phrase(record, task, style)]
+        return [task_phrase(record, task, style), *expectation_words(expects, task, style)]
     took = style.span(task.started_at, task.finished_at)
     hook = hook_words(record.step(task.name, *HOOKS))
     if task.state == "success":
         again = f"after {task.attempts} attempts" if task.attempts > 1 else ""
         taken = "taken over" if task.reason == "taken_over" else ""
         outputs = [f"{key}={task.outputs[key]}" for key in ("rows", "bytes") if key in task.outputs]
-        return [took, taken, again, *outputs, hook]
+        return [took, taken, again, *outputs, hook, *expectation_words(expects, task, style)]
     if task.state == "failed":
         return [style.paint("failed"), ended_how(task, telling_attempt(record, task)), took and f"ran {took}", hook]
     cause = cause_words(task)
@@ -107,7 +110,7 @@ def task_parts(record: RunRecord, task: Task, usual: float | None, style: Style)
     return [state, words.plain(task.note) if task.note else ""]
 
 
-def _running(record: RunRecord, task: Task, usual: float | None, style: Style) -> list[str]:
+def _running(record: RunRecord, task: Task, expects: Expected, style: Style) -> list[str]:
     commands = record.commands(task.name)
     pid = f"pid {commands[-1].pid}" if commands and commands[-1].pid is not None else ""
     again = f"attempt {task.attempts}" if task.attempts > 1 else ""
@@ -115,12 +118,11 @@ def _running(record: RunRecord, task: Task, usual: float | None, style: Style) -
         return [style.paint("running"), pid, again]
     took = style.now - task.started_at
     shown = f"for {words.duration(took)}" if style.human else f"since {style.when(task.started_at)}"
-    late = style.paint("slow", "SLOW") if slow(took, usual) else ""
     return [
         f"{style.paint('running')} {shown}",
         "" if task.stage in ("", "command") else stage_phrase(record, task, style),
-        f"usually {words.duration(usual)}" if usual is not None else "",
-        late,
+        f"usually {words.duration(expects.usual)}" if expects.usual is not None else "",
+        *expectation_words(expects, task, style),
         pid,
         again,
     ]

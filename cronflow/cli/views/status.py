@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cronflow.cli import coming
+from cronflow.cli.expected import Expected
 from cronflow.cli.overview import Blocked, Failing, Going, Overview
 from cronflow.cli.views.copies import bundle_name, bundles, foremost, summary
-from cronflow.cli.views.phrases import approve_command, ended_how, slow, stage_phrase, task_phrase
+from cronflow.cli.views.phrases import approve_command, ended_how, stage_phrase, task_phrase
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
-from cronflow.core.model import Pause, Trouble
+from cronflow.core.model import Pause, Task, Trouble
 from cronflow.store.standing import Undelivered
 
 _INDENT = 4
@@ -146,26 +147,37 @@ def _going_row(style: Style, one: Going, width: int) -> str:
     run = style.paint("dim", f"run {task.run}")
     if task.state == "running":
         return _row(style, "running", task.name, width, [*_running_parts(style, one), run, style.paint("dim", _pid(one))])
-    parts = [task_phrase(one.record, task, style), run, style.paint("dim", approve_command(task))]
+    late = expectation_words(one.expects, task, style)
+    parts = [task_phrase(one.record, task, style), *late, run, style.paint("dim", approve_command(task))]
     return _row(style, task.state, task.name, width, parts)
 
 
 def _running_parts(style: Style, one: Going) -> list[str]:
     task = one.task
     stage = "" if task.stage in ("", "command") else stage_phrase(one.record, task, style)
+    late = expectation_words(one.expects, task, style)
     if task.started_at is None:
-        return [stage]
+        return [stage, *late]
     took = [words.duration(style.now - task.started_at)] if style.human else []
-    usual = f"usually {words.duration(one.usual)}" if one.usual is not None else ""
+    usual = f"usually {words.duration(one.expects.usual)}" if one.expects.usual is not None else ""
     inside = ", ".join(filter(None, (*took, usual)))
     text = f"since {style.when(task.started_at)}" + (f" ({inside})" if inside else "")
-    late = style.paint("slow", "SLOW") if slow(style.now - task.started_at, one.usual) else ""
-    return [text, late, stage, f"attempt {task.attempts}" if task.attempts > 1 else ""]
+    return [text, *late, stage, f"attempt {task.attempts}" if task.attempts > 1 else ""]
 
 
 def _pid(one: Going) -> str:
     attempt = one.attempt
     return f"pid {attempt.pid}" if attempt is not None and attempt.pid is not None and attempt.state != "ended" else ""
+
+
+def expectation_words(expects: Expected, task: Task, style: Style) -> list[str]:
+    """LATE and SLOW, each where it is so: "LATE, due 06:00"."""
+    found = []
+    if expects.late(task, style.now) and expects.deadline is not None:
+        found.append(f"{style.paint('late', 'LATE')}, due {style.when(expects.deadline)}")
+    if expects.slow(task, style.now):
+        found.append(style.paint("slow", "SLOW"))
+    return found
 
 
 def _paused(style: Style, pauses: list[Pause]) -> str:

@@ -43,6 +43,7 @@ _COLORS = {
     "skipped": _DIM,
     "running": _BLUE,
     "retrying": _YELLOW,
+    "late": _RED,
     "slow": _YELLOW,
     "paused": _YELLOW,
     "heading": _BOLD,

@@ -1,0 +1,65 @@
+"""Links: what the roots of other flows know of the jobs that they come after. Here they are made, and hear of ends."""
+
+from __future__ import annotations
+
+from cronflow.core.effects import Effects
+from cronflow.core.ends import End, end_of
+from cronflow.core.flow import Flow
+from cronflow.core.model import Link, Run, Task
+from cronflow.core.state import State
+
+OWN_SLOT = ("schedule", "every", "at", "catchup", "retry")
+"""Triggers of runs whose slot says to which round they belong."""
+
+
+def follow_plan(state: State, out: Effects) -> None:
+    """After a load: a link for each edge between flows that is new, on which no end from before counts; none for those gone."""
+    wanted = {
+        (root, edge.job) for flow in state.plan.flows.values() if flow.outer for root in flow.roots for edge in flow.outer
+    }
+    for key in sorted(wanted - state.links.keys()):
+        state.links[key] = out.links[key] = Link(*key)
+    for key in sorted(state.links.keys() - wanted):
+        del state.links[key]
+        out.links[key] = None
+    state.link_up()
+
+
+def own_slot(run: Run) -> int | None:
+    """The slot that says to which round a run belongs; None for runs by hand, after others, or by events."""
+    return run.slot if run.trigger in OWN_SLOT else None
+
+
+def ended(state: State, out: Effects, run: Run, job: str, now: float) -> None:
+    """All tasks of a job in a run are final. Backfills and runs of only one job are no ends for others, nor are tasks that
+    were not to run: with them a slot is over, and no more."""
+    if job not in state.linked:
+        return
+    mine = [run.tasks[name] for name in state.groups[run.id][job]]
+    end = end_of(mine)
+    assert end is not None
+    counts = run.trigger != "backfill" and not run.only and not all(_not_to_run(task) for task in mine)
+    _note(state, out, job, end if counts else None, run, own_slot(run), now)
+
+
+def _not_to_run(task: Task) -> bool:
+    return task.state == "skipped" and task.reason in ("paused", "disabled", "skip")
+
+
+def not_run(state: State, out: Effects, flow: Flow, row: Run, now: float) -> None:
+    """Slots of a flow have been recorded that did not run. One that the calendar skipped is an end `skipped` of all its jobs."""
+    for job in flow.jobs:
+        if job in state.linked:
+            end = End("skipped", job) if row.reason == "calendar" else None
+            _note(state, out, job, end, row, row.slot_last, now)
+
+
+def _note(state: State, out: Effects, job: str, end: End | None, run: Run, slot: int | None, now: float) -> None:
+    for root in state.linked[job]:
+        link = state.links[root, job]
+        link.look = True
+        state.looks[root] = None
+        out.links[root, job] = link
+        if end is not None:
+            link.new, link.state, link.failed = True, end.state, end.failed
+            link.run, link.slot, link.ended_at = run.id, slot, now

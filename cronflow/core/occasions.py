@@ -1,0 +1,73 @@
+"""Slots that no timetable foretells: a boot, files that a watch has seen. Each is a slot of the second in which it was noticed,
+dealt with at once and as one that is on time."""
+
+from __future__ import annotations
+
+from cronflow.core import slots, waiting
+from cronflow.core.effects import Effects
+from cronflow.core.events import Triggered
+from cronflow.core.flow import Flow
+from cronflow.core.model import Cursor, Run
+from cronflow.core.schedule import Schedule
+from cronflow.core.slots import Line
+from cronflow.core.state import State
+from cronflow.core.triggers import Trigger
+
+
+def booted(state: State, out: Effects, now: float) -> None:
+    """Start what begins with `@reboot`, once in each boot. A cursor's mark is the boot that has been dealt with: a trigger that
+    is new has that of its first load, so that a load starts nothing."""
+    if state.boot is None or not _awake(state):
+        return
+    for flow in state.plan.flows.values():
+        for trigger in flow.triggers:
+            if trigger.kind != "reboot":
+                continue
+            behind = [cursor for cursor in slots.cursors_of(state, flow, trigger) if cursor.mark != state.boot]
+            for cursor in behind:
+                cursor.mark = state.boot
+                out.cursors[cursor.job, cursor.trigger_key] = cursor
+            if behind:
+                _start(state, out, flow, trigger, behind, now)
+
+
+def triggered(state: State, out: Effects, event: Triggered, now: float) -> None:
+    """Start what waits for these files. What the watch has seen is saved with it; while nothing may start it is not, so that the
+    next daemon finds the same files."""
+    if not _awake(state):
+        return
+    out.watched.update({(event.key, path): stamp for path, stamp in event.seen})
+    if not event.paths:
+        return
+    for flow in state.plan.flows.values():
+        for trigger in flow.triggers:
+            cursors = slots.cursors_of(state, flow, trigger) if trigger.key == event.key else []
+            run = _start(state, out, flow, trigger, cursors, now) if cursors else None
+            number = run.id if run is not None else _number_of(state, out, cursors)
+            if number is not None:
+                out.paths[number] = event.paths
+
+
+def _number_of(state: State, out: Effects, cursors: list[Cursor]) -> int | None:
+    """The number of the run that a slot which waits will have: its files are saved under it."""
+    waiting = [cursor for cursor in cursors if cursor.waits is not None]
+    if not waiting:
+        return None
+    number = state.next_run
+    state.next_run += 1
+    for cursor in waiting:
+        cursor.waits_run = number
+        out.cursors[cursor.job, cursor.trigger_key] = cursor
+    return number
+
+
+def _awake(state: State) -> bool:
+    return state.slots and not state.draining
+
+
+def _start(state: State, out: Effects, flow: Flow, trigger: Trigger, cursors: list[Cursor], now: float) -> Run | None:
+    """Deal with one slot, later than all before it: the trigger has for once a timetable, of this moment."""
+    waiting.expire(state, out, flow, now, lambda cursor: cursor.trigger_key == trigger.key)
+    slot = max(int(now), *(int(cursor.at) + 1 for cursor in cursors))
+    once = trigger._replace(schedule=Schedule.at((slot,), trigger.schedule.zone))
+    return slots.start(state, out, Line(flow, once, cursors, slot, state.jobs.calendars), slot, now)

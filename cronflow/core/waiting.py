@@ -1,0 +1,149 @@
+"""Slots that wait for jobs of other flows, and roots that start when these end: looked at whenever one of them has.
+
+A slot that waits stands behind its cursor; newer ones line up behind it. It is let go when the edges are met. When its time is
+over it is `blocked`, if an upstream has ended since and does not meet its condition, or if `after_timeout` has passed; else it is
+a row `skipped` (`upstream_not_new`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from cronflow.core import rounds, runs, slots
+from cronflow.core.effects import Effects
+from cronflow.core.ends import Verdict, met
+from cronflow.core.flow import Flow
+from cronflow.core.model import Cursor
+from cronflow.core.schedule import Schedule
+from cronflow.core.slots import Line
+from cronflow.core.state import State
+from cronflow.core.triggers import Trigger
+
+
+def look(state: State, out: Effects, now: float) -> bool:
+    """Look at the edges of every root of which an upstream has ended since. True if anything was decided."""
+    decided = False
+    while state.looks:
+        root = next(iter(state.looks))
+        flow = state.plan.flows[state.plan.flow_of[root]]
+        for name in flow.roots:
+            state.looks.pop(name, None)
+            for edge in flow.outer:
+                link = state.links[name, edge.job]
+                if link.look:
+                    link.look = False
+                    out.links[name, edge.job] = link
+        decided = (_let_go(state, out, flow, now) if flow.triggers else rounds.decide(state, out, flow, now)) or decided
+    return decided
+
+
+def _waiting(state: State, flow: Flow) -> Iterator[tuple[Trigger, Line]]:
+    """The slots of a flow that wait, each for the roots that stand at the same place, oldest trigger first."""
+    for trigger in flow.triggers:
+        places: dict[float, list[Cursor]] = {}
+        for cursor in slots.cursors_of(state, flow, trigger):
+            if cursor.waits is not None:
+                places.setdefault(cursor.at, []).append(cursor)
+        for cursors in places.values():
+            slot = cursors[0].waits
+            assert slot is not None
+            asked = trigger if trigger.timed else trigger._replace(schedule=Schedule.at((slot,), trigger.schedule.zone))
+            delay = trigger.delay(state.jobs.host, flow.name)
+            yield trigger, Line(flow, asked, cursors, slot, state.jobs.calendars, delay)
+
+
+def _let_go(state: State, out: Effects, flow: Flow, now: float) -> bool:
+    """Open the runs of slots that wait, as far as the edges are met."""
+    moved = False
+    for trigger, line in list(_waiting(state, flow)):
+        if rounds.verdict(state, flow) is not True:
+            break
+        slot, word, number = _decided(out, line)
+        if word != "catchup":
+            upstreams = rounds.take(state, out, flow)
+            assert upstreams is not None
+            slots.admit(state, out, line, slot, upstreams, now, number)
+            _pass_over(state, out, line, now)
+        _go_on(state, out, flow, trigger, now)
+        moved = True
+    return moved
+
+
+def _decided(out: Effects, line: Line) -> tuple[int, str, int | None]:
+    """Take a slot out of its waiting: the slot, the trigger of its run, and the number that this has already."""
+    first = line.cursors[0]
+    assert first.waits is not None
+    assert first.waits_as is not None
+    found = first.waits, first.waits_as, first.waits_run
+    for cursor in line.cursors:
+        cursor.waits = cursor.waits_until = cursor.waits_as = cursor.waits_run = None
+        out.cursors[cursor.job, cursor.trigger_key] = cursor
+    return found
+
+
+def _pass_over(state: State, out: Effects, line: Line, now: float) -> None:
+    """Slots that came while this one waited beyond them met `overlap`."""
+    if line.trigger.timed and not line.cursors[0].lining and line.flow.head.after_timeout is not None:
+        slots.record(state, out, line, now - line.delay, "skipped", "overlap", now)
+
+
+def _go_on(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -> None:
+    if trigger.timed and slots.fire(state, out, flow, trigger, now):
+        slots.push(state, flow, trigger)
+
+
+# ---- over time ------------------------------------------------------------------------------------------------------------
+
+
+def follow_plan(state: State, out: Effects, now: float) -> None:
+    """After a load: slots do not wait for edges that are gone, and a load starts nothing."""
+    for root in [cursor.job for cursor in state.cursors.values() if cursor.waits is not None]:
+        flow = state.plan.flows[state.plan.flow_of[root]]
+        if not flow.outer:
+            expire(state, out, flow, now, lambda _: True)
+
+
+def expire_due(state: State, out: Effects, root: str, now: float) -> None:
+    """The time of a slot that waits may be over."""
+    name = state.plan.flow_of.get(root)
+    if name is not None:
+        flow = state.plan.flows[name]
+        expire(state, out, flow, now, lambda cursor: cursor.waits_until is not None and cursor.waits_until <= now)
+
+
+def expire(state: State, out: Effects, flow: Flow, now: float, over: Callable[[Cursor], bool]) -> None:
+    """End the waiting of slots of a flow whose time is over."""
+    for trigger, line in list(_waiting(state, flow)):
+        first = line.cursors[0]
+        if not over(first):
+            continue
+        late = flow.head.after_timeout is not None and first.waits_until is not None and first.waits_until <= now
+        said = ("blocked", "after_timeout", None) if late else _unmet(state, flow)
+        slot, word, number = _decided(out, line)
+        if said is None:
+            slots.record(state, out, line, slot, "skipped", "upstream_not_new", now)
+        else:
+            _block(state, out, line, slot, word, number, said, now)
+            _pass_over(state, out, line, now)
+        _go_on(state, out, flow, trigger, now)
+
+
+def _unmet(state: State, flow: Flow) -> Verdict | None:
+    """The first edge of which the upstream has ended since, and not as it should have."""
+    for root in flow.roots:
+        for edge in flow.outer:
+            link = state.links[root, edge.job]
+            if link.new and not met(edge, rounds.end_told(link)):
+                return "blocked", "upstream_failed", edge.job
+    return None
+
+
+def _block(
+    state: State, out: Effects, line: Line, slot: int, word: str, number: int | None, said: Verdict, now: float
+) -> None:
+    """Open a run that tells why a slot does not run."""
+    counted, _ = rounds.counting(state, line.flow)
+    slots.advance(state, out, line, slot, None)
+    ends = dict.fromkeys(line.flow.roots, said)
+    flow, key = line.flow, line.trigger.key
+    runs.open_slot(state, out, flow, key, line.roots, word, slot, now, number=number, upstreams=counted, ends=ends)
