@@ -43,7 +43,7 @@ class Places:
 
     def of_run(self, run: int) -> Path:
         """The folder of all files of a run: `logs/1/1423`, a thousand runs to a folder."""
-        return self.state / "logs" / str(run // 1000) / str(run)
+        return self.state / f"logs/{run // 1000}/{run}"
 
     def log(self, run: int, task: str, n: int, kind: str = "command") -> Path:
         """The log of an attempt: `load.2.log`; a step bears its kind: `load.check3.log`."""

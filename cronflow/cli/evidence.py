@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cronflow.cli.known import Known
 from cronflow.cli.views.style import Style
 from cronflow.core import words
-from cronflow.core.model import Pause, Run, Task
+from cronflow.core.model import Job, Pause, Run, Task
 from cronflow.places import Places
 from cronflow.store.queries import History, RunRecord
 
@@ -46,6 +47,7 @@ class Scene:
     pauses: dict[str, Pause]
     blockers: list[dict[str, Any]] = field(default_factory=list)
     daemon_runs: bool = False
+    masks: Callable[[Job | None], Sequence[str]] = lambda _job: ()
 
     def moment(self, t: float) -> str:
         """An instant as the end of a sentence: "today 02:00", "at Mon 02:00"."""
@@ -69,8 +71,12 @@ class Scene:
 
     def allowed(self, record: RunRecord, task: Task) -> int:
         """How many attempts a task has at most, by the definition it runs under."""
-        job = self.history.definition(record.run.definition).get(task.job)
+        job = self.job(record, task)
         return max(1 + (job.retries if job else 0), task.attempts)
+
+    def job(self, record: RunRecord, task: Task) -> Job | None:
+        """The definition that a task runs under."""
+        return self.history.definition(record.run.definition).get(task.job)
 
     def logs(self, record: RunRecord, task: Task) -> str:
         """The command that shows a task's output, if it has any."""

@@ -24,7 +24,7 @@ def in_stage(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
         step = record.step(task.name, "sensor")
         if step is not None and step.state == "ended":
             at = f" at {scene.style.when(step.finished_at, True)}" if step.finished_at is not None else ""
-            found.append(_step(scene, step, f"its last poll{at}: {_how(step)}"))
+            found.append(_step(scene, record, step, f"its last poll{at}: {_how(step)}"))
         if task.next_attempt_at is not None:
             again = f"polled again at {scene.style.when(task.next_attempt_at, True)}{scene.left(task.next_attempt_at)}"
             found.append(Evidence("sensor", again, task.run, task.name))
@@ -79,7 +79,7 @@ def decided(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if step is None:
         return [Evidence(task.reason or "", lead, task.run, task.name)]
     count = f" (polled {words.count(step.count, 'time')})" if kind == "sensor" else ""
-    return [_step(scene, step, f"{lead}{count}: {_how(step)}", task.reason)]
+    return [_step(scene, record, step, f"{lead}{count}: {_how(step)}", task.reason)]
 
 
 def _checked(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
@@ -92,7 +92,7 @@ def _checked(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
         number = f" {task.check + 1} of {len(checks)}" if len(checks) > 1 else ""
         command = words.plain(checks[task.check].strip().partition("\n")[0])
         which = f"check{number} `{words.end_cut(command, 60)}`"
-    return [_step(scene, step, f"{which}: {_how(step)}", "check")]
+    return [_step(scene, record, step, f"{which}: {_how(step)}", "check")]
 
 
 def hooks(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
@@ -103,15 +103,16 @@ def hooks(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if hook.state != "ended":
         return [Evidence("hook", stage_phrase(record, task, scene.style), task.run, task.name)]
     said = hook_words(hook)
-    return [_step(scene, hook, f"{said}: nothing about the task changes by that", "hook")] if said else []
+    return [_step(scene, record, hook, f"{said}: nothing about the task changes by that", "hook")] if said else []
 
 
 def _how(step: Attempt) -> str:
     return words.exit_status(step.exit_code, step.signal, step.result)
 
 
-def _step(scene: Scene, step: Attempt, message: str, code: str | None = None) -> Evidence:
+def _step(scene: Scene, record: RunRecord, step: Attempt, message: str, code: str | None = None) -> Evidence:
     """What a step did, with the last line of its output."""
-    line = last_line(scene.places.log(step.run, step.task, step.n, step.kind))
+    job = scene.job(record, record.run.tasks[step.task])
+    line = last_line(scene.places.log(step.run, step.task, step.n, step.kind), scene.masks(job))
     shown = f"{message}, its last line: {line}" if line else message
     return Evidence(code or step.kind, shown, step.run, step.task, f"cronflow logs {words.pasted(str(step.ref))}")

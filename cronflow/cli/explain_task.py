@@ -123,7 +123,7 @@ def _failed(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     commands = record.commands(task.name)
     if commands and task.reason != "check":
         last = commands[-1]
-        line = last_line(scene.places.log(last.run, last.task, last.n, last.kind))
+        line = last_line(scene.places.log(last.run, last.task, last.n, last.kind), scene.masks(scene.job(record, task)))
         if line:
             found.append(Evidence("output", f"its last line: {line}", task.run, task.name, scene.logs(record, task)))
     found += explain_stage.hooks(scene, record, task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Annotated, NamedTuple
 
 import typer
@@ -12,11 +12,12 @@ import typer
 from cronflow.cli import names
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import known_jobs, use_zone_of_file
-from cronflow.cli.output import Log, Visible, tail_of
+from cronflow.cli.output import Log, Mask, Visible, tail_of
 from cronflow.cli.views.logs import attempt_title, task_title
 from cronflow.cli.views.style import style_of
 from cronflow.core import words
-from cronflow.core.model import Attempt, Task
+from cronflow.core.model import Attempt, Job, Task
+from cronflow.core.words import masked
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History, RunRecord
 
@@ -58,11 +59,11 @@ def logs(
     with History.open(caller.places.database) as history:
         wanted = _find(caller, history, what or names.LAST)
         record = _chosen(history, wanted)
-        retries = {name: job.retries for name, job in history.definition(record.run.definition).items()}
+        jobs = history.definition(record.run.definition)
     if caller.json:
-        caller.answer({"lines": _json_lines(caller, record, wanted, lines)})
+        caller.answer({"lines": _json_lines(caller, record, wanted, lines, jobs)})
         return
-    printer = Printer(caller, wanted, retries, lines)
+    printer = Printer(caller, wanted, jobs, lines, follow)
     printer.show(record)
     while follow and not _over(record, wanted):
         time.sleep(_POLL)
@@ -152,14 +153,16 @@ def _over(record: RunRecord, wanted: Wanted) -> bool:
 class Printer:
     """Prints logs as they grow, each under its title; the raw bytes in a pipe, made visible on a terminal."""
 
-    def __init__(self, caller: Caller, wanted: Wanted, retries: dict[str, int], lines: int | None) -> None:
+    def __init__(self, caller: Caller, wanted: Wanted, jobs: Mapping[str, Job], lines: int | None, follow: bool) -> None:
         self.caller = caller
         self.wanted = wanted
-        self.retries = retries
+        self.jobs = jobs
         self.lines = lines
+        self.follow = follow
         self.exact = wanted.attempt is not None and not caller.tty
         self.offsets: dict[Key, int] = {}
         self.visible: dict[Key, Visible] = {}
+        self.masks: dict[Key, Mask] = {}
         self.titled: Key | None = None
         self.said: set[str] = set()
         self.at_line_start = True
@@ -182,21 +185,26 @@ class Printer:
         style = style_of(self.caller, self.now)
         for task, attempt in _shown(record, self.wanted):
             if followed and attempt is not None:
-                self.caller.note(style.rule(attempt_title(attempt, task, self.retries.get(task.job, 0), style)))
+                self.caller.note(style.rule(attempt_title(attempt, task, self._retries(task), style)))
+
+    def _retries(self, task: Task) -> int:
+        return self.jobs[task.job].retries if task.job in self.jobs else 0
 
     def _show(self, task: Task, attempt: Attempt) -> None:
         key = (task.name, attempt.kind, attempt.n)
         path = self.caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
         first = key not in self.offsets
-        title = attempt_title(attempt, task, self.retries.get(task.job, 0), style_of(self.caller, self.now))
+        more = self.follow and attempt.state != "ended"
+        title = attempt_title(attempt, task, self._retries(task), style_of(self.caller, self.now))
+        if first:
+            self.masks[key] = Mask(self.caller.masks(self.jobs.get(task.job)))
         try:
             if first and self.lines is not None:
                 data, self.offsets[key] = tail_of(path, self.lines)
-                pieces: Iterator[bytes] = iter([data])
-                self._print(key, title, pieces, first)
+                self._print(key, title, self._masked(iter([data]), key, more), first)
                 return
             with Log(path, self.offsets.get(key, 0)) as log:
-                self._print(key, title, log.new(), first)
+                self._print(key, title, self._masked(log.new(), key, more), first)
                 self.offsets[key] = log.offset
         except FileNotFoundError:
             if first and attempt.state == "ended":
@@ -217,6 +225,14 @@ class Printer:
             self._write(piece, key)
         if first and empty and not self.exact:
             self.caller.note("(no output)" if self.lines != 0 else "")
+
+    def _masked(self, pieces: Iterator[bytes], key: Key, more: bool) -> Iterator[bytes]:
+        """What may be shown of the output, with `more` of it to come or not."""
+        mask = self.masks[key]
+        for piece in pieces:
+            yield mask.feed(piece)
+        if not more:
+            yield mask.rest()
 
     def _title(self, key: Key, title: str) -> None:
         self.titled = key
@@ -248,7 +264,9 @@ class Printer:
             sys.stdout.buffer.flush()
 
 
-def _json_lines(caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None) -> list[dict[str, object]]:
+def _json_lines(
+    caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None, jobs: Mapping[str, Job]
+) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for task, attempt in _shown(record, wanted):
         if attempt is None:
@@ -262,7 +280,7 @@ def _json_lines(caller: Caller, record: RunRecord, wanted: Wanted, lines: int | 
                     data = b"".join(log.new())
         except FileNotFoundError:
             continue
-        text = data.decode(errors="replace")
+        text = masked(data.decode(errors="replace"), caller.masks(jobs.get(task.job)))
         parts = text.split("\n")
         found += [
             {"run": attempt.run, "task": task.name, "attempt": attempt.n, "kind": attempt.kind, "text": line}

@@ -102,6 +102,18 @@ def no_such_task(run: int, name: str, known: Iterable[str]) -> CronflowError:
     return CronflowError(f"run {run} has no task `{name}`", hint, 4)
 
 
+def parse_params(words: list[str]) -> dict[str, str]:
+    """The values of `-p K=V`; a word without `=` is a CronflowError with exit status 2."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign or not key:
+            hint = f"write `-p {key or 'NAME'}=value`; an empty value is `-p {key or 'NAME'}=`"
+            raise CronflowError(f"`{word}` is no `NAME=value`", hint, 2)
+        found[key] = value
+    return found
+
+
 def _number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18
 

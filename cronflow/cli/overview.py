@@ -130,8 +130,8 @@ def _find_failing(caller: Caller, history: History, view: Overview) -> None:
         causes = {(one.run, one.name) for one in failed}
         blocks = tuple(job for job, one in stuck.items() if (one.run, one.caused_by) in causes)
         told.update(blocks)
-        health, last = view.standing.health[name], _last_line(caller, attempt)
-        view.failing.append(Failing(name, health, task, attempt, last, blocks, failed, len(copies)))
+        health, line = view.standing.health[name], _last_line(caller, history, record, attempt)
+        view.failing.append(Failing(name, health, task, attempt, line, blocks, failed, len(copies)))
     left = {name: task for name, task in stuck.items() if name not in told and jobs[name].enabled}
     for name, task in left.items():
         flow = view.known.plan.flows[view.known.plan.flow_of[name]]
@@ -145,12 +145,13 @@ def _blocked_task(view: Overview, job: str) -> Task | None:
     return next((task for task in view.last_tasks.get(job, []) if task.state == "blocked"), None)
 
 
-def _last_line(caller: Caller, attempt: Attempt | None) -> str:
-    if attempt is None:
+def _last_line(caller: Caller, history: History, record: RunRecord | None, attempt: Attempt | None) -> str:
+    if attempt is None or record is None:
         return ""
     from cronflow.cli.output import last_line
 
-    return last_line(caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind))
+    job = history.definition(record.run.definition).get(record.run.tasks[attempt.task].job)
+    return last_line(caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind), caller.masks(job))
 
 
 def next_start(job: Job, known: Known, pauses: Mapping[str, Pause], now: float) -> int | None:

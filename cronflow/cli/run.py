@@ -13,7 +13,8 @@ import typer
 from cronflow.cli import client
 from cronflow.cli.caller import Caller
 from cronflow.cli.client import Client, NotRunningError
-from cronflow.cli.names import check_job
+from cronflow.cli.dry_run import show
+from cronflow.cli.names import check_job, parse_params
 from cronflow.cli.progress import Progress
 from cronflow.cli.times import parse_time
 from cronflow.errors import CronflowError, JobFileError
@@ -30,6 +31,9 @@ TURN = 0.1
 def run(
     caller: Caller,
     jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="The jobs to start.")],
+    param: Annotated[
+        list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param of the jobs; may be given several times.")
+    ] = None,
     only: Annotated[bool, typer.Option("--only", help="These jobs and nothing that comes after them.")] = False,
     upstream: Annotated[bool, typer.Option("--upstream", help="First all that these jobs come after.")] = False,
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The slot time that the run carries.")] = None,
@@ -44,10 +48,12 @@ def run(
     condition of its own.
     """
     names = _checked(caller, list(dict.fromkeys(jobs)))
+    given = parse_params(param or [])
     slot = int(parse_time(at, caller.zone, caller.now)) if at is not None else None
     if dry_run:
-        return _show(caller, names, only, upstream)
-    fields = {"jobs": names, "only": only, "upstream": upstream, "at": slot, "file": str(caller.places.file)}
+        return show(caller, names, only, upstream, given)
+    fields = {"jobs": names, "only": only, "upstream": upstream, "at": slot, "params": given}
+    fields["file"] = str(caller.places.file)
     return start(caller, "run", fields, detach)
 
 
@@ -300,28 +306,6 @@ def _detached(caller: Caller, reply: dict[str, Any]) -> int:
     else:
         for number in reply["runs"]:
             caller.out(str(number))
-    return 0
-
-
-def _show(caller: Caller, names: list[str], only: bool, upstream: bool) -> int:
-    """What `run` would start, flow by flow, in the order of the graph."""
-    from cronflow.core.flow import plan
-    from cronflow.core.runs import scope
-
-    flows = plan(caller.jobs.jobs)
-    chosen: dict[str, set[str]] = {}
-    for name in names:
-        flow = flows.flows[flows.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
-    orders = {flow: [job for job in flows.flows[flow].jobs if job in jobs] for flow, jobs in chosen.items()}
-    if caller.json:
-        caller.answer({"runs": [{"flow": flow, "jobs": jobs} for flow, jobs in orders.items()]})
-        return 0
-    for head, jobs in orders.items():
-        caller.out(f"a run of `{head}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
-        for job in jobs:
-            after = [edge.job for edge in flows.flows[head].jobs[job].after if edge.job in jobs]
-            caller.out(f"  {job}" + (f"  after {', '.join(after)}" if after else ""))
     return 0
 
 

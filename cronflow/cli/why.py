@@ -37,7 +37,7 @@ def why(
         known = known_jobs(caller, history, required=not of_run)
         moment = None if at is None else parse_time(at, caller.zone, caller.now)
         live = _live(caller, run_text, of_run)
-        scene = Scene(history, known, style_of(caller), caller.places, pauses(history, caller.now), *live)
+        scene = Scene(history, known, style_of(caller), caller.places, pauses(history, caller.now), *live, caller.masks)
         if of_run:
             answer = why_run(scene, names.resolve_run(history, run_text, known.jobs), task)
         else:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from cronflow.core.copies import paired
 from cronflow.core.model import Job, Run, Task
 from cronflow.core.words import count, end_cut, plain
 
@@ -155,13 +156,10 @@ def _copies(jobs: Mapping[str, Job], run: Run, task: Task, upstream: str) -> Ite
         if upstream in run.tasks:
             yield upstream, run.tasks[upstream]
         return
-    copies = [other for other in run.tasks.values() if other.job == upstream]
-    same = [other for other in copies if other.matrix == task.matrix] if jobs[task.job].matrix_join == "each" else []
-    if task.matrix and same:
-        yield upstream, same[0]
-        return
-    for other in copies:
-        yield other.name, other
+    pair = paired(jobs, upstream, jobs[task.job])
+    for other in run.tasks.values():
+        if other.job == upstream and (not pair or other.matrix == task.matrix):
+            yield upstream if pair else other.name, other
 
 
 def fitting(variables: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cronflow.core import lateness, tasks
+from cronflow.core import lateness, params, tasks
 from cronflow.core.copies import matrix_copies
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
@@ -189,6 +189,9 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
     chosen = _chosen(state, event)
+    refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
+    if refusal is not None:
+        return refusal
     for flow, jobs in chosen:
         refusal = _refusal(state, flow, jobs)
         if refusal is not None:
@@ -199,6 +202,7 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
         run.only = event.only
+        run.params = params.given(event.params, [flow.jobs[name] for name in jobs])
         _open(state, out, flow, run, jobs, now)
         numbers.append(run.id)
         outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})

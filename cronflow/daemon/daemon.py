@@ -69,7 +69,7 @@ class Daemon:
         self._damage: sqlite3.Error | None = None
         self.store, self.state = rescue.revive(places)
         self.vault = Vault(os.path.dirname(places.file), warn=log)
-        self.alerting = Alerting(self.store, places)
+        self.alerting = Alerting(self.store, places, self.vault)
         self.retention = Retention(self.store, places, time.time() + 60.0)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
         self.listening = Listening()

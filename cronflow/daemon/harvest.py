@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from cronflow.core.events import AttemptEnded
@@ -68,4 +69,5 @@ def _with_items(event: AttemptEnded, job: Job, places: Places) -> AttemptEnded:
 def clear(ref: AttemptRef, places: Places) -> None:
     """Once its end is saved: the items of a `foreach` are in the database, and their file is no more needed."""
     if ref.kind == "foreach":
-        places.items(ref.run, ref.task, ref.n).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it goes with the run, later
+            places.items(ref.run, ref.task, ref.n).unlink()

@@ -77,6 +77,8 @@ class People:
                 client.say({"ok": True, **self._about()})
             case "why":
                 client.say({"ok": True, "blockers": requests.live_blockers(message, self.daemon.state)})
+            case "secrets":
+                client.say({"ok": True, "values": self._secrets(str(message.get("job")))})
             case "follow":
                 self._follow(client, message)
             case "reload":
@@ -103,6 +105,11 @@ class People:
             "foreground": not self.daemon.slots,
             "draining": self.daemon.state.draining,
         }
+
+    def _secrets(self, name: str) -> dict[str, list[str]]:
+        """The known values of a job's secrets, for who has to mask them: clients have our own rights, or those of root."""
+        job = self.daemon.state.jobs.jobs.get(name)
+        return self.daemon.vault.known.get(name, {}) if job is None else self.daemon.vault.values(job)
 
     def _check_file(self, message: requests.Message) -> None:
         """A `run` means the jobs of its caller's file: another one than ours is refused, and ours is read again if it has been

@@ -28,7 +28,8 @@ def to_event(message: Message, number: int, by: str, state: State, store: Store)
         case "run":
             at = _instant(message, "at")
             only, upstream = bool(message.get("only")), bool(message.get("upstream"))
-            return RunAsked(number, _names(message), by, words, only, upstream, None if at is None else int(at))
+            slot = None if at is None else int(at)
+            return RunAsked(number, _names(message), by, words, only, upstream, slot, _params(message))
         case "retry":
             return _retry(message, number, by, words, state, store)
         case "cancel":
@@ -73,6 +74,13 @@ def _names(message: Message) -> tuple[str, ...]:
     if not isinstance(jobs, list) or not jobs or not all(isinstance(name, str) for name in jobs):
         raise CronflowError("`jobs` of a request is a list of names", None, USAGE)
     return tuple(dict.fromkeys(jobs))
+
+
+def _params(message: Message) -> tuple[tuple[str, str], ...]:
+    params = message.get("params") or {}
+    if not isinstance(params, dict) or not all(isinstance(value, str) for value in params.values()):
+        raise CronflowError("`params` of a request is a table of texts", None, USAGE)
+    return tuple((storable(key), storable(value)) for key, value in params.items())
 
 
 def _run(message: Message) -> int:

@@ -9,17 +9,23 @@ file, no database, no command line, no message.
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cronflow.core.model import Job
 from cronflow.core.words import MASKED_FROM
-from cronflow.daemon.environment import Account, Unstartable, account
+from cronflow.daemon.environment import Account, Unstartable, account, cwd, environment
 
 VALUE_LIMIT = 65536
 REMEMBERED = 8
 """Values of one secret that are masked: after a rotation older ones still stand in logs."""
+
+
+COMMAND_SECONDS = 10.0
+"""Seconds that the command of a secret has where its value is only to be masked."""
 
 
 class SecretError(Exception):
@@ -53,10 +59,12 @@ def _read_file(path: str) -> str:
     """The text of a file, one line end at its end taken off. Nothing is waited for: a pipe is no file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with open(fd, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise SecretError(f"`{path}` is no regular file")
-            data = file.read(VALUE_LIMIT + 1)
+            data = os.read(fd, VALUE_LIMIT + 1)
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         raise SecretError(f"there is no file `{path}`") from None
     except OSError as error:
@@ -122,3 +130,57 @@ class Vault:
     def masks(self, job: Job | None) -> list[str]:
         """What is to be masked in the output of a job."""
         return [] if job is None or not job.secrets else [value for one in self.values(job).values() for value in one]
+
+
+# ---- secrets that a command prints ----------------------------------------------------------------------------------------
+
+
+def command_orders(job: Job, environ: Mapping[str, str]) -> list[dict[str, Any]]:
+    """How the commands of a job's secrets are to be run by whoever has to mask their values, as plain data for another process.
+    Nothing where the job's account or environment cannot be had."""
+    commands = commands_of(job)
+    if not commands:
+        return []
+    try:
+        who = account(job)
+        env, folder = environment(job, who, {}, environ), cwd(job, who)
+    except Unstartable:
+        return [{"key": key, "argv": []} for key in commands]
+    other = who.uid != os.geteuid()
+    rights = {"user": who.uid, "group": who.gid, "extra_groups": list(who.groups)} if other else {}
+    return [
+        {"key": key, "argv": [job.shell, "-c", command], "env": env, "cwd": folder, "rights": rights}
+        for key, command in commands.items()
+    ]
+
+
+def ask_command(order: Mapping[str, Any]) -> str | None:
+    """The value that the command of a secret prints, or None. It goes through memory: a child that keeps a pipe open would be
+    waited for."""
+    import subprocess
+
+    if not order["argv"]:
+        return None
+    with open(os.memfd_create("secret", os.MFD_CLOEXEC), "w+b", buffering=0) as file:
+        try:
+            process = subprocess.Popen(
+                order["argv"],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.DEVNULL,
+                env=order["env"],
+                cwd=order["cwd"],
+                start_new_session=True,
+                **order["rights"],
+            )
+        except (OSError, ValueError):
+            return None
+        try:
+            status = process.wait(COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+        file.seek(0)
+        value = file.read(VALUE_LIMIT + 1)
+    return value.decode(errors="replace").rstrip("\n") if status == 0 and len(value) <= VALUE_LIMIT else None

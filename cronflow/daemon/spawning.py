@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cronflow.core import params
 from cronflow.core.events import AttemptEnded, Event
 from cronflow.core.model import AttemptRef, Job, Run
 from cronflow.core.outputs import fitting, handed_down
@@ -30,9 +31,9 @@ def start(state: State, ref: AttemptRef, places: Places, keepers: Keepers, store
     """Have the keeper start an attempt, if it is still to be started. Returns the event of a start that has failed."""
     if state.task_at(ref) is None:
         return None
-    last = store.last_attempts(ref.run).get(ref.task) if ref.kind in HOOKS else None
+    code = store.last_exit_code(ref.run, ref.task) if ref.kind in HOOKS else None
     try:
-        spawn, facts = request(state, ref, places, keepers.name(ref), time.time(), vault, last.exit_code if last else None)
+        spawn, facts = request(state, ref, places, keepers.name(ref), time.time(), vault, code)
     except Unstartable as fact:
         return AttemptEnded(ref, time.time(), reason=fact.reason, message=fact.message)
     except OSError as error:
@@ -56,7 +57,7 @@ def request(
     facts = attempt_facts(job, run, max(task.attempts, 1), last.last_success_at if last else None)
     if ref.kind in HOOKS:
         facts |= hook_facts(task, exit_code)
-    given = {**vault.resolve(job, who), **params_of(job, run), **task.matrix}
+    given = {**vault.resolve(job, who), **params.values(job, run), **task.matrix}
     outputs, left_out = fitting(handed_down(state.definition_of(run), run, task))
     facts |= taskfiles.prepare(places, ref, task.attempts, who)
     env = environment(job, who, {**facts, **outputs, ATTEMPT_ID: name}, os.environ, given)
@@ -107,11 +108,6 @@ def _log(places: Places, ref: AttemptRef) -> str:
             raise
         return os.devnull
     return str(path)
-
-
-def params_of(job: Job, run: Run) -> dict[str, str]:
-    """The values of a job's params in a run: as given for the run, else the default of the job file."""
-    return {key: run.params.get(key, default) for key, default in job.params.items()}
 
 
 def attempt_facts(job: Job, run: Run, n: int, previous_success: float | None) -> dict[str, str]:

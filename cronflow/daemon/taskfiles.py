@@ -79,19 +79,21 @@ def read(path: Path, owner: int, limit: int) -> bytes:
     UnreadableError for anything that is no regular file of that user."""
     try:
         fd = os.open(path, os.O_RDONLY | _SAFELY)
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise UnreadableError("is no regular file")
+            if found.st_uid not in (owner, os.geteuid()) or found.st_nlink > 1:
+                raise UnreadableError("is not the file that the task was given")
+            return os.read(fd, limit + 1)
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         return b""
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise UnreadableError("is no regular file") from None
         raise UnreadableError(f"cannot be read: {(error.strerror or '').lower()}") from None
-    with open(fd, "rb") as file:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise UnreadableError("is no regular file")
-        if found.st_uid not in (owner, os.geteuid()) or found.st_nlink > 1:
-            raise UnreadableError("is not the file that the task was given")
-        return file.read(limit + 1)
 
 
 def append(log: str | Path, lines: Iterable[str]) -> None:

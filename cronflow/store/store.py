@@ -266,6 +266,12 @@ class Store:
             last[attempt.kind == "command"] = attempt
         return {task: list(last.values()) for task, last in found.items()}
 
+    def last_exit_code(self, run: int, task: str) -> int | None:
+        """The exit code of the last attempt of a task's command, if it has one."""
+        query = "SELECT exit_code FROM attempts WHERE run = ? AND task = ? AND kind = 'command' ORDER BY n DESC LIMIT 1"
+        row = self.connection.execute(query, (run, task)).fetchone()
+        return None if row is None else row[0]
+
     # ---- forgetting ------------------------------------------------------------------------------------------------------
 
     def forget(self, before: float | None, count: int | None, limit: int) -> int:

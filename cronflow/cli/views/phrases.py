@@ -32,6 +32,8 @@ REASONS = {
     "no_cwd": "its `cwd` does not exist here",
     "no_env_file": "its `env_file` cannot be read",
     "not_permitted": "the daemon may not do that",
+    "no_secret": "one of its `secrets` cannot be had",
+    "foreach": "its `foreach` gave no list of items",
     "max_running": "as many commands as `max_running` allows are running",
     "pool_full": "the slots of its pool are taken",
     "sensor": "its `wait_until` has not come true yet",
@@ -39,7 +41,6 @@ REASONS = {
     "rejected": "it was rejected",
     "wait_timeout": "its `wait_until` has not come true within `wait_timeout`",
     "check": "a `check` found fault with it",
-    "foreach": "its `foreach` failed",
     "no_items": "its `foreach` had no lines",
     "hook": "its hook is running",
 }

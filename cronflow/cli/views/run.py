@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from cronflow.cli.expected import NOTHING, Expected
@@ -35,6 +36,8 @@ def run_screen(record: RunRecord, expects: Mapping[str, Expected], style: Style)
     shown = bundles(run.tasks.values(), lambda task: task.job)
     width = column_width(one[0].name if len(one) == 1 else bundle_name(one[0].job, len(one)) for one in shown)
     lines = [run_head(record, style)]
+    if run.params:
+        lines.append(style.fold("  with ", [f"{key}={words.plain(value)}" for key, value in run.params.items()], 7))
     for one in shown:
         task = one[0]
         lines.append(
@@ -101,13 +104,18 @@ def task_parts(record: RunRecord, task: Task, expects: Expected, style: Style) -
     if task.state == "success":
         again = f"after {task.attempts} attempts" if task.attempts > 1 else ""
         taken = "taken over" if task.reason == "taken_over" else ""
-        outputs = [f"{key}={task.outputs[key]}" for key in ("rows", "bytes") if key in task.outputs]
-        return [took, taken, again, *outputs, hook, *expectation_words(expects, task, style)]
+        return [took, taken, again, *_metrics(task), hook, *expectation_words(expects, task, style)]
     if task.state == "failed":
         return [style.paint("failed"), ended_how(task, telling_attempt(record, task)), took and f"ran {took}", hook]
     cause = cause_words(task)
     state = f"{style.paint(task.state)}: {cause}" if cause else style.paint(task.state)
     return [state, words.plain(task.note) if task.note else ""]
+
+
+def _metrics(task: Task) -> list[str]:
+    """The outputs that everybody counts: "rows 12,345"."""
+    shown = [(key, words.plain(task.outputs[key])) for key in ("rows", "bytes") if key in task.outputs]
+    return [f"{key} {int(value):,}" if re.fullmatch("[0-9]{1,18}", value) else f"{key} {value}" for key, value in shown]
 
 
 def _running(record: RunRecord, task: Task, expects: Expected, style: Style) -> list[str]:
