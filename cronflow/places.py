@@ -62,6 +62,10 @@ class Places:
         """The file into which a `foreach` prints: `load.1.items`."""
         return self.of_run(run) / f"{task}.{n}.items"
 
+    def paths(self, run: int) -> Path:
+        """The list of the files that caused a run, beside its logs."""
+        return self.log(run, "", 0).with_name("paths")
+
 
 def find_places(
     file: str | None = None, state: str | None = None, environ: Mapping[str, str] = os.environ, uid: int | None = None

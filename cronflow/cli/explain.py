@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from cronflow.cli import explain_slot
-from cronflow.cli.evidence import Answer, Scene
+from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.explain_task import explain_run, explain_task
 from cronflow.cli.names import no_such_task
+from cronflow.cli.views.phrases import files_phrase
 from cronflow.errors import CronflowError
 
 
@@ -33,9 +34,10 @@ def why_run(scene: Scene, number: int, task: str | None, job: str | None = None)
     tasks = [one for one in record.run.tasks.values() if task in (None, one.name) and job in (None, one.job)]
     if task is not None and not tasks:
         raise no_such_task(number, task, record.run.tasks)
-    if len(tasks) == 1:
-        return explain_task(scene, record, tasks[0])
-    return explain_run(scene, record, tasks, job)
+    answer = explain_task(scene, record, tasks[0]) if len(tasks) == 1 else explain_run(scene, record, tasks, job)
+    if record.files.total:
+        answer.because.insert(0, Evidence("files", f"started by {files_phrase(record.files)}", number))
+    return answer
 
 
 def _why_at(scene: Scene, name: str, at: float) -> Answer:

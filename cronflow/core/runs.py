@@ -192,13 +192,15 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
     if refusal is not None:
         return refusal
-    for flow, jobs in chosen:
-        refusal = _refusal(state, flow, jobs)
-        if refusal is not None:
-            return refusal
+    for _, jobs in chosen:
+        for home, mine in _at_home(state, jobs):
+            refusal = _refusal(state, home, mine)
+            if refusal is not None:
+                return refusal
     numbers, notes = [], []
     for flow, jobs in chosen:
-        held = admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+        said = [admit(state, out, home.head, mine, now) for home, mine in _at_home(state, jobs)]
+        held = True in said
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
         run.only = event.only
@@ -212,19 +214,36 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
 
 
 def _chosen(state: State, event: RunAsked) -> list[tuple[Flow, set[str]]]:
-    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows."""
+    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows, and flows
+    that need the same job are one run."""
     chosen: dict[str, set[str]] = {}
     for name in event.jobs:
         flow = state.plan.flows[state.plan.flow_of[name]]
         chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
-    found = []
+    if not event.upstream:
+        return [(state.plan.flows[name], jobs) for name, jobs in chosen.items()]
+    found: list[tuple[Flow, set[str]]] = []
     for flow_name, jobs in chosen.items():
-        flow = state.plan.flows[flow_name]
-        if event.upstream:
-            flow = with_upstream(state.plan, flow, jobs)
-            jobs = jobs | (flow.before(jobs) - state.plan.flows[flow_name].jobs.keys())
-        found.append((flow, jobs))
+        flow, mine = _with_needs(state, state.plan.flows[flow_name], jobs)
+        for other in [one for one in found if one[1] & mine]:
+            found.remove(other)
+            flow, mine = _with_needs(state, other[0], other[1] | mine)
+        found.append((flow, mine))
     return found
+
+
+def _at_home(state: State, jobs: Iterable[str]) -> list[tuple[Flow, dict[str, None]]]:
+    """Some jobs by the flows that they belong to, whose `overlap` holds for them."""
+    homes: dict[str, dict[str, None]] = {}
+    for job in sorted(jobs):
+        homes.setdefault(state.plan.flow_of[job], {})[job] = None
+    return [(state.plan.flows[name], mine) for name, mine in homes.items()]
+
+
+def _with_needs(state: State, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str]]:
+    """A flow, and some jobs, with all that these need of other flows."""
+    whole = with_upstream(state.plan, flow, jobs)
+    return whole, jobs | (whole.before(jobs) - flow.jobs.keys())
 
 
 def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:

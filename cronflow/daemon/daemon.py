@@ -27,6 +27,7 @@ from cronflow.core.events import Event
 from cronflow.core.model import Trouble
 from cronflow.daemon import disk, harvest, rescue, spawning
 from cronflow.daemon.alerting import Alerting
+from cronflow.daemon.arrivals import Arrivals
 from cronflow.daemon.control import Client
 from cronflow.daemon.jobsource import JobSource
 from cronflow.daemon.keepers import Keepers, boot_id
@@ -73,6 +74,7 @@ class Daemon:
         self.retention = Retention(self.store, places, time.time() + 60.0)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
         self.listening = Listening()
+        self.arrivals = Arrivals(log)
         self._ready: list[tuple[Any, int]] = []
         self.keepers = self._new_keepers()
         self.people = People(self)
@@ -147,6 +149,7 @@ class Daemon:
         self.store.close()
         self.listening.close()
         self.source.watch.close()
+        self.arrivals.close()
         self.people.control.close()
 
     # ---- the loop --------------------------------------------------------------------------------------------------------
@@ -165,7 +168,8 @@ class Daemon:
             return
         times = (next_wakeup(self.state), self.alerting.deadline(), now + LONGEST_SLEEP)
         wake_at = min(at for at in times if at is not None)
-        soon = (self.keepers.deadline(), self.source.deadline(), self.alerting.outbox.deadline(), self._save_at)
+        ours = (self.keepers, self.source, self.alerting.outbox)
+        soon = (*(one.deadline() for one in ours), self.arrivals.deadline(self.state), self._save_at)
         limits = [at - monotonic for at in soon if at is not None] + [LONGEST_SLEEP]
         if tick is not None:
             limits.append(tick)
@@ -173,7 +177,7 @@ class Daemon:
             limits.append(self.notifier.watchdog_every)
         self.people.control.drop_closed()
         talks: list[Conversation] = [*self.people.control.clients, *self.keepers.connections()]
-        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds())
+        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds(), *self.arrivals.fds())
         self._ready = self.listening.wait(max(wake_at, now), max(0.0, min(limits)), talks, fds)
 
     def _hear(self) -> list[Event]:
@@ -209,6 +213,7 @@ class Daemon:
             self._touch()
             self.source.glance()
             self._reserve()
+        events.extend(self._hear_arrivals())
         events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
         self.notifier.alive()
         if self.source.edited():
@@ -240,6 +245,13 @@ class Daemon:
             self.mind(error)
             self._rest_until = now + REST
         return events
+
+    def _hear_arrivals(self) -> list[Event]:
+        try:
+            return self.arrivals.hear(self.state, self.store)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            return []
 
     def _reserve(self, anew: bool = False) -> None:
         if self.slots:
@@ -328,6 +340,7 @@ class Daemon:
         self.store = self.alerting.store = self.retention.store = self.store.replaced(self.places.state)
         self.store.set_meta(**self._facts)
         whole = rescue.everything(self.state)
+        whole.watched.update(self.arrivals.known())
         whole.add(self._unsaved)
         whole.slots = list(dict.fromkeys(whole.slots))
         self._unsaved = whole
@@ -345,6 +358,7 @@ class Daemon:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
         if self.keepers.ends:
             self.keepers.acknowledge()
+        self.arrivals.saved(out)
         self.people.tell_followers(out)
         for number, reply in out.replies.items():
             self.people.answer(number, reply)

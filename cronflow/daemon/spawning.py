@@ -13,7 +13,7 @@ from cronflow.core.events import AttemptEnded, Event
 from cronflow.core.model import AttemptRef, Job, Run
 from cronflow.core.outputs import fitting, handed_down
 from cronflow.core.state import State
-from cronflow.daemon import taskfiles
+from cronflow.daemon import pathlist, taskfiles
 from cronflow.daemon.environment import Account, Unstartable, account, argv, cwd, environment
 from cronflow.daemon.keepers import Keepers
 from cronflow.daemon.secrets import Vault, commands_of
@@ -34,6 +34,7 @@ def start(state: State, ref: AttemptRef, places: Places, keepers: Keepers, store
     code = store.last_exit_code(ref.run, ref.task) if ref.kind in HOOKS else None
     try:
         spawn, facts = request(state, ref, places, keepers.name(ref), time.time(), vault, code)
+        spawn["env"].update(pathlist.variables(state.runs[ref.run], store, places))
     except Unstartable as fact:
         return AttemptEnded(ref, time.time(), reason=fact.reason, message=fact.message)
     except OSError as error:
@@ -125,4 +126,3 @@ def attempt_facts(job: Job, run: Run, n: int, previous_success: float | None) ->
     if previous_success is not None:
         facts["CRONFLOW_PREVIOUS_SUCCESS_AT"] = datetime.fromtimestamp(int(previous_success), zone).isoformat()
     return facts
-

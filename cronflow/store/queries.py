@@ -21,9 +21,21 @@ from cronflow.core.model import Act, Attempt, Job, Run, Task, jobs_from_definiti
 from cronflow.errors import CronflowError
 from cronflow.store.rows import ATTEMPTS, RUNS, TASKS
 from cronflow.store.schema import MIGRATIONS
+from cronflow.store.text import storable
 
 Edges = tuple[tuple[str, str], ...]
 """The upstream jobs of a job, each with its condition."""
+
+FILES_TOLD = 3
+"""How many of the files that caused a run are named."""
+
+
+class Files(NamedTuple):
+    """The files that caused a run: the names of the first, and how many there are."""
+
+    names: tuple[str, ...] = ()
+    total: int = 0
+
 
 WAIT_TIMEOUT: float = Job._field_defaults["wait_timeout"]
 
@@ -41,14 +53,16 @@ class Shape(NamedTuple):
 
 
 class RunRecord:
-    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the shapes of its jobs."""
+    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the shapes of its jobs, the
+    files that caused it."""
 
-    __slots__ = ("_by_job", "attempts", "run", "shapes")
+    __slots__ = ("_by_job", "attempts", "files", "run", "shapes")
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.attempts: dict[str, list[Attempt]] = {}
         self.shapes: Mapping[str, Shape] = {}
+        self.files = Files()
         self._by_job: dict[str, list[Task]] = {}
 
     def tasks_of(self, job: str) -> list[Task]:
@@ -149,7 +163,7 @@ class History:
         return None if row[0] is None else int(row[0])
 
     def records(self, numbers: Iterable[int]) -> list[RunRecord]:
-        """These runs in this order, complete, with four statements. Numbers without a run are left out."""
+        """These runs in this order, complete, with five statements. Numbers without a run are left out."""
         wanted = list(numbers)
         array = json.dumps(wanted)
         found = {
@@ -164,6 +178,10 @@ class History:
         for row in self.db.execute(query, (array,)):
             attempt: Attempt = ATTEMPTS.object(row)
             found[attempt.run].attempts.setdefault(attempt.task, []).append(attempt)
+        first = ", ".join(f"'$[{place}]'" for place in range(FILES_TOLD))
+        query = f"SELECT run, json_array_length(paths), json_extract(paths, {first}) FROM run_paths"
+        for number, total, names in self.db.execute(f"{query} WHERE run IN (SELECT value FROM json_each(?))", (array,)):
+            found[number].files = Files(tuple(storable(name) for name in json.loads(names)[:total]), total)
         for number, record in found.items():
             record.shapes = shapes.get(record.run.definition, {})
             record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.shapes))}

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from cronflow.errors import CronflowError
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
 from cronflow.store.schema import MIGRATIONS
+from cronflow.store.text import name_of
+from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
 
@@ -187,8 +189,8 @@ class Store:
         db.execute("UPDATE runs SET upstreams = ?, reason = CASE WHEN reason IS NULL THEN NULL ELSE ? END WHERE id = ?", values)
 
     def _write_watched(self, out: Effects) -> None:
-        seen = [(key, path, stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
-        gone = [place for place, stamp in out.watched.items() if stamp is None]
+        seen = [(key, name_of(path), stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
+        gone = [(key, name_of(path)) for (key, path), stamp in out.watched.items() if stamp is None]
         self.connection.executemany("INSERT OR REPLACE INTO watched (trigger_key, path, stamp) VALUES (?, ?, ?)", seen)
         self.connection.executemany("DELETE FROM watched WHERE trigger_key = ? AND path = ?", gone)
 
@@ -272,6 +274,28 @@ class Store:
         row = self.connection.execute(query, (run, task)).fetchone()
         return None if row is None else row[0]
 
+    # ---- files -----------------------------------------------------------------------------------------------------------
+
+    def watched(self, key: str) -> dict[str, str]:
+        """What a watch has seen: stamps by path."""
+        rows = self.connection.execute("SELECT path, stamp FROM watched WHERE trigger_key = ?", (key,))
+        return {os.fsdecode(path): stamp for path, stamp in rows}
+
+    def forget_watched(self, but: Collection[str]) -> None:
+        """Forget what watches have seen that are none of these."""
+        keys = [row[0] for row in self.connection.execute("SELECT DISTINCT trigger_key FROM watched") if row[0] not in but]
+        self.connection.executemany("DELETE FROM watched WHERE trigger_key = ?", [(key,) for key in keys])
+
+    def paths(self, number: int) -> tuple[str, ...]:
+        """The files that caused a run, or the first of those that it is a retry of."""
+        query = (
+            "WITH RECURSIVE before (run) AS (VALUES (?) UNION"
+            " SELECT runs.retry_of FROM runs JOIN before ON runs.id = before.run WHERE runs.retry_of IS NOT NULL)"
+            " SELECT paths FROM run_paths WHERE run IN before"
+        )
+        row = self.connection.execute(query, (number,)).fetchone()
+        return () if row is None else tuple(json.loads(row[0]))
+
     # ---- forgetting ------------------------------------------------------------------------------------------------------
 
     def forget(self, before: float | None, count: int | None, limit: int) -> int:
@@ -345,11 +369,6 @@ class Store:
             "UPDATE alerts SET tries = tries + 1, sent_at = ?, error = ?, next_try_at = ? WHERE id = ?",
             (now if ok else None, error, None if ok else next_try_at, number),
         )
-
-
-def storable(text: str) -> str:
-    """A text that SQLite takes: bytes of a command line or path that are no UTF-8 are written as escapes (PEP 383)."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

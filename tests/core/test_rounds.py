@@ -384,3 +384,9 @@ def test_upstream_brings_in_the_jobs_of_other_flows_as_edges_like_any_other() ->
     stage.end("1/a/1")
     stage.end("1/b/1")
     assert stage.started == ["1/a/1", "1/b/1", "1/c/1"]
+
+
+def test_jobs_that_need_the_same_job_of_another_flow_are_one_run() -> None:
+    stage = Stage(job("a", **A), job("b", ("a",), **B), job("c", ("a",), schedule="@hourly"))
+    assert stage.run("b", "c", upstream=True).runs == (1,)
+    assert stage.tasks(1) == {"a": "running", "b": "waiting", "c": "waiting"}

@@ -232,7 +232,7 @@ def test_the_number_of_statements_does_not_grow_with_jobs_or_runs(store: Store, 
         store.save(past(number, jobs(name), at=1000.0 * number))
     with reader(store, tmp_path) as history:
         for ask, most in (
-            (lambda some: history.records(range(1, len(some) + 1)), 4),
+            (lambda some: history.records(range(1, len(some) + 1)), 5),
             (lambda some: history.last_tasks(some), 1),
             (lambda some: history.last_runs(some), 1),
             (lambda some: history.usual_durations(some), 1),

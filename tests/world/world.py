@@ -274,9 +274,9 @@ class World:
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
         waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
-        if waiting and rng.random() < 0.5:
+        if waiting and rng.random() < 0.7:
             task = rng.choice(waiting)
-            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.6, "anna", "approve")
+            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
         kind = rng.random()
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)
@@ -387,8 +387,9 @@ class World:
             job = state.job(run, task)
             assert task.attempts <= job.retries + 1, f"{deed.ref} is one attempt too many"
             upstreams = [other for edge in job.after for other in run.tasks.values() if other.job == edge.job]
-            if job.matrix_join == "each":
-                upstreams = [other for other in upstreams if other.matrix in (task.matrix, {}) or not task.matrix]
+            if job.matrix_join == "each" and job.matrix:
+                alike = {name for name, other in state.flows[run.id].jobs.items() if other.matrix == job.matrix}
+                upstreams = [other for other in upstreams if other.job not in alike or other.matrix == task.matrix]
             enough = any if job.join == "any" and upstreams else all
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
             if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
@@ -406,7 +407,7 @@ class World:
         assert state is not None
         held: dict[str, int] = {}
         for number in state.held:
-            for job in {task.job for task in state.runs[number].tasks.values()}:
+            for job in {task.job for task in state.runs[number].tasks.values() if not task.final}:
                 held[job] = held.get(job, 0) + 1
         assert all(count <= QUEUE_LIMIT for count in held.values()), "a queue grows without bound"
 

@@ -8,6 +8,7 @@ from cronflow.cli.views.copies import named
 from cronflow.cli.views.style import Style
 from cronflow.core import words
 from cronflow.core.model import Attempt, Run, Task
+from cronflow.store.queries import FILES_TOLD, Files
 
 if TYPE_CHECKING:
     from cronflow.store.queries import RunRecord
@@ -163,6 +164,15 @@ def trigger_phrase(run: Run) -> str:
     if run.trigger == "retry":
         return f"retry of {run.retry_of}" + (f" ({run.by})" if run.by else "")
     return "at boot" if run.trigger == "reboot" else run.trigger
+
+
+def files_phrase(files: Files, most: int = FILES_TOLD) -> str:
+    """The files that caused a run, the first `most` by name: "3 files: /in/a, /in/b, /in/c"; empty where none did."""
+    if not files.total:
+        return ""
+    names = ", ".join(words.plain(name) for name in files.names[:most])
+    more = f" and {files.total - most} more" if files.total > most else ""
+    return f"{words.count(files.total, 'file')}: {names}{more}"
 
 
 def row_phrase(run: Run) -> str:

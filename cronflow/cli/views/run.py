@@ -12,6 +12,7 @@ from cronflow.cli.views.phrases import (
     approve_command,
     cause_words,
     ended_how,
+    files_phrase,
     hook_words,
     reason_words,
     row_phrase,
@@ -77,6 +78,7 @@ def run_head(record: RunRecord, style: Style) -> str:
         parts.append(f"since {style.when(since)}")
     if run.note:
         parts.append(words.plain(run.note))
+    parts.append(files_phrase(record.files))
     return style.fold("", parts, 2)
 
 
@@ -175,11 +177,11 @@ def _about(record: RunRecord, chosen: list[Task]) -> str:
         same = [one for one in tasks if one.state == run.state]
         return cause_words(same[0]) if len(tasks) == 1 and same else reason_words(run.reason)
     if run.final:
-        return row_phrase(run) if run.reason and run.state != "success" else ""
+        return row_phrase(run) if run.reason and run.state != "success" else files_phrase(record.files, 1)
     waiting = [one for one in tasks if approve_command(one)]
     going = [one for one in tasks if one.state in ("running", "retrying")]
     parts = [named(going, 3) if going else "", f"waits for approval: {named(waiting, 3)}" if waiting else ""]
-    return "; ".join(filter(None, parts))
+    return "; ".join(filter(None, parts)) or files_phrase(record.files, 1)
 
 
 def _failures(record: RunRecord, failed: list[Task], alone: bool) -> str:
