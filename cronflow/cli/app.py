@@ -40,6 +40,8 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
         "run": "run:run",
         "retry": "retry:retry",
         "cancel": "cancel:cancel",
+        "approve": "approve:approve",
+        "reject": "approve:reject",
         "pause": "pause:pause",
         "resume": "resume:resume",
         "skip": "skip:skip",

@@ -11,7 +11,7 @@ import typer
 from cronflow.cli import client
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import known_jobs
-from cronflow.cli.names import check_job, is_run, parse_run_ref, resolve_run
+from cronflow.cli.names import check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.core.model import FINAL
 from cronflow.core.words import pasted
 from cronflow.errors import CronflowError, JobFileError
@@ -94,6 +94,7 @@ def _copies(history: History, number: int, task: str) -> list[str]:
     """The task itself, or where it is a job that has copies: those that go on."""
     if history.scalar("SELECT 1 FROM tasks WHERE run = ? AND name = ?", number, task):
         return [task]
+    check_task(history, number, task)
     query = "SELECT name FROM tasks WHERE run = ? AND job = ? AND finished_at IS NULL ORDER BY name"
     return [name for (name,) in history.db.execute(query, (number, task))] or [task]
 

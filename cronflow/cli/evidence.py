@@ -81,7 +81,7 @@ class Scene:
 
     def logs(self, record: RunRecord, task: Task) -> str:
         """The command that shows a task's output, if it has any."""
-        return f"cronflow logs {words.pasted(f'{task.run}/{task.name}')}" if record.commands(task.name) else ""
+        return f"cronflow logs {words.pasted(f'{task.run}/{task.name}')}" if record.attempts.get(task.name) else ""
 
     # ---- pauses ----------------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ Keys that do not apply are null. Durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cronflow.cli.views.copies import telling
 from cronflow.core import words
 from cronflow.core.model import Attempt, Job, Pause, Skip, Task
 
@@ -112,6 +113,7 @@ class JsonForm:
         pause: Pause | None,
         skip: Skip | None,
     ) -> Json:
+        task = telling(tasks) if tasks else None
         return {
             "name": job.name,
             "flow": flow,
@@ -121,8 +123,8 @@ class JsonForm:
             "skip": self.skip(skip),
             "schedule": _schedule(job),
             "after": [edge.job for edge in job.after],
-            "state": tasks[0].state if tasks else None,
-            "reason": tasks[0].reason if tasks else None,
+            "state": task.state if task else None,
+            "reason": task.reason if task else None,
             "last_run": self.run(last) if last else None,
             "next_at": self.time(next_at),
         }
@@ -170,11 +172,7 @@ def _took(start: float | None, end: float | None) -> float | None:
 
 
 def _waits_for(record: RunRecord, task: Task) -> list[Json]:
-    if task.state != "waiting":
-        return []
-    names = {job for job, _ in record.edges.get(task.job, ())}
-    others: Iterable[Task] = (other for other in record.run.tasks.values() if other.job in names and not other.final)
-    return [{"job": other.job, "run": other.run, "state": other.state} for other in others]
+    return [{"job": other.job, "run": other.run, "state": other.state} for other in record.awaited(task)]
 
 
 def _schedule(job: Job) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cronflow.cli import coming
 from cronflow.cli.expected import NOTHING, Expected, expected
 from cronflow.cli.known import Known
+from cronflow.cli.views.phrases import telling_attempt
 from cronflow.core.model import Attempt, Health, Job, Pause, Skip, Task
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import Standing, standing
@@ -21,7 +22,8 @@ PAUSED_LONG = 86400.0
 
 
 class Failing(NamedTuple):
-    """A job that is failing: its last failed task, the end of its output, and what cannot run because of it."""
+    """A job that is failing: its last failed task, the end of its output, what cannot run because of it, and which of how many
+    copies failed."""
 
     job: str
     health: Health
@@ -29,6 +31,8 @@ class Failing(NamedTuple):
     attempt: Attempt | None = None
     last_line: str = ""
     blocks: tuple[str, ...] = ()
+    failed: tuple[Task, ...] = ()
+    copies: int = 1
 
 
 class Blocked(NamedTuple):
@@ -48,18 +52,11 @@ class Going(NamedTuple):
 
     @property
     def attempt(self) -> Attempt | None:
-        commands = self.record.commands(self.task.name)
-        return commands[-1] if commands else None
+        return self.record.step(self.task.name, "command")
 
     @property
     def attempt_began(self) -> float | None:
         return self.attempt.started_at if self.attempt is not None else None
-
-    @property
-    def upstreams(self) -> list[Task]:
-        """The tasks of the run that this one still waits for."""
-        names = {job for job, _ in self.record.edges.get(self.task.job, ())}
-        return [task for task in self.record.run.tasks.values() if task.job in names and not task.final]
 
 
 class Overview:
@@ -134,17 +131,15 @@ def _find_failing(caller: Caller, history: History, view: Overview) -> None:
     told: set[str] = set()
     for name in names:
         record = records.get(runs.get(name, 0))
-        task = (
-            next((one for one in record.run.tasks.values() if one.job == name and one.state == "failed"), None)
-            if record
-            else None
-        )
-        commands = record.commands(task.name) if record and task else []
-        attempt = commands[-1] if commands else None
-        blocks = tuple(job for job, one in stuck.items() if task and (one.run, one.caused_by) == (task.run, task.name))
+        copies = record.tasks_of(name) if record else []
+        failed = tuple(one for one in copies if one.state == "failed")
+        task = failed[0] if failed else None
+        attempt = telling_attempt(record, task) if record and task else None
+        causes = {(one.run, one.name) for one in failed}
+        blocks = tuple(job for job, one in stuck.items() if (one.run, one.caused_by) in causes)
         told.update(blocks)
-        line = _last_line(caller, history, record, attempt)
-        view.failing.append(Failing(name, view.standing.health[name], task, attempt, line, blocks))
+        health, line = view.standing.health[name], _last_line(caller, history, record, attempt)
+        view.failing.append(Failing(name, health, task, attempt, line, blocks, failed, len(copies)))
     left = {name: task for name, task in stuck.items() if name not in told and jobs[name].enabled}
     for name, task in left.items():
         flow = view.known.plan.flows[view.known.plan.flow_of[name]]

@@ -187,8 +187,7 @@ def _catch_up(caller: Caller, runs: list[int], progress: Progress) -> None:
     with History.open(caller.places.database) as history:
         for record in history.records(runs):
             for task in record.run.tasks.values():
-                attempts = record.commands(task.name)
-                progress.event(task_event(task, attempts[-1] if attempts else None))
+                progress.event(task_event(task, record.attempts.get(task.name, ())))
             progress.event(run_event(record.run))
 
 

@@ -18,6 +18,7 @@ from cronflow.core.model import ATTEMPT_MOVES, Attempt, AttemptRef, Job, Result,
 from cronflow.core.model import State as StateWord
 from cronflow.core.spread import spread
 from cronflow.core.state import State, move
+from cronflow.core.words import pasted
 
 BAD = ("failed", "timeout", "killed", "lost")
 
@@ -260,22 +261,30 @@ def _items_known(state: State, out: Effects, run: Run, task: Task, step: Attempt
 
 
 def approval_given(state: State, out: Effects, event: ApprovalGiven, now: float) -> Reply:
-    """A person lets a task go on, or ends it as failed."""
+    """A person lets a task go on, or ends it as failed; by a job's name all its copies that wait for it."""
     run = state.runs.get(event.run)
     if run is None:
         return Reply(refused=f"run {event.run} has ended already", exit_status=1)
-    task = run.tasks.get(event.task)
-    if task is None:
+    names = [event.task] if event.task in run.tasks else list(state.groups[run.id].get(event.task, ()))
+    if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
-    if task.final or task.stage != "approval" or task.verdict:
-        how = f"has ended already: {task.state}" if task.final else f"does not wait for an approval: it is {task.state}"
-        return Reply(refused=f"task `{run.id}/{task.name}` {how}", hint=f"`cronflow why {run.id}`", exit_status=1)
-    if event.approved:
-        task.note = f"approved by {event.by}"
-        stages.begin(state, out, run, task, now)
-    else:
-        conclude(state, out, run, task, "failed", "rejected", f"by {event.by}", now, now)
+    waiting = [task for name in names if _waits_for_approval(task := run.tasks[name])]
+    if not waiting:
+        first = run.tasks[names[0]]
+        how = f"has ended already: {first.state}" if first.final else "does not wait for an approval"
+        hint = f"`cronflow why {pasted(f'{run.id}/{event.task}')}`"
+        return Reply(refused=f"task `{run.id}/{event.task}` {how}", hint=hint, exit_status=1)
+    for task in waiting:
+        if event.approved:
+            stages.begin(state, out, run, task, now)
+        else:
+            note = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
+            conclude(state, out, run, task, "failed", "rejected", note, now, now)
     return Reply((run.id,))
+
+
+def _waits_for_approval(task: Task) -> bool:
+    return task.stage == "approval" and not task.final and not task.verdict
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from cronflow.core import events as happened
 from cronflow.core.changes import as_plain
 from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import Event
+from cronflow.core.model import Attempt
 from cronflow.daemon import requests
 from cronflow.daemon.control import Client, Control
 from cronflow.daemon.following import run_event, task_event
@@ -133,9 +134,9 @@ class People:
             run = self.daemon.state.runs.get(number) or self.daemon.store.run(number)
             if run is not None:
                 client.say(run_event(run))
-                attempts = self.daemon.store.last_attempts(number)
+                attempts = self.daemon.store.last_processes(number)
                 for task in run.tasks.values():
-                    client.say(task_event(task, attempts.get(task.name)))
+                    client.say(task_event(task, attempts.get(task.name, ())))
                 if run.final:
                     client.say(run_event(run))
 
@@ -161,13 +162,17 @@ class People:
         """Tell those who follow a run what has been saved of it."""
         if not self.observers and not any(client.follows for client in self.control.clients):
             return
-        attempts = {(ref.run, ref.task): attempt for ref, attempt in out.attempts.items()}
+        attempts: dict[tuple[int, str], list[Attempt]] = {}
+        for ref, attempt in out.attempts.items():
+            attempts.setdefault((ref.run, ref.task), []).append(attempt)
         for place in attempts.keys() - out.tasks.keys():
             run = self.daemon.state.runs.get(place[0])
-            if run is not None:
+            if run is not None and place[1] in run.tasks:  # its copies may have taken its place
                 out.tasks[place] = run.tasks[place[1]]
         for place, task in out.tasks.items():
-            self._tell(task.run, task_event(task, attempts.get(place)))
+            self._tell(task.run, task_event(task, attempts.get(place, ())))
+        for number, name in out.gone:
+            self._tell(number, {"event": "gone", "run": number, "task": name})
         for run in out.runs.values():
             self._tell(run.id, run_event(run))
 

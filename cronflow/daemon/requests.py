@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from cronflow.core.blockers import blockers
-from cronflow.core.events import CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked, SkipAsked
+from cronflow.core.events import (
+    ApprovalGiven,
+    CancelAsked,
+    Event,
+    PauseAsked,
+    ResumeAsked,
+    RetryAsked,
+    RunAsked,
+    SkipAsked,
+)
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.store import Store, storable
@@ -35,6 +44,9 @@ def to_event(message: Message, number: int, by: str, state: State, store: Store)
             return _retry(message, number, by, words, state, store)
         case "cancel":
             return CancelAsked(number, _run(message), by, words, _text(message, "task"))
+        case "approve" | "reject" as verb:
+            task, reason = _text(message, "task") or "", _text(message, "reason") or ""
+            return ApprovalGiven(number, _run(message), task, verb == "approve", by, words, reason)
         case "pause":
             jobs = _names(message) if message.get("jobs") is not None else tuple(state.jobs.jobs)
             return PauseAsked(number, jobs, by, words, _instant(message, "until"), _text(message, "reason") or "")

@@ -126,4 +126,3 @@ def attempt_facts(job: Job, run: Run, n: int, previous_success: float | None) ->
     if previous_success is not None:
         facts["CRONFLOW_PREVIOUS_SUCCESS_AT"] = datetime.fromtimestamp(int(previous_success), zone).isoformat()
     return facts
-

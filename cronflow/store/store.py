@@ -214,10 +214,15 @@ class Store:
         fill(self.connection, [run])
         return run
 
-    def last_attempts(self, number: int) -> dict[str, Attempt]:
-        """The last attempt of the command of each task of a run that has had one."""
-        query = f"{ATTEMPTS.select} WHERE run = ? AND kind = 'command' ORDER BY n"
-        return {attempt.task: attempt for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,)))}
+    def last_processes(self, number: int) -> dict[str, list[Attempt]]:
+        """Of each task of a run the last attempt of its command, and its last step, in order of time."""
+        query = f"{ATTEMPTS.select} WHERE run = ? ORDER BY created_at, n"
+        found: dict[str, dict[bool, Attempt]] = {}
+        for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,))):
+            last = found.setdefault(attempt.task, {})
+            last.pop(attempt.kind == "command", None)
+            last[attempt.kind == "command"] = attempt
+        return {task: list(last.values()) for task, last in found.items()}
 
     def last_exit_code(self, run: int, task: str) -> int | None:
         """The exit code of the last attempt of a task's command, if it has one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cronflow.cli import coming
+from cronflow.cli.views.copies import telling
 from cronflow.cli.views.phrases import cause_words
 from cronflow.cli.views.run import short_line
 from cronflow.cli.views.status import pause_phrase, skip_phrase
@@ -81,9 +82,9 @@ def _state(picture: JobPicture, style: Style) -> str:
 def _last_end(picture: JobPicture, style: Style) -> str:
     """How the last task of the job ended, where nothing is more pressing."""
     for record in picture.runs:
-        for task in record.run.tasks.values():
-            if task.job != picture.job.name:
-                continue
+        copies = record.tasks_of(picture.job.name)
+        if copies:
+            task = telling(copies)
             if task.state == "success":
                 return style.paint("success", "ok")
             why = cause_words(task)
@@ -97,9 +98,7 @@ def _starts(picture: JobPicture) -> str:
         return "; ".join(_trigger(one) for one in flow.triggers)
     if not picture.job.after:
         return "by hand: cronflow run " + picture.job.name
-    return f"in the flow of {flow.name}" + (
-        ": " + described(flow.triggers) if flow.triggers else ""
-    )
+    return f"in the flow of {flow.name}" + (": " + described(flow.triggers) if flow.triggers else "")
 
 
 def _trigger(trigger: Trigger) -> str:
