@@ -282,4 +282,4 @@ def _at_sign(words: list[str]) -> tuple[str, str]:
     from difflib import get_close_matches
 
     close = get_close_matches(nickname, known, 1)
-    return f"`{words[0]}` is not a schedule", f"did you mean `{close[0]}`?" if close else f"the names are {', '.join(known)}"
+    return f"`{words[0]}` is not a schedule", f"did you mean `{close[0]}`?" if close else f"the names are {', '.join(known)} and @reboot"

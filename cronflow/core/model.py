@@ -223,6 +223,10 @@ class AttemptRef(NamedTuple):
         return f"{self.run}/{self.task}/{tail}"
 
 
+TELLING: Mapping[str, str] = MappingProxyType({"check": "check", "foreach": "foreach", "wait_timeout": "sensor"})
+"""The kind of process whose output tells of the end of a task, by its reason; of all other reasons it is the command."""
+
+
 def parse_ref(text: str) -> AttemptRef:
     """The inverse of `str(AttemptRef)`. A text that is no reference is a ValueError."""
     run, task, tail = text.split("/", 2)

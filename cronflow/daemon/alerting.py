@@ -17,7 +17,7 @@ from typing import Any
 from cronflow.core.events import Event, TroubleFound, TroubleGone
 from cronflow.core.expectations import usual
 from cronflow.core.flow import Plan
-from cronflow.core.model import AlertTarget, Job, JobSet, Trouble, jobs_from_definition
+from cronflow.core.model import TELLING, AlertTarget, Job, JobSet, Trouble, jobs_from_definition
 from cronflow.core.triggers import next_start, untimed_words
 from cronflow.core.words import duration
 from cronflow.daemon.alert_text import text
@@ -134,7 +134,7 @@ class Alerting:
         zone = jobs.timezone
         if row["job"] is not None:
             facts.update(self._of_job(row["job"], jobs, plan, now))
-            facts.update(self._of_task(row["job"], row["run"], row["task"]))
+            facts.update(self._of_task(row["job"], row["run"], row["task"], row["facts"].get("state_reason")))
         for one in facts.get("interrupted", ()):
             one[2:] = ["lost", self._tried_again(one[1], one[2])]
         if "released" in facts:
@@ -170,8 +170,9 @@ class Alerting:
             "next_at": min((start[0] for start in coming if start is not None), default=None),
         }
 
-    def _of_task(self, job: str, run: int, task: str | None) -> dict[str, Any]:
-        """What the history tells of a task: its attempts, how long it took and usually takes, its last lines."""
+    def _of_task(self, job: str, run: int, task: str | None, reason: str | None) -> dict[str, Any]:
+        """What the history tells of a task: its attempts, how long it took and usually takes, the last lines of the process
+        that decided how it ended."""
         db = self.store.connection
         rows = db.execute(
             "SELECT n, started_at, finished_at, exit_code, signal, result, created_at FROM attempts"
@@ -186,7 +187,7 @@ class Alerting:
             n, started, finished, facts["exit_code"], facts["signal"], facts["result"], _ = rows[-1]
             facts["finished_at"] = finished
             facts["duration_s"] = finished - started if finished is not None and started is not None else None
-            facts["tail"] = self._tail(run, str(task), n)
+        facts["tail"] = self._last_lines(run, str(task), TELLING.get(reason or "", "command"))
         facts["usual_s"] = self._usual(job)
         return facts
 
@@ -195,9 +196,16 @@ class Alerting:
         row = self.store.connection.execute("SELECT durations FROM health WHERE job = ?", (job,)).fetchone()
         return usual(json.loads(row[0])) if row else None
 
-    def _tail(self, run: int, task: str, n: int) -> list[str]:
+    def _last_lines(self, run: int, task: str, kind: str) -> list[str]:
+        """Those of the last process of a kind; of the command where a step has said nothing."""
+        sql = "SELECT max(n) FROM attempts WHERE run = ? AND task = ? AND kind = ?"
+        n = self.store.connection.execute(sql, (run, task, kind)).fetchone()[0]
+        lines = self._tail(run, task, n, kind) if n is not None else []
+        return lines if lines or kind == "command" else self._last_lines(run, task, "command")
+
+    def _tail(self, run: int, task: str, n: int, kind: str) -> list[str]:
         try:
-            data = b"".join(read_log(str(self.places.log(run, task, n)), None, TAIL_BYTES))
+            data = b"".join(read_log(str(self.places.log(run, task, n, kind)), None, TAIL_BYTES))
         except OSError:
             return []
         return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]

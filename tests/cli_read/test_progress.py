@@ -113,6 +113,12 @@ def test_the_last_line() -> None:
     assert final_line(run("success", **ended), [DONE], style()) == "run 431 succeeded in 4 min 31 s"
     skipped = run("skipped", reason="skip_code", started_at=None)
     assert final_line(skipped, [], style()) == "run 431 was skipped: it exited with one of its `skip_codes`"
+    own = task("a", "skipped", stage="condition", reason="condition", finished_at=NOW)
+    skipped = run("skipped", reason="condition", started_at=None)
+    assert final_line(skipped, [own], style()) == "run 431 was skipped: its `only_if` said no"
+    cut = attempt(kind="foreach", result="failed", exit_code=141)
+    flood = task("a", "failed", reason="foreach", note="`foreach` printed more than 1 MB", finished_at=NOW, step=cut)
+    assert final_line(run("failed", **ended), [flood], style()).endswith(": a (`foreach` printed more than 1 MB)")
     many = [{**FAILED, "task": f"t{number}"} for number in range(9)]
     assert final_line(run("failed", **ended), many, style()).endswith("t4 (exit 1) and 4 more")
 

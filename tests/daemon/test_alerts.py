@@ -169,6 +169,16 @@ def test_a_command_that_never_started_is_told_with_the_key_to_look_at(live: Live
     assert "`cwd`: cannot enter `/nowhere/at/all`: no such file or directory" in message
 
 
+def test_what_is_shown_is_the_output_of_the_process_that_decided(live: Live, web: WebService) -> None:
+    jobs = job("a", "echo done", check="echo only 3 rows; false") + job("b", "echo done", check="false")
+    jobs += job("c", "true", wait_until="echo no file yet; false", wait_every="1s", wait_timeout="1s")
+    live.start(jobs + target(web.url()))
+    for name, line in (("a", "only 3 rows"), ("b", "done"), ("c", "no file yet")):
+        live.final(live.run(name))
+        live.until(lambda: unsent(live) == 0)
+        assert web.arrived[-1]["message"].split("\n\n")[1] == line
+
+
 def test_slots_missed_while_nobody_was_there_are_told_in_one_alert(live: Live, web: WebService) -> None:
     jobs = job("tick", "true", every="1s", catchup="none") + job("tock", "true", schedule="* * * * * *", catchup="none")
     live.start(jobs + target(web.url()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cronflow.cli.views.copies import named
 from cronflow.cli.views.style import Style
 from cronflow.core import words
-from cronflow.core.model import Attempt, Run, Task
+from cronflow.core.model import TELLING, Attempt, Run, Task
 from cronflow.store.queries import FILES_TOLD, Files
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ REASONS = {
 """What the stable words of the history mean, as the end of a sentence."""
 
 HOOKS = ("on_failure", "on_success")
-_TELLING = {"check": "check", "foreach": "foreach", "wait_timeout": "sensor"}
-"""The kind of process that a reason is about, where it is not the command."""
 STAGES = {
     "condition": "asks its condition (`only_if`)",
     "foreach": "lists its copies (`foreach`)",
@@ -85,8 +83,8 @@ def telling_attempt(record: RunRecord, task: Task) -> Attempt | None:
     """The process that tells how a task is: that of the step which decided it, else the last one of its command."""
     if task.reason == "rejected":
         return None
-    if task.reason in _TELLING and (task.final or task.state == "retrying"):
-        return record.step(task.name, _TELLING[task.reason])
+    if task.reason in TELLING and (task.final or task.state == "retrying"):
+        return record.step(task.name, TELLING[task.reason])
     if task.reason == "condition" and task.stage == "condition":
         return record.step(task.name, "condition")
     return record.step(task.name, "command")
@@ -100,7 +98,7 @@ def ended_how(task: Task | None, attempt: Attempt | None) -> str:
         return f"rejected {words.plain(task.note or '')}".rstrip()
     if task.reason == "wait_timeout":
         return reason_words(task.reason)
-    if task.note and (attempt is None or attempt.exit_code in (None, 126, 127)):
+    if task.note and (attempt is None or attempt.exit_code in (None, 126, 127) or task.reason == "foreach"):
         return words.plain(task.note)
     if attempt is None or attempt.state != "ended":
         return reason_words(task.reason)

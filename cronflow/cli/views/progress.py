@@ -126,6 +126,8 @@ def _how(task: Event) -> str:
     reason, note = task.get("reason"), words.plain(str(task.get("note") or ""))
     if reason == "rejected":
         return f"rejected {note}".rstrip()
+    if reason == "foreach" and note:
+        return note
     if reason in ("check", "foreach") and step.get("kind") == reason and step.get("result") is not None:
         return f"{reason}: {words.exit_status(step.get('exit_code'), step.get('signal'), str(step['result']))}"
     if note and attempt.get("exit_code") in (None, 126, 127) and attempt.get("signal") is None:
@@ -202,5 +204,5 @@ def final_line(run: Event, tasks: Sequence[Event], style: Style) -> str:
     if failed:
         named = [f"{one['task']} ({_how(one)})" for one in failed[:5]]
         return f"{text}: {', '.join(named)}" + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-    reason = reason_words(run.get("reason"))
+    reason = next((_reason(one) for one in tasks if one["state"] == state), reason_words(run.get("reason")))
     return f"{text}: {reason}" if state != "success" and reason and run.get("reason") != state else text

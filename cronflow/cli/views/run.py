@@ -175,7 +175,7 @@ def _about(record: RunRecord, chosen: list[Task]) -> str:
         return cause_words(task)
     if run.final and run.state in ("skipped", "cancelled", "blocked") and run.reason:
         same = [one for one in tasks if one.state == run.state]
-        return cause_words(same[0]) if len(tasks) == 1 and same else reason_words(run.reason)
+        return cause_words(same[0]) if same else reason_words(run.reason)
     if run.final:
         return row_phrase(run) if run.reason and run.state != "success" else files_phrase(record.files, 1)
     waiting = [one for one in tasks if approve_command(one)]
