@@ -13,6 +13,7 @@ from cronflow.core.model import Attempt, Job, Pause, Task
 
 if TYPE_CHECKING:
     from cronflow.cli.overview import Overview
+    from cronflow.cli.waits import Upstream
     from cronflow.places import Places
     from cronflow.store.queries import ActRecord, RunRecord
 
@@ -103,7 +104,14 @@ class JsonForm:
         }
 
     def job(
-        self, job: Job, flow: str, tasks: list[Task], last: RunRecord | None, next_at: int | None, pause: Pause | None
+        self,
+        job: Job,
+        flow: str,
+        tasks: list[Task],
+        last: RunRecord | None,
+        next_at: int | None,
+        pause: Pause | None,
+        waits_for: Iterable[Upstream] = (),
     ) -> Json:
         return {
             "name": job.name,
@@ -115,6 +123,7 @@ class JsonForm:
             "after": [edge.job for edge in job.after],
             "state": tasks[0].state if tasks else None,
             "reason": tasks[0].reason if tasks else None,
+            "waits_for": [{"job": up.job, "run": up.run, "state": up.state} for up in waits_for],
             "last_run": self.run(last) if last else None,
             "next_at": self.time(next_at),
         }

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cronflow.cli import coming
 from cronflow.cli.expected import NOTHING, Expected, expected
 from cronflow.cli.known import Known
+from cronflow.cli.waits import Waiting, waiting_slots
 from cronflow.core.model import Attempt, Health, Job, Pause, Task
+from cronflow.core.state import State
+from cronflow.store.edges import edges
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import Standing, standing
 
@@ -63,7 +66,8 @@ class Going(NamedTuple):
 
 
 class Overview:
-    """What there is to say, most pressing first. `slots`: the next one of each flow, in order of time."""
+    """What there is to say, most pressing first. `slots`: the next one of each flow, in order of time; `held_slots`: those that
+    wait for jobs of other flows, which `edges` tells."""
 
     def __init__(self, known: Known, stands: Standing, daemon: Mapping[str, Any] | None, now: float) -> None:
         self.known = known
@@ -76,6 +80,8 @@ class Overview:
         self.blocked: list[Blocked] = []
         self.going: list[Going] = []
         self.slots: list[coming.Slot] = []
+        self.edges = State()
+        self.held_slots: list[Waiting] = []
 
     @property
     def running(self) -> list[Going]:
@@ -108,6 +114,8 @@ def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, An
     view.going = _going(history, view.live)
     _find_failing(caller, history, view)
     view.slots = coming.first_slots(known, now)
+    view.edges = edges(history, known.plan, view.standing.pauses)
+    view.held_slots = waiting_slots(view.edges)
     return view
 
 

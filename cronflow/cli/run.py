@@ -307,22 +307,22 @@ def _detached(caller: Caller, reply: dict[str, Any]) -> int:
 def _show(caller: Caller, names: list[str], only: bool, upstream: bool) -> int:
     """What `run` would start, flow by flow, in the order of the graph."""
     from cronflow.core.flow import plan
-    from cronflow.core.runs import scope
+    from cronflow.core.runs import selection
 
-    flows = plan(caller.jobs.jobs)
-    chosen: dict[str, set[str]] = {}
-    for name in names:
-        flow = flows.flows[flows.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
-    orders = {flow: [job for job in flows.flows[flow].jobs if job in jobs] for flow, jobs in chosen.items()}
+    parts = selection(plan(caller.jobs.jobs), names, only, upstream)
+    found = [(flow, [job for job in flow.jobs if job in jobs]) for flow, jobs in parts]
     if caller.json:
-        caller.answer({"runs": [{"flow": flow, "jobs": jobs} for flow, jobs in orders.items()]})
+        caller.answer({"runs": [{"flow": flow.name, "jobs": jobs} for flow, jobs in found]})
         return 0
-    for head, jobs in orders.items():
-        caller.out(f"a run of `{head}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
+    for flow, jobs in found:
+        caller.out(f"a run of `{flow.name}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
         for job in jobs:
-            after = [edge.job for edge in flows.flows[head].jobs[job].after if edge.job in jobs]
+            edges = flow.jobs[job].after
+            after = [edge.job for edge in edges if edge.job in jobs]
             caller.out(f"  {job}" + (f"  after {', '.join(after)}" if after else ""))
+        outside = dict.fromkeys(edge.job for job in jobs for edge in flow.jobs[job].after if edge.job not in jobs)
+        if outside and not only:
+            caller.note(f"it takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return 0
 
 

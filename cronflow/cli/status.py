@@ -12,6 +12,8 @@ from cronflow.cli.client import ping
 from cronflow.cli.expected import expected
 from cronflow.cli.known import Known, known_jobs, use_zone_of_file
 from cronflow.cli.overview import UNDELIVERED_AFTER, Overview, look, next_start
+from cronflow.cli.waits import waiting_of, waits_for
+from cronflow.store.edges import edges
 from cronflow.store.queries import History, RunRecord
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ def _job_screen(caller: Caller, history: History, known: Known, name: str, now: 
         found.get(name),
         history.usual_durations([name]).get(name),
         next_start(job, known, found, now),
+        next(waiting_of(edges(history, known.plan, found), known.plan.flows[known.plan.flow_of[name]]), None),
     )
     return job_screen(picture, style_of(caller, now))
 
@@ -126,6 +129,7 @@ def _jobs(form: JsonForm, history: History, view: Overview, chosen: list[str], n
             records.get(last.get(name, 0)),
             next_start(known.jobs[name], known, pauses, now),
             pauses.get(name),
+            waits_for(view.edges, name),
         )
         for name in chosen
     ]

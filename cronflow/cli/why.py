@@ -16,6 +16,7 @@ from cronflow.cli.times import parse_time
 from cronflow.cli.views.style import style_of
 from cronflow.cli.views.why import why_screen
 from cronflow.errors import CronflowError
+from cronflow.store.edges import edges
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses
 
@@ -37,7 +38,9 @@ def why(
         known = known_jobs(caller, history, required=not of_run)
         moment = None if at is None else parse_time(at, caller.zone, caller.now)
         live = _live(caller, run_text, of_run)
-        scene = Scene(history, known, style_of(caller), caller.places, pauses(history, caller.now), *live)
+        paused = pauses(history, caller.now)
+        waits = edges(history, known.plan, paused)
+        scene = Scene(history, known, style_of(caller), caller.places, paused, *live, edges=waits)
         if of_run:
             answer = why_run(scene, names.resolve_run(history, run_text, known.jobs), task)
         else:

@@ -9,7 +9,7 @@ from cronflow.core.copies import matrix_copies
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
-from cronflow.core.flow import Flow, with_upstream
+from cronflow.core.flow import Flow, Plan, with_upstream
 from cronflow.core.model import NOTHING, QUEUE_LIMIT, Job, Run, Task
 from cronflow.core.state import State, jobs_of, move
 
@@ -188,7 +188,7 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
-    chosen = _chosen(state, event)
+    chosen = selection(state.plan, event.jobs, event.only, event.upstream)
     for flow, jobs in chosen:
         refusal = _refusal(state, flow, jobs)
         if refusal is not None:
@@ -207,18 +207,19 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     return Reply(tuple(numbers), tuple(notes))
 
 
-def _chosen(state: State, event: RunAsked) -> list[tuple[Flow, set[str]]]:
-    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows."""
+def selection(plan: Plan, names: Iterable[str], only: bool, upstream: bool) -> list[tuple[Flow, set[str]]]:
+    """The jobs that `run NAME…` starts, flow by flow. With `upstream` a flow is taken together with all that they need of other
+    flows."""
     chosen: dict[str, set[str]] = {}
-    for name in event.jobs:
-        flow = state.plan.flows[state.plan.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
+    for name in names:
+        flow = plan.flows[plan.flow_of[name]]
+        chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
     found = []
     for flow_name, jobs in chosen.items():
-        flow = state.plan.flows[flow_name]
-        if event.upstream:
-            flow = with_upstream(state.plan, flow, jobs)
-            jobs = jobs | (flow.before(jobs) - state.plan.flows[flow_name].jobs.keys())
+        flow = plan.flows[flow_name]
+        if upstream:
+            flow = with_upstream(plan, flow, jobs)
+            jobs = jobs | (flow.before(jobs) - plan.flows[flow_name].jobs.keys())
         found.append((flow, jobs))
     return found
 

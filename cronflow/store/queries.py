@@ -158,6 +158,12 @@ class History:
         """The numbers of the runs that have not ended, oldest first."""
         return [row[0] for row in self.db.execute("SELECT id FROM runs WHERE finished_at IS NULL ORDER BY id")]
 
+    def going(self, job: str) -> bool:
+        """Whether a task of a job has not ended."""
+        live = "SELECT id FROM runs WHERE finished_at IS NULL"
+        query = f"SELECT 1 FROM tasks WHERE job = ? AND finished_at IS NULL AND run IN ({live})"
+        return self.db.execute(query, (job,)).fetchone() is not None
+
     def find_runs(
         self,
         job: str | None = None,

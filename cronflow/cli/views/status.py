@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cronflow.cli import coming
@@ -10,7 +10,9 @@ from cronflow.cli.expected import Expected
 from cronflow.cli.overview import Blocked, Failing, Going, Overview
 from cronflow.cli.views.phrases import ended_how, task_phrase
 from cronflow.cli.views.style import Style, column_width, pad
+from cronflow.cli.waits import Waiting
 from cronflow.core import words
+from cronflow.core.flow import Flow
 from cronflow.core.model import Pause, Task, Trouble
 from cronflow.store.standing import Undelivered
 
@@ -27,7 +29,7 @@ def screen(view: Overview, style: Style, file: str) -> str:
         _section(style, "ALERTS NOT DELIVERED", "failed", [_undelivered(style, one) for one in view.standing.undelivered]),
         _failing(view, style),
         _going(style, "RUNNING", view.running),
-        _going(style, "WAITING", view.waiting),
+        _going(style, "WAITING", view.waiting, view.held_slots),
         _paused(style, view.paused),
         _next(view, style),
     ]
@@ -112,13 +114,27 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
 # ---- going ----------------------------------------------------------------------------------------------------------------
 
 
-def _going(style: Style, title: str, going: list[Going]) -> str:
+def _going(style: Style, title: str, going: list[Going], held: list[Waiting] | None = None) -> str:
     shown = going[:30]
     width = column_width(one.task.name for one in shown)
     rows = [_going_row(style, one, width) for one in shown]
     if len(going) > len(shown):
         rows.append(f"  and {len(going) - len(shown)} more")
-    return _section(style, title, "heading", rows, len(going))
+    rows += _held_rows(style, held or [], width)
+    return _section(style, title, "heading", rows, len(going) + len(held or []))
+
+
+def _held_rows(style: Style, held: list[Waiting], width: int) -> list[str]:
+    """The slots that wait for jobs of other flows."""
+    names = [", ".join(one.roots) for one in held]
+    width = max(width, column_width(names))
+    return [_row(style, "waiting", name, width, [waiting_phrase(one, style)]) for name, one in zip(names, held, strict=True)]
+
+
+def waiting_phrase(one: Waiting, style: Style) -> str:
+    """For whom a slot waits, since when, and until when: "waits for load since 05:00, until 06:00"."""
+    until = f", until {style.when(one.until)}" if one.until is not None else ""
+    return f"waits for {one.who} since {style.when(one.slot)}{until}"
 
 
 def _going_row(style: Style, one: Going, width: int) -> str:
@@ -188,5 +204,10 @@ def _near(t: float, style: Style) -> str:
 
 def slot_line(slot: coming.Slot, most: int = 6) -> str:
     """The jobs of a slot: "backup → upload, verify"."""
-    after = f" → {words.listing(slot.dependents, most)}" if slot.dependents else ""
-    return ", ".join(slot.roots) + after
+    return jobs_line(slot.roots, slot.flow, most)
+
+
+def jobs_line(roots: Sequence[str], flow: Flow, most: int = 6) -> str:
+    """Roots and the jobs that start after them."""
+    dependents = [name for name in flow.jobs if name not in flow.roots]
+    return ", ".join(roots) + (f" → {words.listing(dependents, most)}" if dependents else "")

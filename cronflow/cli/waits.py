@@ -1,0 +1,121 @@
+"""Who waits for jobs of other flows, and for which of them: asked of the engine's own rules, on what the database tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from cronflow.core import words
+from cronflow.core.flow import Flow
+from cronflow.core.model import Edge, Link, Run
+from cronflow.core.state import State
+
+
+class Upstream(NamedTuple):
+    """A job of another flow, seen from a root that comes after it: the run in which it goes on, and the slot of it that is
+    waited for because it belongs to the round of the other ends."""
+
+    edge: Edge
+    link: Link
+    going: Run | None = None
+    slot: int | None = None
+
+    @property
+    def job(self) -> str:
+        return self.edge.job
+
+    @property
+    def run(self) -> int | None:
+        """The run of the state told."""
+        if self.going is not None:
+            return self.going.id
+        return self.link.run if self.link.new and self.slot is None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has a new end, which counts now and meets the condition."""
+        return self.link.new and self.slot is None and met(self)
+
+    @property
+    def state(self) -> str | None:
+        """How it stands: as it is in the run that goes on, else as its new end was; None for one that is still to come."""
+        if self.going is None:
+            return self.link.state if self.link.new and self.slot is None else None
+        return next(task.state for task in self.going.tasks.values() if task.job == self.job and not task.final)
+
+
+class Waiting(NamedTuple):
+    """A slot that waits for jobs of other flows. `until`: the longest; None without a limit."""
+
+    flow: Flow
+    roots: tuple[str, ...]
+    slot: int
+    until: float | None
+    upstreams: tuple[Upstream, ...]
+
+    @property
+    def who(self) -> str:
+        """The jobs that are waited for: "load, fetch"; with `join = "any"` "load or fetch"."""
+        missing = [up.job for up in self.upstreams if not up.ready]
+        return " or ".join(missing) if self.flow.head.join == "any" else words.listing(missing)
+
+
+def met(up: Upstream) -> bool:
+    """Whether the latest end of an upstream meets the condition of its edge."""
+    from cronflow.core import ends, rounds
+
+    return up.link.state is not None and ends.met(up.edge, rounds.end_told(up.link))
+
+
+def upstreams(state: State, flow: Flow, root: str | None = None) -> list[Upstream]:
+    """The jobs of other flows that a root comes after (the first root, if it is none that is named); [] for most flows."""
+    if not flow.outer:
+        return []
+    from cronflow.core import rounds
+
+    name = root if root in flow.roots else flow.roots[0]
+    links = {edge.job: state.links[name, edge.job] for edge in flow.outer}
+    late = rounds.awaited(state, [link for link in links.values() if link.new])
+    found = []
+    for edge in flow.outer:
+        going = [state.runs[number] for number in state.busy.get(edge.job, ())]
+        slot = late[1] if late is not None and late[0] == edge.job else None
+        found.append(Upstream(edge, links[edge.job], going[-1] if going else None, slot))
+    return found
+
+
+def waiting_slots(state: State) -> list[Waiting]:
+    """Every slot that waits for jobs of other flows, oldest first."""
+    return sorted((one for flow in state.plan.flows.values() if flow.outer for one in waiting_of(state, flow)), key=_age)
+
+
+def waiting_of(state: State, flow: Flow) -> Iterator[Waiting]:
+    """The slots of one flow that wait: one for each trigger, and place, at which its roots stand."""
+    if not flow.outer:
+        return
+    for trigger in flow.triggers:
+        cursors = [cursor for root in flow.roots if (cursor := state.cursors.get((root, trigger.key))) is not None]
+        for slot in dict.fromkeys(cursor.waits for cursor in cursors if cursor.waits is not None):
+            mine = [cursor for cursor in cursors if cursor.waits == slot]
+            roots = tuple(cursor.job for cursor in mine)
+            yield Waiting(flow, roots, slot, mine[0].waits_until, tuple(upstreams(state, flow, roots[0])))
+
+
+def waits_for(state: State, name: str) -> list[Upstream]:
+    """The jobs of other flows that a root waits for now: because a slot of it waits, or some of them have ended already."""
+    flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
+    if flow is None or not flow.outer or name not in flow.roots:
+        return []
+    ups = upstreams(state, flow, name)
+    waits = any(name in one.roots for one in waiting_of(state, flow)) or (not flow.triggers and any(up.link.new for up in ups))
+    return [up for up in ups if waits and not up.ready]
+
+
+def _age(one: Waiting) -> int:
+    return one.slot
+
+
+def after_words(edges: Sequence[Edge], join: str = "all") -> str:
+    """The jobs that a flow comes after, each with its condition: "load, fetch (on failure)"."""
+    named = [edge.job if edge.condition == "success" else f"{edge.job} (on {edge.condition})" for edge in edges]
+    return " or ".join(named) if join == "any" else words.listing(named)
