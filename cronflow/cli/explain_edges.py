@@ -5,7 +5,7 @@ from __future__ import annotations
 from cronflow.cli import coming
 from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.views.phrases import cause_words
-from cronflow.cli.waits import Upstream, Waiting, upstreams, waiting_of
+from cronflow.cli.waits import Upstream, Waiting, missing, upstreams, waiting_of, who
 from cronflow.core import words
 from cronflow.core.ends import End, end_of
 from cronflow.core.flow import Flow
@@ -31,10 +31,10 @@ def waiting(scene: Scene, name: str, slot: int | None = None) -> Answer | None:
     if slots:
         return _waiting_slot(scene, name, slots[0])
     ups = upstreams(scene.edges, flow, name)
-    begun = any(up.link.new for up in ups) and all(up.link.blocked is None for up in ups)
+    begun = any(up.link.new for up in ups) and not all(up.ended for up in ups)
     if slot is not None or flow.triggers or flow.dormant or not begun:
         return None
-    answer = Answer(name, None, None, "waiting", f"{name} waits for {_who(flow, ups)}.")
+    answer = Answer(name, None, None, "waiting", f"{name} waits for {who(flow, missing(ups))}.")
     answer.because = [_now(scene, up) for up in ups] + _with(flow, name)
     return answer
 
@@ -58,7 +58,7 @@ def _until(scene: Scene, one: Waiting) -> Evidence:
     shown = f"{scene.style.when(one.until)}{scene.left(one.until)}"
     if limit is not None:
         return Evidence("waits_until", f"it waits until {shown}, `after_timeout` {words.duration(limit)}; then it is blocked")
-    failed = any(up.link.new and up.slot is None and not up.ready for up in one.upstreams)
+    failed = any(up.ended and not up.ready for up in one.upstreams)
     return Evidence("waits_until", f"it waits until its next slot at {shown}; then it is {'blocked' if failed else 'skipped'}")
 
 
@@ -70,23 +70,19 @@ def _with(flow: Flow, name: str) -> list[Evidence]:
     return [Evidence("upstream", f"it starts in the run of {flow.name}, after {edges}")]
 
 
-def outlook(scene: Scene, flow: Flow, after: str) -> list[Evidence]:
-    """When a flow without a trigger of its own starts: by the ends of jobs of other flows."""
+def outlook(scene: Scene, flow: Flow, after: str, told: list[Evidence]) -> list[Evidence]:
+    """When a flow without a trigger of its own starts: by the ends of jobs of other flows, of which some are told already."""
     ups = upstreams(scene.edges, flow)
     have = "has" if len(ups) == 1 or flow.head.join == "any" else "have"
-    message = f"it starts when {_who(flow, ups, every=True)} {have} ended anew{after}"
-    return [Evidence("after", message), *(_now(scene, up) for up in ups)]
-
-
-def _who(flow: Flow, ups: list[Upstream], every: bool = False) -> str:
-    named = [up.job for up in ups if every or not up.ready]
-    return (" or " if flow.head.join == "any" else " and ").join(named)
+    found = [Evidence("after", f"it starts when {who(flow, ups)} {have} ended anew{after}")]
+    known = {(one.run, one.task) for one in told}
+    return found + [_now(scene, up) for up in ups if not up.ended or (up.link.run, up.job) not in known]
 
 
 def _now(scene: Scene, up: Upstream) -> Evidence:
     """How one upstream stands."""
     link, lead = up.link, f"after {up.job}{needs(up.edge.condition)}: "
-    if link.new and up.slot is None:
+    if up.ended:
         run = f" in run {link.run}" if link.run is not None else ""
         ended = f" at {scene.style.when(link.ended_at)}" if link.ended_at is not None else ""
         code = "upstream_ended" if up.ready else "upstream_failed" if link.failed else "condition"
@@ -102,9 +98,7 @@ def _now(scene: Scene, up: Upstream) -> Evidence:
 def _nothing_new(scene: Scene, up: Upstream) -> str:
     """Of an upstream that has not ended since it last counted: when it did, and its next slot."""
     link = up.link
-    said = "it has not ended yet since this edge was loaded"
-    if link.run is not None:
-        said = f"it has not ended since run {link.run}{_of(scene, link.slot)}, which has counted already"
+    said = "it has not ended yet" if link.run is None else f"it has not ended since run {link.run}, which has counted"
     home = scene.known.plan.flows[scene.known.plan.flow_of[up.job]]
     at = coming.next_slot(scene.known, home, scene.style.now)
     return said if at is None else f"{said}; its next slot is {scene.style.day_when(at)}"

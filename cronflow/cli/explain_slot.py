@@ -125,7 +125,7 @@ def outlook(scene: Scene, name: str, answer: Answer) -> list[Evidence]:
     flow = scene.known.plan.flows[scene.known.plan.flow_of[name]]
     after = f", after {', '.join(edge.job for edge in job.after)}" if job.after else ""
     if not flow.triggers and flow.outer:
-        return explain_edges.outlook(scene, flow, "" if name in flow.roots else after)
+        return explain_edges.outlook(scene, flow, "" if name in flow.roots else after, answer.because)
     if not flow.triggers:
         return [Evidence("by_hand", f"it starts only by hand{after}", None, None, f"cronflow run {flow.roots[0]}")]
     if flow.dormant:

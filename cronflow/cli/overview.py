@@ -139,6 +139,9 @@ def _find_failing(caller: Caller, history: History, view: Overview) -> None:
             if record
             else None
         )
+        if name in stuck and stuck[name].reason == "after_timeout":
+            record, task = None, stuck[name]
+            told.add(name)
         commands = record.commands(task.name) if record and task else []
         attempt = commands[-1] if commands else None
         blocks = tuple(job for job, one in stuck.items() if task and (one.run, one.caused_by) == (task.run, task.name))

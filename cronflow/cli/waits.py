@@ -29,18 +29,23 @@ class Upstream(NamedTuple):
         """The run of the state told."""
         if self.going is not None:
             return self.going.id
-        return self.link.run if self.link.new and self.slot is None else None
+        return self.link.run if self.ended else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has a new end, and none of the same round is to come."""
+        return self.link.new and self.slot is None
 
     @property
     def ready(self) -> bool:
-        """Whether it has a new end, which counts now and meets the condition."""
-        return self.link.new and self.slot is None and met(self)
+        """Whether it has ended, and meets the condition."""
+        return self.ended and met(self)
 
     @property
     def state(self) -> str | None:
         """How it stands: as it is in the run that goes on, else as its new end was; None for one that is still to come."""
         if self.going is None:
-            return self.link.state if self.link.new and self.slot is None else None
+            return self.link.state if self.ended else None
         return next(task.state for task in self.going.tasks.values() if task.job == self.job and not task.final)
 
 
@@ -55,9 +60,20 @@ class Waiting(NamedTuple):
 
     @property
     def who(self) -> str:
-        """The jobs that are waited for: "load, fetch"; with `join = "any"` "load or fetch"."""
-        missing = [up.job for up in self.upstreams if not up.ready]
-        return " or ".join(missing) if self.flow.head.join == "any" else words.listing(missing)
+        """The jobs that are waited for: "load and fetch"; with `join = "any"` "load or fetch"."""
+        return who(self.flow, missing(self.upstreams))
+
+
+def missing(ups: Sequence[Upstream]) -> list[Upstream]:
+    """Those that are waited for: which have not ended, or, where all have, which ended otherwise than they should."""
+    return [up for up in ups if not up.ended] or [up for up in ups if not up.ready]
+
+
+def who(flow: Flow, ups: Sequence[Upstream]) -> str:
+    """Jobs in a sentence: "load, fetch and scan", "load or fetch"."""
+    names = [up.job for up in ups]
+    word = "or" if flow.head.join == "any" else "and"
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def met(up: Upstream) -> bool:
@@ -108,7 +124,7 @@ def waits_for(state: State, name: str) -> list[Upstream]:
         return []
     ups = upstreams(state, flow, name)
     waits = any(name in one.roots for one in waiting_of(state, flow)) or (not flow.triggers and any(up.link.new for up in ups))
-    return [up for up in ups if waits and not up.ready]
+    return missing(ups) if waits else []
 
 
 def _age(one: Waiting) -> int:
@@ -116,6 +132,6 @@ def _age(one: Waiting) -> int:
 
 
 def after_words(edges: Sequence[Edge], join: str = "all") -> str:
-    """The jobs that a flow comes after, each with its condition: "load, fetch (on failure)"."""
+    """The jobs that a flow comes after, each with its condition where it is another one than success: "load, fetch (on done)"."""
     named = [edge.job if edge.condition == "success" else f"{edge.job} (on {edge.condition})" for edge in edges]
     return " or ".join(named) if join == "any" else words.listing(named)

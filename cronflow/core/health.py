@@ -54,6 +54,7 @@ def failed(state: State, out: Effects, run: Run, task: Task, now: float) -> None
         "reminder": not first and health.told_at is not None,
         "state_reason": task.reason,
         "message": task.note,
+        "finished_at": task.finished_at,
     }
     if _tell(out, "failure", targets_of(state, task.job, "failure"), facts, now, run, task):
         health.told_at = now

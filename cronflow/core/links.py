@@ -57,7 +57,7 @@ def in_vain(state: State, job: Job) -> str:
         if going:
             said.append(f"`{edge.job}`, which is still {_state_of(going[0], edge.job)} in run {going[0].id}")
         elif link is None or not link.new:
-            said.append(f"`{edge.job}`, which has not ended since")
+            said.append(f"`{edge.job}`, which has no new end")
         elif not met(edge, End(link.state or "missed", edge.job, edge.job if link.failed else None)):
             said.append(f"`{edge.job}`, which ended {link.state} in run {link.run}")
     return f"waited {duration(job.after_timeout or 0.0)} for {'; '.join(said) or 'jobs of other flows'}"

@@ -92,7 +92,8 @@ def _failing(view: Overview, style: Style) -> str:
 
 def _failing_row(style: Style, one: Failing, width: int) -> str:
     at = one.task.finished_at if one.task and one.task.finished_at is not None else one.health.failing_since
-    text = f"{style.paint('failed')} {style.when_ago(at)}" if at is not None else style.paint("failed")
+    state = style.paint("failed", one.task.state if one.task is not None else "failed")
+    text = f"{state} {style.when_ago(at)}" if at is not None else state
     if one.health.failures > 1:
         text += f", {words.ordinal(one.health.failures)} time in a row"
     how = ended_how(one.task, one.attempt)
