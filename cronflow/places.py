@@ -41,10 +41,30 @@ class Places:
         """A file whose time of change is when a daemon was last seen alive."""
         return self.state / "alive"
 
+    def of_run(self, run: int) -> Path:
+        """The folder of all files of a run: `logs/1/1423`, a thousand runs to a folder."""
+        return self.state / f"logs/{run // 1000}/{run}"
+
     def log(self, run: int, task: str, n: int, kind: str = "command") -> Path:
-        """The log of an attempt: `logs/1/1423/load.2.log`, a thousand runs to a folder; a step bears its kind."""
+        """The log of an attempt: `load.2.log`; a step bears its kind: `load.check3.log`."""
         tail = str(n) if kind == "command" else f"{kind}{n}"
-        return self.state / "logs" / str(run // 1000) / str(run) / f"{task}.{tail}.log"
+        return self.of_run(run) / f"{task}.{tail}.log"
+
+    def task_state(self, run: int, task: str) -> Path:
+        """The folder that lasts over the attempts of a task (CRONFLOW_STATE_DIR): `load.state`."""
+        return self.of_run(run) / f"{task}.state"
+
+    def output(self, run: int, task: str, attempt: int) -> Path:
+        """The file into which an attempt writes what it hands on (CRONFLOW_OUTPUT): `load.2.output`."""
+        return self.of_run(run) / f"{task}.{attempt}.output"
+
+    def items(self, run: int, task: str, n: int) -> Path:
+        """The file into which a `foreach` prints: `load.1.items`."""
+        return self.of_run(run) / f"{task}.{n}.items"
+
+    def paths(self, run: int) -> Path:
+        """The list of the files that caused a run, beside its logs."""
+        return self.log(run, "", 0).with_name("paths")
 
 
 def find_places(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cronflow.places import Places, find_places
 
 if TYPE_CHECKING:
-    from cronflow.core.model import JobSet
+    from cronflow.cli.masking import Masking
+    from cronflow.core.model import Job, JobSet
     from cronflow.jobfile.read import Reading
 
 SCHEMA = 1
@@ -73,6 +74,7 @@ class Caller:
         self.now = time.time() if now is None else now
         self._zone: str | None = None
         self._reading: Reading | None = None
+        self._masking: Masking | None = None
 
     # ---- answering -------------------------------------------------------------------------------------------------------
 
@@ -89,6 +91,16 @@ class Caller:
     def answer(self, data: Mapping[str, Any]) -> None:
         """The one object of `--json`, to standard output; `schema` is put before its keys."""
         sys.stdout.write(as_json({"schema": SCHEMA, **data}) + "\n")
+
+    def masks(self, job: Job | None) -> list[str]:
+        """The values that are to be masked in the output of a job."""
+        if job is None or not job.secrets:
+            return []
+        if self._masking is None:
+            from cronflow.cli.masking import Masking
+
+            self._masking = Masking(self.places, self.note)
+        return self._masking.of(job)
 
     # ---- what there is ---------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ import typer
 from cronflow.cli import client
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import known_jobs
-from cronflow.cli.names import check_job, is_run, parse_run_ref, resolve_run
+from cronflow.cli.names import check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.core.model import FINAL
+from cronflow.core.words import pasted
 from cronflow.errors import CronflowError, JobFileError
 from cronflow.store.queries import History
 
@@ -78,14 +79,24 @@ def _targets(caller: Caller, history: History, what: str) -> list[Target]:
     """The runs and tasks that are meant, oldest first."""
     head, task, attempt = parse_run_ref(what)
     if attempt is not None:
-        raise CronflowError(f"`{what}` is an attempt", f"`cronflow cancel {head}/{task}` ends its task", 2)
+        raise CronflowError(f"`{what}` is an attempt", f"`cronflow cancel {pasted(f'{head}/{task}')}` ends its task", 2)
     if task is not None or is_run(head):
-        return [(resolve_run(history, head, job_names(caller, history)), task)]
+        number = resolve_run(history, head, job_names(caller, history))
+        return [(number, name) for name in _copies(history, number, task)] if task is not None else [(number, None)]
     going_on = [found for number in history.live_runs() if (found := _in_run(history, number, head))]
     if not going_on:
         check_job(head, job_names(caller, history))
         raise CronflowError(f"nothing of `{head}` is going on, so nothing was cancelled", f"`cronflow status {head}`")
     return [target for targets in going_on for target in targets]
+
+
+def _copies(history: History, number: int, task: str) -> list[str]:
+    """The task itself, or where it is a job that has copies: those that go on."""
+    if history.scalar("SELECT 1 FROM tasks WHERE run = ? AND name = ?", number, task):
+        return [task]
+    check_task(history, number, task)
+    query = "SELECT name FROM tasks WHERE run = ? AND job = ? AND finished_at IS NULL ORDER BY name"
+    return [name for (name,) in history.db.execute(query, (number, task))] or [task]
 
 
 def job_names(caller: Caller, history: History) -> list[str]:
@@ -98,13 +109,12 @@ def job_names(caller: Caller, history: History) -> list[str]:
 
 def _in_run(history: History, number: int, job: str) -> list[Target]:
     """What of a job is going on in one run: the run itself where the job is a root of its flow, else its tasks."""
-    query = "SELECT name FROM tasks WHERE run = ? AND job = ? AND finished_at IS NULL ORDER BY name"
-    tasks = [name for (name,) in history.db.execute(query, (number, job))]
     body = history.scalar("SELECT body FROM runs JOIN definitions ON digest = definition WHERE id = ?", number)
     jobs = {plain["name"]: plain for plain in json.loads(body or "[]")}
     if job in jobs and _is_root(jobs[job]) and history.scalar("SELECT 1 FROM tasks WHERE run = ? AND job = ?", number, job):
         return [(number, None)]
-    return [(number, name) for name in tasks]
+    query = "SELECT name FROM tasks WHERE run = ? AND job = ? AND finished_at IS NULL ORDER BY name"
+    return [(number, name) for (name,) in history.db.execute(query, (number, job))]
 
 
 def _is_root(plain: dict[str, object]) -> bool:

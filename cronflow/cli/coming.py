@@ -11,10 +11,19 @@ from cronflow.cli.known import Known
 from cronflow.cli.waits import after_words
 from cronflow.core import words
 from cronflow.core.flow import Flow
-from cronflow.core.model import Pause
-from cronflow.core.triggers import Trigger, next_start, starts_by_itself
+from cronflow.core.model import Pause, Skip
+from cronflow.core.triggers import Trigger, count_allowed, next_start, starts_by_itself
 
 DAY = 86400
+
+
+class Stops(NamedTuple):
+    """What keeps jobs from running in slots that come after `now`: pauses and skips."""
+
+    known: Known
+    pauses: Mapping[str, Pause]
+    skips: Mapping[str, Skip]
+    now: float
 
 
 class Slot(NamedTuple):
@@ -93,8 +102,21 @@ def paused_at(pause: Pause | None, at: float) -> bool:
     return pause is not None and (pause.until is None or pause.until > at)
 
 
-def notes_of(slot: Slot, pauses: Mapping[str, Pause]) -> list[str]:
-    """What is special about a slot: jobs of other flows that it waits for, a clock change, jitter, a pause."""
+def skipped_at(slot: Slot, job: str, stops: Stops) -> Skip | None:
+    """The skip that a slot falls under. A skip is used up by the slots after now, or after the pause of the job has ended."""
+    skip, pause = stops.skips.get(job), stops.pauses.get(job)
+    if skip is None or paused_at(pause, slot.at):
+        return None
+    since = stops.now if pause is None or pause.until is None else max(stops.now, pause.until - 1)
+    before = 0
+    for trigger in slot.flow.triggers:
+        delay = trigger.delay(stops.known.host, slot.flow.name)
+        before += count_allowed(trigger, stops.known.calendars, since - delay, slot.at - delay)
+    return skip if before <= skip.left else None
+
+
+def notes_of(slot: Slot, stops: Stops) -> list[str]:
+    """What is special about a slot: jobs of other flows that it waits for, a clock change, jitter, a pause, a skip."""
     notes = [f"after {after_words(slot.flow.outer, slot.flow.head.join)}"] if slot.flow.outer else []
     change = clock_change(slot.trigger, slot.slot)
     if change:
@@ -103,11 +125,16 @@ def notes_of(slot: Slot, pauses: Mapping[str, Pause]) -> list[str]:
         shown = slot.trigger.schedule.local(slot.slot)
         clock = f"{shown:%H:%M:%S}" if shown.second else f"{shown:%H:%M}"
         notes.append(f"jitter: {words.duration(slot.at - slot.slot)} after {clock}")
-    paused = [root for root in slot.roots if paused_at(pauses.get(root), slot.at)]
+    paused = [root for root in slot.roots if paused_at(stops.pauses.get(root), slot.at)]
     if paused and len(paused) == len(slot.roots):
         notes.append("paused")
     elif paused:
         notes.append(f"{', '.join(paused)} paused")
+    skips = [skip for job in slot.flow.jobs if (skip := skipped_at(slot, job, stops)) is not None]
+    for by in dict.fromkeys(skip.by for skip in skips):
+        names = [skip.job for skip in skips if skip.by == by]
+        alone = names == list(slot.roots)
+        notes.append(f"skipped by {by}" if alone else f"{', '.join(names)} skipped by {by}")
     return notes
 
 

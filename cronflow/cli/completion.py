@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cronflow.cli.caller import Caller
+from cronflow.cli.names import WAITING
 from cronflow.errors import CronflowError
 from cronflow.places import Places, find_places
 
@@ -71,7 +72,8 @@ def _word(name: str, command: Any) -> Word:
 
 
 def _kind(parameter: Any) -> str:
-    """What can stand there, by the word that the help has for it: `job`, `run`, `file`, `folder`, `words a b`, or nothing."""
+    """What can stand there, by the word that the help has for it: `job`, `waiting` (tasks that wait for an approval), `file`,
+    `folder`, `words a b`, or nothing."""
     choices = getattr(parameter.type, "choices", None)
     if choices:
         return "words " + " ".join(map(str, choices))
@@ -80,6 +82,8 @@ def _kind(parameter: Any) -> str:
         return "words bash zsh fish"
     if "|" in name and name.replace("|", "").islower():
         return "words " + name.replace("|", " ")
+    if name == WAITING:
+        return "waiting"
     if "JOB" in name or "RUN" in name or name == "TASK":
         return "job"
     return {"PATH": "file", "FILE": "file", "DIR": "folder"}.get(name, "")

@@ -8,19 +8,28 @@ from collections.abc import Iterator
 from cronflow.cli.completion import Word
 
 _NAMES = """\
-{function}() {{
+_cronflow_names() {{
   local file={file}
   [ -n "${{CRONFLOW_STATE:-}}" ] && file=$CRONFLOW_STATE/names
+  printf '%s\\n' "$file"
+}}
+_cronflow_jobs() {{
+  local file=$(_cronflow_names)
   [ -r "$file" ] && cat -- "$file"
+}}
+_cronflow_waiting() {{
+  local file=$(_cronflow_names)
+  CRONFLOW_STATE=${{file%/names}} cronflow approve 2>/dev/null | sed 's/ .*//'
 }}
 """
 _DEFAULT_FILE = '"${XDG_STATE_HOME:-$HOME/.local/state}/cronflow/default/names"'
 _ROOT_FILE = "/var/lib/cronflow/default/names"
 
 
-def _names_function(function: str, file: str, uid: str) -> str:
-    """A shell function that prints the names of the jobs; without `file` that of the state folder of who completes."""
-    text = _NAMES.format(function=function, file=file or _DEFAULT_FILE)
+def _names_functions(file: str, uid: str) -> str:
+    """Shell functions that print the names of the jobs, and the tasks that wait for an approval; without `file` those of the
+    state folder of who completes."""
+    text = _NAMES.format(file=file or _DEFAULT_FILE)
     if not file:
         text = text.replace(_DEFAULT_FILE, f'{_DEFAULT_FILE}\n  [ "${uid}" = 0 ] && file={_ROOT_FILE}')
     return text
@@ -72,6 +81,9 @@ _cronflow() {{
     job) while read -r word; do
            [[ $word == "$cur"* ]] && COMPREPLY+=("$word")
          done < <(_cronflow_jobs) ;;
+    waiting) while read -r word; do
+           [[ $word == "$cur"* ]] && COMPREPLY+=("$(printf '%q' "$word")")
+         done < <(_cronflow_waiting) ;;
     file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     folder) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     'words '*) COMPREPLY=($(compgen -W "${{kind#words }}" -- "$cur")) ;;
@@ -97,7 +109,7 @@ def bash(words: list[Word], names_file: str) -> str:
             pattern = "|".join(_case(verb, name) for name in inner)
             verbs.append(f'      {pattern}) verb="${{verb:+$verb }}$word" ;;')
     return _BASH.format(
-        names=_names_function("_cronflow_jobs", names_file, "EUID"),
+        names=_names_functions(names_file, "EUID"),
         valued="\n".join(valued),
         values="\n".join(values),
         arguments="\n".join(arguments),
@@ -117,6 +129,7 @@ _ZSH = """\
 # zsh completion for cronflow, made by `cronflow completion zsh`
 {names}
 _cronflow_job() {{ local -a jobs; jobs=(${{(f)"$(_cronflow_jobs)"}}); compadd -a jobs }}
+_cronflow_waits() {{ local -a tasks; tasks=(${{(f)"$(_cronflow_waiting)"}}); compadd -a tasks }}
 _cronflow_nothing() {{ _message 'a value' }}
 
 _cronflow() {{
@@ -136,7 +149,13 @@ _cronflow() {{
 }}
 if [ "$funcstack[1]" = _cronflow ]; then _cronflow "$@"; else compdef _cronflow cronflow; fi
 """
-_ZSH_ACTIONS = {"job": "_cronflow_job", "file": "_files", "folder": "_files -/", "": "_cronflow_nothing"}
+_ZSH_ACTIONS = {
+    "job": "_cronflow_job",
+    "waiting": "_cronflow_waits",
+    "file": "_files",
+    "folder": "_files -/",
+    "": "_cronflow_nothing",
+}
 
 
 def zsh(words: list[Word], names_file: str) -> str:
@@ -154,7 +173,7 @@ def zsh(words: list[Word], names_file: str) -> str:
         else:
             cases.append(f"        {word.name}) _arguments {_zsh_rest(word)} ;;")
     return _ZSH.format(
-        names=_names_function("_cronflow_jobs", names_file, "EUID"),
+        names=_names_functions(names_file, "EUID"),
         options=_zsh_options(top),
         verbs=" ".join(shlex.quote(f"{word.name}:{_zsh_text(word.help)}") for word in verbs),
         cases="\n".join(cases),
@@ -186,10 +205,18 @@ def _zsh_text(text: str) -> str:
 
 _FISH = """\
 # fish completion for cronflow, made by `cronflow completion fish`
-function __cronflow_jobs
+function __cronflow_names
   set -l file {file}
   set -q CRONFLOW_STATE; and set file $CRONFLOW_STATE/names
+  echo "$file"
+end
+function __cronflow_jobs
+  set -l file (__cronflow_names)
   test -r "$file"; and cat -- "$file"
+end
+function __cronflow_waiting
+  set -lx CRONFLOW_STATE (dirname (__cronflow_names))
+  cronflow approve 2>/dev/null | string replace -r ' .*' ''
 end
 function __cronflow_at --description 'whether these are the verbs so far'
   set -l found
@@ -215,7 +242,13 @@ complete -c cronflow -f
 _FISH_FILE = """"$HOME/.local/state/cronflow/default/names"
   set -q XDG_STATE_HOME; and set file "$XDG_STATE_HOME/cronflow/default/names"
   test (id -u) = 0; and set file /var/lib/cronflow/default/names"""
-_FISH_KINDS = {"job": "-x -a '(__cronflow_jobs)'", "file": "-r -F", "folder": "-x -a '(__fish_complete_directories)'", "": "-x"}
+_FISH_KINDS = {
+    "job": "-x -a '(__cronflow_jobs)'",
+    "waiting": "-x -a '(__cronflow_waiting)'",
+    "file": "-r -F",
+    "folder": "-x -a '(__fish_complete_directories)'",
+    "": "-x",
+}
 
 
 def fish(words: list[Word], names_file: str) -> str:

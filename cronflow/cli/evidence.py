@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cronflow.cli.known import Known
 from cronflow.cli.views.style import Style
 from cronflow.core import words
-from cronflow.core.model import Pause, Run, Task
+from cronflow.core.model import Job, Pause, Run, Skip, Task
 from cronflow.core.state import State
 from cronflow.places import Places
 from cronflow.store.queries import History, RunRecord
@@ -46,8 +47,10 @@ class Scene:
     style: Style
     places: Places
     pauses: dict[str, Pause]
+    skips: dict[str, Skip]
     blockers: list[dict[str, Any]] = field(default_factory=list)
     daemon_runs: bool = False
+    masks: Callable[[Job | None], Sequence[str]] = lambda _job: ()
     edges: State = field(default_factory=State)
 
     def moment(self, t: float) -> str:
@@ -76,12 +79,16 @@ class Scene:
 
     def allowed(self, record: RunRecord, task: Task) -> int:
         """How many attempts a task has at most, by the definition it runs under."""
-        job = self.history.definition(record.run.definition).get(task.job)
+        job = self.job(record, task)
         return max(1 + (job.retries if job else 0), task.attempts)
+
+    def job(self, record: RunRecord, task: Task) -> Job | None:
+        """The definition that a task runs under."""
+        return self.history.definition(record.run.definition).get(task.job)
 
     def logs(self, record: RunRecord, task: Task) -> str:
         """The command that shows a task's output, if it has any."""
-        return f"cronflow logs {task.run}/{task.name}" if record.commands(task.name) else ""
+        return f"cronflow logs {words.pasted(f'{task.run}/{task.name}')}" if record.attempts.get(task.name) else ""
 
     # ---- pauses ----------------------------------------------------------------------------------------------------------
 
@@ -91,7 +98,7 @@ class Scene:
         if pause is not None and (at is None or pause.since <= at):
             message = f"skipped: paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
             return Evidence("paused", message, None, None, f"cronflow resume {job}")
-        act = self.pause_act(job, at)
+        act = self.last_act("pause", job, at)
         if act is None:
             return Evidence("paused", f"skipped: {job} was paused")
         return Evidence("paused", f"skipped: {job} was paused {self.style.when(act[0])} by {act[1]}")
@@ -102,10 +109,23 @@ class Scene:
         message = f"it is paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
         return Evidence("paused", message, None, None, f"cronflow resume {job}")
 
-    def pause_act(self, job: str, at: float | None) -> tuple[float, str] | None:
-        """When and by whom a job was last paused before an instant."""
-        query = "SELECT at, by FROM acts WHERE verb = 'pause' AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
-        row = self.history.db.execute(query, (job, self.style.now if at is None else at)).fetchone()
+    def skipped(self, job: str, at: float | None) -> Evidence:
+        """Who had a slot of a job skipped that did not run at an instant."""
+        act = self.last_act("skip", job, at)
+        said = f" by {act[1]}, {self.style.when(act[0])}" if act is not None else ""
+        return Evidence("skip", f"skipped: that was asked for{said}")
+
+    def to_be_skipped(self, job: str) -> Evidence:
+        """Who has the next slots of a job skipped."""
+        skip = self.skips[job]
+        slots = "slot is" if skip.left == 1 else f"{skip.left} slots are"
+        message = f"its next {slots} to be skipped: asked for by {skip.by}, {self.style.when(skip.since)}"
+        return Evidence("skip", message, None, None, f"cronflow skip {job} -n 0")
+
+    def last_act(self, verb: str, job: str, at: float | None) -> tuple[float, str] | None:
+        """When and by whom something was last done to a job before an instant."""
+        query = "SELECT at, by FROM acts WHERE verb = ? AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
+        row = self.history.db.execute(query, (verb, job, self.style.now if at is None else at)).fetchone()
         return None if row is None else (float(row[0]), str(row[1]))
 
     def _until_why(self, pause: Pause) -> str:

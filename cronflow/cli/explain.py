@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from cronflow.cli import explain_edges, explain_slot
-from cronflow.cli.evidence import Answer, Scene
+from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.explain_task import explain_run, explain_task
+from cronflow.cli.names import no_such_task
+from cronflow.cli.views.phrases import files_phrase
 from cronflow.errors import CronflowError
 
 
@@ -13,7 +15,7 @@ def why_job(scene: Scene, name: str, at: float | None) -> Answer:
     if at is not None:
         return _why_at(scene, name, at)
     waits = explain_edges.waiting(scene, name)
-    if waits is not None and not scene.history.going(name):
+    if waits is not None and not scene.edges.busy.get(name):
         return waits
     newest = scene.history.find_runs(name, scene.known.flow_name(name), limit=1)
     if not newest:
@@ -30,12 +32,15 @@ def why_run(scene: Scene, number: int, task: str | None, job: str | None = None)
         raise CronflowError(f"there is no run {number}", None, 4)
     if record.is_row:
         return explain_slot.explain_row(scene, record, job)
+    if task is not None and task not in record.run.tasks and record.tasks_of(task):
+        task, job = None, task
     tasks = [one for one in record.run.tasks.values() if task in (None, one.name) and job in (None, one.job)]
     if task is not None and not tasks:
-        raise CronflowError(f"run {number} has no task `{task}`", f"its tasks are {', '.join(record.run.tasks)}", 4)
-    if len(tasks) == 1:
-        return explain_task(scene, record, tasks[0])
-    return explain_run(scene, record, tasks, job)
+        raise no_such_task(number, task, record.run.tasks)
+    answer = explain_task(scene, record, tasks[0]) if len(tasks) == 1 else explain_run(scene, record, tasks, job)
+    if record.files.total:
+        answer.because.insert(0, Evidence("files", f"started by {files_phrase(record.files)}", number))
+    return answer
 
 
 def _why_at(scene: Scene, name: str, at: float) -> Answer:

@@ -27,7 +27,7 @@ def waiting(scene: Scene, name: str, slot: int | None = None) -> Answer | None:
     flow = scene.known.plan.flows.get(scene.known.flow_name(name))
     if flow is None or not flow.outer:
         return None
-    slots = [one for one in waiting_of(scene.edges, flow) if slot in (None, one.slot)]
+    slots = [one for one in waiting_of(scene.edges, flow, scene.style.now) if slot in (None, one.slot)]
     if slots:
         return _waiting_slot(scene, name, slots[0])
     ups = upstreams(scene.edges, flow, name)
@@ -87,9 +87,12 @@ def _now(scene: Scene, up: Upstream) -> Evidence:
         ended = f" at {scene.style.when(link.ended_at)}" if link.ended_at is not None else ""
         code = "upstream_ended" if up.ready else "upstream_failed" if link.failed else "condition"
         return Evidence(code, f"{lead}{_ended(link.state or '')}{run}{_of(scene, link.slot)}{ended}", link.run, up.job)
-    if up.slot is not None:
-        belongs = f"belongs to the round of the others, and its latest end{_of(scene, link.slot)} does not"
+    if link.new and up.slot is not None:
+        belongs = f"belongs to this round, and its latest end{_of(scene, link.slot)} does not"
         return Evidence("upstream_slot", f"{lead}its slot {_slot(scene, up.slot)} {belongs}", link.run, up.job)
+    if link.new and up.left:
+        message = f"{lead}its end in run {link.run}{_of(scene, link.slot)} is nearer to the next slot, and left to that"
+        return Evidence("upstream_slot", message, link.run, up.job)
     if up.going is not None:
         return Evidence("upstream", f"{lead}it is {up.state} in run {up.going.id}", up.going.id, up.job)
     return Evidence("upstream_not_new", lead + _nothing_new(scene, up), link.run, up.job)
@@ -125,7 +128,7 @@ def counted(scene: Scene, record: RunRecord, task: Task | None = None) -> list[E
     if not run.upstreams or (task is not None and task.job not in run.roots):
         return []
     root = task.job if task is not None else run.roots[0]
-    conditions = dict(record.edges.get(root, ()))
+    conditions = dict(record.shapes[root].edges) if root in record.shapes else {}
     others = {one.run.id: one for one in scene.history.records(run.upstreams.values())}
     return [_counted(scene, job, conditions.get(job, "success"), number, others) for job, number in run.upstreams.items()]
 
@@ -169,7 +172,8 @@ def timed_out(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
 def not_new(scene: Scene, record: RunRecord) -> list[Evidence]:
     """A row of slots that waited until just before the next one, and in vain."""
     run = record.run
-    jobs = [job for job, _ in record.edges.get(run.roots[0] if run.roots else run.flow, ())]
+    shape = record.shapes.get(run.roots[0] if run.roots else run.flow)
+    jobs = [job for job, _ in shape.edges] if shape is not None else []
     named = words.listing(jobs) or "no job of another flow"
     found = [Evidence("upstream_not_new", f"skipped: waited for a new end of {named} until the next slot, in vain", run.id)]
     for job in jobs:

@@ -7,6 +7,7 @@ import json
 from cronflow.cli import coming, explain_edges
 from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.known import Known
+from cronflow.cli.overview import next_start
 from cronflow.cli.views.phrases import reason_words
 from cronflow.core import words
 from cronflow.core.flow import Flow
@@ -29,8 +30,11 @@ def explain_row(scene: Scene, record: RunRecord, job: str | None) -> Answer:
         sentence = f"{name} did not run from {scene.style.when(slot)} to {scene.style.when(run.slot_last)} ({run.slots} slots)."
     answer = Answer(name, run.id, float(slot), run.state, sentence)
     if run.reason == "paused":
-        asked = [root for root in run.roots if root in scene.pauses or scene.pause_act(root, run.finished_at) is not None]
+        asked = [root for root in run.roots if root in scene.pauses or scene.last_act("pause", root, run.finished_at) is not None]
         answer.because = [scene.paused((asked or list(run.roots) or [name])[0], float(slot))]
+    elif run.reason == "skip":
+        asked = [root for root in run.roots if scene.last_act("skip", root, run.finished_at) is not None]
+        answer.because = [scene.skipped(root, run.finished_at) for root in asked or run.roots[:1]]
     elif run.reason == "overlap":
         answer.because = _overlapped(scene, run, slot)
     elif run.reason == "daemon_down":
@@ -132,9 +136,13 @@ def outlook(scene: Scene, name: str, answer: Answer) -> list[Evidence]:
         return [Evidence("no_slot", f"{flow.roots[0]}, with which it starts, is disabled")]
     at = coming.next_slot(scene.known, flow, scene.style.now)
     events = [trigger for trigger in flow.triggers if not trigger.timed]
+    if name in scene.skips:
+        at = next_start(job, coming.Stops(scene.known, scene.pauses, scene.skips, scene.style.now))
     found = [] if at is None else [Evidence("next", f"next: {scene.style.day_when(at)}{scene.left(at)}{after}")]
     if events:
         found.append(Evidence("event", f"it starts{' also' if found else ''} {described(events)}{after}"))
+    if name in scene.skips:
+        return [scene.to_be_skipped(name), *found]
     return found or [Evidence("no_slot", f"no slot is to come: it starts {described(flow.triggers)}")]
 
 

@@ -4,43 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cronflow.cli import explain_edges
+from cronflow.cli import explain_edges, explain_stage
 from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.expected import Expected, expected
 from cronflow.cli.output import last_line
-from cronflow.cli.views.phrases import cause_words, ended_how, reason_words
+from cronflow.cli.views.copies import bundle_name, bundles, foremost, named, summary, tally
+from cronflow.cli.views.phrases import (
+    approve_command,
+    cause_words,
+    ended_how,
+    reason_words,
+    stage_phrase,
+    telling_attempt,
+)
 from cronflow.core import words
 from cronflow.core.model import Task
 from cronflow.store.queries import RunRecord
 
 _ATTEMPTS_TOLD = 5
 _TASKS_TOLD = 8
-_LIMITS = ("max_running", "stopping", "daemon_down")
+_COPIES_TOLD = 3
 
 
 def explain_run(scene: Scene, record: RunRecord, tasks: list[Task], job: str | None) -> Answer:
-    """A run as a whole: the tasks that tell something, each in a line."""
+    """A run as a whole, or the copies of a job in it: the tasks that tell something, each in a line; many copies in one."""
     run = record.run
     sentence = f"run {run.id} of {run.flow} ({scene.origin(run)}) {_is(run.state)}."
-    answer = Answer(job, run.id, run.slot, run.state, sentence)
-    telling = [one for one in tasks if one.state not in ("success", "blocked")] or tasks
-    for one in telling[:_TASKS_TOLD]:
-        answer.because.append(Evidence("task", f"{one.name}: {_short(record, one)}", run.id, one.name, scene.logs(record, one)))
-    if len(telling) > _TASKS_TOLD:
-        answer.because.append(
-            Evidence("tasks", f"and {len(telling) - _TASKS_TOLD} tasks more", run.id, None, f"cronflow status {run.id}")
-        )
+    verdict = run.state
+    if job is not None:
+        states = [one.state for one in tasks]
+        verdict = foremost(states)  # type: ignore[assignment]  # one of these states
+        copies = words.count(len(tasks), "copy", "copies")
+        sentence = f"{job} has {copies} in run {run.id} ({scene.origin(run)}): {tally(states)}."
+    answer = Answer(job, run.id, run.slot, verdict, sentence)
+    shown = bundles(tasks, lambda one: one.job)
+    telling = [bundle for bundle in shown if any(one.state not in ("success", "blocked") for one in bundle)]
+    lines = [line for bundle in telling or ([] if job else shown) for line in _lines(scene, record, bundle, job)]
+    answer.because = lines[:_TASKS_TOLD]
+    if len(lines) > _TASKS_TOLD:
+        more = f"and {len(lines) - _TASKS_TOLD} more"
+        answer.because.append(Evidence("tasks", more, run.id, None, f"cronflow status {run.id}"))
     answer.because += explain_edges.counted(scene, record)
-    blocked = [one.name for one in tasks if one.state == "blocked"]
-    if blocked and len(telling) < len(tasks):
-        answer.because.append(Evidence("upstream_failed", f"blocked by that: {words.listing(blocked)}", run.id))
+    blocked = [one for one in tasks if one.state == "blocked"]
+    if blocked and telling:
+        answer.because.append(Evidence("upstream_failed", f"blocked by that: {named(blocked, 8)}", run.id))
     return answer
+
+
+def _lines(scene: Scene, record: RunRecord, bundle: list[Task], job: str | None) -> list[Evidence]:
+    """A task in a line; of many copies how many are in each state, and each that failed."""
+    single = bundle if len(bundle) == 1 else [one for one in bundle if one.state == "failed"]
+    found = []
+    if len(bundle) > 1 and not job:
+        message = f"{bundle_name(bundle[0].job, len(bundle))}: {tally(one.state for one in bundle)}"
+        found.append(Evidence("tasks", message, record.run.id, bundle[0].job))
+    for one in single:
+        command = approve_command(one) or scene.logs(record, one)
+        found.append(Evidence("task", f"{one.name}: {_short(scene, record, one)}", one.run, one.name, command))
+    return found
 
 
 def explain_task(scene: Scene, record: RunRecord, task: Task) -> Answer:
     """One task."""
     run = record.run
-    sentence = f"{task.name} {_is(task.state)} in run {run.id} ({scene.origin(run)})."
+    sentence = f"{task.name} {_stands(task)} in run {run.id} ({scene.origin(run)})."
     tell: Mapping[str, Callable[[Scene, RunRecord, Task], list[Evidence]]] = {
         "success": _succeeded,
         "failed": _failed,
@@ -60,13 +87,19 @@ def _is(state: str) -> str:
     return {"success": "succeeded", "failed": "failed", "missed": "was missed"}.get(state, f"is {state}")
 
 
-def _short(record: RunRecord, task: Task) -> str:
-    commands = record.commands(task.name)
+def _stands(task: Task) -> str:
+    """How a task stands, as the verb of a sentence."""
+    if task.state == "waiting" and task.stage == "approval":
+        return "waits for an approval"
+    return _is(task.state)
+
+
+def _short(scene: Scene, record: RunRecord, task: Task) -> str:
     if task.state == "failed":
-        return f"failed, {ended_how(task, commands[-1] if commands else None)}"
+        return f"failed, {ended_how(task, telling_attempt(record, task))}"
     if task.final:
         return f"{task.state}: {cause_words(task)}" if task.reason else task.state
-    return task.state
+    return stage_phrase(record, task, scene.style) if task.stage not in ("", "command") else task.state
 
 
 # ---- final ----------------------------------------------------------------------------------------------------------------
@@ -81,25 +114,26 @@ def _succeeded(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if start is not None and end is not None:
         took = f"from {scene.style.when(start, True)} to {scene.style.when(end, True)}, {words.duration(end - start)}"
         found.append(Evidence("success", took, task.run, task.name, scene.logs(record, task)))
-    return found + _late(scene, record, task)
+    return found + explain_stage.hooks(scene, record, task) + _late(scene, record, task)
 
 
 def _failed(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if task.reason == "taken_over":
         old = record.run.retry_of
         return [Evidence("taken_over", f"it failed in run {old} and was not run again", old, task.name)]
-    found = _attempts(scene, record, task)
-    if task.note:
+    found = _attempts(scene, record, task) + explain_stage.decided(scene, record, task)
+    if task.note and task.reason != "rejected":
         found.append(Evidence(task.reason or "failed", words.plain(task.note), task.run, task.name))
     commands = record.commands(task.name)
-    if commands:
+    if commands and task.reason != "check":
         last = commands[-1]
-        line = last_line(scene.places.log(last.run, last.task, last.n, last.kind))
+        line = last_line(scene.places.log(last.run, last.task, last.n, last.kind), scene.masks(scene.job(record, task)))
         if line:
             found.append(Evidence("output", f"its last line: {line}", task.run, task.name, scene.logs(record, task)))
-    blocked = [one.name for one in record.run.tasks.values() if one.state == "blocked" and one.caused_by == task.name]
+    found += explain_stage.hooks(scene, record, task)
+    blocked = [one for one in record.run.tasks.values() if one.state == "blocked" and one.caused_by == task.name]
     if blocked:
-        message = f"blocked by that: {words.listing(blocked)}"
+        message = f"blocked by that: {named(blocked, 8)}"
         found.append(Evidence("blocks", message, task.run, task.name, f"cronflow retry {task.run}"))
     return found
 
@@ -114,6 +148,8 @@ def _attempts(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
         how = words.exit_status(attempt.exit_code, attempt.signal, attempt.result)
         if how == "failed":
             how = reason_words(attempt.reason)
+        elif attempt.reason == "check":
+            how += ", and then a check failed"
         at = f" at {scene.style.when(attempt.finished_at, True)}" if attempt.finished_at is not None else ""
         took = scene.style.span(attempt.started_at, attempt.finished_at)
         message = f"attempt {attempt.n} of {allowed}: {how}{at}" + (f", after {took}" if took else "")
@@ -123,9 +159,11 @@ def _attempts(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
 
 def _skipped(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if task.reason == "condition":
-        return _upstreams(scene, record, task)
+        return explain_stage.decided(scene, record, task) or _upstreams(scene, record, task)
     if task.reason == "paused":
         return [scene.paused(task.job, task.finished_at)]
+    if task.reason == "skip":
+        return [scene.skipped(task.job, task.finished_at)]
     if task.reason == "skip_code":
         return _attempts(scene, record, task)
     return [Evidence(task.reason or "skipped", reason_words(task.reason) or "skipped", task.run, task.name)]
@@ -145,14 +183,16 @@ def _cancelled(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
 
 def _running(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     found = _attempts(scene, record, task)
-    commands = record.commands(task.name)
-    pid = f", pid {commands[-1].pid}" if commands and commands[-1].pid is not None else ""
+    last = record.step(task.name, "command")
+    pid = f", pid {last.pid}" if last is not None and last.pid is not None and last.state != "ended" else ""
     expects = _expects(scene, record, task)
     if task.started_at is not None:
         took = scene.style.now - task.started_at
         said = f", usually {words.duration(expects.usual)}" if expects.usual is not None else ""
         message = f"running since {scene.style.when(task.started_at, True)} ({words.duration(took)}{said}){pid}"
-        found.append(Evidence("running", message, task.run, task.name, f"cronflow logs -f {task.run}/{task.name}"))
+        command = f"cronflow logs -f {words.pasted(f'{task.run}/{task.name}')}"
+        found.append(Evidence("running", message, task.run, task.name, command))
+    found += explain_stage.in_stage(scene, record, task) + explain_stage.hooks(scene, record, task)
     if expects.slow(task, scene.style.now) and expects.slow_at is not None:
         message = f"slow since {scene.style.when(expects.slow_at, True)}{_rule(scene, record, task)}"
         found.append(Evidence("slow", message, task.run, task.name))
@@ -186,28 +226,22 @@ def _waits(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     found: list[Evidence] = []
     if record.run.held or task.reason == "overlap":
         found = _in_the_way(scene, record)
-    elif task.state == "waiting":
-        for job, condition in record.edges.get(task.job, ()):
-            other = record.run.tasks.get(job)
-            if other is not None and not other.final:
-                found += [_open_upstream(scene, record, other, _needs(condition)), *_tries_again(scene, other)]
     elif task.state == "retrying":
-        found = _attempts(scene, record, task) + _tries_again(scene, task)
-    if not found or task.state == "queued":
-        found += _told_by_daemon(scene, task)
+        found = _attempts(scene, record, task) + explain_stage.decided(scene, record, task) + _tries_again(scene, task)
+    elif task.state == "waiting" and task.stage:
+        found = explain_stage.in_stage(scene, record, task)
+    elif task.state == "waiting":
+        for _, condition, tasks in record.upstreams(task):
+            still = [other for other in tasks if not other.final]
+            for other in still[:_COPIES_TOLD]:
+                found += [_open_upstream(scene, record, other, _needs(condition)), *_tries_again(scene, other)]
+            if len(still) > _COPIES_TOLD:
+                message = f"and {len(still) - _COPIES_TOLD} more of {bundle_name(still[0].job, len(tasks))}"
+                found.append(Evidence("upstream", message, task.run, still[0].job))
+    found += explain_stage.in_line(scene, record, task)
     if not found and task.reason:
         found = [Evidence(task.reason, reason_words(task.reason), task.run, task.name)]
     return found + _late(scene, record, task) + _no_daemon(scene)
-
-
-def _told_by_daemon(scene: Scene, task: Task) -> list[Evidence]:
-    """The blockers that only the daemon knows: its limits, and whatever the history does not tell."""
-    return [
-        Evidence(str(one.get("code")), str(one.get("message")), one.get("run"), one.get("task"))
-        for one in scene.blockers
-        if (one.get("run") == task.run or one.get("code") in _LIMITS)
-        and one.get("code") not in ("upstream", "retry_delay", "overlap")
-    ]
 
 
 def _in_the_way(scene: Scene, record: RunRecord) -> list[Evidence]:
@@ -242,6 +276,11 @@ def _needs(condition: str) -> str:
     return "" if condition == "success" else f" (needs {condition.replace('_', ' ')})"
 
 
+def _open_words(other: Task) -> str:
+    """How an upstream is that has not ended."""
+    return "it waits for an approval" if other.stage == "approval" and other.state == "waiting" else f"it is {other.state}"
+
+
 def _open_upstream(scene: Scene, record: RunRecord, other: Task, needs: str) -> Evidence:
     """An upstream that has not ended."""
     detail = ""
@@ -253,7 +292,7 @@ def _open_upstream(scene: Scene, record: RunRecord, other: Task, needs: str) -> 
         how = words.exit_status(last.exit_code, last.signal, last.result).replace("exit ", "exited ", 1)
         at = f" at {scene.style.when(last.finished_at, True)}" if last.finished_at is not None else ""
         detail = f" (attempt {last.n} of {scene.allowed(record, other)} {how}{at})"
-    return Evidence("upstream", f"after {other.job}{needs}: it is {other.state}{detail}", other.run, other.name)
+    return Evidence("upstream", f"after {other.name}{needs}: {_open_words(other)}{detail}", other.run, other.name)
 
 
 def _upstreams(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
@@ -261,21 +300,31 @@ def _upstreams(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if task.reason == "after_timeout":
         return explain_edges.timed_out(scene, record, task)
     found = []
-    for job, condition in record.edges.get(task.job, ()):
-        other = record.run.tasks.get(job)
-        if other is None or not other.final or (other.state == "success" and condition != "failure"):
+    for job, condition, tasks in record.upstreams(task):
+        lead = f"after {job}{_needs(condition)}: "
+        if not all(other.final for other in tasks):
             continue
-        found.append(_ended_upstream(scene, record, other, f"after {job}{_needs(condition)}: it "))
+        if len(tasks) > 1 and (condition == "failure") != any(other.state == "failed" for other in tasks):
+            states = [other.state for other in tasks]
+            found.append(_all_copies(record, tasks, f"{lead}{summary([other.name for other in tasks], states)}"))
+        elif len(tasks) == 1 and (tasks[0].state != "success" or condition == "failure"):
+            found.append(_ended_upstream(scene, record, tasks[0], f"{lead}it "))
     cause = record.run.tasks.get(task.caused_by or "")
     if cause is not None and all(one.task != cause.name for one in found):
         found.append(_ended_upstream(scene, record, cause, f"{cause.name} "))
     return found
 
 
+def _all_copies(record: RunRecord, tasks: list[Task], message: str) -> Evidence:
+    """How the copies of an upstream ended, taken together."""
+    state = foremost([other.state for other in tasks])
+    code = {"cancelled": "upstream_cancelled", "blocked": "upstream_failed", "failed": "upstream_failed"}.get(state, "condition")
+    return Evidence(code, message, record.run.id, tasks[0].job)
+
+
 def _ended_upstream(scene: Scene, record: RunRecord, other: Task, lead: str) -> Evidence:
     if other.state == "failed":
-        commands = record.commands(other.name)
-        how = ended_how(other, commands[-1] if commands else None)
+        how = ended_how(other, telling_attempt(record, other))
         at = f" at {scene.style.when(other.finished_at, True)}" if other.finished_at is not None else ""
         return Evidence("upstream_failed", f"{lead}failed{at}, {how}", other.run, other.name, scene.logs(record, other))
     code = {"cancelled": "upstream_cancelled", "blocked": "upstream_failed"}.get(other.state, "condition")

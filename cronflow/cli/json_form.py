@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cronflow.cli.views.copies import telling
 from cronflow.core import words
-from cronflow.core.model import Attempt, Job, Pause, Task
+from cronflow.core.model import Attempt, Job, Pause, Skip, Task
 
 if TYPE_CHECKING:
     from cronflow.cli.overview import Overview
@@ -71,7 +72,7 @@ class JsonForm:
             "duration_s": _took(task.started_at, task.finished_at),
             "outputs": task.outputs,
             "attempts": [self.attempt(one) for one in attempts if one.kind == "command"],
-            "steps": [{"kind": one.kind, "count": 1, **self.attempt(one)} for one in attempts if one.kind != "command"],
+            "steps": [{"kind": one.kind, "count": one.count, **self.attempt(one)} for one in attempts if one.kind != "command"],
         }
 
     def attempt(self, attempt: Attempt) -> Json:
@@ -111,18 +112,21 @@ class JsonForm:
         last: RunRecord | None,
         next_at: int | None,
         pause: Pause | None,
+        skip: Skip | None,
         waits_for: Iterable[Upstream] = (),
     ) -> Json:
+        task = telling(tasks) if tasks else None
         return {
             "name": job.name,
             "flow": flow,
             "enabled": job.enabled,
             "paused": pause is not None,
             "pause": self.pause(pause),
+            "skip": self.skip(skip),
             "schedule": _schedule(job),
             "after": [edge.job for edge in job.after],
-            "state": tasks[0].state if tasks else None,
-            "reason": tasks[0].reason if tasks else None,
+            "state": task.state if task else None,
+            "reason": task.reason if task else None,
             "waits_for": [{"job": up.job, "run": up.run, "state": up.state} for up in waits_for],
             "last_run": self.run(last) if last else None,
             "next_at": self.time(next_at),
@@ -132,6 +136,9 @@ class JsonForm:
         if pause is None:
             return None
         return {"since": self.time(pause.since), "until": self.time(pause.until), "by": pause.by, "reason": pause.reason}
+
+    def skip(self, skip: Skip | None) -> Json | None:
+        return None if skip is None else {"left": skip.left, "since": self.time(skip.since), "by": skip.by}
 
     def daemon(self, daemon: Mapping[str, Any] | None) -> Json:
         if daemon is None:
@@ -168,11 +175,7 @@ def _took(start: float | None, end: float | None) -> float | None:
 
 
 def _waits_for(record: RunRecord, task: Task) -> list[Json]:
-    if task.state != "waiting":
-        return []
-    names = {job for job, _ in record.edges.get(task.job, ())}
-    others: Iterable[Task] = (other for other in record.run.tasks.values() if other.job in names and not other.final)
-    return [{"job": other.job, "run": other.run, "state": other.state} for other in others]
+    return [{"job": other.job, "run": other.run, "state": other.state} for other in record.awaited(task)]
 
 
 def _schedule(job: Job) -> str | None:

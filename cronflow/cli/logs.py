@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Annotated, NamedTuple
 
 import typer
@@ -12,10 +12,12 @@ import typer
 from cronflow.cli import names
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import known_jobs, use_zone_of_file
-from cronflow.cli.output import Log, Visible, tail_of
+from cronflow.cli.output import Log, Mask, Visible, tail_of
 from cronflow.cli.views.logs import attempt_title, task_title
 from cronflow.cli.views.style import style_of
-from cronflow.core.model import Attempt, Task
+from cronflow.core import words
+from cronflow.core.model import Attempt, Job, Task
+from cronflow.core.words import masked
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History, RunRecord
 
@@ -23,13 +25,17 @@ _POLL = 0.15
 """Seconds between two looks at a growing log."""
 
 
+Key = tuple[str, str, int]
+"""A process of a run: its task, kind and number."""
+
+
 class Wanted(NamedTuple):
-    """What to show of a run: all tasks, or one of them; all attempts, one, or (`last_only`) the last."""
+    """What to show of a run: all tasks with all processes; or one task (all copies of one job): its last attempt with the steps
+    around it, or one process."""
 
     run: int
     task: str | None = None
-    attempt: int | None = None
-    last_only: bool = False
+    attempt: names.Process | None = None
 
 
 def logs(
@@ -44,7 +50,8 @@ def logs(
 ) -> None:
     """Show the output of the last run, of a job's last run, or of a run, task or attempt.
 
-    RUN is a number, @last, or a job's name for its last run.
+    RUN is a number, @last, or a job's name for its last run. Of a task the last attempt is shown with the steps around it;
+    ATTEMPT is its number, or a step such as check1; TASK may be a job, for all its copies.
     """
     if follow and caller.json:
         raise CronflowError("`--json` answers once, `--follow` goes on", "leave out one of them", 2)
@@ -52,11 +59,11 @@ def logs(
     with History.open(caller.places.database) as history:
         wanted = _find(caller, history, what or names.LAST)
         record = _chosen(history, wanted)
-        retries = {name: job.retries for name, job in history.definition(record.run.definition).items()}
+        jobs = history.definition(record.run.definition)
     if caller.json:
-        caller.answer({"lines": _json_lines(caller, record, wanted, lines)})
+        caller.answer({"lines": _json_lines(caller, record, wanted, lines, jobs)})
         return
-    printer = Printer(caller, wanted, retries, lines)
+    printer = Printer(caller, wanted, jobs, lines, follow)
     printer.show(record)
     while follow and not _over(record, wanted):
         time.sleep(_POLL)
@@ -75,45 +82,61 @@ def _find(caller: Caller, history: History, what: str) -> Wanted:
     run = names.resolve_run(history, run_text, known)
     if task is not None:
         return Wanted(run, task, attempt)
-    return Wanted(run, run_text, last_only=True)
+    return Wanted(run, run_text)
 
 
 def _chosen(history: History, wanted: Wanted) -> RunRecord:
     record = history.record(wanted.run)
     if record is None:
         raise CronflowError(f"there is no run {wanted.run} any more", "`settings.keep_runs` says how long runs are kept", 4)
-    tasks = record.run.tasks
     if wanted.task is not None and not _tasks(record, wanted):
-        from cronflow.jobfile.suggest import did_you_mean
-
-        hint = did_you_mean(wanted.task, tasks) or (
-            f"its tasks are {', '.join(tasks)}" if tasks else "it is a row of slots that did not run"
-        )
-        raise CronflowError(f"run {wanted.run} has no task `{wanted.task}`", hint, 4)
-    if wanted.attempt is not None and wanted.task is not None and wanted.attempt > tasks[wanted.task].attempts:
-        count = tasks[wanted.task].attempts
-        hint = f"it has {count}" if count else "it has not started"
-        raise CronflowError(f"task `{wanted.run}/{wanted.task}` has no attempt {wanted.attempt}", hint, 4)
+        raise names.no_such_task(wanted.run, wanted.task, record.run.tasks)
+    if wanted.attempt is not None and not any(_chosen_process(record, task, wanted) for task in _tasks(record, wanted)):
+        processes = [one for task in _tasks(record, wanted) for one in record.attempts.get(task.name, [])]
+        has = words.listing([str(names.Process(one.n, one.kind)) for one in processes])
+        message = f"task `{wanted.run}/{wanted.task}` has no attempt {wanted.attempt}"
+        raise CronflowError(message, f"it has {has}" if has else "it has not started", 4)
     return record
 
 
 def _tasks(record: RunRecord, wanted: Wanted) -> list[Task]:
-    tasks = record.run.tasks.values()
+    """The task that is meant, or all copies of the job that is."""
+    tasks = record.run.tasks
+    if wanted.task is None:
+        return [*_listers(record, record.attempts), *tasks.values()]
+    if wanted.task in tasks:
+        return [tasks[wanted.task]]
+    return [*_listers(record, [wanted.task]), *record.tasks_of(wanted.task)]
+
+
+def _listers(record: RunRecord, names: Iterable[str]) -> list[Task]:
+    """The tasks that have listed the copies of a `foreach`, which then took their place."""
     return [
-        task
-        for task in tasks
-        if wanted.task is None or task.name == wanted.task or (wanted.last_only and task.job == wanted.task)
+        Task(record.run.id, name, name, "success") for name in names if name in record.attempts and name not in record.run.tasks
     ]
 
 
-def _shown(record: RunRecord, wanted: Wanted) -> Iterator[tuple[Task, Attempt | None]]:
-    """The attempts to show; a task without one stands alone."""
+def _chosen_process(record: RunRecord, task: Task, wanted: Wanted) -> list[Attempt]:
+    return [one for one in record.attempts.get(task.name, []) if (one.n, one.kind) == wanted.attempt]
+
+
+def _last(attempts: list[Attempt]) -> list[Attempt]:
+    """The last attempt of a command with the steps around it, in order of time: not the checks of the attempts before."""
+    last = max((place for place, one in enumerate(attempts) if one.kind == "command"), default=0)
+    return [one for one in attempts[:last] if one.kind not in ("command", "check")] + attempts[last:]
+
+
+def _shown(record: RunRecord, wanted: Wanted, begun: Container[Key] = ()) -> Iterator[tuple[Task, Attempt | None]]:
+    """The processes to show, and those whose output is `begun`; a task without one stands alone."""
     for task in _tasks(record, wanted):
         attempts = record.attempts.get(task.name, [])
         if wanted.attempt is not None:
-            attempts = [one for one in attempts if one.n == wanted.attempt and one.kind == "command"]
-        elif wanted.last_only:
-            attempts = attempts[-1:]
+            attempts = _chosen_process(record, task, wanted)
+            if not attempts:
+                continue
+        elif wanted.task is not None:
+            chosen = {one.ref for one in _last(attempts)}
+            attempts = [one for one in attempts if one.ref in chosen or (task.name, one.kind, one.n) in begun]
         if not attempts:
             yield task, None
         for attempt in attempts:
@@ -130,22 +153,24 @@ def _over(record: RunRecord, wanted: Wanted) -> bool:
 class Printer:
     """Prints logs as they grow, each under its title; the raw bytes in a pipe, made visible on a terminal."""
 
-    def __init__(self, caller: Caller, wanted: Wanted, retries: dict[str, int], lines: int | None) -> None:
+    def __init__(self, caller: Caller, wanted: Wanted, jobs: Mapping[str, Job], lines: int | None, follow: bool) -> None:
         self.caller = caller
         self.wanted = wanted
-        self.retries = retries
+        self.jobs = jobs
         self.lines = lines
+        self.follow = follow
         self.exact = wanted.attempt is not None and not caller.tty
-        self.offsets: dict[tuple[str, str, int], int] = {}
-        self.visible: dict[tuple[str, str, int], Visible] = {}
-        self.titled: tuple[str, str, int] | None = None
+        self.offsets: dict[Key, int] = {}
+        self.visible: dict[Key, Visible] = {}
+        self.masks: dict[Key, Mask] = {}
+        self.titled: Key | None = None
         self.said: set[str] = set()
         self.at_line_start = True
         self.now = caller.now
 
     def show(self, record: RunRecord) -> None:
         """Print what has come since the last time."""
-        for task, attempt in _shown(record, self.wanted):
+        for task, attempt in _shown(record, self.wanted, self.offsets):
             if attempt is None:
                 self._say_not_begun(record, task)
             else:
@@ -160,21 +185,26 @@ class Printer:
         style = style_of(self.caller, self.now)
         for task, attempt in _shown(record, self.wanted):
             if followed and attempt is not None:
-                self.caller.note(style.rule(attempt_title(attempt, task, self.retries.get(task.job, 0), style)))
+                self.caller.note(style.rule(attempt_title(attempt, task, self._retries(task), style)))
+
+    def _retries(self, task: Task) -> int:
+        return self.jobs[task.job].retries if task.job in self.jobs else 0
 
     def _show(self, task: Task, attempt: Attempt) -> None:
         key = (task.name, attempt.kind, attempt.n)
         path = self.caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
         first = key not in self.offsets
-        title = attempt_title(attempt, task, self.retries.get(task.job, 0), style_of(self.caller, self.now))
+        more = self.follow and attempt.state != "ended"
+        title = attempt_title(attempt, task, self._retries(task), style_of(self.caller, self.now))
+        if first:
+            self.masks[key] = Mask(self.caller.masks(self.jobs.get(task.job)))
         try:
             if first and self.lines is not None:
                 data, self.offsets[key] = tail_of(path, self.lines)
-                pieces: Iterator[bytes] = iter([data])
-                self._print(key, title, pieces, first)
+                self._print(key, title, self._masked(iter([data]), key, more), first)
                 return
             with Log(path, self.offsets.get(key, 0)) as log:
-                self._print(key, title, log.new(), first)
+                self._print(key, title, self._masked(log.new(), key, more), first)
                 self.offsets[key] = log.offset
         except FileNotFoundError:
             if first and attempt.state == "ended":
@@ -184,7 +214,7 @@ class Printer:
         except PermissionError:
             raise CronflowError(f"`{path}` may not be read by this user", "try again with `sudo`", 5) from None
 
-    def _print(self, key: tuple[str, str, int], title: str, pieces: Iterator[bytes], first: bool) -> None:
+    def _print(self, key: Key, title: str, pieces: Iterator[bytes], first: bool) -> None:
         if first:
             self._title(key, title)
         empty = True
@@ -196,7 +226,15 @@ class Printer:
         if first and empty and not self.exact:
             self.caller.note("(no output)" if self.lines != 0 else "")
 
-    def _title(self, key: tuple[str, str, int], title: str) -> None:
+    def _masked(self, pieces: Iterator[bytes], key: Key, more: bool) -> Iterator[bytes]:
+        """What may be shown of the output, with `more` of it to come or not."""
+        mask = self.masks[key]
+        for piece in pieces:
+            yield mask.feed(piece)
+        if not more:
+            yield mask.rest()
+
+    def _title(self, key: Key, title: str) -> None:
         self.titled = key
         style = style_of(self.caller)
         if self.exact:
@@ -213,7 +251,7 @@ class Printer:
         self.said.add(task.name)
         self.caller.note(style_of(self.caller).rule(task_title(record, task)))
 
-    def _write(self, data: bytes, key: tuple[str, str, int] | None = None) -> None:
+    def _write(self, data: bytes, key: Key | None = None) -> None:
         if not data:
             return
         self.at_line_start = data.endswith(b"\n")
@@ -226,7 +264,9 @@ class Printer:
             sys.stdout.buffer.flush()
 
 
-def _json_lines(caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None) -> list[dict[str, object]]:
+def _json_lines(
+    caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None, jobs: Mapping[str, Job]
+) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for task, attempt in _shown(record, wanted):
         if attempt is None:
@@ -240,10 +280,10 @@ def _json_lines(caller: Caller, record: RunRecord, wanted: Wanted, lines: int | 
                     data = b"".join(log.new())
         except FileNotFoundError:
             continue
-        text = data.decode(errors="replace")
+        text = masked(data.decode(errors="replace"), caller.masks(jobs.get(task.job)))
         parts = text.split("\n")
         found += [
-            {"run": attempt.run, "task": task.name, "attempt": attempt.n, "text": line}
+            {"run": attempt.run, "task": task.name, "attempt": attempt.n, "kind": attempt.kind, "text": line}
             for line in (parts[:-1] if parts[-1] == "" else parts)
         ]
     return found

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from cronflow.core.words import listing
 from cronflow.errors import CronflowError
 
 if TYPE_CHECKING:
     from cronflow.store.queries import History
 
 LAST = "@last"
+WAITING = "RUN[/TASK]|JOB"
+"""A task that waits for an approval, in the usage of a verb; completion knows it by this word."""
+STEPS = ("condition", "sensor", "foreach", "check", "on_failure", "on_success")
+"""The kinds of processes of a task beside its command."""
 
 
-def parse_run_ref(text: str) -> tuple[str, str | None, int | None]:
-    """`RUN[/TASK[/ATTEMPT]]` in its parts; the first is still as typed, for `resolve_run`.
+class Process(NamedTuple):
+    """An attempt of a task's command, or a step beside it, by its number."""
 
-    An attempt that is no number, or an empty part, is a CronflowError with exit status 2."""
+    n: int
+    kind: str = "command"
+
+    def __str__(self) -> str:
+        return str(self.n) if self.kind == "command" else f"{self.kind}{self.n}"
+
+
+def parse_run_ref(text: str) -> tuple[str, str | None, Process | None]:
+    """`RUN[/TASK[/ATTEMPT]]` in its parts; the first is still as typed, for `resolve_run`. A step is named by its kind and
+    number: `check2`.
+
+    An attempt that is neither, or an empty part, is a CronflowError with exit status 2."""
     parts = text.split("/")
     if len(parts) > 3 or not all(parts):
         raise CronflowError(f"`{text}` is no run", "write RUN, RUN/TASK or RUN/TASK/ATTEMPT, as in `1423/load/2`", 2)
-    attempt = None
+    process = None
     if len(parts) == 3:
-        if not _number(parts[2]):
-            raise CronflowError(f"attempt `{parts[2]}` in `{text}` is no number", "the first attempt is 1", 2)
-        attempt = int(parts[2])
-    return parts[0], parts[1] if len(parts) > 1 else None, attempt
+        kind = parts[2].rstrip("0123456789")
+        if kind == parts[2] or kind not in ("", *STEPS):
+            steps = f"the first attempt is 1, a step is one such as `check1`; kinds of steps are {', '.join(STEPS)}"
+            raise CronflowError(f"`{parts[2]}` in `{text}` is no attempt", steps, 2)
+        process = Process(int(parts[2][len(kind) :][:18]), kind or "command")
+    return parts[0], parts[1] if len(parts) > 1 else None, process
 
 
 def resolve_run(history: History, text: str, jobs: Iterable[str]) -> int:
@@ -62,6 +80,38 @@ def check_job(name: str, jobs: Iterable[str]) -> str:
 
     hint = did_you_mean(name, known) or ("`cronflow graph` lists all jobs" if known else "the job file has no jobs")
     raise CronflowError(f"no job `{name}`", hint, 4)
+
+
+def check_task(history: History, run: int, name: str) -> str:
+    """The name itself if the run has such a task, or a job with copies of that name, else a CronflowError (exit status 4) that
+    suggests the nearest one."""
+    query = "SELECT name, job FROM tasks WHERE run = ?"
+    tasks = list(history.db.execute(query, (run,)))
+    known = dict.fromkeys([*(task for task, _ in tasks), *(job for _, job in tasks)])
+    if name in known:
+        return name
+    raise no_such_task(run, name, known)
+
+
+def no_such_task(run: int, name: str, known: Iterable[str]) -> CronflowError:
+    """The error for a task that a run does not have; `known` are the names that it has."""
+    from cronflow.jobfile.suggest import did_you_mean
+
+    names = list(known)
+    hint = did_you_mean(name, names) or (f"its tasks are {listing(names)}" if names else "it is a row of slots that did not run")
+    return CronflowError(f"run {run} has no task `{name}`", hint, 4)
+
+
+def parse_params(words: list[str]) -> dict[str, str]:
+    """The values of `-p K=V`; a word without `=` is a CronflowError with exit status 2."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign or not key:
+            hint = f"write `-p {key or 'NAME'}=value`; an empty value is `-p {key or 'NAME'}=`"
+            raise CronflowError(f"`{word}` is no `NAME=value`", hint, 2)
+        found[key] = value
+    return found
 
 
 def _number(text: str) -> bool:

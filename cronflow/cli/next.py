@@ -14,12 +14,12 @@ from cronflow.cli.known import Known, known_jobs
 from cronflow.cli.times import parse_time
 from cronflow.cli.waits import Waiting, after_words, waiting_slots
 from cronflow.core.flow import Flow, Plan
-from cronflow.core.model import Job, Pause
+from cronflow.core.model import Job
 from cronflow.core.triggers import Trigger, described
 from cronflow.errors import CronflowError
 from cronflow.store.edges import edges
 from cronflow.store.queries import History
-from cronflow.store.standing import pauses
+from cronflow.store.standing import pauses, skips
 
 
 def next_slots(
@@ -39,13 +39,15 @@ def next_slots(
             raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
         flow = _flow_of(schedule, timezone or caller.zone)
         caller.zone = flow.triggers[0].schedule.zone
-        known, paused = Known({}, Plan({flow.name: flow}, {flow.name: flow.name})), {}
+        known = Known({}, Plan({flow.name: flow}, {flow.name: flow.name}))
+        stops = coming.Stops(known, {}, {}, caller.now)
     elif timezone is not None:
         raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", 2)
     else:
         with History.open(caller.places.database) as history:
-            known, paused = known_jobs(caller, history), pauses(history, caller.now)
-            held = waiting_slots(edges(history, known.plan, paused)) if start is None else []
+            known = known_jobs(caller, history)
+            stops = coming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
+            held = waiting_slots(edges(history, known.plan, stops.pauses), caller.now) if start is None else []
     for job in jobs or ():
         names.check_job(job, known.jobs)
     after = caller.now if start is None else parse_time(start, caller.zone, caller.now)
@@ -54,12 +56,12 @@ def next_slots(
     held = [one for one in held if not jobs or one.flow.jobs.keys() & set(jobs)]
     others = coming.flows_after_others(known, frozenset(jobs or ()))
     if caller.json:
-        _answer(caller, slots, jobs or [], paused, held, others)
+        _answer(caller, slots, jobs or [], stops, held, others)
     elif slots or held or others:
         from cronflow.cli.views.next import next_screen
         from cronflow.cli.views.style import style_of
 
-        caller.out(next_screen(slots, paused, style_of(caller), held, others))
+        caller.out(next_screen(slots, stops, style_of(caller), held, others))
 
 
 def _flow_of(expression: str, zone: str) -> Flow:
@@ -103,7 +105,12 @@ def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
 
 
 def _answer(
-    caller: Caller, slots: list[coming.Slot], jobs: list[str], paused: dict[str, Pause], held: list[Waiting], others: list[Flow]
+    caller: Caller,
+    slots: list[coming.Slot],
+    jobs: list[str],
+    stops: coming.Stops,
+    held: list[Waiting],
+    others: list[Flow],
 ) -> None:
     """Slots that wait come first, flows that no timetable tells last: what they bear no time for is null."""
     from cronflow.cli.json_form import JsonForm
@@ -116,7 +123,7 @@ def _answer(
         note, bears = waiting_phrase(one, style_of(caller)), form.time(float(one.slot))
         found += [{"job": name, "at": None, "slot": bears, "note": note} for name in _named(one.flow, one.roots, jobs)]
     for slot in slots:
-        notes = coming.notes_of(slot, paused)
+        notes = coming.notes_of(slot, stops)
         roots = [root for root in slot.roots if not jobs or root in jobs]
         dependents = [name for name in slot.dependents if name in jobs]
         for name in [*roots, *dependents]:

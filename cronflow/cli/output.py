@@ -6,7 +6,7 @@ import codecs
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cronflow.core import words
@@ -17,8 +17,8 @@ _PIECE = 1 << 20
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
-def last_line(path: Path) -> str:
-    """The last line of a log that is not empty, without control characters; "" where there is none."""
+def last_line(path: Path, secrets: Iterable[str] = ()) -> str:
+    """The last line of a log that is not empty, without control characters and secrets; "" where there is none."""
     try:
         with open(path, "rb") as file:
             file.seek(max(os.fstat(file.fileno()).st_size - _LOOK_BACK, 0))
@@ -26,7 +26,7 @@ def last_line(path: Path) -> str:
     except OSError:
         return ""
     lines = (words.plain(line) for line in reversed(data.decode(errors="replace").splitlines()))
-    return next((line for line in lines if line.strip()), "").strip()
+    return words.masked(next((line for line in lines if line.strip()), "").strip(), secrets)
 
 
 def tail_of(path: Path, lines: int) -> tuple[bytes, int]:
@@ -99,3 +99,36 @@ def _sign(match: re.Match[str]) -> str:
     if number < 0x20:
         return f"^{chr(number + 0x40)}"
     return "^?" if number == 0x7F else f"<U+{number:04X}>"
+
+
+class Mask:
+    """Masks output that comes in pieces: a value may be parted between two of them."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._values = [value.encode() for value in words.maskable(secrets)]
+        self._pattern = re.compile(b"|".join(map(re.escape, self._values)))
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be shown of the output so far; the beginning of what may become a value is held back."""
+        if not self._values:
+            return data
+        data = self._pattern.sub(b"***", self._held + data)
+        held = max(_beginning(data, value) for value in self._values)
+        self._held = data[len(data) - held :]
+        return data[: len(data) - held]
+
+    def rest(self) -> bytes:
+        """What was held back, once nothing more comes."""
+        held, self._held = self._held, b""
+        return held
+
+
+def _beginning(data: bytes, value: bytes) -> int:
+    """How many bytes at the end of the data are the beginning of a value, and not all of it."""
+    at = data.find(value[:1], max(len(data) - len(value) + 1, 0))
+    while at >= 0:
+        if value.startswith(data[at:]):
+            return len(data) - at
+        at = data.find(value[:1], at + 1)
+    return 0

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cronflow.cli import coming
 from cronflow.cli.expected import NOTHING, Expected, expected
 from cronflow.cli.known import Known
+from cronflow.cli.views.phrases import telling_attempt
 from cronflow.cli.waits import Waiting, waiting_slots
-from cronflow.core.model import Attempt, Health, Job, Pause, Task
+from cronflow.core.model import Attempt, Health, Job, Pause, Skip, Task
 from cronflow.core.state import State
 from cronflow.store.edges import edges
 from cronflow.store.queries import History, RunRecord
@@ -24,7 +25,8 @@ PAUSED_LONG = 86400.0
 
 
 class Failing(NamedTuple):
-    """A job that is failing: its last failed task, the end of its output, and what cannot run because of it."""
+    """A job that is failing: its last failed task, the end of its output, what cannot run because of it, and which of how many
+    copies failed."""
 
     job: str
     health: Health
@@ -32,6 +34,8 @@ class Failing(NamedTuple):
     attempt: Attempt | None = None
     last_line: str = ""
     blocks: tuple[str, ...] = ()
+    failed: tuple[Task, ...] = ()
+    copies: int = 1
 
 
 class Blocked(NamedTuple):
@@ -51,18 +55,11 @@ class Going(NamedTuple):
 
     @property
     def attempt(self) -> Attempt | None:
-        commands = self.record.commands(self.task.name)
-        return commands[-1] if commands else None
+        return self.record.step(self.task.name, "command")
 
     @property
     def attempt_began(self) -> float | None:
         return self.attempt.started_at if self.attempt is not None else None
-
-    @property
-    def upstreams(self) -> list[Task]:
-        """The tasks of the run that this one still waits for."""
-        names = {job for job, _ in self.record.edges.get(self.task.job, ())}
-        return [task for task in self.record.run.tasks.values() if task.job in names and not task.final]
 
 
 class Overview:
@@ -105,6 +102,14 @@ class Overview:
     def paused(self) -> list[Pause]:
         return [pause for job, pause in self.standing.pauses.items() if job in self.known.jobs]
 
+    @property
+    def skips(self) -> list[Skip]:
+        return [skip for job, skip in self.standing.skips.items() if job in self.known.jobs]
+
+    def stops(self, now: float) -> coming.Stops:
+        """What keeps jobs from running in the slots after `now`."""
+        return coming.Stops(self.known, self.standing.pauses, self.standing.skips, now)
+
 
 def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float) -> Overview:
     """Gather how things stand at `now`."""
@@ -115,7 +120,7 @@ def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, An
     _find_failing(caller, history, view)
     view.slots = coming.first_slots(known, now)
     view.edges = edges(history, known.plan, view.standing.pauses)
-    view.held_slots = waiting_slots(view.edges)
+    view.held_slots = waiting_slots(view.edges, now)
     return view
 
 
@@ -134,19 +139,18 @@ def _find_failing(caller: Caller, history: History, view: Overview) -> None:
     told: set[str] = set()
     for name in names:
         record = records.get(runs.get(name, 0))
-        task = (
-            next((one for one in record.run.tasks.values() if one.job == name and one.state == "failed"), None)
-            if record
-            else None
-        )
+        copies = record.tasks_of(name) if record else []
+        failed = tuple(one for one in copies if one.state == "failed")
         if name in stuck and stuck[name].reason == "after_timeout":
-            record, task = None, stuck[name]
+            record, failed = None, (stuck[name],)
             told.add(name)
-        commands = record.commands(task.name) if record and task else []
-        attempt = commands[-1] if commands else None
-        blocks = tuple(job for job, one in stuck.items() if task and (one.run, one.caused_by) == (task.run, task.name))
+        task = failed[0] if failed else None
+        attempt = telling_attempt(record, task) if record and task else None
+        causes = {(one.run, one.name) for one in failed}
+        blocks = tuple(job for job, one in stuck.items() if (one.run, one.caused_by) in causes)
         told.update(blocks)
-        view.failing.append(Failing(name, view.standing.health[name], task, attempt, _last_line(caller, attempt), blocks))
+        health, line = view.standing.health[name], _last_line(caller, history, record, attempt)
+        view.failing.append(Failing(name, health, task, attempt, line, blocks, failed, len(copies)))
     left = {name: task for name, task in stuck.items() if name not in told and jobs[name].enabled}
     for name, task in left.items():
         flow = view.known.plan.flows[view.known.plan.flow_of[name]]
@@ -160,20 +164,26 @@ def _blocked_task(view: Overview, job: str) -> Task | None:
     return next((task for task in view.last_tasks.get(job, []) if task.state == "blocked"), None)
 
 
-def _last_line(caller: Caller, attempt: Attempt | None) -> str:
-    if attempt is None:
+def _last_line(caller: Caller, history: History, record: RunRecord | None, attempt: Attempt | None) -> str:
+    if attempt is None or record is None:
         return ""
     from cronflow.cli.output import last_line
 
-    return last_line(caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind))
+    job = history.definition(record.run.definition).get(record.run.tasks[attempt.task].job)
+    return last_line(caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind), caller.masks(job))
 
 
-def next_start(job: Job, known: Known, pauses: Mapping[str, Pause], now: float) -> int | None:
+def next_start(job: Job, stops: coming.Stops) -> int | None:
     """When a job will start by itself, or with its flow: None while it is disabled, or paused without an end."""
+    known = stops.known
     if not job.enabled or job.name not in known.plan.flow_of:
         return None
-    pause = pauses.get(job.name)
+    pause, skip = stops.pauses.get(job.name), stops.skips.get(job.name)
     if pause is not None and pause.until is None:
         return None
     flow = known.plan.flows[known.plan.flow_of[job.name]]
-    return coming.next_slot(known, flow, now if pause is None or pause.until is None else max(now, pause.until - 1))
+    after = stops.now if pause is None or pause.until is None else max(stops.now, pause.until - 1)
+    slot = coming.next_slot(known, flow, after)
+    for _ in range(skip.left if skip is not None else 0):
+        slot = None if slot is None else coming.next_slot(known, flow, slot)
+    return slot

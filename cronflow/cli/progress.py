@@ -44,9 +44,14 @@ class Progress:
         number = int(event["run"])
         if event.get("event") == "task":
             before = self.tasks.setdefault(number, {}).get(event["task"])
+            if before is not None:
+                kept = {key: event.get(key) or before.get(key) for key in ("attempt", "step")}
+                event = {**event, **kept}
             self.tasks[number][event["task"]] = event
             if not self.live and _told(before) != _told(event):
                 self._line(views.event_line(event, self._style()))
+        elif event.get("event") == "gone":
+            self.tasks.get(number, {}).pop(event["task"], None)
         elif event.get("event") == "run":
             before = self.runs.get(number)
             self.runs[number] = event
@@ -131,7 +136,8 @@ def _told(task: Mapping[str, Any] | None) -> tuple[Any, ...]:
     if task is None:
         return ()
     attempt = task.get("attempt") or {}
-    return task["state"], task.get("attempts"), attempt.get("pid") if task["state"] == "running" else None
+    stage = task.get("stage") if task["state"] == "waiting" else None
+    return task["state"], stage, task.get("attempts"), attempt.get("pid") if task["state"] == "running" else None
 
 
 def _as_it_should(run: Mapping[str, Any] | None) -> bool:

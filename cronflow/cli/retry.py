@@ -8,7 +8,8 @@ import typer
 
 from cronflow.cli.caller import Caller
 from cronflow.cli.cancel import job_names
-from cronflow.cli.names import parse_run_ref, resolve_run
+from cronflow.cli.names import check_task, parse_run_ref, resolve_run
+from cronflow.core.words import pasted
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
 
@@ -29,9 +30,12 @@ def retry(
     """
     head, task, attempt = parse_run_ref(run)
     if attempt is not None or task is not None:
-        raise CronflowError(f"`{run}` is not a run", f"`cronflow retry {head} --from {task}` runs that task and all after it", 2)
+        hint = f"`cronflow retry {head} --from {pasted(task or '')}` runs that task and all after it"
+        raise CronflowError(f"`{run}` is not a run", hint, 2)
     with History.open(caller.places.database) as history:
         number = resolve_run(history, head, job_names(caller, history))
+        if from_task is not None:
+            check_task(history, number, from_task)
     from cronflow.cli.run import start
 
     return start(caller, "retry", {"run": number, "from": from_task}, detach)

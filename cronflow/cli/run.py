@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from cronflow.cli import client
 from cronflow.cli.caller import Caller
 from cronflow.cli.client import Client, NotRunningError
-from cronflow.cli.names import check_job
+from cronflow.cli.dry_run import show
+from cronflow.cli.names import check_job, parse_params
 from cronflow.cli.progress import Progress
 from cronflow.cli.times import parse_time
 from cronflow.errors import CronflowError, JobFileError
@@ -30,6 +32,9 @@ TURN = 0.1
 def run(
     caller: Caller,
     jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="The jobs to start.")],
+    param: Annotated[
+        list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param of the jobs; may be given several times.")
+    ] = None,
     only: Annotated[bool, typer.Option("--only", help="These jobs and nothing that comes after them.")] = False,
     upstream: Annotated[bool, typer.Option("--upstream", help="First all that these jobs come after.")] = False,
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The slot time that the run carries.")] = None,
@@ -44,10 +49,12 @@ def run(
     condition of its own.
     """
     names = _checked(caller, list(dict.fromkeys(jobs)))
+    given = parse_params(param or [])
     slot = int(parse_time(at, caller.zone, caller.now)) if at is not None else None
     if dry_run:
-        return _show(caller, names, only, upstream)
-    fields = {"jobs": names, "only": only, "upstream": upstream, "at": slot, "file": str(caller.places.file)}
+        return show(caller, names, only, upstream, given)
+    fields = {"jobs": names, "only": only, "upstream": upstream, "at": slot, "params": given}
+    fields["file"] = str(caller.places.file)
     return start(caller, "run", fields, detach)
 
 
@@ -101,8 +108,8 @@ def _follow(caller: Caller, daemon: Client | None, runs: list[int], progress: Pr
     while not progress.over:
         try:
             if daemon is not None:
-                foreground = _in_foreground(daemon, foreground)
-                if _listen(daemon, runs, progress):
+                foreground = in_foreground(daemon, foreground)
+                if listen(daemon, runs, progress):
                     break
                 daemon.close()
                 daemon, lost_at = None, time.monotonic()
@@ -110,7 +117,7 @@ def _follow(caller: Caller, daemon: Client | None, runs: list[int], progress: Pr
             _catch_up(caller, runs, progress)
             if progress.over:
                 break
-            daemon = _again(caller)
+            daemon = again(caller)
             if daemon is not None:
                 continue
             if foreground or (lost_at is not None and time.monotonic() - lost_at > BACK_WITHIN):
@@ -122,24 +129,35 @@ def _follow(caller: Caller, daemon: Client | None, runs: list[int], progress: Pr
         except KeyboardInterrupt:
             if not foreground:
                 progress.close()  # else it would be drawn over the note
-                caller.note(f"no longer following {_in_words(runs)}: the daemon goes on with it")
+                caller.note(f"no longer following {in_words(runs)}: the daemon goes on with it")
                 return INTERRUPTED
-            _cancel(caller, runs)
+            cancel(caller, runs)
             return _after_cancel(caller, runs, progress)
     _complete(caller, runs, progress)
     return _finish(caller, runs, progress)
 
 
-def _in_foreground(daemon: Client, before: bool) -> bool:
-    """Whether who serves now is a `run` in the foreground; as before if it has just gone, which `_listen` will notice."""
+def in_foreground(daemon: Client, before: bool) -> bool:
+    """Whether who serves now is a `run` in the foreground; as before if it has just gone, which `listen` will notice."""
     try:
         return bool(daemon.ask("ping").get("foreground"))
     except CronflowError:
         return before
 
 
-def _listen(daemon: Client, runs: list[int], progress: Progress) -> bool:
-    """Hear until the runs are over (True) or the daemon has gone (False)."""
+class Listener(Protocol):
+    """Who hears of runs, is called now and then, and says when that is enough."""
+
+    def event(self, event: Mapping[str, Any]) -> None: ...
+
+    def tick(self) -> None: ...
+
+    @property
+    def over(self) -> bool: ...
+
+
+def listen(daemon: Client, runs: list[int], progress: Listener) -> bool:
+    """Hear of runs until that is enough (True) or the daemon has gone (False)."""
     try:
         daemon.ask("follow", runs=runs)
     except CronflowError:
@@ -153,7 +171,8 @@ def _listen(daemon: Client, runs: list[int], progress: Progress) -> bool:
     return progress.over
 
 
-def _again(caller: Caller) -> Client | None:
+def again(caller: Caller) -> Client | None:
+    """A connection to whoever is the daemon now, if anybody is."""
     try:
         return client.connect(caller.places)
     except CronflowError:
@@ -168,8 +187,7 @@ def _catch_up(caller: Caller, runs: list[int], progress: Progress) -> None:
     with History.open(caller.places.database) as history:
         for record in history.records(runs):
             for task in record.run.tasks.values():
-                attempts = record.commands(task.name)
-                progress.event(task_event(task, attempts[-1] if attempts else None))
+                progress.event(task_event(task, record.attempts.get(task.name, ())))
             progress.event(run_event(record.run))
 
 
@@ -181,7 +199,7 @@ def _complete(caller: Caller, runs: list[int], progress: Progress) -> None:
 
 def _left(caller: Caller, runs: list[int], progress: Progress) -> int:
     progress.close()
-    caller.note(f"the daemon has stopped; {_in_words(runs)} goes on when it is started again")
+    caller.note(f"the daemon has stopped; {in_words(runs)} goes on when it is started again")
     return client.NOT_RUNNING
 
 
@@ -199,12 +217,12 @@ def _here(caller: Caller, request: dict[str, Any] | None, progress: Progress | N
         from cronflow.daemon.foreground import Foreground
 
         early: list[dict[str, Any]] = []
-        stage = Foreground(caller.places, _own_name(), early.append, lambda _line: None)
+        stage = Foreground(caller.places, own_name(), early.append, lambda _line: None)
         try:
             stage.begin()
             if request is not None:
                 reply = stage.ask(request)
-                _refuse(reply)
+                refuse(reply)
                 for note in reply.notes:
                     caller.note(note)
                 runs = reply.runs
@@ -214,6 +232,8 @@ def _here(caller: Caller, request: dict[str, Any] | None, progress: Progress | N
                     progress.event(event)
             stage.watch = progress.event
             over = stage.attend(runs, progress.tick)
+            if over:
+                stage.send_alerts()
         finally:
             stage.close()
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -223,30 +243,33 @@ def _here(caller: Caller, request: dict[str, Any] | None, progress: Progress | N
             status = _finish(caller, list(runs), progress)
             return INTERRUPTED if stage.interrupted else status
         if stage.daemon.leaving == "handed over":
-            return _follow(caller, _wait_for_daemon(caller), list(runs), progress)
+            return _follow(caller, wait_for_daemon(caller), list(runs), progress)
         progress.close()
-        caller.note(f"leaving: the commands of {_in_words(list(runs))} go on; the next `run` or `daemon` hears how they ended")
+        caller.note(f"leaving: the commands of {in_words(list(runs))} go on; the next `run` or `daemon` hears how they ended")
         return 1
     finally:
         progress.close()
 
 
-def _wait_for_daemon(caller: Caller) -> Client | None:
+def wait_for_daemon(caller: Caller) -> Client | None:
+    """A connection to the daemon that is about to be there; None if it is not in time."""
     deadline = time.monotonic() + BACK_WITHIN
     while time.monotonic() < deadline:
-        daemon = _again(caller)
+        daemon = again(caller)
         if daemon is not None:
             return daemon
         time.sleep(0.02)
     return None
 
 
-def _refuse(reply: Reply) -> None:
+def refuse(reply: Reply) -> None:
+    """Raise what the engine refused."""
     if reply.refused is not None:
         raise CronflowError(reply.refused, reply.hint, reply.exit_status)
 
 
-def _cancel(caller: Caller, runs: list[int]) -> None:
+def cancel(caller: Caller, runs: list[int]) -> None:
+    """End runs, as far as somebody is there to do it."""
     with suppress(CronflowError), client.connect(caller.places) as daemon:
         for number in runs:
             with suppress(CronflowError):
@@ -257,7 +280,7 @@ def _after_cancel(caller: Caller, runs: list[int], progress: Progress) -> int:
     """See the end of runs that Ctrl-C has cancelled; a second Ctrl-C kills."""
     while not progress.over:
         try:
-            daemon = _again(caller)
+            daemon = again(caller)
             if daemon is None:
                 _catch_up(caller, runs, progress)
                 if progress.over or _here(caller, None, progress, tuple(runs)) is not None:
@@ -265,9 +288,9 @@ def _after_cancel(caller: Caller, runs: list[int], progress: Progress) -> int:
                 time.sleep(TURN)
             else:
                 with daemon:
-                    _listen(daemon, runs, progress)
+                    listen(daemon, runs, progress)
         except KeyboardInterrupt:
-            _cancel(caller, runs)
+            cancel(caller, runs)
     _complete(caller, runs, progress)
     _finish(caller, runs, progress)
     return INTERRUPTED
@@ -304,33 +327,13 @@ def _detached(caller: Caller, reply: dict[str, Any]) -> int:
     return 0
 
 
-def _show(caller: Caller, names: list[str], only: bool, upstream: bool) -> int:
-    """What `run` would start, flow by flow, in the order of the graph."""
-    from cronflow.core.flow import plan
-    from cronflow.core.runs import selection
-
-    parts = selection(plan(caller.jobs.jobs), names, only, upstream)
-    found = [(flow, [job for job in flow.jobs if job in jobs]) for flow, jobs in parts]
-    if caller.json:
-        caller.answer({"runs": [{"flow": flow.name, "jobs": jobs} for flow, jobs in found]})
-        return 0
-    for flow, jobs in found:
-        caller.out(f"a run of `{flow.name}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
-        for job in jobs:
-            edges = flow.jobs[job].after
-            after = [edge.job for edge in edges if edge.job in jobs]
-            caller.out(f"  {job}" + (f"  after {', '.join(after)}" if after else ""))
-        outside = dict.fromkeys(edge.job for job in jobs for edge in flow.jobs[job].after if edge.job not in jobs)
-        if outside and not only:
-            caller.note(f"it takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
-    return 0
-
-
-def _in_words(runs: list[int]) -> str:
+def in_words(runs: list[int]) -> str:
+    """Runs by their numbers: "run 7", "runs 7, 8"."""
     return f"run {runs[0]}" if len(runs) == 1 else f"runs {', '.join(map(str, runs))}"
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """Who calls, for the history of acts."""
     from cronflow.daemon.control import name_of
 
     return name_of(os.geteuid())

@@ -62,9 +62,10 @@ After=remote-fs.target nss-user-lookup.target network.target time-sync.target
 """
 
 _FOLDERS = """
-# The history and the logs, which may hold what jobs print: for the daemon's user alone.
+# The history and the logs, which may hold what jobs print, are for the daemon's user alone. Jobs of other users only pass
+# through the folder, to their own CRONFLOW_STATE_DIR and CRONFLOW_OUTPUT.
 StateDirectory=cronflow
-StateDirectoryMode=0700
+StateDirectoryMode=0711
 
 # The sockets by which the next daemon finds the jobs that go on: they must not go with the daemon.
 RuntimeDirectory=cronflow

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cronflow.cli import names
+from cronflow.cli import coming, names
 from cronflow.cli.caller import Caller
 from cronflow.cli.client import ping
 from cronflow.cli.expected import expected
@@ -73,19 +73,20 @@ def show(caller: Caller, what: str | None, now: float) -> str:
 def _job_screen(caller: Caller, history: History, known: Known, name: str, now: float) -> str:
     from cronflow.cli.views.job import JobPicture, job_screen
     from cronflow.cli.views.style import style_of
-    from cronflow.store.standing import health_of, pauses
+    from cronflow.store.standing import health_of, pauses, skips
 
     job = known.jobs[names.check_job(name, known.jobs)]
-    found = pauses(history, now)
+    stops = coming.Stops(known, pauses(history, now), skips(history), now)
     picture = JobPicture(
         job,
         known.plan.flows[known.plan.flow_of[name]],
         history.records(history.find_runs(name, known.flow_name(name), limit=8)),
         health_of(history, name),
-        found.get(name),
+        stops.pauses.get(name),
+        stops.skips.get(name),
         history.usual_durations([name]).get(name),
-        next_start(job, known, found, now),
-        next(waiting_of(edges(history, known.plan, found), known.plan.flows[known.plan.flow_of[name]]), None),
+        next_start(job, stops),
+        next(waiting_of(edges(history, known.plan, stops.pauses), known.plan.flows[known.plan.flow_of[name]], now), None),
     )
     return job_screen(picture, style_of(caller, now))
 
@@ -118,7 +119,7 @@ def _answer(caller: Caller, what: str | None) -> None:
 
 
 def _jobs(form: JsonForm, history: History, view: Overview, chosen: list[str], now: float) -> list[dict[str, Any]]:
-    known, pauses = view.known, view.standing.pauses
+    known, stops = view.known, view.stops(now)
     last = history.last_runs(chosen)
     records = {record.run.id: record for record in history.records(dict.fromkeys(last.values()))}
     return [
@@ -127,9 +128,10 @@ def _jobs(form: JsonForm, history: History, view: Overview, chosen: list[str], n
             known.flow_name(name),
             view.last_tasks.get(name, []),
             records.get(last.get(name, 0)),
-            next_start(known.jobs[name], known, pauses, now),
-            pauses.get(name),
-            waits_for(view.edges, name),
+            next_start(known.jobs[name], stops),
+            stops.pauses.get(name),
+            stops.skips.get(name),
+            waits_for(view.edges, name, now),
         )
         for name in chosen
     ]

@@ -14,6 +14,7 @@ _UNITS = {"w": 604800, "d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _AGO = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?\s*(?:w|d|h|min|m|s)\s*)+")
 _AGO_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_DAY_ALONE = re.compile("|".join((r"\d{4}-?(?:\d{2}-?\d{2}|w\d{2}-?\d)", *_DAYS, *_WEEKDAYS, *(day[:3] for day in _WEEKDAYS))))
 _HINT = "write `2026-01-31 14:30`, `14:30`, `yesterday`, `tue 16:20`, or a duration ago such as `2h`"
 
 
@@ -39,6 +40,17 @@ def parse_time(text: str, zone: str, now: float) -> float:
     if _CLOCK.fullmatch(words):
         return _on_day(here, 0, words, text)
     return _iso(text.strip(), here.tzinfo, text)
+
+
+def parse_end(text: str, zone: str, now: float) -> float:
+    """The end of a range that a TIME means: of a day without a time its last second, but not later than now on the day that it
+    is today. Anything else is as `parse_time` has it."""
+    t = parse_time(text, zone, now)
+    if not _DAY_ALONE.fullmatch(text.strip().lower().removesuffix(" ago")):
+        return t
+    begin = local(t, zone)
+    end = datetime.combine(begin.date() + timedelta(days=1), time(), begin.tzinfo).timestamp() - 1
+    return now if t <= now < end else end
 
 
 def _on_day(here: datetime, days: int, clock: str, text: str) -> float:

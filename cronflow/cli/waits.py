@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cronflow.core import words
 from cronflow.core.flow import Flow
 from cronflow.core.model import Edge, Link, Run
 from cronflow.core.state import State
 
+if TYPE_CHECKING:
+    from cronflow.core.rounds import Own
+
 
 class Upstream(NamedTuple):
     """A job of another flow, seen from a root that comes after it: the run in which it goes on, and the slot of it that is
-    waited for because it belongs to the round of the other ends."""
+    waited for because it belongs to the round of the other ends, or of the root's own slot. `left`: its end is nearer to the
+    next slot of the root, which it is left to."""
 
     edge: Edge
     link: Link
     going: Run | None = None
     slot: int | None = None
+    left: bool = False
 
     @property
     def job(self) -> str:
@@ -34,7 +39,7 @@ class Upstream(NamedTuple):
     @property
     def ended(self) -> bool:
         """Whether it has a new end, and none of the same round is to come."""
-        return self.link.new and self.slot is None
+        return self.link.new and self.slot is None and not self.left
 
     @property
     def ready(self) -> bool:
@@ -83,47 +88,54 @@ def met(up: Upstream) -> bool:
     return up.link.state is not None and ends.met(up.edge, rounds.end_told(up.link))
 
 
-def upstreams(state: State, flow: Flow, root: str | None = None) -> list[Upstream]:
-    """The jobs of other flows that a root comes after (the first root, if it is none that is named); [] for most flows."""
+def upstreams(state: State, flow: Flow, root: str | None = None, own: Own | None = None) -> list[Upstream]:
+    """The jobs of other flows that a root comes after (the first root, if it is none that is named), maybe as a slot of its own
+    sees them; [] for most flows."""
     if not flow.outer:
         return []
     from cronflow.core import rounds
 
     name = root if root in flow.roots else flow.roots[0]
     links = {edge.job: state.links[name, edge.job] for edge in flow.outer}
-    late = rounds.awaited(state, [link for link in links.values() if link.new])
+    new = [link for link in links.values() if link.new]
+    late = rounds.awaited(state, new, own)
+    left = own is not None and rounds.for_the_next(new, own)
     found = []
     for edge in flow.outer:
         going = [state.runs[number] for number in state.busy.get(edge.job, ())]
         slot = late[1] if late is not None and late[0] == edge.job else None
-        found.append(Upstream(edge, links[edge.job], going[-1] if going else None, slot))
+        found.append(Upstream(edge, links[edge.job], going[-1] if going else None, slot, left))
     return found
 
 
-def waiting_slots(state: State) -> list[Waiting]:
+def waiting_slots(state: State, now: float) -> list[Waiting]:
     """Every slot that waits for jobs of other flows, oldest first."""
-    return sorted((one for flow in state.plan.flows.values() if flow.outer for one in waiting_of(state, flow)), key=_age)
+    return sorted((one for flow in state.plan.flows.values() for one in waiting_of(state, flow, now)), key=_age)
 
 
-def waiting_of(state: State, flow: Flow) -> Iterator[Waiting]:
+def waiting_of(state: State, flow: Flow, now: float) -> Iterator[Waiting]:
     """The slots of one flow that wait: one for each trigger, and place, at which its roots stand."""
     if not flow.outer:
         return
+    from cronflow.core import rounds
+
     for trigger in flow.triggers:
         cursors = [cursor for root in flow.roots if (cursor := state.cursors.get((root, trigger.key))) is not None]
         for slot in dict.fromkeys(cursor.waits for cursor in cursors if cursor.waits is not None):
             mine = [cursor for cursor in cursors if cursor.waits == slot]
             roots = tuple(cursor.job for cursor in mine)
-            yield Waiting(flow, roots, slot, mine[0].waits_until, tuple(upstreams(state, flow, roots[0])))
+            own = rounds.Own(slot, trigger.schedule.next_after(now if mine[0].waits_as == "catchup" else slot))
+            yield Waiting(flow, roots, slot, mine[0].waits_until, tuple(upstreams(state, flow, roots[0], own)))
 
 
-def waits_for(state: State, name: str) -> list[Upstream]:
+def waits_for(state: State, name: str, now: float) -> list[Upstream]:
     """The jobs of other flows that a root waits for now: because a slot of it waits, or some of them have ended already."""
     flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
     if flow is None or not flow.outer or name not in flow.roots:
         return []
-    ups = upstreams(state, flow, name)
-    waits = any(name in one.roots for one in waiting_of(state, flow)) or (not flow.triggers and any(up.link.new for up in ups))
+    held = next((one for one in waiting_of(state, flow, now) if name in one.roots), None)
+    ups = held.upstreams if held is not None else upstreams(state, flow, name)
+    waits = held is not None or (not flow.triggers and any(up.link.new for up in ups))
     return missing(ups) if waits else []
 
 

@@ -18,7 +18,7 @@ from cronflow.cli.views.why import why_screen
 from cronflow.errors import CronflowError
 from cronflow.store.edges import edges
 from cronflow.store.queries import History
-from cronflow.store.standing import pauses
+from cronflow.store.standing import pauses, skips
 
 
 def why(
@@ -40,7 +40,7 @@ def why(
         live = _live(caller, run_text, of_run)
         paused = pauses(history, caller.now)
         waits = edges(history, known.plan, paused)
-        scene = Scene(history, known, style_of(caller), caller.places, paused, *live, edges=waits)
+        scene = Scene(history, known, style_of(caller), caller.places, paused, skips(history), *live, caller.masks, waits)
         if of_run:
             answer = why_run(scene, names.resolve_run(history, run_text, known.jobs), task)
         else:

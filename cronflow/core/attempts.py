@@ -18,6 +18,7 @@ from cronflow.core.model import ATTEMPT_MOVES, Attempt, AttemptRef, Job, Result,
 from cronflow.core.model import State as StateWord
 from cronflow.core.spread import spread
 from cronflow.core.state import State, move
+from cronflow.core.words import pasted
 
 BAD = ("failed", "timeout", "killed", "lost")
 
@@ -71,12 +72,12 @@ def ended(state: State, out: Effects, event: AttemptEnded, now: float) -> None:
 
 
 def _cancelled(job: Job, task: Task, attempt: Attempt) -> bool:
-    """Whether the task ends with a process that somebody wanted to end. A command that had succeeded all the same has, unless
-    there is more to do."""
+    """Whether the task ends with a process that somebody wanted to end: always where it was a step. A command that has ended by
+    itself all the same has, unless it was still to be checked."""
     if attempt.stop in (None, "wait_timeout") or task.verdict:
         return False
-    more = attempt.kind != COMMAND or bool(job.check)
-    return attempt.result == "cancelled" or (attempt.result == "success" and more)
+    checked = attempt.result == "success" and bool(job.check)
+    return attempt.kind != COMMAND or attempt.result == "cancelled" or checked
 
 
 def _fill_in(job: Job, attempt: Attempt, event: AttemptEnded) -> None:
@@ -192,7 +193,7 @@ def _retry_later(
 
 def _step_ended(state: State, out: Effects, run: Run, task: Task, step: Attempt, event: AttemptEnded, now: float) -> None:
     """A condition, a poll or the lines of a `foreach`. One whose status nobody knows is asked again."""
-    if away := tasks.turned_away(state, run, state.job(run, task)):
+    if away := tasks.turned_away(state, out, run, state.job(run, task)):
         tasks.close(state, out, run, task, away[0], away[1], None, now)
     elif step.stop == "wait_timeout" and step.result != "success":
         waited_too_long(state, out, run, task, now)
@@ -260,22 +261,30 @@ def _items_known(state: State, out: Effects, run: Run, task: Task, step: Attempt
 
 
 def approval_given(state: State, out: Effects, event: ApprovalGiven, now: float) -> Reply:
-    """A person lets a task go on, or ends it as failed."""
+    """A person lets a task go on, or ends it as failed; by a job's name all its copies that wait for it."""
     run = state.runs.get(event.run)
     if run is None:
         return Reply(refused=f"run {event.run} has ended already", exit_status=1)
-    task = run.tasks.get(event.task)
-    if task is None:
+    names = [event.task] if event.task in run.tasks else list(state.groups[run.id].get(event.task, ()))
+    if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
-    if task.final or task.stage != "approval" or task.verdict:
-        how = f"has ended already: {task.state}" if task.final else f"does not wait for an approval: it is {task.state}"
-        return Reply(refused=f"task `{run.id}/{task.name}` {how}", hint=f"`cronflow why {run.id}`", exit_status=1)
-    if event.approved:
-        task.note = f"approved by {event.by}"
-        stages.begin(state, out, run, task, now)
-    else:
-        conclude(state, out, run, task, "failed", "rejected", f"by {event.by}", now, now)
+    waiting = [task for name in names if _waits_for_approval(task := run.tasks[name])]
+    if not waiting:
+        first = run.tasks[names[0]]
+        how = f"has ended already: {first.state}" if first.final else "does not wait for an approval"
+        hint = f"`cronflow why {pasted(f'{run.id}/{event.task}')}`"
+        return Reply(refused=f"task `{run.id}/{event.task}` {how}", hint=hint, exit_status=1)
+    for task in waiting:
+        if event.approved:
+            stages.begin(state, out, run, task, now)
+        else:
+            note = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
+            conclude(state, out, run, task, "failed", "rejected", note, now, now)
     return Reply((run.id,))
+
+
+def _waits_for_approval(task: Task) -> bool:
+    return task.stage == "approval" and not task.final and not task.verdict
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------------

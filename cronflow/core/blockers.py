@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cronflow.core.copies import paired
 from cronflow.core.model import Job, Run, Task
-from cronflow.core.state import State, jobs_of
+from cronflow.core.state import State
 
 COMMAND = "command"
 """The stage of the attempts of a job's command."""
@@ -31,7 +31,7 @@ def blockers(state: State, run: Run, task: Task) -> list[Blocker]:
     if run.held:
         return [
             Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
-            for other in state.in_the_way(jobs_of(run), run.id)
+            for other in state.before(run)
         ]
     if task.queued_at is not None:
         return limits(state) or _turn(state, run, task)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import attempts, health, lateness, line, links, occasions, runs, slots, tasks, waiting
+from cronflow.core import attempts, health, lateness, line, links, occasions, runs, skips, slots, tasks, waiting
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
@@ -82,6 +82,8 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
             _answer(out, event, _pause(state, out, event, now), "pause", now)
         case happened.ResumeAsked():
             _answer(out, event, _resume(state, out, event), "resume", now)
+        case happened.SkipAsked():
+            _answer(out, event, skips.ask_skip(state, out, event, now), "skip", now)
         case happened.ApprovalGiven():
             verb = "approve" if event.approved else "reject"
             _answer(out, event, attempts.approval_given(state, out, event, now), verb, now)
@@ -114,6 +116,7 @@ def _answer(
     | happened.CancelAsked
     | happened.PauseAsked
     | happened.ResumeAsked
+    | happened.SkipAsked
     | happened.ApprovalGiven,
     reply: Reply,
     verb: str,
@@ -123,7 +126,7 @@ def _answer(
     out.replies[event.request] = reply
     if reply.refused is not None:
         return
-    if isinstance(event, happened.PauseAsked | happened.ResumeAsked):
+    if isinstance(event, happened.PauseAsked | happened.ResumeAsked | happened.SkipAsked):
         out.acts.extend(Act(now, event.by, verb, event.words, job=job) for job in event.jobs)
         return
     names = event.jobs if isinstance(event, happened.RunAsked) else ()

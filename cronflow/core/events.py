@@ -161,7 +161,7 @@ class SkipAsked:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalGiven:
-    """A person approves, or rejects, a task that waits for it."""
+    """A person approves, or rejects, a task that waits for it; by a job's name all its copies that do."""
 
     request: int
     run: int
@@ -169,6 +169,7 @@ class ApprovalGiven:
     approved: bool
     by: str
     words: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def failed(state: State, out: Effects, run: Run, task: Task, now: float) -> None
     first = health.failing_since is None
     if first:
         health.failing_since, health.failures, health.told_at = now, 0, None
-    health.failures += 1
+    health.failures += not _copy_failed(state, run, task)
     out.health[task.job] = health
     if task.reason == "lost" and state.up_since is None:
         health.told_at = now if targets_of(state, task.job, "missed") else None
@@ -61,7 +61,9 @@ def failed(state: State, out: Effects, run: Run, task: Task, now: float) -> None
 
 
 def succeeded(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
-    """A task succeeded: the job is well, and whoever was told that it failed is told so."""
+    """A task succeeded: the job is well, and whoever was told that it failed is told so; of copies once all of them are well."""
+    if task.job in state.left[run.id] or _copy_failed(state, run, task):
+        return
     health = state.health_of(task.job)
     if health.told_at is not None:
         facts = {
@@ -72,6 +74,11 @@ def succeeded(state: State, out: Effects, run: Run, task: Task, now: float) -> N
         _tell(out, "recovery", targets_of(state, task.job, "recovery"), facts, now, run, task)
     health.failing_since, health.failures, health.told_at, health.last_success_at = None, 0, None, now
     out.health[task.job] = health
+
+
+def _copy_failed(state: State, run: Run, task: Task) -> bool:
+    """Whether another copy of a task's job has failed in its run."""
+    return any(run.tasks[name].state == "failed" for name in state.groups[run.id][task.job] if name != task.name)
 
 
 def ask_approval(state: State, out: Effects, run: Run, task: Task, now: float) -> None:

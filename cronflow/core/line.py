@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core.blockers import COMMAND, limits, line_of, pool_limits
+from cronflow.core.blockers import COMMAND, blockers, limits, line_of, pool_limits
 from cronflow.core.effects import Change, Effects, StartAttempt
 from cronflow.core.model import Attempt, AttemptRef, Run, Task
 from cronflow.core.state import Place, State, move
@@ -27,12 +27,12 @@ def enqueue(state: State, out: Effects, run: Run, task: Task, now: float) -> Non
 
 
 def start_ready(state: State, out: Effects, now: float) -> None:
-    """Start what is in line, as far as the limits allow."""
-    while state.ready and not limits(state):
-        place = _next(state)
-        if place is None:
-            return
+    """Start what is in line, as far as the limits allow, and say what keeps those who have just come."""
+    while state.ready and not limits(state) and (place := _next(state)):
         start(state, out, *place, now)
+    for (number, _), task in out.tasks.items():
+        if task.state == "queued" and task.queued_at == now:
+            task.reason = blockers(state, state.runs[number], task)[0].code
 
 
 def _next(state: State) -> tuple[Run, Task] | None:

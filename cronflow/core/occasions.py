@@ -7,7 +7,7 @@ from cronflow.core import slots, waiting
 from cronflow.core.effects import Effects
 from cronflow.core.events import Triggered
 from cronflow.core.flow import Flow
-from cronflow.core.model import Cursor, Run
+from cronflow.core.model import QUEUE_LIMIT, Cursor, Run
 from cronflow.core.schedule import Schedule
 from cronflow.core.slots import Line
 from cronflow.core.state import State
@@ -33,8 +33,8 @@ def booted(state: State, out: Effects, now: float) -> None:
 
 def triggered(state: State, out: Effects, event: Triggered, now: float) -> None:
     """Start what waits for these files. What the watch has seen is saved with it; while nothing may start it is not, so that the
-    next daemon finds the same files."""
-    if not _awake(state):
+    same files are found again."""
+    if not _awake(state) or (event.paths and must_wait(state, event.key)):
         return
     out.watched.update({(event.key, path): stamp for path, stamp in event.seen})
     if not event.paths:
@@ -59,6 +59,19 @@ def _number_of(state: State, out: Effects, cursors: list[Cursor]) -> int | None:
         cursor.waits_run = number
         out.cursors[cursor.job, cursor.trigger_key] = cursor
     return number
+
+
+def must_wait(state: State, key: str) -> bool:
+    """Whether a run that goes on would have `overlap` refuse the run of files that have come: their names would be lost, so they
+    are kept until that run has ended."""
+    for flow in state.plan.flows.values():
+        if any(trigger.key == key for trigger in flow.triggers):
+            others = state.in_the_way(flow.jobs)
+            if others and flow.head.overlap == "skip":
+                return True
+            if flow.head.overlap == "queue" and sum(other.held for other in others) >= QUEUE_LIMIT:
+                return True
+    return False
 
 
 def _awake(state: State) -> bool:

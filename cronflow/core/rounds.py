@@ -5,14 +5,16 @@ has used it up: a run that the edges opened, or a slot of the root. When an upst
 starts, waits on, or has all reports in hand and may not start, which one blocked run tells.
 
 Ends that belong to different rounds are not mixed. Let R be the newest slot among the ends that count; an upstream of which a
-later slot, due or to come and not yet ended, is nearer to R than that of its end is waited for.
+later slot, due or to come and not yet ended, is nearer to R than that of its end is waited for. A slot of the root itself belongs
+to a round too: it waits for what an upstream had to do up to then, and leaves to the next slot an end that is nearer to that one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from cronflow.core import runs
+from cronflow.core import runs, skips
 from cronflow.core.effects import Effects
 from cronflow.core.ends import End, Verdict, judge
 from cronflow.core.flow import Flow
@@ -23,22 +25,40 @@ from cronflow.core.state import State
 # ---- what is looked at ----------------------------------------------------------------------------------------------------
 
 
-def verdict(state: State, flow: Flow) -> Verdict | bool:
+class Own(NamedTuple):
+    """A slot of the roots that asks, and the one that comes after it."""
+
+    slot: int
+    following: int | None
+
+
+def verdict(state: State, flow: Flow, own: Own | None = None) -> Verdict | bool:
     """What the edges from other flows say: True the roots may start, False they wait, or how they end without running. They
     start together, as soon as the edges are met for one of them."""
-    said = [_verdict(state, flow, root) for root in flow.roots]
+    said = [_verdict(state, flow, root, own) for root in flow.roots]
     if True in said:
         return True
     return next((one for one in said if one is not False), False)
 
 
-def _verdict(state: State, flow: Flow, root: str) -> Verdict | bool:
+def _verdict(state: State, flow: Flow, root: str, own: Own | None) -> Verdict | bool:
     links = [(edge, state.links[root, edge.job]) for edge in flow.outer]
     ends = [(edge, end_told(link) if link.new else None) for edge, link in links]
     said = judge(flow.jobs[root], ends)
-    if said is False or awaited(state, [link for _, link in links if link.new]) is not None:
+    new = [link for _, link in links if link.new]
+    if said is False or awaited(state, new, own) is not None or (own is not None and for_the_next(new, own)):
         return False
     return said
+
+
+def for_the_next(links: Sequence[Link], own: Own) -> bool:
+    """Whether the newest of these ends is nearer to the following slot than to the one that asks."""
+    newest = _newest(links)
+    return newest is not None and own.following is not None and abs(own.following - newest) < abs(newest - own.slot)
+
+
+def _newest(links: Sequence[Link]) -> int | None:
+    return max((link.slot for link in links if link.slot is not None), default=None)
 
 
 def end_told(link: Link) -> End:
@@ -46,12 +66,13 @@ def end_told(link: Link) -> End:
     return End(link.state, link.upstream, link.upstream if link.failed else None)
 
 
-def awaited(state: State, links: Sequence[Link]) -> tuple[str, int] | None:
+def awaited(state: State, links: Sequence[Link], own: Own | None = None) -> tuple[str, int] | None:
     """An upstream, and a slot of it, that the ends of these links have to wait for, because it belongs to their round."""
-    newest = max((link.slot for link in links if link.slot is not None), default=None)
+    newest = _newest(links)
     for link in links:
-        if newest is not None and link.slot is not None and link.slot < newest:
-            slot = _slot_between(state, link.upstream, link.slot, 2 * newest - link.slot)
+        if newest is not None and link.slot is not None:
+            before = max(2 * newest - link.slot, own.slot + 1 if own is not None else 0)
+            slot = _slot_between(state, link.upstream, link.slot, before)
             if slot is not None:
                 return link.upstream, slot
     return None
@@ -93,7 +114,10 @@ def decide(state: State, out: Effects, flow: Flow, now: float) -> bool:
         _tell_blocked(state, out, flow, said, counted, slot, now)
         return True
     use_up(state, out, flow)
-    refusal = _nobody(state, flow) or runs.admit(state, out, flow.head, flow.jobs, now)
+    nobody = skips.nobody(state, flow)
+    for root in nobody[1] if nobody is not None else ():
+        skips.use_up(state, out, root, 1)
+    refusal = nobody[0] if nobody is not None else runs.admit(state, out, flow.head, flow.jobs, now)
     if isinstance(refusal, str):
         runs.record_after(state, out, flow, counted, slot, refusal, now)
     else:
@@ -101,18 +125,12 @@ def decide(state: State, out: Effects, flow: Flow, now: float) -> bool:
     return True
 
 
-def _nobody(state: State, flow: Flow) -> str | None:
-    if not all(_idle(state, flow, root) for root in flow.roots):
-        return None
-    return "paused" if any(root in state.pauses for root in flow.roots) else "disabled"
-
-
-def take(state: State, out: Effects, flow: Flow) -> dict[str, int] | None:
+def take(state: State, out: Effects, flow: Flow, own: Own) -> dict[str, int] | None:
     """The runs whose ends let a slot of this flow start, which are used up by that; None while it has to wait. A flow that waits
     for no other one takes nothing."""
     if not flow.outer:
         return {}
-    if verdict(state, flow) is not True:
+    if verdict(state, flow, own) is not True:
         return None
     counted, _ = counting(state, flow)
     use_up(state, out, flow)

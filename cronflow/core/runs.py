@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cronflow.core import lateness, tasks
-from cronflow.core.copies import matrix_copies
+from cronflow.core import lateness, params, tasks
+from cronflow.core.copies import ITEM, matrix_copies
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
@@ -165,7 +165,7 @@ def release_held(state: State, out: Effects, now: float) -> bool:
     released = False
     for number in list(state.held):
         run = state.runs.get(number)
-        if run is None or not run.held or state.in_the_way(jobs_of(run), number):
+        if run is None or not run.held or state.before(run):
             continue
         run.held, run.reason = False, None
         del state.held[number]
@@ -188,17 +188,27 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+    if event.trigger == "backfill":
+        same = [run.id for run in state.runs.values() if _is_same(run, event)]
+        if same:
+            return Reply((same[0],), (f"run {same[0]} does that already",))
     chosen = selection(state.plan, event.jobs, event.only, event.upstream)
-    for flow, jobs in chosen:
-        refusal = _refusal(state, flow, jobs)
-        if refusal is not None:
-            return refusal
+    refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
+    if refusal is not None:
+        return refusal
+    refuse = _full if event.trigger == "backfill" else _refusal
+    for _, jobs in chosen:
+        for home, mine in _at_home(state, jobs):
+            refusal = refuse(state, home, mine)
+            if refusal is not None:
+                return refusal
     numbers, notes = [], []
     for flow, jobs in chosen:
-        held = admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+        held = True in [_waits(state, out, event, home, mine, now) for home, mine in _at_home(state, jobs)]
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
         run.only = event.only
+        run.params = params.given(event.params, [flow.jobs[name] for name in jobs])
         _open(state, out, flow, run, jobs, now)
         numbers.append(run.id)
         outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})
@@ -209,19 +219,48 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
 
 def selection(plan: Plan, names: Iterable[str], only: bool, upstream: bool) -> list[tuple[Flow, set[str]]]:
     """The jobs that `run NAME…` starts, flow by flow. With `upstream` a flow is taken together with all that they need of other
-    flows."""
+    flows, and flows that need the same job are one run."""
     chosen: dict[str, set[str]] = {}
     for name in names:
         flow = plan.flows[plan.flow_of[name]]
         chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
-    found = []
+    if not upstream:
+        return [(plan.flows[name], jobs) for name, jobs in chosen.items()]
+    found: list[tuple[Flow, set[str]]] = []
     for flow_name, jobs in chosen.items():
-        flow = plan.flows[flow_name]
-        if upstream:
-            flow = with_upstream(plan, flow, jobs)
-            jobs = jobs | (flow.before(jobs) - plan.flows[flow_name].jobs.keys())
-        found.append((flow, jobs))
+        flow, mine = _with_needs(plan, plan.flows[flow_name], jobs)
+        for other in [one for one in found if one[1] & mine]:
+            found.remove(other)
+            flow, mine = _with_needs(plan, other[0], other[1] | mine)
+        found.append((flow, mine))
     return found
+
+
+def _at_home(state: State, jobs: Iterable[str]) -> list[tuple[Flow, dict[str, None]]]:
+    """Some jobs by the flows that they belong to, whose `overlap` holds for them."""
+    homes: dict[str, dict[str, None]] = {}
+    for job in sorted(jobs):
+        homes.setdefault(state.plan.flow_of[job], {})[job] = None
+    return [(state.plan.flows[name], mine) for name, mine in homes.items()]
+
+
+def _with_needs(plan: Plan, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str]]:
+    """A flow, and some jobs, with all that these need of other flows."""
+    whole = with_upstream(plan, flow, jobs)
+    return whole, jobs | (whole.before(jobs) - flow.jobs.keys())
+
+
+def _is_same(run: Run, event: RunAsked) -> bool:
+    """Whether a backfill that goes on is of the same jobs and slot: two that are asked for at once are one."""
+    return (run.trigger, run.slot, run.named) == (event.trigger, event.at, event.jobs)
+
+
+def _waits(state: State, out: Effects, event: RunAsked, flow: Flow, jobs: Iterable[str], now: float) -> bool:
+    """Whether the run is held back. A backfill waits for whatever else has these jobs going on, and is never refused."""
+    if event.trigger != "backfill":
+        return admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+    others = state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
+    return any(other.trigger != "backfill" for other in others)
 
 
 def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:
@@ -248,6 +287,15 @@ def _refusal(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
         message = f"{QUEUE_LIMIT} runs of `{flow.name}` are waiting already"
         return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue", exit_status=1)
     return None
+
+
+def _full(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
+    """A backfill is refused only where as many of them are held back already as may be."""
+    held = [other for other in state.in_the_way(dict.fromkeys(jobs)) if other.held and other.trigger == "backfill"]
+    if len(held) < QUEUE_LIMIT:
+        return None
+    message = f"{QUEUE_LIMIT} runs of backfills of `{flow.name}` are waiting already"
+    return Reply(refused=message, hint=f"`cronflow cancel {held[-1].id}` takes one out of the queue", exit_status=1)
 
 
 # ---- retry ----------------------------------------------------------------------------------------------------------------
@@ -292,10 +340,11 @@ def _kept(flow: Flow, old: Run, again: set[str], event: RetryAsked) -> dict[str,
         if name not in again:
             kept[name] = mine
         elif job.copies and not any(edge.job in again for edge in job.after) and event.from_task != name:
-            wanted = dict(matrix_copies(job)) if job.matrix else {task.name: task.matrix for task in mine}
+            lines = {task.name: task.matrix for task in mine if ITEM in task.matrix}
+            wanted = dict(matrix_copies(job)) if job.matrix else lines
             same = {task.name: task for task in mine if wanted.get(task.name) == task.matrix and task.matrix}
-            same.pop(event.from_task or "", None)
-            if same and (job.matrix or len(same) == len(mine)):
+            if same:
+                same.pop(event.from_task or "", None)
                 fresh = (Task(old.id, copy, name, "cancelled", matrix=dict(values)) for copy, values in wanted.items())
                 kept[name] = [same.get(task.name, task) for task in fresh]
     return kept

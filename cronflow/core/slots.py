@@ -15,12 +15,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, floor
 
-from cronflow.core import health, links, rounds, runs
+from cronflow.core import health, links, rounds, runs, skips
 from cronflow.core.effects import Effects
 from cronflow.core.flow import Flow
 from cronflow.core.model import Cursor, Run
 from cronflow.core.model import State as StateWord
+from cronflow.core.rounds import Own
 from cronflow.core.state import MissedReport, State
 from cronflow.core.triggers import (
     Calendars,
@@ -58,6 +60,23 @@ class Line:
 
     def next(self) -> int | None:
         return self.trigger.schedule.next_after(self.at)
+
+    def own(self, slot: int, word: str, now: float) -> Own:
+        """A slot of the line as its edges see it. After one that is caught up comes the next one after now."""
+        return Own(slot, self.trigger.schedule.next_after(now - self.delay if word == "catchup" else slot))
+
+    def first(self, most: int, until: float) -> float:
+        """An instant up to which there are at most `most` slots, those on forbidden days apart, of those up to `until`."""
+        if self._count(until) <= most:
+            return until
+        low, high = floor(self.at), ceil(until)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._count(middle) <= most else (low, middle)
+        return low
+
+    def _count(self, until: float) -> int:
+        return count_allowed(self.trigger, self.calendars, self.at, until)
 
     def allows(self, slot: int) -> bool:
         return allowed(self.trigger, self.calendars, slot)
@@ -167,9 +186,10 @@ def _catch_up(state: State, out: Effects, line: Line, now: float) -> bool:
             continue
         if state.in_the_way(line.flow.jobs):
             return False
-        upstreams = rounds.take(state, out, line.flow)
+        own = line.own(slot, "catchup", now)
+        upstreams = rounds.take(state, out, line.flow, own)
         if upstreams is None:
-            _wait(state, out, line, slot, "catchup", line.trigger.schedule.next_after(now - line.delay), now)
+            _wait(state, out, line, own, "catchup", now)
             return False
         advance(state, out, line, slot, None)
         runs.open_slot(state, out, line.flow, line.trigger.key, line.roots, "catchup", slot, now, upstreams=upstreams)
@@ -180,15 +200,14 @@ def _find_missed(state: State, out: Effects, line: Line, now: float) -> bool:
     assert state.up_since is not None
     gone = min(max(state.up_since, now - ON_TIME) - line.delay, line.until)
     newest = last_allowed(line.trigger, line.calendars, gone, line.at)
+    while newest is not None and _nobody_runs(state, out, line, gone, now):
+        newest = last_allowed(line.trigger, line.calendars, gone, line.at)
     if newest is None:
         if line.trigger.dated:
             record(state, out, line, gone, "missed", "daemon_down", now)
         return False
     policy = line.flow.head
     report = state.missed.setdefault(line.roots[0], MissedReport())
-    if _nobody_runs(state, out, line, gone, now):
-        state.missed.pop(line.roots[0])
-        return False
     past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else line.at
     if policy.catchup_window is not None:
         past = max(past, min(now - line.delay - policy.catchup_window, gone))
@@ -219,9 +238,10 @@ def start(state: State, out: Effects, line: Line, slot: int, now: float) -> Run 
         return None
     if _nobody_runs(state, out, line, slot, now):
         return None
-    upstreams = rounds.take(state, out, line.flow)
+    own = line.own(slot, line.trigger.kind, now)
+    upstreams = rounds.take(state, out, line.flow, own)
     if upstreams is None:
-        _wait(state, out, line, slot, line.trigger.kind, line.trigger.schedule.next_after(slot), now)
+        _wait(state, out, line, own, line.trigger.kind, now)
         return None
     return admit(state, out, line, slot, upstreams, now)
 
@@ -239,32 +259,31 @@ def admit(
     return runs.open_slot(state, out, flow, trigger.key, line.roots, trigger.kind, slot, now, refusal, number, upstreams)
 
 
-def _wait(state: State, out: Effects, line: Line, slot: int, word: str, next_slot: int | None, now: float) -> None:
+def _wait(state: State, out: Effects, line: Line, own: Own, word: str, now: float) -> None:
     """Have a slot wait for jobs of other flows: for `after_timeout`, else until just before the next slot. Newer slots line up
     behind it."""
     limit = line.flow.head.after_timeout
-    until = now + limit if limit is not None else None if next_slot is None else float(next_slot + line.delay)
+    until = now + limit if limit is not None else None if own.following is None else float(own.following + line.delay)
     for cursor in line.cursors:
-        cursor.waits, cursor.waits_until, cursor.waits_as = slot, until, word
+        cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word
         out.cursors[cursor.job, cursor.trigger_key] = cursor
         if until is not None:
             heapq.heappush(state.timers, (until, "edges", 0, cursor.job))
 
 
 def _nobody_runs(state: State, out: Effects, line: Line, until: float, now: float) -> bool:
-    """When every root is paused or disabled, no run opens: the slots are recorded as skipped."""
-    words = {_why_not(state, line.flow, root) for root in line.flow.roots}
-    if None in words:
+    """When every root is disabled, paused or to be skipped, no run opens: the slots are recorded as skipped, not more of them
+    than are to be. True if there was one."""
+    found = skips.nobody(state, line.flow)
+    if found is None:
         return False
-    reason = "paused" if "paused" in words else "disabled"
-    record(state, out, line, until, "skipped", reason, now)
-    return True
-
-
-def _why_not(state: State, flow: Flow, root: str) -> str | None:
-    if not flow.jobs[root].enabled:
-        return "disabled"
-    return "paused" if root in state.pauses else None
+    reason, skipped = found
+    if skipped:
+        until = line.first(min(state.skips[root].left for root in skipped), until)
+    count = record(state, out, line, until, "skipped", reason, now)
+    for root in skipped:
+        skips.use_up(state, out, root, count)
+    return count > 0
 
 
 def record(

@@ -193,6 +193,11 @@ class State:
         found = {run for job in jobs for run in self.busy.get(job, ()) if but is None or run < but}
         return [self.runs[run] for run in sorted(found) if not self.runs[run].aside]
 
+    def before(self, run: Run) -> list[Run]:
+        """The runs that a held run waits for. A backfill does not wait for others: how many go on at once, its asker decides."""
+        others = self.in_the_way(jobs_of(run), run.id)
+        return [other for other in others if other.trigger != "backfill"] if run.trigger == "backfill" else others
+
     def health_of(self, job: str) -> Health:
         return self.health.setdefault(job, Health(job))
 

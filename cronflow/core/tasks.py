@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from cronflow.core import health, lateness, links, stages
+from cronflow.core import health, lateness, links, skips, stages
 from cronflow.core.copies import paired
 from cronflow.core.effects import Change, Effects, StopAttempt
 from cronflow.core.ends import End, Verdict, end_of, judge
@@ -43,7 +43,7 @@ def advance(state: State, out: Effects, run: Run, names: Iterable[str], now: flo
             continue
         job = state.job(run, task)
         verdict = judge(job, upstreams(state, run, task))
-        end: Verdict | bool | None = turned_away(state, run, job) if verdict is True else verdict
+        end: Verdict | bool | None = turned_away(state, out, run, job) if verdict is True else verdict
         if end is None:
             stages.begin(state, out, run, task, now)
         elif isinstance(end, tuple):
@@ -68,14 +68,16 @@ def _after(state: State, run: Run, task: Task) -> Iterator[str]:
                 yield name
 
 
-def turned_away(state: State, run: Run, job: Job) -> Verdict | None:
-    """A job that is disabled or paused does not run, unless a person named it."""
+def turned_away(state: State, out: Effects, run: Run, job: Job) -> Verdict | None:
+    """A job that is disabled, paused or to be skipped does not run, unless a person named it."""
     if job.name in run.named:
         return None
     if not job.enabled:
         return "skipped", "disabled", None
     if job.name in state.pauses:
         return "skipped", "paused", None
+    if skips.leaves_out(state, out, run, job):
+        return "skipped", "skip", None
     return None
 
 
@@ -149,13 +151,11 @@ def cancel(state: State, out: Effects, run: Run, task: Task, reason: str, note: 
         return
     if task.live is None:
         close(state, out, run, task, *_cut_short(task, reason, note), now)
-    elif task.live.stop is None:
+    elif task.live.stop is None or reason == "cancelled":
+        at_once = task.live.stop is not None
         task.live.stop, task.note = reason, note
         out.attempts[task.live.ref], out.tasks[run.id, task.name] = task.live, task
-        out.deeds.append(StopAttempt(task.live.ref))
-    elif reason == "cancelled":
-        task.live.stop = reason
-        out.deeds.append(StopAttempt(task.live.ref, now=True))
+        out.deeds.append(StopAttempt(task.live.ref, at_once))
 
 
 def _cut_short(task: Task, reason: str, note: str | None) -> tuple[StateWord, str | None, str | None]:

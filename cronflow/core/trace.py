@@ -56,15 +56,15 @@ def deed_line(deed: Deed) -> str:
 
 def news(out: Effects) -> Iterator[str]:
     """What of a step a person wants to read in a journal: runs that open and end, tasks that end or are tried again, rows of
-    slots, pauses, alerts."""
+    slots, pauses, skips, alerts."""
     quiet = ("queued", "running", "waiting")
-    loud = Effects(runs=out.runs, pauses=out.pauses, alerts=out.alerts)
+    loud = Effects(runs=out.runs, pauses=out.pauses, skips=out.skips, alerts=out.alerts)
     loud.changes = [change for change in out.changes if not change.before or change.after not in quiet]
     return lines(loud)
 
 
 def lines(out: Effects) -> Iterator[str]:
-    """Every move, row of slots, pause, alert and deed of a step, in order."""
+    """Every move, row of slots, pause, skip, alert and deed of a step, in order."""
     for change in out.changes:
         yield change_line(change)
     for run in out.runs.values():
@@ -73,6 +73,8 @@ def lines(out: Effects) -> Iterator[str]:
             yield f"row {run.id} {run.flow}: {run.slots} slots {run.state} ({run.reason}), {span}"
     for job, pause in out.pauses.items():
         yield f"{'pause' if pause else 'resume'} {job}"
+    for job, skip in out.skips.items():
+        yield f"skip {job}: {skip.left if skip else 0} left"
     for alert in out.alerts:
         about = f" {alert.run}/{alert.task}" if alert.task else ""
         yield f"alert {alert.kind} to {alert.target}{about}"

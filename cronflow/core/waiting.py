@@ -56,11 +56,14 @@ def _let_go(state: State, out: Effects, flow: Flow, now: float) -> bool:
     """Open the runs of slots that wait, as far as the edges are met."""
     moved = False
     for trigger, line in list(_waiting(state, flow)):
-        if rounds.verdict(state, flow) is not True:
-            break
+        first = line.cursors[0]
+        assert first.waits is not None
+        own = line.own(first.waits, first.waits_as or "", now)
+        if rounds.verdict(state, flow, own) is not True:
+            continue
         slot, word, number = _decided(out, line)
         if word != "catchup":
-            upstreams = rounds.take(state, out, flow)
+            upstreams = rounds.take(state, out, flow, own)
             assert upstreams is not None
             slots.admit(state, out, line, slot, upstreams, now, number)
             _pass_over(state, out, line, now)

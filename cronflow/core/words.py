@@ -169,6 +169,11 @@ def exit_status(exit_code: int | None, signal: int | None, result: str | None) -
     return result or "unknown"
 
 
+def pasted(word: str) -> str:
+    """A word as it can be pasted into a shell: copies of a job bear brackets, which zsh(1) takes for a pattern."""
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else "'" + word.replace("'", "'\\''") + "'"
+
+
 def middle_cut(text: str, width: int) -> str:
     """A name within `width` characters: its beginning and its end, "…" between them."""
     if len(text) <= width:
@@ -201,9 +206,18 @@ def plain(line: str) -> str:
     return re.sub(_CONTROLS, "", shown.expandtabs()).rstrip()
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret value as `***`; of a value of several lines also each line of four characters or more."""
+MASKED_FROM = 4
+"""Characters of the shortest text that is masked: a shorter one stands in half of all words."""
+
+
+def maskable(secrets: Iterable[str]) -> list[str]:
+    """What is masked of secret values, longest first: each value, and each line of one that has several."""
     values = {secret.strip() for secret in secrets}
-    values |= {line.strip() for value in values for line in value.splitlines() if len(line.strip()) >= 4}
-    pattern = "|".join(re.escape(value) for value in sorted(values, key=len, reverse=True) if value)
+    values |= {line.strip() for value in values for line in value.splitlines()}
+    return sorted((value for value in values if len(value) >= MASKED_FROM), key=lambda value: (-len(value), value))
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """The text with every secret value as `***`; of a value of several lines also each line."""
+    pattern = "|".join(map(re.escape, maskable(secrets)))
     return re.sub(pattern, "***", text) if pattern else text

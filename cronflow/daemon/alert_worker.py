@@ -97,12 +97,29 @@ def main() -> None:
         late = threading.Timer(limit, delivery.answer, (f"no answer within {limit:g} s",))
         late.daemon = True
         late.start()
+        if "compose" in order:
+            order["title"], order["body"] = composed(order["compose"])
         _send_all(delivery, order)
         delivery.answer("not sent")
     except ModuleNotFoundError as missing:
         _write(answer_fd, {"ok": False, "error": f"the python module `{missing.name}` is missing", "delivered": []})
     except Exception as unforeseen:  # whatever it is, it is answered; its text may hold a URL, its type does not
         _write(answer_fd, {"ok": False, "error": f"the sender ended by {type(unforeseen).__name__}", "delivered": []})
+
+
+def composed(order: Mapping[str, Any]) -> tuple[str, str]:
+    """Title and body of an alert whose secrets have to be asked for first. Where that fails, the output is not shown: what leaves
+    the machine is masked."""
+    from cronflow.daemon.alert_text import text
+    from cronflow.daemon.secrets import ask_command
+
+    facts = dict(order["facts"])
+    values = {str(one["key"]): ask_command(one) for one in order["secrets"]}
+    facts["mask"] = [*facts.get("mask", ()), *(value for value in values.values() if value is not None)]
+    missing = [key for key, value in values.items() if value is None]
+    if missing and facts.get("tail"):
+        facts["tail"] = [f"(not shown: secret `{missing[0]}` cannot be read, so that it could not be masked)"]
+    return text(order["kind"], facts, order["host"], order["zone"])
 
 
 def _take_stdout() -> int:

@@ -17,11 +17,12 @@ from typing import Any
 from cronflow.core.events import Event, TroubleFound, TroubleGone
 from cronflow.core.expectations import usual
 from cronflow.core.flow import Plan
-from cronflow.core.model import AlertTarget, Job, JobSet, Trouble
+from cronflow.core.model import AlertTarget, Job, JobSet, Trouble, jobs_from_definition
 from cronflow.core.triggers import next_start, untimed_words
 from cronflow.core.words import duration
 from cronflow.daemon.alert_text import text
 from cronflow.daemon.outbox import Outbox, TargetError, backoff, resolve
+from cronflow.daemon.secrets import Vault, command_orders
 from cronflow.keeper.output import read_log
 from cronflow.places import Places
 from cronflow.store.store import Store
@@ -39,6 +40,7 @@ class Alerting:
 
     store: Store
     places: Places
+    vault: Vault
     outbox: Outbox = field(default_factory=Outbox)
     host: str = field(default_factory=socket.gethostname)
     going: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -73,11 +75,11 @@ class Alerting:
                 if target is None:
                     raise TargetError(f"there is no `[alerts.{row['target']}]` in the job file any more")
                 urls = resolve(target, os.environ, os.path.dirname(self.places.file))
-                title, body = self._compose(row, jobs, plan, target, now)
+                title, body, compose = self._compose(row, jobs, plan, target, now)
             except TargetError as error:
                 events.extend(self._done(row, False, error.message, now))
                 continue
-            if self.outbox.submit(row["id"], urls, title, body, row["kind"]):
+            if self.outbox.submit(row["id"], urls, title, body, row["kind"], compose):
                 self.going[row["id"]] = row
         self.next_at = self._next()
         return events
@@ -126,7 +128,8 @@ class Alerting:
 
     def _compose(
         self, row: Mapping[str, Any], jobs: JobSet, plan: Plan, target: AlertTarget, now: float
-    ) -> tuple[str, str]:
+    ) -> tuple[str, str, dict[str, Any] | None]:
+        """Title and body; for a job with secrets that a command prints, what its worker needs to make them."""
         facts: dict[str, Any] = {"now": now, "at": row["at"], "target": target.name, **row["facts"]}
         zone = jobs.timezone
         if row["job"] is not None:
@@ -136,7 +139,19 @@ class Alerting:
             one[2:] = ["lost", self._tried_again(one[1], one[2])]
         if "released" in facts:
             facts["released"] = self._states(row["run"], row["job"], facts["released"])
-        return text(row["kind"], {key: value for key, value in facts.items() if value is not None}, self.host, zone)
+        facts = {key: value for key, value in facts.items() if value is not None}
+        job = self._job_of(row, jobs)
+        facts["mask"] = self.vault.masks(job)
+        orders = [] if job is None else command_orders(job, os.environ)
+        if orders:
+            return "", "", {"kind": row["kind"], "facts": facts, "host": self.host, "zone": zone, "secrets": orders}
+        return *text(row["kind"], facts, self.host, zone), None
+
+    def _job_of(self, row: Mapping[str, Any], jobs: JobSet) -> Job | None:
+        """The job of an alert as its run has it: whose secrets may stand in the output."""
+        digest = self.store.connection.execute("SELECT definition FROM runs WHERE id = ?", (row["run"],)).fetchone()
+        found = jobs_from_definition(self.store.definition(digest[0])) if digest is not None else jobs.jobs
+        return found.get(row["job"])
 
     def _of_job(self, name: str, jobs: JobSet, plan: Plan, now: float) -> dict[str, Any]:
         job: Job | None = jobs.jobs.get(name)

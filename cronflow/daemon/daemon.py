@@ -25,8 +25,9 @@ from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import Event
 from cronflow.core.model import Trouble
-from cronflow.daemon import disk, rescue, spawning
+from cronflow.daemon import disk, harvest, rescue, spawning
 from cronflow.daemon.alerting import Alerting
+from cronflow.daemon.arrivals import Arrivals
 from cronflow.daemon.control import Client
 from cronflow.daemon.jobsource import JobSource
 from cronflow.daemon.keepers import Keepers, boot_id
@@ -35,6 +36,7 @@ from cronflow.daemon.notify import Notifier
 from cronflow.daemon.people import People
 from cronflow.daemon.reloading import Reloading
 from cronflow.daemon.retention import Retention
+from cronflow.daemon.secrets import Vault
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
@@ -67,10 +69,12 @@ class Daemon:
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
         self.store, self.state = rescue.revive(places)
-        self.alerting = Alerting(self.store, places)
+        self.vault = Vault(os.path.dirname(places.file), warn=log)
+        self.alerting = Alerting(self.store, places, self.vault)
         self.retention = Retention(self.store, places, time.time() + 60.0)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
         self.listening = Listening()
+        self.arrivals = Arrivals(log)
         self._ready: list[tuple[Any, int]] = []
         self.keepers = self._new_keepers()
         self.people = People(self)
@@ -145,6 +149,7 @@ class Daemon:
         self.store.close()
         self.listening.close()
         self.source.watch.close()
+        self.arrivals.close()
         self.people.control.close()
 
     # ---- the loop --------------------------------------------------------------------------------------------------------
@@ -163,7 +168,8 @@ class Daemon:
             return
         times = (next_wakeup(self.state), self.alerting.deadline(), now + LONGEST_SLEEP)
         wake_at = min(at for at in times if at is not None)
-        soon = (self.keepers.deadline(), self.source.deadline(), self.alerting.outbox.deadline(), self._save_at)
+        ours = (self.keepers, self.source, self.alerting.outbox)
+        soon = (*(one.deadline() for one in ours), self.arrivals.deadline(self.state), self._save_at)
         limits = [at - monotonic for at in soon if at is not None] + [LONGEST_SLEEP]
         if tick is not None:
             limits.append(tick)
@@ -171,7 +177,7 @@ class Daemon:
             limits.append(self.notifier.watchdog_every)
         self.people.control.drop_closed()
         talks: list[Conversation] = [*self.people.control.clients, *self.keepers.connections()]
-        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds())
+        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds(), *self.arrivals.fds())
         self._ready = self.listening.wait(max(wake_at, now), max(0.0, min(limits)), talks, fds)
 
     def _hear(self) -> list[Event]:
@@ -207,6 +213,7 @@ class Daemon:
             self._touch()
             self.source.glance()
             self._reserve()
+        events.extend(self._hear_arrivals())
         events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
         self.notifier.alive()
         if self.source.edited():
@@ -238,6 +245,13 @@ class Daemon:
             self.mind(error)
             self._rest_until = now + REST
         return events
+
+    def _hear_arrivals(self) -> list[Event]:
+        try:
+            return self.arrivals.hear(self.state, self.store)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            return []
 
     def _reserve(self, anew: bool = False) -> None:
         if self.slots:
@@ -279,6 +293,8 @@ class Daemon:
         now = time.time()
         out = self._unsaved
         for event in events:
+            if isinstance(event, happened.AttemptEnded):
+                event = self._harvested(event)
             made = step(self.state, event, now)
             for line in trace.news(made):
                 self.log(line)
@@ -287,6 +303,11 @@ class Daemon:
             return
         self._unsaved = Effects()
         self._act(out)
+
+    def _harvested(self, event: happened.AttemptEnded) -> happened.AttemptEnded:
+        """The end of an attempt with what it has left in its files."""
+        self._saved.append(lambda: harvest.clear(event.ref, self.places))
+        return harvest.complete(event, self.state, self.places, self.vault)
 
     def _save(self, out: Effects) -> bool:
         """One transaction for all rows. What cannot be saved now is tried again, and said."""
@@ -319,6 +340,7 @@ class Daemon:
         self.store = self.alerting.store = self.retention.store = self.store.replaced(self.places.state)
         self.store.set_meta(**self._facts)
         whole = rescue.everything(self.state)
+        whole.watched.update(self.arrivals.known())
         whole.add(self._unsaved)
         whole.slots = list(dict.fromkeys(whole.slots))
         self._unsaved = whole
@@ -329,13 +351,14 @@ class Daemon:
         """The deeds of what has been saved."""
         for deed in out.deeds:
             if isinstance(deed, StartAttempt):
-                failure = spawning.start(self.state, deed.ref, self.places, self.keepers)
+                failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store, self.vault)
                 if failure is not None:
                     self.inbox.append(failure)
             else:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
         if self.keepers.ends:
             self.keepers.acknowledge()
+        self.arrivals.saved(out)
         self.people.tell_followers(out)
         for number, reply in out.replies.items():
             self.people.answer(number, reply)

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from cronflow.core.model import Job
+from cronflow.core.model import NOTHING, Command, Job
 from cronflow.jobfile.machine import default_path
 
-Reason = Literal["no_user", "no_group", "no_env_file", "env_file", "not_permitted"]
+Reason = Literal["no_user", "no_group", "no_env_file", "env_file", "not_permitted", "no_secret"]
 
 ENV_FILE_LIMIT = 1_000_000
 """Bytes. A kernel takes less than that as an environment (execve(2))."""
@@ -94,9 +94,11 @@ def _group(name: str) -> int:
         raise Unstartable("no_group", f"`group`: there is no group `{name}` on this machine") from None
 
 
-def environment(job: Job, who: Account, facts: Mapping[str, str], base: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command: HOME USER LOGNAME SHELL PATH, LANG of `base` (the daemon's own), `env_file`, `env`, then
-    `facts`, the CRONFLOW_ values. Raises Unstartable `no_env_file`, `env_file`.
+def environment(
+    job: Job, who: Account, facts: Mapping[str, str], base: Mapping[str, str], given: Mapping[str, str] = NOTHING
+) -> dict[str, str]:
+    """The environment of a command: HOME USER LOGNAME SHELL PATH, LANG of `base` (the daemon's own), `env_file`, `env`, `given`
+    (secrets, params, matrix values), then `facts`, the CRONFLOW_ values. Raises Unstartable `no_env_file`, `env_file`.
 
     SHELL is the shell that is given the command, as under cron (crontab(5))."""
     found = {
@@ -111,6 +113,7 @@ def environment(job: Job, who: Account, facts: Mapping[str, str], base: Mapping[
     for path in job.env_file:
         found.update(read_env_file(path, who))
     found.update(job.env)
+    found.update(given)
     found.update(facts)
     return found
 
@@ -125,14 +128,14 @@ def cwd(job: Job, who: Account) -> str:
     return who.home if job.cwd is None else home_path(job.cwd, who)
 
 
-def argv(job: Job, env: Mapping[str, str], folder: str) -> list[str]:
+def argv(command: Command, shell: str, env: Mapping[str, str], folder: str) -> list[str]:
     """The words that are executed: the shell with `-c`, or the array with its program looked up in the job's own PATH.
 
     A program that is not found stays as it is, so that its start fails with ENOENT (exit code 127). `folder` is the command's
     cwd, from which relative entries of PATH count."""
-    if isinstance(job.command, str):
-        return [job.shell, "-c", job.command]
-    program, *words = job.command
+    if isinstance(command, str):
+        return [shell, "-c", command]
+    program, *words = command
     if "/" not in program:
         path = os.pathsep.join(os.path.join(folder, entry) for entry in env.get("PATH", "").split(os.pathsep))
         program = shutil.which(program, path=path) or program

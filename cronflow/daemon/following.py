@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from cronflow.core.model import Attempt, Run, Task
@@ -13,15 +14,18 @@ def run_event(run: Run) -> dict[str, Any]:
     return {"event": "run", "run": run.id, **{key: getattr(run, key) for key in keys}}
 
 
-def task_event(task: Task, attempt: Attempt | None) -> dict[str, Any]:
-    """A line for those who follow a run: a task as it is now, with the attempt that goes on or has just ended."""
-    keys = ("job", "state", "reason", "note", "attempts", "next_attempt_at", "started_at", "finished_at")
-    attempt = task.live or attempt
-    about = ("n", "pid", "result", "exit_code", "signal", "started_at", "finished_at")
+def task_event(task: Task, attempts: Iterable[Attempt] = ()) -> dict[str, Any]:
+    """A line for those who follow a run: a task as it is now, with the last of these attempts of its command (`attempt`) and of
+    the steps beside it (`step`)."""
+    keys = ("job", "state", "stage", "stage_at", "reason", "note", "attempts", "next_attempt_at", "started_at", "finished_at")
+    about = ("kind", "n", "count", "pid", "result", "exit_code", "signal", "started_at", "finished_at")
+    told: dict[str, Any] = {"attempt": None, "step": None}
+    for attempt in (*attempts, *([task.live] if task.live is not None else [])):
+        told["attempt" if attempt.kind == "command" else "step"] = {key: getattr(attempt, key) for key in about}
     return {
         "event": "task",
         "run": task.run,
         "task": task.name,
         **{key: getattr(task, key) for key in keys},
-        "attempt": {key: getattr(attempt, key) for key in about} if attempt is not None else None,
+        **told,
     }

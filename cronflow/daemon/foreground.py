@@ -13,9 +13,11 @@ from typing import Any
 
 from cronflow.core.effects import Reply
 from cronflow.core.events import CancelAsked
+from cronflow.core.model import Run
 from cronflow.daemon.daemon import Daemon
 from cronflow.daemon.jobsource import JobSource
 from cronflow.daemon.requests import to_event
+from cronflow.errors import CronflowError
 from cronflow.places import Places
 
 ALERTS_WITHIN = 10.0
@@ -42,30 +44,43 @@ class Foreground:
 
     def ask(self, message: dict[str, Any]) -> Reply:
         """Ask the engine what a client would ask over the control socket, and wait for its answer."""
-        daemon = self.daemon
+        daemon, self.reply = self.daemon, None
         daemon.people.ask(lambda number: to_event(message, number, self.by, daemon.state, daemon.store), self._answered)
-        self.daemon.run(lambda: self.reply is not None)
-        assert self.reply is not None
-        self.runs = self.reply.runs
-        return self.reply
+        daemon.run(lambda: self.reply is not None)
+        reply: Reply | None = self.reply  # what was heard in the loop
+        if reply is None:
+            raise CronflowError("this process was told to leave before anything was started")
+        self.runs = reply.runs
+        return reply
 
-    def attend(self, runs: tuple[int, ...], tick: Callable[[], None]) -> bool:
-        """See runs through. True when they are over, False when another process has taken the place or a signal said to go."""
+    def attend(self, runs: tuple[int, ...], tick: Callable[[], None], most: int = 0) -> bool:
+        """See runs through until `most` of them are left. True when that is so, False when another process has taken the place or
+        a signal said to go."""
         self.runs = runs
 
         def over() -> bool:
             tick()
             self._mind_interrupts()
-            return not any(number in self.daemon.state.runs for number in self.runs)
+            return self._left() <= most
 
         self.daemon.run(over, tick=0.1)
-        done = not any(number in self.daemon.state.runs for number in self.runs)
-        if done and self.daemon.leaving is None:
-            self._send_alerts()
-        return done
+        return self._left() <= most
+
+    def send_alerts(self) -> None:
+        """Wait for the alerts of what is over, if nobody else is about to send them."""
+        if self.daemon.leaving is None:
+            until = time.monotonic() + ALERTS_WITHIN
+            self.daemon.run(lambda: time.monotonic() >= until or not self.daemon.alerting.busy(time.time()), tick=0.05)
+
+    def run_now(self, number: int) -> Run | None:
+        """A run as it is now."""
+        return self.daemon.state.runs.get(number) or self.daemon.store.run(number)
 
     def close(self) -> None:
         self.daemon.close()
+
+    def _left(self) -> int:
+        return sum(number in self.daemon.state.runs for number in self.runs)
 
     def _answered(self, reply: Reply) -> None:
         self.reply = reply
@@ -87,7 +102,3 @@ class Foreground:
 
     def _cancel(self, run: int) -> None:
         self.daemon.people.ask(lambda number: CancelAsked(number, run, self.by, "Ctrl-C"), lambda _reply: None)
-
-    def _send_alerts(self) -> None:
-        until = time.monotonic() + ALERTS_WITHIN
-        self.daemon.run(lambda: time.monotonic() >= until or not self.daemon.alerting.busy(time.time()), tick=0.05)

@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from cronflow.core.flow import Plan, plan
 from cronflow.core.model import Job, JobSet
-from cronflow.daemon.watch import FolderWatch
+from cronflow.daemon.inotify import FolderWatch
 from cronflow.errors import JobFileError
 from cronflow.jobfile.calendars import files_named
 from cronflow.jobfile.read import Reading, read

@@ -79,8 +79,18 @@ class Outbox:
         self._unstarted: list[Sent] = []
         self._taken: dict[int, set[str]] = {}
 
-    def submit(self, alert_id: int, urls: Sequence[str], title: str, body: str, kind: str = "failure") -> bool:
+    def submit(
+        self,
+        alert_id: int,
+        urls: Sequence[str],
+        title: str,
+        body: str,
+        kind: str = "failure",
+        compose: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Starts a worker for an alert; False when as many as allowed are at work, or this alert is on its way already.
+
+        With `compose` the worker itself makes title and body, after it has asked for the secrets to be masked in them.
 
         A worker that cannot be started (no process, no memory) is an alert not sent: the next `collect` says so.
         """
@@ -92,6 +102,8 @@ class Outbox:
             self._unstarted.append(Sent(alert_id, ok=True))
             return True
         order = {"urls": left, "title": title, "body": body, "kind": kind, "limit": self._seconds}
+        if compose is not None:
+            order["compose"] = compose
         try:
             process = _start(order)
         except OSError as error:

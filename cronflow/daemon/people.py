@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from cronflow import __version__
 from cronflow.core import events as happened
+from cronflow.core.changes import as_plain
 from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import Event
+from cronflow.core.model import Attempt
 from cronflow.daemon import requests
 from cronflow.daemon.control import Client, Control
 from cronflow.daemon.following import run_event, task_event
@@ -76,6 +78,11 @@ class People:
                 client.say({"ok": True, **self._about()})
             case "why":
                 client.say({"ok": True, "blockers": requests.live_blockers(message, self.daemon.state)})
+            case "secrets":
+                client.say({"ok": True, "values": self._secrets(str(message.get("job")))})
+            case "in_force":
+                source = self.daemon.source
+                client.say({"ok": True, "since": source.in_force_since, "in_force": as_plain(source.reading.jobs)})
             case "follow":
                 self._follow(client, message)
             case "reload":
@@ -103,6 +110,11 @@ class People:
             "draining": self.daemon.state.draining,
         }
 
+    def _secrets(self, name: str) -> dict[str, list[str]]:
+        """The known values of a job's secrets, for who has to mask them: clients have our own rights, or those of root."""
+        job = self.daemon.state.jobs.jobs.get(name)
+        return self.daemon.vault.known.get(name, {}) if job is None else self.daemon.vault.values(job)
+
     def _check_file(self, message: requests.Message) -> None:
         """A `run` means the jobs of its caller's file: another one than ours is refused, and ours is read again if it has been
         edited while we run in the foreground."""
@@ -122,9 +134,9 @@ class People:
             run = self.daemon.state.runs.get(number) or self.daemon.store.run(number)
             if run is not None:
                 client.say(run_event(run))
-                attempts = self.daemon.store.last_attempts(number)
+                attempts = self.daemon.store.last_processes(number)
                 for task in run.tasks.values():
-                    client.say(task_event(task, attempts.get(task.name)))
+                    client.say(task_event(task, attempts.get(task.name, ())))
                 if run.final:
                     client.say(run_event(run))
 
@@ -150,13 +162,17 @@ class People:
         """Tell those who follow a run what has been saved of it."""
         if not self.observers and not any(client.follows for client in self.control.clients):
             return
-        attempts = {(ref.run, ref.task): attempt for ref, attempt in out.attempts.items()}
+        attempts: dict[tuple[int, str], list[Attempt]] = {}
+        for ref, attempt in out.attempts.items():
+            attempts.setdefault((ref.run, ref.task), []).append(attempt)
         for place in attempts.keys() - out.tasks.keys():
             run = self.daemon.state.runs.get(place[0])
-            if run is not None:
+            if run is not None and place[1] in run.tasks:  # its copies may have taken its place
                 out.tasks[place] = run.tasks[place[1]]
         for place, task in out.tasks.items():
-            self._tell(task.run, task_event(task, attempts.get(place)))
+            self._tell(task.run, task_event(task, attempts.get(place, ())))
+        for number, name in out.gone:
+            self._tell(number, {"event": "gone", "run": number, "task": name})
         for run in out.runs.values():
             self._tell(run.id, run_event(run))
 

@@ -25,7 +25,7 @@ _STAGES = {
 _REFUSALS = {
     "journal": ("disk_full", "the keeper has no room left in its journal: the disk of the state folder is full"),
     "no_keeper": ("no_keeper", "the process that holds the commands cannot be started: no memory, or too many processes"),
-    "length": ("too_long", "`command`, `env` and `stdin` together are longer than the 4 MB that a start may have"),
+    "length": ("too_long", "its command, environment and `stdin` together are longer than the 4 MB that a start may have"),
 }
 
 
@@ -48,7 +48,8 @@ def not_begun(ref: AttemptRef, message: Mapping[str, Any], facts: Mapping[str, s
             text = f"command not found: `{program}`; check `{facts.get('key', 'command')}` and PATH"
             return AttemptEnded(ref, at, NOT_FOUND, reason="exit_code", message=text)
         if number == errno.E2BIG:
-            return AttemptEnded(ref, at, reason="too_long", message="`command` and `env` are longer than the kernel takes")
+            text = f"`{facts.get('step', 'command')}` and its environment are longer than the kernel takes"
+            return AttemptEnded(ref, at, reason="too_long", message=text)
         text = f"not executable: `{program}`: {error}"
         return AttemptEnded(ref, at, NOT_EXECUTABLE, reason="exit_code", message=text)
     reason, text = _STAGES.get(stage, (f"no_{stage}", "cannot be started: {error}"))

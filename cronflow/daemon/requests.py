@@ -8,13 +8,23 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from cronflow.core.blockers import blockers
-from cronflow.core.events import CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked
+from cronflow.core.events import (
+    ApprovalGiven,
+    CancelAsked,
+    Event,
+    PauseAsked,
+    ResumeAsked,
+    RetryAsked,
+    RunAsked,
+    SkipAsked,
+)
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.store import Store, storable
 
 USAGE = 2
 NOT_THERE = 4
+MOST_SKIPPED = 1000
 LATEST = 253370764800
 """The year 9999: later instants are in no calendar."""
 
@@ -28,17 +38,23 @@ def to_event(message: Message, number: int, by: str, state: State, store: Store)
         case "run":
             at = _instant(message, "at")
             only, upstream = bool(message.get("only")), bool(message.get("upstream"))
-            return RunAsked(number, _names(message), by, words, only, upstream, None if at is None else int(at))
+            slot = None if at is None else int(at)
+            return RunAsked(number, _names(message), by, words, only, upstream, slot, _params(message), _trigger(message, slot))
         case "retry":
             return _retry(message, number, by, words, state, store)
         case "cancel":
             return CancelAsked(number, _run(message), by, words, _text(message, "task"))
+        case "approve" | "reject" as verb:
+            task, reason = _text(message, "task") or "", _text(message, "reason") or ""
+            return ApprovalGiven(number, _run(message), task, verb == "approve", by, words, reason)
         case "pause":
             jobs = _names(message) if message.get("jobs") is not None else tuple(state.jobs.jobs)
             return PauseAsked(number, jobs, by, words, _instant(message, "until"), _text(message, "reason") or "")
         case "resume":
             jobs = _names(message) if message.get("jobs") is not None else tuple(state.pauses)
             return ResumeAsked(number, jobs, by, words)
+        case "skip":
+            return SkipAsked(number, _names(message), by, words, _slots(message))
     raise CronflowError(f"the daemon does not know `{message['op']}`", "is it of another version? `cronflow --version`", USAGE)
 
 
@@ -70,6 +86,27 @@ def _names(message: Message) -> tuple[str, ...]:
     if not isinstance(jobs, list) or not jobs or not all(isinstance(name, str) for name in jobs):
         raise CronflowError("`jobs` of a request is a list of names", None, USAGE)
     return tuple(dict.fromkeys(jobs))
+
+
+def _params(message: Message) -> tuple[tuple[str, str], ...]:
+    params = message.get("params") or {}
+    if not isinstance(params, dict) or not all(isinstance(value, str) for value in params.values()):
+        raise CronflowError("`params` of a request is a table of texts", None, USAGE)
+    return tuple((storable(key), storable(value)) for key, value in params.items())
+
+
+def _trigger(message: Message, slot: int | None) -> str:
+    trigger = message.get("trigger", "manual")
+    if trigger != "manual" and (trigger != "backfill" or slot is None):
+        raise CronflowError('`trigger` of a request is "manual", or "backfill" with a slot in `at`', None, USAGE)
+    return str(trigger)
+
+
+def _slots(message: Message) -> int:
+    slots = message.get("slots", 1)
+    if not isinstance(slots, int) or isinstance(slots, bool) or not 0 <= slots <= MOST_SKIPPED:
+        raise CronflowError(f"`slots` of a request is a number from 0 to {MOST_SKIPPED}", None, USAGE)
+    return slots
 
 
 def _run(message: Message) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
-from dataclasses import dataclass
+import subprocess
+from dataclasses import dataclass, field
 
 from cronflow.core.model import Settings
 from cronflow.daemon.shelves import numbers_in
@@ -23,16 +23,23 @@ FOLDERS_A_STEP = 100
 
 @dataclass(slots=True)
 class Retention:
-    """What is left to forget, and when to go on with it (epoch seconds)."""
+    """What is left to forget, and when to go on with it (epoch seconds). `stuck` are folders that a process was to remove, which
+    is asked once."""
 
     store: Store
     places: Places
     next_at: float = 0.0
+    remover: subprocess.Popen[bytes] | None = None
+    stuck: set[str] = field(default_factory=set)
 
     def step(self, settings: Settings, now: float) -> None:
         """Do one step if it is time to."""
         if now < self.next_at:
             return
+        if self.remover is not None and self.remover.poll() is None:
+            self.next_at = now + SOON
+            return
+        self.remover = None
         more = False
         with contextlib.suppress(sqlite3.OperationalError):
             more = self.store.forget(_before(settings, now), settings.keep_runs_count, RUNS_A_STEP) >= RUNS_A_STEP
@@ -42,15 +49,24 @@ class Retention:
     def _forget_logs(self, before: float) -> bool:
         """Remove the logs of runs that ended before a time, oldest first; True if some may be left."""
         newest = self.store.newest_run_ended_before(before)
-        found = 0
+        found, left = 0, list[str]()
         for folder, number in self._folders(newest):
-            if self.store.is_live(number):
+            if folder in self.stuck or self.store.is_live(number):
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
+            left += [] if _removed(folder) else [folder]
             found += 1
             if found >= FOLDERS_A_STEP:
-                return True
-        return False
+                break
+        if left:
+            self._remove_trees(left)
+        return found >= FOLDERS_A_STEP or bool(left)
+
+    def _remove_trees(self, folders: list[str]) -> None:
+        """Have rm(1) remove what jobs have built in their state folders: it may be large, and deeper than we can go."""
+        self.stuck.update(folders)
+        nowhere = subprocess.DEVNULL
+        with contextlib.suppress(OSError):
+            self.remover = subprocess.Popen(["rm", "-rf", "--", *folders], stdin=nowhere, stdout=nowhere, stderr=nowhere, cwd="/")
 
     def _folders(self, newest: int) -> list[tuple[str, int]]:
         root = self.places.state / "logs"
@@ -65,6 +81,25 @@ class Retention:
                     os.rmdir(shelf)
             found += [(os.path.join(shelf, str(number)), number) for number in sorted(numbers) if number <= newest]
         return found
+
+
+def _removed(folder: str) -> bool:
+    """Remove the folder of a run with its files and with state folders that are empty; False if there is more in it."""
+    whole = True
+    try:
+        with os.scandir(folder) as entries:
+            for entry in list(entries):
+                try:
+                    (os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
+                except OSError:
+                    whole = False
+        if whole:
+            os.rmdir(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return whole
 
 
 def _before(settings: Settings, now: float) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,20 +21,77 @@ from cronflow.core.model import Act, Attempt, Job, Run, Task, jobs_from_definiti
 from cronflow.errors import CronflowError
 from cronflow.store.rows import ATTEMPTS, RUNS, TASKS
 from cronflow.store.schema import MIGRATIONS
+from cronflow.store.text import storable
 
 Edges = tuple[tuple[str, str], ...]
 """The upstream jobs of a job, each with its condition."""
 
+FILES_TOLD = 3
+"""How many of the files that caused a run are named."""
+
+
+class Files(NamedTuple):
+    """The files that caused a run: the names of the first, and how many there are."""
+
+    names: tuple[str, ...] = ()
+    total: int = 0
+
+
+WAIT_TIMEOUT: float = Job._field_defaults["wait_timeout"]
+
+
+class Shape(NamedTuple):
+    """What the screens tell of the definition of a job: its edges and its stages."""
+
+    edges: Edges = ()
+    matrix: str | None = None
+    each: bool = False
+    approve: str | None = None
+    wait_timeout: float = WAIT_TIMEOUT
+    check: tuple[str, ...] = ()
+    pool: str | None = None
+
 
 class RunRecord:
-    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the edges between its jobs."""
+    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the shapes of its jobs, the
+    files that caused it."""
 
-    __slots__ = ("attempts", "edges", "run")
+    __slots__ = ("_by_job", "attempts", "files", "run", "shapes")
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.attempts: dict[str, list[Attempt]] = {}
-        self.edges: Mapping[str, Edges] = {}
+        self.shapes: Mapping[str, Shape] = {}
+        self.files = Files()
+        self._by_job: dict[str, list[Task]] = {}
+
+    def tasks_of(self, job: str) -> list[Task]:
+        """The task of a job, or all its copies."""
+        if not self._by_job:
+            for task in self.run.tasks.values():
+                self._by_job.setdefault(task.job, []).append(task)
+        return self._by_job.get(job, [])
+
+    def shape(self, task: Task) -> Shape:
+        """The shape of a task's job."""
+        return self.shapes.get(task.job) or Shape()
+
+    def upstreams(self, task: Task) -> list[tuple[str, str, list[Task]]]:
+        """The jobs of this run that a task comes after: job, condition, and the tasks of it that count for this one."""
+        shape, found = self.shape(task), []
+        for job, condition in shape.edges:
+            tasks = self.tasks_of(job)
+            if shape.each and shape.matrix and job in self.shapes and self.shapes[job].matrix == shape.matrix:
+                tasks = [other for other in tasks if other.matrix == task.matrix] or tasks
+            if tasks:
+                found.append((job, condition, tasks))
+        return found
+
+    def awaited(self, task: Task) -> list[Task]:
+        """The tasks of this run that a task waits for."""
+        if task.state != "waiting" or task.stage:
+            return []
+        return [other for _, _, tasks in self.upstreams(task) for other in tasks if not other.final]
 
     @property
     def is_row(self) -> bool:
@@ -43,6 +101,10 @@ class RunRecord:
     def commands(self, task: str) -> list[Attempt]:
         """The attempts of a task's own command, in their order."""
         return [attempt for attempt in self.attempts.get(task, []) if attempt.kind == "command"]
+
+    def step(self, task: str, *kinds: str) -> Attempt | None:
+        """The last process of a task that is of one of these kinds."""
+        return next((one for one in reversed(self.attempts.get(task, [])) if one.kind in kinds), None)
 
 
 class ActRecord(NamedTuple):
@@ -101,7 +163,7 @@ class History:
         return None if row[0] is None else int(row[0])
 
     def records(self, numbers: Iterable[int]) -> list[RunRecord]:
-        """These runs in this order, complete, with four statements. Numbers without a run are left out."""
+        """These runs in this order, complete, with five statements. Numbers without a run are left out."""
         wanted = list(numbers)
         array = json.dumps(wanted)
         found = {
@@ -116,9 +178,13 @@ class History:
         for row in self.db.execute(query, (array,)):
             attempt: Attempt = ATTEMPTS.object(row)
             found[attempt.run].attempts.setdefault(attempt.task, []).append(attempt)
+        first = ", ".join(f"'$[{place}]'" for place in range(FILES_TOLD))
+        query = f"SELECT run, json_array_length(paths), json_extract(paths, {first}) FROM run_paths"
+        for number, total, names in self.db.execute(f"{query} WHERE run IN (SELECT value FROM json_each(?))", (array,)):
+            found[number].files = Files(tuple(storable(name) for name in json.loads(names)[:total]), total)
         for number, record in found.items():
-            record.edges = shapes.get(record.run.definition, {})
-            record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.edges))}
+            record.shapes = shapes.get(record.run.definition, {})
+            record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.shapes))}
         return [found[number] for number in wanted if number in found]
 
     def record(self, number: int) -> RunRecord | None:
@@ -126,17 +192,30 @@ class History:
         records = self.records([number])
         return records[0] if records else None
 
-    def _shapes(self, digests: set[str]) -> dict[str, dict[str, Edges]]:
-        """The jobs of definitions in their order, with their upstreams."""
+    def _shapes(self, digests: set[str]) -> dict[str, dict[str, Shape]]:
+        """The jobs of definitions in their order."""
+        keys = ("name", "after", "matrix", "matrix_join", "approve", "wait_timeout", "check", "pool")
+        columns = ", ".join(f"json_extract(one.value, '$.{key}')" for key in keys)
         query = (
-            "SELECT digest, json_extract(one.value, '$.name'), json_extract(one.value, '$.after')"
+            f"SELECT digest, {columns}"
             " FROM definitions, json_each(body) AS one WHERE digest IN (SELECT value FROM json_each(?)) ORDER BY digest, one.key"
         )
-        shapes: dict[str, dict[str, Edges]] = {}
-        for digest, job, after in self.db.execute(query, (json.dumps(sorted(digests)),)):
+        shapes: dict[str, dict[str, Shape]] = {}
+        for row in self.db.execute(query, (json.dumps(sorted(digests)),)):
+            digest, job, after, matrix, join, approve, timeout, check, pool = row
             edges = tuple((upstream, condition) for upstream, condition in json.loads(after or "[]"))
-            shapes.setdefault(digest, {})[job] = edges
+            waits = WAIT_TIMEOUT if timeout is None else float(timeout)
+            shape = Shape(edges, matrix, join == "each", approve, waits, tuple(json.loads(check or "[]")), pool)
+            shapes.setdefault(digest, {})[job] = shape
         return shapes
+
+    def waiting_for_approval(self) -> list[tuple[int, str, str]]:
+        """Run, task and job of all that wait for a person, oldest first."""
+        query = (
+            "SELECT run, name, job FROM tasks WHERE stage = 'approval' AND finished_at IS NULL"
+            " AND run IN (SELECT id FROM runs WHERE finished_at IS NULL) ORDER BY run, stage_at, name"
+        )
+        return list(self.db.execute(query))
 
     def definition(self, digest: str) -> dict[str, Job]:
         """The jobs of a definition as they were; {} if it is not known."""
@@ -157,12 +236,6 @@ class History:
     def live_runs(self) -> list[int]:
         """The numbers of the runs that have not ended, oldest first."""
         return [row[0] for row in self.db.execute("SELECT id FROM runs WHERE finished_at IS NULL ORDER BY id")]
-
-    def going(self, job: str) -> bool:
-        """Whether a task of a job has not ended."""
-        live = "SELECT id FROM runs WHERE finished_at IS NULL"
-        query = f"SELECT 1 FROM tasks WHERE job = ? AND finished_at IS NULL AND run IN ({live})"
-        return self.db.execute(query, (job,)).fetchone() is not None
 
     def find_runs(
         self,
@@ -267,8 +340,14 @@ class History:
 
 
 def _in_order(tasks: list[Task], jobs: list[str]) -> list[Task]:
+    """Tasks in the order of the jobs; copies by their names, in which `x9` is before `x10`."""
     places = {job: place for place, job in enumerate(jobs)}
-    return sorted(tasks, key=lambda task: places.get(task.job, len(places)))
+
+    def place(task: Task) -> tuple[int, list[tuple[int, str]]]:
+        parts = re.split(r"(\d{1,18})", task.name) if task.matrix else []
+        return places.get(task.job, len(places)), [(int(part) if part.isdigit() else -1, part) for part in parts]
+
+    return sorted(tasks, key=place)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

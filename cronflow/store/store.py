@@ -12,17 +12,20 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from cronflow.core.effects import Amendment, Effects
-from cronflow.core.model import Attempt, Run, Task
+from cronflow.core.model import Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
+from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
 from cronflow.store.schema import MIGRATIONS
+from cronflow.store.text import name_of
+from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
 
@@ -187,8 +190,8 @@ class Store:
         db.execute("UPDATE runs SET upstreams = ?, reason = CASE WHEN reason IS NULL THEN NULL ELSE ? END WHERE id = ?", values)
 
     def _write_watched(self, out: Effects) -> None:
-        seen = [(key, path, stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
-        gone = [place for place, stamp in out.watched.items() if stamp is None]
+        seen = [(key, name_of(path), stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
+        gone = [(key, name_of(path)) for (key, path), stamp in out.watched.items() if stamp is None]
         self.connection.executemany("INSERT OR REPLACE INTO watched (trigger_key, path, stamp) VALUES (?, ?, ?)", seen)
         self.connection.executemany("DELETE FROM watched WHERE trigger_key = ? AND path = ?", gone)
 
@@ -196,51 +199,11 @@ class Store:
 
     def load(self) -> State:
         """The live state: runs that are not final, cursors, pauses, health, troubles. Job file and plan are not in it."""
-        db = self.connection
-        state = State()
-        for row in db.execute(f"{RUNS.select} WHERE finished_at IS NULL ORDER BY id"):
-            run = RUNS.object(row)
-            state.runs[run.id] = run
-        self._fill(state.runs.values())
-        going_on = "state != 'ended' AND run IN (SELECT id FROM runs WHERE finished_at IS NULL)"
-        for row in db.execute(f"{ATTEMPTS.select} WHERE {going_on}"):
-            attempt = ATTEMPTS.object(row)
-            state.runs[attempt.run].tasks[attempt.task].live = attempt
-        for row in db.execute(CURSORS.select):
-            cursor = CURSORS.object(row)
-            state.cursors[cursor.job, cursor.trigger_key] = cursor
-        numbers = sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None})
-        for number in numbers:
-            found = db.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
-            if found is not None:
-                state.rows[number] = RUNS.object(found)
-        for row in db.execute(LINKS.select):
-            link = LINKS.object(row)
-            state.links[link.job, link.upstream] = link
-        state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
-        state.skips = {row[0]: SKIPS.object(row) for row in db.execute(SKIPS.select)}
-        state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}
-        state.troubles = {row[0]: TROUBLES.object(row) for row in db.execute(TROUBLES.select)}
-        for run in state.runs.values():
-            state.know(run.definition, self.definition(run.definition))
-        state.next_run = 1 + (db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'runs'").fetchone()[0] or 0)
-        reserved = [cursor.waits_run for cursor in state.cursors.values() if cursor.waits_run is not None]
-        state.next_run = max(state.next_run, *(number + 1 for number in reserved), 1)
-        state.index()
-        return state
-
-    def _fill(self, runs: Iterable[Run]) -> None:
-        """Give runs their tasks, in the order of their definition."""
-        for run in runs:
-            rows = self.connection.execute(f"{TASKS.select} WHERE run = ?", (run.id,))
-            tasks: dict[str, Task] = {task.name: task for task in map(TASKS.object, rows)}
-            order = {plain["name"]: place for place, plain in enumerate(json.loads(self.definition(run.definition)))}
-            run.tasks = dict(sorted(tasks.items(), key=lambda pair: order.get(pair[1].job, 0)))
+        return load_state(self.connection)
 
     def definition(self, digest: str) -> str:
         """The stored text of a definition."""
-        row = self.connection.execute("SELECT body FROM definitions WHERE digest = ?", (digest,)).fetchone()
-        return str(row[0]) if row else "[]"
+        return definition_text(self.connection, digest)
 
     def run(self, number: int) -> Run | None:
         """One run of the history with its tasks, or None."""
@@ -248,13 +211,46 @@ class Store:
         if row is None:
             return None
         run: Run = RUNS.object(row)
-        self._fill([run])
+        fill(self.connection, [run])
         return run
 
-    def last_attempts(self, number: int) -> dict[str, Attempt]:
-        """The last attempt of the command of each task of a run that has had one."""
-        query = f"{ATTEMPTS.select} WHERE run = ? AND kind = 'command' ORDER BY n"
-        return {attempt.task: attempt for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,)))}
+    def last_processes(self, number: int) -> dict[str, list[Attempt]]:
+        """Of each task of a run the last attempt of its command, and its last step, in order of time."""
+        query = f"{ATTEMPTS.select} WHERE run = ? ORDER BY created_at, n"
+        found: dict[str, dict[bool, Attempt]] = {}
+        for attempt in map(ATTEMPTS.object, self.connection.execute(query, (number,))):
+            last = found.setdefault(attempt.task, {})
+            last.pop(attempt.kind == "command", None)
+            last[attempt.kind == "command"] = attempt
+        return {task: list(last.values()) for task, last in found.items()}
+
+    def last_exit_code(self, run: int, task: str) -> int | None:
+        """The exit code of the last attempt of a task's command, if it has one."""
+        query = "SELECT exit_code FROM attempts WHERE run = ? AND task = ? AND kind = 'command' ORDER BY n DESC LIMIT 1"
+        row = self.connection.execute(query, (run, task)).fetchone()
+        return None if row is None else row[0]
+
+    # ---- files -----------------------------------------------------------------------------------------------------------
+
+    def watched(self, key: str) -> dict[str, str]:
+        """What a watch has seen: stamps by path."""
+        rows = self.connection.execute("SELECT path, stamp FROM watched WHERE trigger_key = ?", (key,))
+        return {os.fsdecode(path): stamp for path, stamp in rows}
+
+    def forget_watched(self, but: Collection[str]) -> None:
+        """Forget what watches have seen that are none of these."""
+        keys = [row[0] for row in self.connection.execute("SELECT DISTINCT trigger_key FROM watched") if row[0] not in but]
+        self.connection.executemany("DELETE FROM watched WHERE trigger_key = ?", [(key,) for key in keys])
+
+    def paths(self, number: int) -> tuple[str, ...]:
+        """The files that caused a run, or the first of those that it is a retry of."""
+        query = (
+            "WITH RECURSIVE before (run) AS (VALUES (?) UNION"
+            " SELECT runs.retry_of FROM runs JOIN before ON runs.id = before.run WHERE runs.retry_of IS NOT NULL)"
+            " SELECT paths FROM run_paths WHERE run IN before"
+        )
+        row = self.connection.execute(query, (number,)).fetchone()
+        return () if row is None else tuple(json.loads(row[0]))
 
     # ---- forgetting ------------------------------------------------------------------------------------------------------
 
@@ -329,11 +325,6 @@ class Store:
             "UPDATE alerts SET tries = tries + 1, sent_at = ?, error = ?, next_try_at = ? WHERE id = ?",
             (now if ok else None, error, None if ok else next_try_at, number),
         )
-
-
-def storable(text: str) -> str:
-    """A text that SQLite takes: bytes of a command line or path that are no UTF-8 are written as escapes (PEP 383)."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -198,8 +198,9 @@ def test_plain_leaves_nothing_that_steers_a_terminal(line: str) -> None:
 
 
 def test_masked_takes_the_longest_secret_first_and_leaves_its_marks_alone() -> None:
-    assert words.masked("pass=abcdef abc *", ["abc", "abcdef", "*", ""]) == "pass=*** *** ***"
-    assert words.masked("a.c abc", ["a.c"]) == "*** abc"
+    assert words.masked("pass=abcdef abcd ****", ["abcd", "abcdef", "****", ""]) == "pass=*** *** ***"
+    assert words.masked("a.cd abcd", ["a.cd"]) == "*** abcd"
+    assert words.masked("a short one, abc", ["a", "abc"]) == "a short one, abc"
 
 
 def test_words_are_quick_to_import() -> None:
@@ -209,3 +210,10 @@ def test_words_are_quick_to_import() -> None:
     done = subprocess.run([sys.executable, "-I", "-c", program, folder], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert not {"zoneinfo", "croniter", "sqlite3", "subprocess", "logging", "signal", "asyncio"} & set(loaded)
+
+
+def test_words_that_a_shell_takes_as_they_are() -> None:
+    assert words.pasted("1423/load") == "1423/load"
+    assert words.pasted("1423/load[eu,1]") == "'1423/load[eu,1]'"
+    assert words.pasted("it's") == "'it'\\''s'"
+    assert words.pasted("") == "''"

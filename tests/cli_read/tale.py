@@ -42,11 +42,13 @@ class Ending:
     output: str = ""
     reason: str | None = None
     message: str | None = None
+    items: tuple[str, ...] = ()
 
 
 @dataclass
 class Tale:
-    """One state folder. `script` gives the endings of each job in order, the last one for ever."""
+    """One state folder. `script` gives the endings of each task in order, the last one for ever; of its steps by their kind:
+    `load:check`."""
 
     folder: Path
     toml: str
@@ -98,7 +100,8 @@ class Tale:
         self.requests += 1
         fields.setdefault("by", "anna")
         fields.setdefault("words", f"cronflow {kind.lower()}")
-        effects = self.step(getattr(events, f"{kind}Asked")(request=self.requests, **fields))
+        asked = events.ApprovalGiven if kind == "Approval" else getattr(events, f"{kind}Asked")
+        effects = self.step(asked(request=self.requests, **fields))
         reply = effects.replies[self.requests]
         assert reply.refused is None, reply.refused
         return self
@@ -149,11 +152,12 @@ class Tale:
         return effects
 
     def _begin(self, ref: AttemptRef) -> None:
-        endings = self.script.get(ref.task, [Ending()])
+        command = ref.kind == "command"
+        endings = self.script.get(ref.task if command else f"{ref.task}:{ref.kind}", [Ending() if command else Ending(1)])
         ending = endings.pop(0) if len(endings) > 1 else endings[0]
         self.pid += 1
         if ending.output:
-            path = self.places.log(ref.run, ref.task, ref.n)
+            path = self.places.log(ref.run, ref.task, ref.n, ref.kind)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(ending.output)
         if ending.reason is None:
@@ -176,6 +180,7 @@ class Tale:
                 cpu_s=ending.took / 2,
                 max_rss_kb=2048,
                 output_bytes=size,
+                items=ending.items,
             )
         )
 

@@ -70,6 +70,7 @@ JOB = [
     "enabled",
     "paused",
     "pause",
+    "skip",
     "schedule",
     "after",
     "state",

@@ -98,7 +98,7 @@ def test_a_slot_of_the_same_round_is_waited_for(tmp_path: Path, screen: Screen) 
     told = screen(tale, why, "report", now="Tue 04:15")
     assert told.startswith("report waits for fetch.\n")
     assert "after load: it succeeded in run " in told
-    assert "after fetch: its slot today 04:30 belongs to the round of the others" in told
+    assert "after fetch: its slot today 04:30 belongs to this round" in told
     answer = cronflow(tale, "status", "--json").json
     (report,) = [job for job in answer["jobs"] if job["name"] == "report"]
     assert report["waits_for"] == [{"job": "fetch", "run": None, "state": None}]

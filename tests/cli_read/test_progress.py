@@ -242,3 +242,63 @@ def draw(text: str, width: int) -> list[str]:
             rows[row] = piece
             assert len(piece) < width, "a line that folds would spoil the count"
     return rows
+
+
+# ---- stages and copies ----------------------------------------------------------------------------------------------------
+
+
+def step(kind: str, **more: Any) -> dict[str, Any]:
+    return {**attempt(**more), "kind": kind, "count": 1, **more}
+
+
+def test_the_words_for_stages_and_steps() -> None:
+    approval = task("ship[eu]", "waiting", stage="approval", stage_at=NOW)
+    assert task_words(approval, style()) == "waits for approval: cronflow approve '431/ship[eu]'"
+    assert event_line(approval, style(None)) == (
+        "2024-09-26T14:40:30+02:00  431/ship[eu]  waits for approval: cronflow approve '431/ship[eu]'"
+    )
+    sensor = task("a", "waiting", stage="sensor", stage_at=NOW, step=step("sensor", count=7))
+    assert task_words(sensor, style()) == "waits for its `wait_until`, polled 7 times"
+    assert task_words(task("a", "queued", reason="pool_full"), style()) == "queued: the slots of its pool are taken"
+    skipped = task("a", "skipped", reason="condition", stage="condition", finished_at=NOW)
+    assert task_words(skipped, style()) == "skipped: its `only_if` said no"
+    assert task_words({**RUNNING, "stage": "check"}, style()) == "3 s   its `check` looks at it"
+    rejected = task("a", "failed", reason="rejected", note="by anna: no", finished_at=NOW)
+    assert task_words(rejected, style()).startswith("rejected by anna: no   ")
+
+
+def test_a_check_and_a_hook_do_not_pass_for_the_command() -> None:
+    good = attempt(result="success", exit_code=0)
+    checked = {**FAILED, "attempt": good, "reason": "check", "step": step("check", result="failed", exit_code=4)}
+    assert event_line(checked, style(None)) == "2024-09-26T14:40:30+02:00  431/verify  failed: check: exit 4 after 2 attempts"
+    hooked = {**FAILED, "reason": "exit_code", "step": step("on_failure", result="failed", exit_code=9)}
+    assert task_words(hooked, style()).startswith(
+        "exit 1 after 2 attempts; its `on_failure` hook failed (exit 9)   cronflow logs"
+    )
+    well = {**DONE, "step": step("on_success", result="failed", exit_code=9)}
+    assert task_words(well, style()) == "4 min 11 s   its `on_success` hook failed (exit 9)"
+
+
+def test_many_copies_are_one_line() -> None:
+    copies = [{**DONE, "task": f"load[{number}]", "job": "load"} for number in range(998)]
+    copies += [{**FAILED, "task": f"load[x{number}]", "job": "load"} for number in range(2)]
+    lines = block(run("running"), [*copies, RUNNING], style(), 20, 2)
+    assert lines[1:] == [
+        "  ✗ load × 1000   998 success, 2 failed: load[x0], load[x1]",
+        "  ⠹ prune         3 s   pid 5120",
+    ]
+
+
+def test_the_command_is_remembered_while_its_hook_runs_and_a_lister_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    running = {**FAILED, "state": "running", "finished_at": None, "stage": "on_failure"}
+    events = [
+        task("list", "waiting", stage="foreach"),
+        {"event": "gone", "run": 431, "task": "list"},
+        running,
+        {**running, "attempt": None, "step": step("on_failure", pid=7)},
+        {**FAILED, "attempt": None, "step": step("on_failure", result="success", exit_code=0)},
+        run("failed", finished_at=NOW),
+    ]
+    progress = follow(events)
+    assert list(progress.tasks[431]) == ["verify"]
+    assert "verify (exit 1)" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cronflow.cli.names import check_job, is_run, parse_run_ref, resolve_run
+from cronflow.cli.names import Process, check_job, is_run, parse_run_ref, resolve_run
 from cronflow.cli.times import parse_time
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
@@ -77,16 +77,18 @@ def test_yesterday_is_a_calendar_day_also_across_a_clock_change() -> None:
     [
         ("1423", ("1423", None, None)),
         ("1423/load", ("1423", "load", None)),
-        ("1423/load[eu]/2", ("1423", "load[eu]", 2)),
+        ("1423/load[eu]/2", ("1423", "load[eu]", Process(2))),
+        ("1423/load/check12", ("1423", "load", Process(12, "check"))),
+        ("1423/load/on_failure1", ("1423", "load", Process(1, "on_failure"))),
         ("@last/load", ("@last", "load", None)),
         ("backup", ("backup", None, None)),
     ],
 )
-def test_a_run_with_its_task_and_attempt(text: str, expected: tuple[str, str | None, int | None]) -> None:
+def test_a_run_with_its_task_and_attempt(text: str, expected: tuple[str, str | None, Process | None]) -> None:
     assert parse_run_ref(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "/", "1/", "1//2", "1/a/2/3", "1/a/x", "1/a/²"])
+@pytest.mark.parametrize("text", ["", "/", "1/", "1//2", "1/a/2/3", "1/a/x", "1/a/²", "1/a/check", "1/a/chek1"])
 def test_what_is_no_run(text: str) -> None:
     with pytest.raises(CronflowError) as caught:
         parse_run_ref(text)

@@ -44,9 +44,9 @@ def test_next_shows_when_it_starts_and_how_long_after_its_slot_that_is() -> None
     late = slot.at - slot.slot
     assert slot.slot == MIDNIGHT + 2 * HOUR
     assert 60 < late < 600
-    (note,) = coming.notes_of(slot, {})
+    (note,) = coming.notes_of(slot, coming.Stops(jobs, {}, {}, MIDNIGHT))
     assert note == f"jitter: {late // 60} min {late % 60} s after 02:00"
-    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen([slot], {}, style())
+    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen([slot], coming.Stops(jobs, {}, {}, MIDNIGHT), style())
     again = coming.first_slots(jobs, slot.slot + 1.0)[0]
     assert again == slot, "between slot and start it is still to come"
 
@@ -70,7 +70,7 @@ def test_next_leaves_out_what_calendars_forbid() -> None:
 def test_a_moment_is_next_until_it_has_come() -> None:
     jobs = known(job("a", at=(MOMENT,), timezone="Europe/Berlin"))
     (slot,) = coming.slots_after(jobs, MIDNIGHT)
-    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen([slot], {}, style())
+    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen([slot], coming.Stops(jobs, {}, {}, MIDNIGHT), style())
     assert list(coming.slots_after(jobs, MOMENT)) == []
 
 
@@ -105,7 +105,7 @@ class Looked(Stage):
     def scene(self) -> Scene:
         jobs = Known(self.set.jobs, self.state.plan, None, self.calendars, self.host)
         places = Places(Path("/nowhere/jobs.toml"), Path("/nowhere"), Path("/nowhere"))
-        return Scene(History(self.store.connection), jobs, style(self.now), places, {})
+        return Scene(History(self.store.connection), jobs, style(self.now), places, {}, {})
 
     def why(self, what: str | int) -> str:
         scene = self.scene()

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from cronflow.cli.runs import runs
+from cronflow.cli.status import status as show_status
 from cronflow.cli.why import why
+from cronflow.core.events import Triggered
 from tests.cli_read.conftest import Screen, cronflow
 from tests.cli_read.tale import Ending, Tale, endings
 
@@ -156,3 +159,21 @@ def test_errors(shop: Tale) -> None:
         told = cronflow(shop, *arguments, "--json")
         assert told.status == status
         assert list(told.json["error"]) == ["message", "hint", "exit"]
+
+
+def test_a_run_that_files_have_started_names_them(tmp_path: Path, screen: Screen) -> None:
+    toml = '[jobs.load]\nwatch = "/in/*"\ncommand = "l"\n[jobs.tidy]\nafter = ["load"]\ncommand = "t"\n'
+    tale = tell(tmp_path, toml).start("Mon 00:00").until("Mon 02:00")
+    key = tale.state.plan.flows["load"].triggers[0].key
+    names = ("/in/caf\udce9", "/in/\x1b[1mbold", *(f"/in/{number}" for number in range(5)))
+    tale.step(Triggered(key, names, tuple((name, "stamp") for name in names)))
+    tale.until("Mon 02:01")
+    tale.step(Triggered(key, ("/in/x",), (("/in/x", "stamp"),)))
+    tale.until("Mon 02:02").close()
+    said = "7 files: /in/caf\\udce9, /in/bold, /in/0 and 4 more"
+    assert screen(tale, why, "1", now="Mon 02:02").splitlines()[1] == f"  · started by {said}"
+    assert screen(tale, why, "1/tidy", now="Mon 02:02").splitlines()[1] == f"  · started by {said}"
+    assert said in " ".join(screen(tale, show_status, "1", now="Mon 02:02").split())
+    lines = screen(tale, runs, now="Mon 02:02").splitlines()
+    assert lines[0].endswith("watch  1 file: /in/x")
+    assert lines[1].endswith("watch  7 files: /in/caf\\udce9 and 6 more")

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cronflow.core import events as happened
+from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StartAttempt
 from cronflow.core.engine import step
 from cronflow.core.events import Event
@@ -52,7 +53,8 @@ class Stage:
 
     @staticmethod
     def jobset(*jobs: Job, **settings: Any) -> JobSet:
-        return JobSet({one.name: one for one in jobs}, {"ops": AlertTarget("ops")}, Settings(**settings))
+        pools = settings.pop("pools", {})
+        return JobSet({one.name: one for one in jobs}, {"ops": AlertTarget("ops")}, Settings(**settings), pools=pools)
 
     def start(self, alive_at: float | None = None) -> Effects:
         return self.do(happened.Started(self._found(), plan(self.set.jobs), alive_at, boot=self.boot))
@@ -96,11 +98,22 @@ class Stage:
     def run(self, *jobs: str, **more: Any) -> Reply:
         return self.ask(happened.RunAsked, jobs, **more)
 
+    def cancel(self, number: int, task: str | None = None) -> Reply:
+        return self.ask(happened.CancelAsked, number, task=task)
+
+    def approve(self, number: int, task: str, approved: bool = True) -> Reply:
+        return self.ask(happened.ApprovalGiven, number, task, approved)
+
     def retry(self, number: int, from_task: str | None = None) -> Reply:
         run = self.state.runs.get(number) or self.store.run(number)
         assert run is not None
         scope = frozenset(self.state.definitions[run.definition]) if run.definition in self.state.definitions else frozenset()
         return self.ask(happened.RetryAsked, run, scope, from_task=from_task)
+
+    def codes(self, number: int, name: str = "a") -> list[str]:
+        """Why a task does not start, as stable words."""
+        run = self.state.runs[number]
+        return [one.code for one in blockers(self.state, run, run.tasks[name])]
 
     def tasks(self, number: int) -> dict[str, str]:
         """The states of the tasks of a run, from the database."""
@@ -108,6 +121,11 @@ class Stage:
 
     def reasons(self, number: int) -> dict[str, str | None]:
         return dict(self.store.connection.execute("SELECT name, reason FROM tasks WHERE run = ?", (number,)).fetchall())
+
+    def attempts(self, number: int) -> list[tuple[Any, ...]]:
+        """The attempts and steps of a run, from the database: task, kind, number, count, result, reason."""
+        sql = "SELECT task, kind, n, count, result, reason FROM attempts WHERE run = ? ORDER BY task, kind, n"
+        return self.store.connection.execute(sql, (number,)).fetchall()
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Every run and row: number, flow, trigger, state, reason, slots."""

@@ -7,7 +7,7 @@ import pytest
 from cronflow.core import events as happened
 from cronflow.core.attempts import retry_delay
 from cronflow.core.blockers import blockers
-from cronflow.core.effects import StopAttempt
+from cronflow.core.effects import Reply, StopAttempt
 from cronflow.core.engine import next_wakeup
 from cronflow.core.model import QUEUE_LIMIT
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -561,3 +561,40 @@ def test_an_end_that_is_heard_of_late_has_its_own_time() -> None:
     stage.end("1/b/1")
     finished = stage.store.connection.execute("SELECT finished_at FROM runs").fetchone()
     assert finished == (stage.now,)
+
+
+def test_a_job_is_well_again_when_all_its_copies_are_and_fails_once_a_run() -> None:
+    stage = Stage(job("a", matrix={"X": ("p", "q", "r")}))
+    stage.run("a")
+    stage.end("1/a[p]/1", 1)
+    stage.end("1/a[q]/1", 1)
+    stage.end("1/a[r]/1", 0)
+    health = stage.state.health["a"]
+    assert (health.failures, health.failing_since is not None) == (1, True)
+    assert stage.alerts == [("failure", "a")]
+    stage.run("a")
+    stage.end("2/a[p]/1", 0)
+    stage.end("2/a[q]/1", 0)
+    assert stage.alerts == [("failure", "a")]
+    stage.end("2/a[r]/1", 0)
+    assert stage.alerts == [("failure", "a"), ("recovery", "a")]
+    assert stage.state.health["a"].failures == 0
+
+
+def test_approval_by_a_jobs_name_is_for_all_its_copies_that_wait() -> None:
+    stage = Stage(job("a", matrix={"X": ("p", "q", "r")}, approve=""))
+    stage.run("a")
+
+    def decide(task: str, approved: bool, reason: str = "") -> Reply:
+        stage.requests += 1
+        event = happened.ApprovalGiven(stage.requests, 1, task, approved, "anna", "words", reason)
+        return stage.do(event).replies[stage.requests]
+
+    assert decide("a[p]", False, "too late").refused is None
+    task = stage.state.runs[1].tasks["a[p]"]
+    assert (task.state, task.reason, task.note) == ("failed", "rejected", "by anna: too late")
+    assert decide("a[p]", True).refused == "task `1/a[p]` has ended already: failed"
+    assert decide("a", True).refused is None
+    assert stage.started == ["1/a[q]/1", "1/a[r]/1"]
+    assert decide("a[q]", True).refused == "task `1/a[q]` does not wait for an approval"
+    assert decide("b", True).exit_status == 4

@@ -354,8 +354,8 @@ def test_daily_after_monthly_runs_once_a_month() -> None:
     for day in range(5, 9):
         stage.at(day * DAY + 6 * HOUR)
     day = [row[3:] for row in stage.rows() if row[1] == "day"]
-    assert day == [("skipped", "upstream_not_new", 4), ("running", None, 1), ("skipped", "upstream_not_new", 3)]
-    assert stage.state.runs[3].slot == MIDNIGHT + 4 * DAY + 6 * HOUR, "the slot that was waiting"
+    assert day == [("skipped", "upstream_not_new", 5), ("running", None, 1), ("skipped", "upstream_not_new", 2)]
+    assert stage.state.runs[3].slot == MIDNIGHT + 5 * DAY + 6 * HOUR, "the first slot to which the end of the month belongs"
 
 
 def test_a_task_of_a_run_with_upstreams_has_no_blockers_left() -> None:
@@ -386,6 +386,40 @@ def test_upstream_brings_in_the_jobs_of_other_flows_as_edges_like_any_other() ->
     assert stage.started == ["1/a/1", "1/b/1", "1/c/1"]
 
 
+def test_jobs_that_need_the_same_job_of_another_flow_are_one_run() -> None:
+    stage = Stage(job("a", **A), job("b", ("a",), **B), job("c", ("a",), schedule="@hourly"))
+    assert stage.run("b", "c", upstream=True).runs == (1,)
+    assert stage.tasks(1) == {"a": "running", "b": "waiting", "c": "waiting"}
+
+
+# ---- the round of a slot --------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_does_not_shift_the_days_that_follow() -> None:
+    stage = waiting()
+    stage.at(4 * HOUR)
+    stage.end("1/a/1", 1)
+    stage.at(5 * HOUR)
+    stage.at(DAY + 4 * HOUR)
+    stage.end("2/a/1")
+    assert stage.started == ["1/a/1", "2/a/1"], "that end is for the slot of this day"
+    stage.at(DAY + 5 * HOUR)
+    assert [row[3:5] for row in stage.rows()[2:]] == [("skipped", "upstream_not_new"), ("running", None)]
+    assert stage.state.runs[4].upstreams == {"a": 2}
+
+
+def test_a_slot_waits_for_what_the_upstream_had_to_do_up_to_then() -> None:
+    stage = waiting()
+    stage.ask(happened.PauseAsked, ("c",))
+    stage.at(4 * HOUR)
+    stage.end("1/a/1")
+    stage.at(5 * HOUR)
+    stage.ask(happened.ResumeAsked, ("c",))
+    stage.at(DAY + 4 * HOUR)
+    stage.at(DAY + 5 * HOUR)
+    assert stage.started == ["1/a/1", "3/a/1"], "the end of yesterday is new, but not of this round"
+    stage.end("3/a/1")
+    assert stage.state.runs[4].upstreams == {"a": 3}
 # ---- who is told ----------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,8 @@ import pytest
 from cronflow.core import events as happened
 from cronflow.core.engine import next_wakeup
 from cronflow.core.flow import plan
-from cronflow.core.model import Job
+from cronflow.core.model import QUEUE_LIMIT, Job
+from cronflow.core.occasions import must_wait
 from cronflow.core.schedule import Schedule
 from cronflow.core.triggers import allowed, count_allowed, last_allowed, next_allowed, triggers_of
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -148,13 +149,32 @@ def test_two_changes_in_one_second_are_two_slots() -> None:
     assert next_wakeup(stage.state) is None
 
 
-def test_what_overlap_refuses_is_a_row_and_the_files_are_known() -> None:
+def test_files_that_overlap_would_refuse_wait_for_the_end_of_the_run() -> None:
     stage = Stage(job("a", watch=("/in/*",)))
-    for name in ("1", "2", "3"):
-        seen(stage, name)
-    assert stage.rows() == [(1, "a", "watch", "running", None, 1), (2, "a", "watch", "skipped", "overlap", 2)]
-    assert [number for number, _ in paths(stage)] == [1]
-    assert len(watched(stage)) == 3
+    seen(stage, "1")
+    seen(stage, "2")
+    assert stage.rows() == [(1, "a", "watch", "running", None, 1)]
+    assert list(watched(stage)) == ["1"]
+    assert must_wait(stage.state, keys(stage.set.jobs["a"])[0])
+    stage.end("1/a/1")
+    assert not must_wait(stage.state, keys(stage.set.jobs["a"])[0])
+    seen(stage, "2", "3")
+    assert paths(stage) == [(1, '["1"]'), (2, '["2", "3"]')]
+    assert list(watched(stage)) == ["1", "2", "3"]
+
+
+def test_what_is_gone_is_forgotten_while_others_wait() -> None:
+    stage = Stage(job("a", watch=("/in/*",)))
+    seen(stage, "1")
+    stage.do(happened.Triggered(keys(stage.set.jobs["a"])[0], seen=(("1", None),)))
+    assert watched(stage) == {}
+
+
+def test_files_wait_where_the_queue_is_full() -> None:
+    stage = Stage(job("a", watch=("/in/*",), overlap="queue"))
+    for number in range(QUEUE_LIMIT + 3):
+        seen(stage, str(number))
+    assert len(stage.state.runs) == len(watched(stage)) == QUEUE_LIMIT + 1
 
 
 def test_a_queued_run_keeps_its_files() -> None:

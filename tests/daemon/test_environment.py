@@ -183,12 +183,12 @@ def test_words_of_the_command(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     path = {"PATH": f"/no/such:{program.parent}"}
-    assert argv(job(command="a | b", shell="/bin/bash"), {}, "/") == ["/bin/bash", "-c", "a | b"]
-    assert argv(job(command=("tool", "a b", "")), path, "/") == [str(program), "a b", ""]
-    assert argv(job(command=("tool",)), {"PATH": "/usr/bin"}, "/") == ["tool"]
-    assert argv(job(command=("tool",)), {"PATH": "bin"}, str(tmp_path)) == [str(program)]
-    assert argv(job(command=("./tool", "x")), path, "/") == ["./tool", "x"]
-    assert argv(job(command=("tool",)), {}, "/") == ["tool"]
+    assert argv("a | b", "/bin/bash", {}, "/") == ["/bin/bash", "-c", "a | b"]
+    assert argv(("tool", "a b", ""), "/bin/sh", path, "/") == [str(program), "a b", ""]
+    assert argv(("tool",), "/bin/sh", {"PATH": "/usr/bin"}, "/") == ["tool"]
+    assert argv(("tool",), "/bin/sh", {"PATH": "bin"}, str(tmp_path)) == [str(program)]
+    assert argv(("./tool", "x"), "/bin/sh", path, "/") == ["./tool", "x"]
+    assert argv(("tool",), "/bin/sh", {}, "/") == ["tool"]
 
 
 def test_the_folder() -> None:

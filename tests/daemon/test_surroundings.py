@@ -17,6 +17,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become 
 STANDARD_SIGNALS = (1 << 31) - 1
 """Those up to 31: the C library keeps 32 and 33 for itself, and ignores them in what it spawns."""
 VARYING = ("CRONFLOW_RUN_ID", "CRONFLOW_TRIGGER", "CRONFLOW_ATTEMPT", "CRONFLOW_ID", "CRONFLOW_SCHEDULED_AT", "CRONFLOW_DATE")
+VARYING += ("CRONFLOW_STATE_DIR", "CRONFLOW_OUTPUT")
 SURROUNDINGS = """\
 env | sort
 echo "pwd $PWD umask $(umask) nice $(nice)"

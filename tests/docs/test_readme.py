@@ -35,6 +35,13 @@ def test_the_job_file_is_without_reproach(tmp_path: Path) -> None:
     assert read(str(path)).problems == []
 
 
+@pytest.mark.parametrize("number", range(len(readme.blocks("toml"))))
+def test_every_part_of_a_job_file_is_accepted(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.toml"
+    path.write_text(readme.blocks("toml")[number])
+    assert [one.message for one in read(str(path)).problems] == []
+
+
 def test_the_second_command_is_what_ci_runs() -> None:
     first, second = (body.strip() for body in readme.blocks("sh")[:2])
     assert "sample_jobs.toml run" in first

@@ -123,7 +123,7 @@ def test_records_are_complete_and_tasks_stand_in_the_order_of_the_flow(store: St
     with reader(store, tmp_path) as history:
         (record,) = history.records([1])
         assert list(record.run.tasks) == ["zeta", "mid", "alpha"]
-        assert record.edges["mid"] == (("zeta", "success"),)
+        assert record.shapes["mid"].edges == (("zeta", "success"),)
         assert [one.n for one in record.commands("mid")] == [1]
         assert not record.is_row
         assert history.definition(record.run.definition) == flow
@@ -232,7 +232,7 @@ def test_the_number_of_statements_does_not_grow_with_jobs_or_runs(store: Store, 
         store.save(past(number, jobs(name), at=1000.0 * number))
     with reader(store, tmp_path) as history:
         for ask, most in (
-            (lambda some: history.records(range(1, len(some) + 1)), 4),
+            (lambda some: history.records(range(1, len(some) + 1)), 5),
             (lambda some: history.last_tasks(some), 1),
             (lambda some: history.last_runs(some), 1),
             (lambda some: history.usual_durations(some), 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cronflow.core.model import Settings
@@ -79,3 +80,32 @@ def test_logs_go_earlier_than_runs_and_those_of_a_run_that_goes_on_stay(tmp_path
     Retention(stage.store, where).step(Settings(keep_logs=2 * DAY), MIDNIGHT + 4 * DAY + 3500)
     assert [where.log(number, "a", 1).exists() for number in range(1, 6)] == [False, False, True, True, True]
     assert len(numbers(stage)) == 5
+
+
+def test_what_jobs_left_in_their_state_folders_goes_with_the_logs(tmp_path: Path) -> None:
+    stage = history(3)
+    where = places(tmp_path)
+    for run in (1, 2, 3):
+        deep = where.task_state(run, "a")
+        where.of_run(run).mkdir(parents=True)
+        deep.mkdir()
+        where.log(run, "a", 1).write_text("x")
+    folder = os.open(where.task_state(1, "a"), os.O_RDONLY)
+    for _ in range(1500):  # deeper than a recursion goes
+        os.mkdir("d", dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    (where.task_state(2, "a") / "link").symlink_to("/")
+    retention = Retention(stage.store, where)
+    now = stage.now + 60
+    for _ in range(1000):
+        retention.step(Settings(keep_logs=DAY), now)
+        if retention.remover is None:
+            break
+        retention.remover.wait(30)
+        now = retention.next_at
+    assert not where.of_run(1).exists()
+    assert not where.of_run(2).exists()
+    assert where.of_run(3).exists()

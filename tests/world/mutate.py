@@ -23,7 +23,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a task starts when one of its upstreams is met",
-        "core/tasks.py",
+        "core/ends.py",
         'if good == len(upstreams) or (job.join == "any" and good):',
         "if good:",
     ),
@@ -108,7 +108,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a blocked task is skipped",
-        "core/tasks.py",
+        "core/ends.py",
         'return "blocked", "upstream_failed"',
         'return "skipped", "upstream_failed"',
     ),
@@ -129,6 +129,61 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "core/state.py",
         "    out.tasks[task.run, task.name] = task",
         '    if after != "skipped":\n        out.tasks[task.run, task.name] = task',
+    ),
+    (
+        "a job with copies has ended with the first of them",
+        "core/ends.py",
+        "if not all(task.final for task in tasks):",
+        "if not any(task.final for task in tasks):",
+    ),
+    (
+        "a pool has one slot more",
+        "core/blockers.py",
+        "if used + min(job.pool_slots, size) <= size:",
+        "if used + min(job.pool_slots, size) <= size + 1:",
+    ),
+    (
+        "a sensor waits for ever",
+        "core/stages.py",
+        '        heapq.heappush(state.timers, (now + job.wait_timeout, "wait_timeout", run.id, task.name))',
+        "        pass",
+    ),
+    (
+        "the lister of a `foreach` stays beside its copies",
+        "core/attempts.py",
+        "    out.gone[run.id, task.name] = None\n",
+        "",
+    ),
+    (
+        "the end of a job of another flow counts twice",
+        "core/rounds.py",
+        "                link.new, link.blocked = False, None\n",
+        "                link.blocked = None\n",
+    ),
+    (
+        "an end is not remembered for those of other flows",
+        "core/links.py",
+        "        out.links[root, job] = link\n",
+        "",
+    ),
+    (
+        "a slot that waits is not saved",
+        "core/slots.py",
+        "        cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word\n"
+        "        out.cursors[cursor.job, cursor.trigger_key] = cursor\n",
+        "        cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word\n",
+    ),
+    (
+        "an edge from another flow is met by any end",
+        "core/rounds.py",
+        "    said = judge(flow.jobs[root], ends)\n",
+        "    said: Verdict | bool = all(end is not None for _, end in ends)\n",
+    ),
+    (
+        "a step takes no place",
+        "core/line.py",
+        "    state.running += 1\n",
+        "    state.running += task.stage == COMMAND\n",
     ),
 )
 

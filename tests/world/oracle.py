@@ -111,7 +111,7 @@ def _check_run(
             assert (verdict, task.reason in FAILED_BEFORE_IT_RAN) == ("run", True), told
         elif task.reason in ("cancelled", "replaced", "stopped"):
             assert task.state == "cancelled", told
-        elif task.reason in ("paused", "disabled", "no_items") or (verdict == "run" and job.only_if is not None):
+        elif task.reason in ("paused", "disabled", "skip", "no_items") or (verdict == "run" and job.only_if is not None):
             assert (task.state, verdict) == ("skipped", "run"), told
         else:
             assert verdict == task.state, told
@@ -145,7 +145,7 @@ def _check_times(host: str, calendars: Mapping[str, frozenset[int]], jobs: dict[
         assert max(created_at, finished_at) >= due + slot_last - slot, f"row {number} has slots that are not due"
         assert trigger in ("catchup", mine.kind)
         late = created_at > due + 60.0
-        excused = trigger == "catchup" or reason in ("daemon_down", "calendar", "paused", "disabled") or bool(job.after)
+        excused = trigger == "catchup" or reason in ("daemon_down", "calendar", "paused", "disabled", "skip") or bool(job.after)
         assert excused or not late, f"run {number} is late"
     else:
         assert (trigger, slots) == (mine.kind, 1) or state == "skipped", f"run {number} is none of an event"
@@ -229,5 +229,5 @@ def _check_catchup(job: Job, root: str, lining: bool, rows: list[tuple[str, str,
     for (_, word, _), later in zip(rows, [*rows[1:], None], strict=False):
         if word == "missed":
             assert later is not None or lining, f"{root}: the last missed slot is forgotten"
-            well = later is None or later[0] == "catchup" or later[2] in ("paused", "disabled")
+            well = later is None or later[0] == "catchup" or later[2] in ("paused", "disabled", "skip")
             assert well, f"{root}: not caught up: {later}"

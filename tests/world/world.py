@@ -274,10 +274,13 @@ class World:
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
         waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
-        if waiting and rng.random() < 0.5:
+        if waiting and rng.random() < 0.7:
             task = rng.choice(waiting)
-            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.6, "anna", "approve")
+            return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
         kind = rng.random()
+        if kind < 0.05:
+            slot = int(self.now - rng.uniform(0, 200_000))
+            return happened.RunAsked(self.counter, some[:1], "anna", "backfill", at=slot, trigger="backfill")
         if kind < 0.35:
             return happened.RunAsked(self.counter, some, "anna", "run", rng.random() < 0.2, rng.random() < 0.2)
         if kind < 0.5 and state.runs:
@@ -293,6 +296,8 @@ class World:
         if kind < 0.75:
             until = self.now + rng.uniform(60, 7200) if rng.random() < 0.6 else None
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)
+        if kind < 0.8:
+            return happened.SkipAsked(self.counter, some, "anna", "skip", rng.choice((0, 1, 1, 3)))
         if kind < 0.9:
             return happened.ResumeAsked(self.counter, some, "anna", "resume")
         self.jobs = edited(rng, self.jobs, self.pace)
@@ -387,13 +392,16 @@ class World:
             job = state.job(run, task)
             assert task.attempts <= job.retries + 1, f"{deed.ref} is one attempt too many"
             upstreams = [other for edge in job.after for other in run.tasks.values() if other.job == edge.job]
-            if job.matrix_join == "each":
-                upstreams = [other for other in upstreams if other.matrix in (task.matrix, {}) or not task.matrix]
+            if job.matrix_join == "each" and job.matrix:
+                alike = {name for name, other in state.flows[run.id].jobs.items() if other.matrix == job.matrix}
+                upstreams = [other for other in upstreams if other.job not in alike or other.matrix == task.matrix]
             enough = any if job.join == "any" and upstreams else all
             assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
             if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
                 others = [other for other in state.live() if other.job == job.name and other.run != run.id]
                 others = [other for other in others if not (run.aside or state.runs[other.run].aside)]
+                if run.trigger == "backfill":
+                    others = [other for other in others if state.runs[other.run].trigger != "backfill"]
                 assert not others, f"{deed.ref} overlaps {others[0].run}"
 
     def _overlap(self, job: str) -> str:
@@ -404,10 +412,11 @@ class World:
     def _check_queues(self) -> None:
         state = self.state
         assert state is not None
-        held: dict[str, int] = {}
+        held: dict[tuple[str, bool], int] = {}
         for number in state.held:
-            for job in {task.job for task in state.runs[number].tasks.values()}:
-                held[job] = held.get(job, 0) + 1
+            by_backfill = state.runs[number].trigger == "backfill"
+            for job in {task.job for task in state.runs[number].tasks.values() if not task.final}:
+                held[job, by_backfill] = held.get((job, by_backfill), 0) + 1
         assert all(count <= QUEUE_LIMIT for count in held.values()), "a queue grows without bound"
 
     def _check_rebuild(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -75,7 +76,18 @@ def after_flows(flow: Flow) -> str:
 
 
 def _shown(flow: Flow, name: str, style: Style) -> str:
-    return name if flow.jobs[name].enabled else f"{name} {style.paint('dim', '(disabled)')}"
+    """A name with how many tasks it makes in a run, and what it passes before its command."""
+    job = flow.jobs[name]
+    copies = f" × {number}" if (number := math.prod(map(len, job.matrix.values()))) > 1 else ""
+    said = {
+        "disabled": not job.enabled,
+        "one for each line": job.foreach is not None,
+        "condition": job.only_if is not None,
+        "sensor": job.wait_until is not None,
+        "approval": job.approve is not None,
+    }
+    inside = ", ".join(word for word, so in said.items() if so)
+    return name + copies + (f" {style.paint('dim', f'({inside})')}" if inside else "")
 
 
 def _edge_words(flow: Flow, name: str, parent: str) -> tuple[str, str]:

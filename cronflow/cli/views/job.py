@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cronflow.cli import coming
+from cronflow.cli.views.copies import telling
 from cronflow.cli.views.phrases import cause_words
 from cronflow.cli.views.run import short_line
-from cronflow.cli.views.status import pause_phrase, waiting_phrase
+from cronflow.cli.views.status import pause_phrase, skip_phrase, waiting_phrase
 from cronflow.cli.views.style import Style, pad, table
 from cronflow.cli.waits import Waiting, after_words
 from cronflow.core import words
 from cronflow.core.flow import Flow
-from cronflow.core.model import Health, Job, Pause
+from cronflow.core.model import Health, Job, Pause, Skip
 from cronflow.core.triggers import Trigger, described
 from cronflow.store.queries import RunRecord
 
@@ -25,6 +26,7 @@ class JobPicture(NamedTuple):
     runs: list[RunRecord]
     health: Health | None
     pause: Pause | None
+    skip: Skip | None
     usual: float | None
     next_at: int | None
     waits: Waiting | None = None
@@ -69,6 +71,8 @@ def _state(picture: JobPicture, style: Style) -> str:
         said.append("disabled")
     if picture.pause is not None:
         said.append(f"{style.paint('paused')} {pause_phrase(picture.pause, style)}")
+    if picture.skip is not None:
+        said.append(f"{style.paint('skipped', 'to be skipped')}: {skip_phrase(picture.skip)}")
     if health is not None and health.failing_since is not None:
         times = f", {words.count(health.failures, 'run')} in a row" if health.failures > 1 else ""
         said.append(f"{style.paint('failed', 'failing')} since {style.when(health.failing_since)}{times}")
@@ -82,9 +86,9 @@ def _state(picture: JobPicture, style: Style) -> str:
 def _last_end(picture: JobPicture, style: Style) -> str:
     """How the last task of the job ended, where nothing is more pressing."""
     for record in picture.runs:
-        for task in record.run.tasks.values():
-            if task.job != picture.job.name:
-                continue
+        copies = record.tasks_of(picture.job.name)
+        if copies:
+            task = telling(copies)
             if task.state == "success":
                 return style.paint("success", "ok")
             why = cause_words(task)
@@ -100,9 +104,7 @@ def _starts(picture: JobPicture) -> str:
         return f"by new ends of {after_words(flow.outer, flow.head.join)}"
     if not picture.job.after:
         return "by hand: cronflow run " + picture.job.name
-    return f"in the flow of {flow.name}" + (
-        ": " + described(flow.triggers) if flow.triggers else ""
-    )
+    return f"in the flow of {flow.name}" + (": " + described(flow.triggers) if flow.triggers else "")
 
 
 def _trigger(trigger: Trigger) -> str:

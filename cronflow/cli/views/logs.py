@@ -13,7 +13,7 @@ def attempt_title(attempt: Attempt, task: Task, retries: int, style: Style) -> s
     """ "431/backup/2 · attempt 2 of 3 · 02:00:42 → 02:05:00 · exit 0"."""
     parts = [str(attempt.ref)]
     if attempt.kind != "command":
-        parts.append(attempt.kind)
+        parts.append(attempt.kind + (f", poll {attempt.count}" if attempt.kind == "sensor" else ""))
     elif retries or attempt.n > 1:
         parts.append(f"attempt {attempt.n} of {max(retries + 1, task.attempts)}")
     if attempt.started_at is not None:
@@ -36,6 +36,8 @@ def _ending(attempt: Attempt, task: Task, style: Style) -> str:
     how = words.exit_status(attempt.exit_code, attempt.signal, attempt.result)
     if attempt.exit_code is None and attempt.signal is None and attempt.result == "failed":
         how = words.plain(task.note) if task.note else reason_words(attempt.reason)
+    if attempt.reason == "check":
+        how += ", and then a check failed"
     return style.paint("success" if attempt.result == "success" else "failed", how)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from cronflow.cli import coming
 from cronflow.cli.views.status import jobs_line, slot_line, waiting_phrase
@@ -10,12 +10,11 @@ from cronflow.cli.views.style import Style, column_width, pad, visible
 from cronflow.cli.waits import Waiting, after_words
 from cronflow.core import words
 from cronflow.core.flow import Flow
-from cronflow.core.model import Pause
 
 
 def next_screen(
     slots: list[coming.Slot],
-    pauses: Mapping[str, Pause],
+    stops: coming.Stops,
     style: Style,
     held: Sequence[Waiting] = (),
     others: Sequence[Flow] = (),
@@ -31,9 +30,9 @@ def next_screen(
             told.add(slot.trigger.key)
             said = slot.trigger.describe()  # the expression itself, where there are no plain words for it
             about.append(", ".join(filter(None, ("" if said == slot_line(slot) else said, slot.trigger.schedule.zone))))
-        about += [style.paint("paused", note) for note in coming.notes_of(slot, pauses)]
+        about += [style.paint("paused", note) for note in coming.notes_of(slot, stops)]
         rows.append((day, clock, slot_line(slot), about))
-    rows += [("", "", jobs_line(flow.roots, flow), [_after(flow, pauses, style)]) for flow in others]
+    rows += [("", "", jobs_line(flow.roots, flow), [_after(flow, stops, style)]) for flow in others]
     days, clocks = column_width(row[0] for row in rows), column_width(row[1] for row in rows)
     jobs = column_width((row[2] for row in rows), 44)
     lines = []
@@ -50,7 +49,7 @@ def _held_row(one: Waiting, style: Style) -> tuple[str, str, str, list[str]]:
     return day, clock, jobs_line(one.roots, one.flow), [style.paint("retrying", waiting_phrase(one, style))]
 
 
-def _after(flow: Flow, pauses: Mapping[str, Pause], style: Style) -> str:
-    paused = [root for root in flow.roots if root in pauses]
+def _after(flow: Flow, stops: coming.Stops, style: Style) -> str:
+    paused = [root for root in flow.roots if root in stops.pauses]
     said = f"after {after_words(flow.outer, flow.head.join)}"
     return f"{said}, {style.paint('paused', f'{words.listing(paused)} paused')}" if paused else said

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cronflow.cli.views.phrases import reason_words
+from cronflow.cli.views.copies import bundle_name, bundles, foremost, summary
+from cronflow.cli.views.phrases import HOOKS, ONLY_IF, STAGES, reason_words
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
 
@@ -17,22 +18,28 @@ Event = Mapping[str, Any]
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FINAL_WORDS = {"success": "succeeded", "skipped": "was skipped", "blocked": "is blocked", "missed": "was missed"}
+_PRESSING = (("running", "retrying"), ("failed",))
+"""What is shown first where there is no room for all."""
 _COUNTED = ("failed", "blocked", "cancelled", "success", "skipped", "running", "retrying", "queued", "waiting")
 
 
 def block(run: Event, tasks: Sequence[Event], style: Style, lines: int, beat: int) -> list[str]:
     """A run in at most `lines` lines: all its tasks if they fit, else those that run or failed, and how many of each state."""
     head = _head(run, style)
-    shown = list(tasks)
+    every = bundles(tasks, lambda one: one.get("job") or one["task"])
+    shown = every
     tail: list[str] = []
     if len(shown) > max(lines - 1, 1):
         tail = [_counts(tasks)]
-        pressing = [one for one in tasks if one["state"] in ("running", "retrying")]
-        pressing += [one for one in tasks if one["state"] == "failed"]
-        kept = {id(one) for one in pressing[: max(lines - 2, 0)]}
-        shown = [one for one in tasks if id(one) in kept]
-    width = column_width(str(one["task"]) for one in shown)
-    rows = [style.cut(_row(one, style, width, beat)) if not style.color else _row(one, style, width, beat) for one in shown]
+        pressing = [one for states in _PRESSING for one in every if any(task["state"] in states for task in one)]
+        kept = {id(one) for one in list({id(one): one for one in pressing}.values())[: max(lines - 2, 0)]}
+        shown = [one for one in every if id(one) in kept]
+    names = [str(one[0]["task"]) if len(one) == 1 else bundle_name(str(one[0]["job"]), len(one)) for one in shown]
+    width = column_width(names)
+    rows = []
+    for name, one in zip(names, shown, strict=True):
+        row = _row(name, one, style, width, beat)
+        rows.append(row if style.color else style.cut(row))
     return [head, *rows, *tail][: max(lines, 1)]
 
 
@@ -46,10 +53,13 @@ def _head(run: Event, style: Style) -> str:
     return f"{pad(lead, max(len(lead), min((style.width or 80), 80) - len(clock) - 4))}   {clock}"
 
 
-def _row(task: Event, style: Style, width: int, beat: int) -> str:
-    state = str(task["state"])
-    mark = style.paint("running", SPINNER[beat % len(SPINNER)]) if state == "running" else style.mark(state)
-    return f"  {mark} {pad(str(task['task']), width)}   {task_words(task, style)}".rstrip()
+def _row(name: str, tasks: Sequence[Event], style: Style, width: int, beat: int) -> str:
+    """A task, or many copies of a job, in one line."""
+    states = [str(one["state"]) for one in tasks]
+    state = foremost(states)
+    mark = style.paint("running", SPINNER[beat % len(SPINNER)]) if "running" in states else style.mark(state)
+    said = task_words(tasks[0], style) if len(tasks) == 1 else summary([str(one["task"]) for one in tasks], states)
+    return f"  {mark} {pad(name, width)}   {said}".rstrip()
 
 
 def task_words(task: Event, style: Style) -> str:
@@ -58,33 +68,70 @@ def task_words(task: Event, style: Style) -> str:
     attempt: Event = task.get("attempt") or {}
     if state == "running":
         since = attempt.get("started_at") or task.get("started_at")
-        parts = [words.duration(style.now - since) if since is not None else "", _pid(attempt), _which(task)]
+        stage = STAGES.get(task.get("stage") or "")
+        parts = [words.duration(style.now - since) if since is not None else "", stage or _pid(attempt), _which(task)]
         return "   ".join(filter(None, parts))
     if state == "retrying":
         at = task.get("next_attempt_at")
         again = f", tries again {words.ago(at, style.now)}" if at is not None else ""
         return f"attempt {task.get('attempts')} failed: {_how(task)}{again}"
     if state == "success":
-        return "taken over" if task.get("reason") == "taken_over" else _took(task)
+        return "taken over" if task.get("reason") == "taken_over" else "   ".join(filter(None, (_took(task), _hook(task))))
     if state == "failed":
-        return f"{failure(task)}   {style.paint('dim', 'cronflow logs ' + str(task['run']) + '/' + str(task['task']))}"
-    reason = reason_words(task.get("reason"))
+        place = words.pasted(f"{task['run']}/{task['task']}")
+        return f"{failure(task)}   {style.paint('dim', f'cronflow logs {place}')}"
+    if state == "waiting" and task.get("stage"):
+        return _waits(task)
+    reason = _reason(task)
     shown = style.paint(state) if task.get("finished_at") is not None else state
     return f"{shown}: {reason}" if reason and task.get("reason") != "max_running" else shown
+
+
+def _waits(task: Event) -> str:
+    """What a task waits for whose upstreams are met; of an approval what to type, in another terminal."""
+    stage, step = task["stage"], task.get("step") or {}
+    if stage == "approval":
+        return f"waits for approval: cronflow approve {words.pasted('{}/{}'.format(task['run'], task['task']))}"
+    if stage == "sensor":
+        polled = step.get("count") if step.get("kind") == "sensor" else None
+        return "waits for its `wait_until`" + (f", polled {words.count(polled, 'time')}" if polled else "")
+    return STAGES.get(stage, "waiting")
+
+
+def _reason(task: Event) -> str:
+    if task.get("reason") == "condition" and task.get("stage") == "condition":
+        return ONLY_IF
+    return reason_words(task.get("reason"))
+
+
+def _hook(task: Event) -> str:
+    """That its hook failed, which changes nothing about it."""
+    step: Event = task.get("step") or {}
+    if step.get("kind") not in HOOKS or step.get("result") in (None, "success"):
+        return ""
+    how = words.exit_status(step.get("exit_code"), step.get("signal"), str(step["result"]))
+    return f"its `{step['kind']}` hook failed ({how})"
 
 
 def failure(task: Event) -> str:
     """ "exit 1 after 2 attempts"."""
     attempts = task.get("attempts") or 0
-    return _how(task) + (f" after {attempts} attempts" if attempts > 1 else "")
+    said = _how(task) + (f" after {attempts} attempts" if attempts > 1 else "")
+    return "; ".join(filter(None, (said, _hook(task))))
 
 
 def _how(task: Event) -> str:
     attempt: Event = task.get("attempt") or {}
-    if task.get("note") and attempt.get("exit_code") in (None, 126, 127) and attempt.get("signal") is None:
-        return words.plain(str(task["note"]))
-    if attempt.get("result") is None:
-        return reason_words(task.get("reason")) or "failed"
+    step: Event = task.get("step") or {}
+    reason, note = task.get("reason"), words.plain(str(task.get("note") or ""))
+    if reason == "rejected":
+        return f"rejected {note}".rstrip()
+    if reason in ("check", "foreach") and step.get("kind") == reason and step.get("result") is not None:
+        return f"{reason}: {words.exit_status(step.get('exit_code'), step.get('signal'), str(step['result']))}"
+    if note and attempt.get("exit_code") in (None, 126, 127) and attempt.get("signal") is None:
+        return note
+    if attempt.get("result") is None or reason in ("check", "wait_timeout", "foreach"):
+        return reason_words(reason) or "failed"
     return words.exit_status(attempt.get("exit_code"), attempt.get("signal"), str(attempt["result"]))
 
 
@@ -128,14 +175,18 @@ def event_line(task: Event, style: Style) -> str | None:
         if state == "failed":
             said = f"failed: {failure(task)}"
         elif state == "success":
-            said = "success" + (
-                ", taken over" if task.get("reason") == "taken_over" else f" in {_took(task)}" if _took(task) else ""
+            said = (
+                "success"
+                + (", taken over" if task.get("reason") == "taken_over" else f" in {_took(task)}" if _took(task) else "")
+                + (f"; {_hook(task)}" if _hook(task) else "")
             )
         else:
-            reason = reason_words(task.get("reason"))
+            reason = _reason(task)
             said = f"{state}: {reason}" if reason else state
-    elif state == "queued" and task.get("reason") == "overlap":
-        at, said = style.now, f"queued: {reason_words('overlap')}"
+    elif state == "queued" and task.get("reason") in ("overlap", "pool_full"):
+        at, said = style.now, f"queued: {reason_words(task['reason'])}"
+    elif state == "waiting" and task.get("stage") in ("approval", "sensor"):
+        at, said = task.get("stage_at") or style.now, _waits({**task, "step": None})
     else:
         return None
     return f"{words.iso(at, style.zone)}  {name}  {said}"

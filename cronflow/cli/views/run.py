@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from cronflow.cli.expected import NOTHING, Expected
-from cronflow.cli.views.phrases import cause_words, ended_how, reason_words, row_phrase, task_phrase, trigger_phrase
+from cronflow.cli.views.copies import bundle_name, bundles, foremost, named, summary, telling
+from cronflow.cli.views.phrases import (
+    HOOKS,
+    approve_command,
+    cause_words,
+    ended_how,
+    files_phrase,
+    hook_words,
+    reason_words,
+    row_phrase,
+    stage_phrase,
+    task_phrase,
+    telling_attempt,
+    trigger_phrase,
+)
 from cronflow.cli.views.status import expectation_words
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.model import Task
 from cronflow.store.queries import RunRecord
 
+_COMMANDS = 5
+"""So many commands to paste are shown of each kind."""
+
 
 def run_screen(record: RunRecord, expects: Mapping[str, Expected], style: Style) -> str:
     """A run with its tasks in the order of its flow, and what to type next."""
     run = record.run
-    width = column_width(run.tasks)
+    shown = bundles(run.tasks.values(), lambda task: task.job)
+    width = column_width(one[0].name if len(one) == 1 else bundle_name(one[0].job, len(one)) for one in shown)
     lines = [run_head(record, style)]
-    lines.extend(task_row(record, task, expects.get(task.name, NOTHING), style, width) for task in run.tasks.values())
-    for name, task in run.tasks.items():
-        if task.state == "failed" and record.commands(name):
-            lines.append(style.paint("dim", f"  output: cronflow logs {run.id}/{name}"))
+    if run.params:
+        lines.append(style.fold("  with ", [f"{key}={words.plain(value)}" for key, value in run.params.items()], 7))
+    for one in shown:
+        task = one[0]
+        lines.append(
+            task_row(record, task, expects.get(task.name, NOTHING), style, width)
+            if len(one) == 1
+            else bundle_row(one, style, width)
+        )
+    failed = [name for name, task in run.tasks.items() if task.state == "failed" and record.attempts.get(name)]
+    for name in failed[:_COMMANDS]:
+        lines.append(style.paint("dim", f"  output: cronflow logs {words.pasted(f'{run.id}/{name}')}"))
+    waiting = [command for task in run.tasks.values() if (command := approve_command(task))]
+    for command in waiting[:_COMMANDS]:
+        lines.append(style.paint("dim", f"  go on:  {command}"))
     if any(task.state in ("failed", "blocked", "cancelled") for task in run.tasks.values()) and run.final:
         lines.append(style.paint("dim", f"  again:  cronflow retry {run.id}"))
     return "\n".join(lines)
@@ -48,7 +78,15 @@ def run_head(record: RunRecord, style: Style) -> str:
         parts.append(f"since {style.when(since)}")
     if run.note:
         parts.append(words.plain(run.note))
+    parts.append(files_phrase(record.files))
     return style.fold("", parts, 2)
+
+
+def bundle_row(tasks: list[Task], style: Style, width: int) -> str:
+    """Many copies of a job in one line."""
+    states = [task.state for task in tasks]
+    lead = f"  {style.mark(foremost(states))} {pad(bundle_name(tasks[0].job, len(tasks)), width)}  "
+    return style.fold(lead, [summary([task.name for task in tasks], states)], 6)
 
 
 def task_row(record: RunRecord, task: Task, expects: Expected, style: Style, width: int) -> str:
@@ -59,25 +97,27 @@ def task_row(record: RunRecord, task: Task, expects: Expected, style: Style, wid
 
 def task_parts(record: RunRecord, task: Task, expects: Expected, style: Style) -> Iterable[str]:
     """What there is to say of a task, in pieces."""
-    commands = record.commands(task.name)
-    attempt = commands[-1] if commands else None
     if task.state == "running":
         return _running(record, task, expects, style)
     if not task.final:
-        names = {job for job, _ in record.edges.get(task.job, ())}
-        before = [other for other in record.run.tasks.values() if other.job in names and not other.final]
-        return [task_phrase(task, before, style), *expectation_words(expects, task, style)]
+        return [task_phrase(record, task, style), *expectation_words(expects, task, style)]
     took = style.span(task.started_at, task.finished_at)
+    hook = hook_words(record.step(task.name, *HOOKS))
     if task.state == "success":
         again = f"after {task.attempts} attempts" if task.attempts > 1 else ""
         taken = "taken over" if task.reason == "taken_over" else ""
-        outputs = [f"{key}={task.outputs[key]}" for key in ("rows", "bytes") if key in task.outputs]
-        return [took, taken, again, *outputs, *expectation_words(expects, task, style)]
+        return [took, taken, again, *_metrics(task), hook, *expectation_words(expects, task, style)]
     if task.state == "failed":
-        return [style.paint("failed"), ended_how(task, attempt), took and f"ran {took}"]
+        return [style.paint("failed"), ended_how(task, telling_attempt(record, task)), took and f"ran {took}", hook]
     cause = cause_words(task)
     state = f"{style.paint(task.state)}: {cause}" if cause else style.paint(task.state)
     return [state, words.plain(task.note) if task.note else ""]
+
+
+def _metrics(task: Task) -> list[str]:
+    """The outputs that everybody counts: "rows 12,345"."""
+    shown = [(key, words.plain(task.outputs[key])) for key in ("rows", "bytes") if key in task.outputs]
+    return [f"{key} {int(value):,}" if re.fullmatch("[0-9]{1,18}", value) else f"{key} {value}" for key, value in shown]
 
 
 def _running(record: RunRecord, task: Task, expects: Expected, style: Style) -> list[str]:
@@ -90,6 +130,7 @@ def _running(record: RunRecord, task: Task, expects: Expected, style: Style) -> 
     shown = f"for {words.duration(took)}" if style.human else f"since {style.when(task.started_at)}"
     return [
         f"{style.paint('running')} {shown}",
+        "" if task.stage in ("", "command") else stage_phrase(record, task, style),
         f"usually {words.duration(expects.usual)}" if expects.usual is not None else "",
         *expectation_words(expects, task, style),
         pid,
@@ -104,9 +145,11 @@ def short_line(record: RunRecord, style: Style, job: str | None = None) -> list[
     when = style.when(start)
     if record.is_row and run.slots > 1 and run.slot_last is not None:
         when += f" to {style.when(run.slot_last)}"
-    task = next((one for one in run.tasks.values() if one.job == job), None) if job else None
+    copies = record.tasks_of(job) if job else []
+    task = telling(copies) if copies else None
     state = task.state if task else run.state
-    took = style.span(task.started_at, task.finished_at) if task else style.span(run.started_at, run.finished_at)
+    timed = copies[0] if len(copies) == 1 else run
+    took = style.span(timed.started_at, timed.finished_at)
     return [
         str(run.id),
         style.mark(state) + " " + style.paint(state),
@@ -114,26 +157,37 @@ def short_line(record: RunRecord, style: Style, job: str | None = None) -> list[
         took,
         run.flow,
         "" if record.is_row else trigger_phrase(run),
-        _about(record, task),
+        _about(record, copies),
     ]
 
 
-def _about(record: RunRecord, task: Task | None) -> str:
+def _about(record: RunRecord, chosen: list[Task]) -> str:
+    """What else there is to say of a run, or of the tasks of one job in it."""
     run = record.run
     if record.is_row:
         return f"{words.count(run.slots, 'slot')}: {reason_words(run.reason)}" if run.reason else words.count(run.slots, "slot")
-    tasks = [task] if task else list(run.tasks.values())
+    task = chosen[0] if len(chosen) == 1 else None
+    tasks = chosen or list(run.tasks.values())
     failed = [one for one in tasks if one.state == "failed"]
     if failed:
-        said = []
-        for one in failed[:3]:
-            commands = record.commands(one.name)
-            how = ended_how(one, commands[-1] if commands else None)
-            said.append(how if task else f"{one.name} ({how})")
-        return ", ".join(said) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
+        return _failures(record, failed, alone=task is not None)
     if task is not None and task.reason:
         return cause_words(task)
-    if run.state in ("skipped", "cancelled", "blocked") and run.reason:
-        return reason_words(run.reason)
-    going = [one.name for one in tasks if one.state in ("running", "retrying")]
-    return words.listing(going, 3) if not run.final else row_phrase(run) if run.reason and run.state != "success" else ""
+    if run.final and run.state in ("skipped", "cancelled", "blocked") and run.reason:
+        same = [one for one in tasks if one.state == run.state]
+        return cause_words(same[0]) if len(tasks) == 1 and same else reason_words(run.reason)
+    if run.final:
+        return row_phrase(run) if run.reason and run.state != "success" else files_phrase(record.files, 1)
+    waiting = [one for one in tasks if approve_command(one)]
+    going = [one for one in tasks if one.state in ("running", "retrying")]
+    parts = [named(going, 3) if going else "", f"waits for approval: {named(waiting, 3)}" if waiting else ""]
+    return "; ".join(filter(None, parts)) or files_phrase(record.files, 1)
+
+
+def _failures(record: RunRecord, failed: list[Task], alone: bool) -> str:
+    said = []
+    for bundle in bundles(failed, lambda task: task.job):
+        how = ended_how(bundle[0], telling_attempt(record, bundle[0]))
+        name = bundle[0].name if len(bundle) == 1 else bundle_name(bundle[0].job, len(bundle))
+        said.append(how if alone else f"{name} ({how})")
+    return ", ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")

@@ -8,12 +8,13 @@ from typing import Any
 from cronflow.cli import coming
 from cronflow.cli.expected import Expected
 from cronflow.cli.overview import Blocked, Failing, Going, Overview
-from cronflow.cli.views.phrases import ended_how, task_phrase
+from cronflow.cli.views.copies import bundle_name, bundles, foremost, summary
+from cronflow.cli.views.phrases import approve_command, ended_how, stage_phrase, task_phrase
 from cronflow.cli.views.style import Style, column_width, pad
 from cronflow.cli.waits import Waiting
 from cronflow.core import words
 from cronflow.core.flow import Flow
-from cronflow.core.model import Pause, Task, Trouble
+from cronflow.core.model import Pause, Skip, Task, Trouble
 from cronflow.store.standing import Undelivered
 
 _INDENT = 4
@@ -31,6 +32,7 @@ def screen(view: Overview, style: Style, file: str) -> str:
         _going(style, "RUNNING", view.running),
         _going(style, "WAITING", view.waiting, view.held_slots),
         _paused(style, view.paused),
+        _to_skip(style, view.skips),
         _next(view, style),
     ]
     return "\n".join(filter(None, blocks))
@@ -97,6 +99,8 @@ def _failing_row(style: Style, one: Failing, width: int) -> str:
     if one.health.failures > 1:
         text += f", {words.ordinal(one.health.failures)} time in a row"
     how = ended_how(one.task, one.attempt)
+    if one.copies > 1:
+        how = f"{len(one.failed)} of {one.copies} copies: {words.listing([task.name for task in one.failed], 4)}   {how}"
     parts = [text, how, one.last_line]
     if one.blocks:
         parts.append(f"blocks: {words.listing(one.blocks)}")
@@ -116,11 +120,16 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
 
 
 def _going(style: Style, title: str, going: list[Going], held: list[Waiting] | None = None) -> str:
-    shown = going[:30]
-    width = column_width(one.task.name for one in shown)
-    rows = [_going_row(style, one, width) for one in shown]
-    if len(going) > len(shown):
-        rows.append(f"  and {len(going) - len(shown)} more")
+    every = bundles(going, lambda one: (one.task.run, one.task.job))
+    shown = every[:30]
+    names = [one[0].task.name if len(one) == 1 else bundle_name(one[0].task.job, len(one)) for one in shown]
+    width = column_width(names)
+    rows = [
+        _going_row(style, one[0], width) if len(one) == 1 else _bundle_row(style, name, one, width)
+        for one, name in zip(shown, names, strict=True)
+    ]
+    if len(every) > len(shown):
+        rows.append(f"  and {sum(map(len, every[len(shown) :]))} more")
     rows += _held_rows(style, held or [], width)
     return _section(style, title, "heading", rows, len(going) + len(held or []))
 
@@ -138,19 +147,45 @@ def waiting_phrase(one: Waiting, style: Style) -> str:
     return f"waits for {one.who} since {style.when(one.slot)}{until}"
 
 
+def _bundle_row(style: Style, name: str, going: list[Going], width: int) -> str:
+    """Many copies of a job, in one line."""
+    states = [one.task.state for one in going]
+    state = foremost(states)
+    same = next(one for one in going if one.task.state == state)
+    said = summary(states, states) if len(set(states)) > 1 else ""
+    if state != "running":
+        said = said or task_phrase(same.record, same.task, style)
+    elif same.task.started_at is not None:
+        said = said or f"since {style.when(same.task.started_at)}"
+    return _row(style, state, name, width, [said, style.paint("dim", f"run {same.task.run}")])
+
+
 def _going_row(style: Style, one: Going, width: int) -> str:
     task = one.task
     run = style.paint("dim", f"run {task.run}")
+    if task.state == "running":
+        return _row(style, "running", task.name, width, [*_running_parts(style, one), run, style.paint("dim", _pid(one))])
     late = expectation_words(one.expects, task, style)
-    if task.state == "running" and task.started_at is not None:
-        took = [words.duration(style.now - task.started_at)] if style.human else []
-        usual = f"usually {words.duration(one.expects.usual)}" if one.expects.usual is not None else ""
-        inside = ", ".join(filter(None, (*took, usual)))
-        text = f"since {style.when(task.started_at)}" + (f" ({inside})" if inside else "")
-        pid = f"pid {one.attempt.pid}" if one.attempt is not None and one.attempt.pid is not None else ""
-        again = f"attempt {task.attempts}" if task.attempts > 1 else ""
-        return _row(style, "running", task.name, width, [text, *late, again, run, style.paint("dim", pid)])
-    return _row(style, task.state, task.name, width, [task_phrase(task, one.upstreams, style), *late, run])
+    parts = [task_phrase(one.record, task, style), *late, run, style.paint("dim", approve_command(task))]
+    return _row(style, task.state, task.name, width, parts)
+
+
+def _running_parts(style: Style, one: Going) -> list[str]:
+    task = one.task
+    stage = "" if task.stage in ("", "command") else stage_phrase(one.record, task, style)
+    late = expectation_words(one.expects, task, style)
+    if task.started_at is None:
+        return [stage, *late]
+    took = [words.duration(style.now - task.started_at)] if style.human else []
+    usual = f"usually {words.duration(one.expects.usual)}" if one.expects.usual is not None else ""
+    inside = ", ".join(filter(None, (*took, usual)))
+    text = f"since {style.when(task.started_at)}" + (f" ({inside})" if inside else "")
+    return [text, *late, stage, f"attempt {task.attempts}" if task.attempts > 1 else ""]
+
+
+def _pid(one: Going) -> str:
+    attempt = one.attempt
+    return f"pid {attempt.pid}" if attempt is not None and attempt.pid is not None and attempt.state != "ended" else ""
 
 
 def expectation_words(expects: Expected, task: Task, style: Style) -> list[str]:
@@ -178,6 +213,17 @@ def pause_phrase(pause: Pause, style: Style) -> str:
     return f"{until}{reason} ({pause.by})"
 
 
+def _to_skip(style: Style, skips: list[Skip]) -> str:
+    width = column_width(skip.job for skip in skips)
+    rows = [_row(style, "skipped", skip.job, width, [skip_phrase(skip)]) for skip in sorted(skips)]
+    return _section(style, "TO BE SKIPPED", "heading", rows)
+
+
+def skip_phrase(skip: Skip) -> str:
+    """How many slots are to be skipped, and who said so: `the next 3 slots (anna)`."""
+    return f"the next {'slot' if skip.left == 1 else f'{skip.left} slots'} ({skip.by})"
+
+
 # ---- next -----------------------------------------------------------------------------------------------------------------
 
 
@@ -189,7 +235,7 @@ def _next(view: Overview, style: Style) -> str:
     width = column_width(leads, 40)
     lines = []
     for lead, slot in zip(leads, shown, strict=True):
-        notes = coming.notes_of(slot, view.standing.pauses)
+        notes = coming.notes_of(slot, view.stops(style.now))
         text = slot_line(slot) + (f" ({'; '.join(notes)})" if notes else "")
         lines.append(style.cut(f"  {pad(lead, width)}   {text}"))
     if len(view.slots) > len(shown):

@@ -1,0 +1,88 @@
+"""Noticing that something changes in a folder, so that nothing is polled: inotify(7), by ctypes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterable, Iterator
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_EVENT = struct.Struct("iIII")
+_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
+CHANGES = 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200
+"""attrib, close_write, moved_from, moved_to, create, delete"""
+WRITES = 0x2
+"""modify: each write to a file, and so by far the most frequent."""
+ITSELF = 0x400 | 0x800 | 0x1000000
+"""delete_self, move_self; folders only"""
+
+
+class Inotify:
+    """Readable when something in one of its folders changes. Where inotify is not to be had, it never is."""
+
+    def __init__(self) -> None:
+        self._fd = int(_libc.inotify_init1(_NONBLOCK_CLOEXEC))
+
+    def fileno(self) -> int:
+        return self._fd
+
+    @property
+    def works(self) -> bool:
+        return self._fd >= 0
+
+    def add(self, folder: str, mask: int) -> int:
+        """The number of a folder that is watched from now on; where it cannot be, an errno(3) below 0. It may block, and any
+        thread may do it."""
+        if not self.works:
+            return -errno.ENOSYS
+        number = int(_libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
+        return number if number >= 0 else -ctypes.get_errno()
+
+    def remove(self, number: int) -> None:
+        _libc.inotify_rm_watch(self._fd, number)
+
+    def read(self) -> Iterator[tuple[int, str]]:
+        """The number of the folder and the name of each change since the last call. Both are empty (-1, "") where the kernel has
+        lost count, the name also where it is the folder itself that has changed."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._fd, 65536):
+                at = 0
+                while at < len(data):
+                    number, _, _, length = _EVENT.unpack_from(data, at)
+                    at += _EVENT.size
+                    yield number, os.fsdecode(data[at : at + length].rstrip(b"\0"))
+                    at += length
+
+    def close(self) -> None:
+        if self.works:
+            os.close(self._fd)
+
+
+class FolderWatch(Inotify):
+    """The folders of the job file: it tells names. Without inotify the daemon looks at the files at its other wake-ups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folders: dict[str, int] = {}
+
+    def follow(self, folders: Iterable[str]) -> None:
+        """Watch these folders and no others."""
+        wanted = set(folders)
+        for folder in set(self._folders) - wanted:
+            number = self._folders.pop(folder)
+            if number not in self._folders.values():
+                self.remove(number)
+        for folder in wanted:  # those known too: another folder may have taken the place of one
+            number = self.add(folder, CHANGES | WRITES)
+            before = self._folders.pop(folder, number)
+            if before != number and before not in self._folders.values():
+                self.remove(before)
+            if number >= 0:
+                self._folders[folder] = number
+
+    def names(self) -> set[str]:
+        """The names that changed since the last call; an empty name stands for more than could be told."""
+        return {name for _, name in self.read()}

@@ -1,0 +1,61 @@
+"""The live state as the database has it: for the daemon that goes on with it, and for a look at what would come of it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+from cronflow.core.model import Run, Task
+from cronflow.core.state import State
+from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
+
+
+def load_state(db: sqlite3.Connection) -> State:
+    """Runs that are not final, cursors, links, pauses, skips, health, troubles. Job file and plan are not in it."""
+    state = State()
+    for row in db.execute(f"{RUNS.select} WHERE finished_at IS NULL ORDER BY id"):
+        run = RUNS.object(row)
+        state.runs[run.id] = run
+    fill(db, state.runs.values())
+    going_on = "state != 'ended' AND run IN (SELECT id FROM runs WHERE finished_at IS NULL)"
+    for row in db.execute(f"{ATTEMPTS.select} WHERE {going_on}"):
+        attempt = ATTEMPTS.object(row)
+        state.runs[attempt.run].tasks[attempt.task].live = attempt
+    for row in db.execute(CURSORS.select):
+        cursor = CURSORS.object(row)
+        state.cursors[cursor.job, cursor.trigger_key] = cursor
+    numbers = sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None})
+    for number in numbers:
+        found = db.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
+        if found is not None:
+            state.rows[number] = RUNS.object(found)
+    for row in db.execute(LINKS.select):
+        link = LINKS.object(row)
+        state.links[link.job, link.upstream] = link
+    state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
+    state.skips = {row[0]: SKIPS.object(row) for row in db.execute(SKIPS.select)}
+    state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}
+    state.troubles = {row[0]: TROUBLES.object(row) for row in db.execute(TROUBLES.select)}
+    for run in state.runs.values():
+        state.know(run.definition, definition_text(db, run.definition))
+    state.next_run = 1 + (db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'runs'").fetchone()[0] or 0)
+    reserved = [cursor.waits_run for cursor in state.cursors.values() if cursor.waits_run is not None]
+    state.next_run = max(state.next_run, *(number + 1 for number in reserved), 1)
+    state.index()
+    return state
+
+
+def fill(db: sqlite3.Connection, runs: Iterable[Run]) -> None:
+    """Give runs their tasks, in the order of their definition."""
+    for run in runs:
+        rows = db.execute(f"{TASKS.select} WHERE run = ?", (run.id,))
+        tasks: dict[str, Task] = {task.name: task for task in map(TASKS.object, rows)}
+        order = {plain["name"]: place for place, plain in enumerate(json.loads(definition_text(db, run.definition)))}
+        run.tasks = dict(sorted(tasks.items(), key=lambda pair: order.get(pair[1].job, 0)))
+
+
+def definition_text(db: sqlite3.Connection, digest: str) -> str:
+    """The stored text of a definition."""
+    row = db.execute("SELECT body FROM definitions WHERE digest = ?", (digest,)).fetchone()
+    return str(row[0]) if row else "[]"
