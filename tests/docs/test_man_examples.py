@@ -165,6 +165,40 @@ def test_a_slot_that_waits_behind_a_failure_is_blocked_and_not_alerted(tmp_path:
     assert "failure bills" not in play.told()
 
 
+def test_a_slot_waits_for_what_the_other_job_has_to_do_up_to_its_time(tmp_path: Path) -> None:
+    play = Play("waiting slots", tmp_path, "2027-03-01 00:00", {"load": 10})
+    play.until("2027-03-01 05:30")
+    play.reload(play.set.jobs["load"], play.set.jobs["bills"]._replace(enabled=False))
+    play.until("2027-03-01 12:00")
+    play.takes["load"] = 200
+    play.reload(play.set.jobs["load"], play.set.jobs["bills"]._replace(enabled=True))
+    assert play.until("2027-03-02 12:00") == ["load 04:00", "bills 07:20"], "the load of Monday is unused, and not of this round"
+
+
+def monday_failed(folder: Path) -> Play:
+    play = Play("waiting slots", folder, "2027-03-01 00:00", {"load": 10})
+    play.codes["load"] = [1]
+    play.until("2027-03-01 08:00")
+    play.ran = [one for one in play.ran if not one.startswith("prices")]
+    return play
+
+
+def test_an_end_that_is_nearer_to_the_next_slot_is_left_to_it(tmp_path: Path) -> None:
+    play = monday_failed(tmp_path)
+    assert play.until("2027-03-02 05:59") == ["load 04:00"]
+    assert "bills 06:00" in play.until("2027-03-02 12:00")
+    assert [line.partition(" ")[2] if "×" not in line else line for line in play.runs("bills")] == [
+        "skipped upstream_not_new × 1",
+        "schedule 06:00 success",
+    ]
+
+
+def test_a_retry_starts_the_slot_that_waits(tmp_path: Path) -> None:
+    play = monday_failed(tmp_path)
+    play.retry(1)
+    assert "bills 08:10" in play.until("2027-03-01 12:00")
+
+
 def test_a_slot_that_waits_for_nobody_is_skipped(tmp_path: Path) -> None:
     play = Play("waiting slots", tmp_path, "2027-03-01 00:00", {"load": 10})
     load = play.set.jobs["load"]._replace(schedule=(), every=None)
