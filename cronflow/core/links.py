@@ -59,8 +59,11 @@ def in_vain(state: State, job: Job) -> str:
         elif link is None or not link.new:
             said.append(f"`{edge.job}`, which has no new end")
         elif not met(edge, End(link.state or "missed", edge.job, edge.job if link.failed else None)):
-            said.append(f"`{edge.job}`, which ended {link.state} in run {link.run}")
-    return f"waited {duration(job.after_timeout or 0.0)} for {'; '.join(said) or 'jobs of other flows'}"
+            how = {"success": "succeeded", "failed": "failed"}.get(link.state or "", f"was {link.state}")
+            said.append(f"`{edge.job}`, which {how} in run {link.run}")
+    if not said:
+        said = [f"{', '.join(f'`{edge.job}`' for edge in job.after)}, of which an end of this round is missing"]
+    return f"waited {duration(job.after_timeout or 0.0)} for {'; '.join(said)}"
 
 
 def _state_of(run: Run, job: str) -> str:

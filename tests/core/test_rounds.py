@@ -476,6 +476,6 @@ def test_after_timeout_says_who_is_still_running_and_who_failed() -> None:
     stage.at(7 * HOUR)
     (alert,) = stage.last.alerts
     assert alert.facts["message"] == (
-        "waited 2 h for `a`, which ended failed in run 1; `b`, which is still running in run 2; `e`, which has no new end"
+        "waited 2 h for `a`, which failed in run 1; `b`, which is still running in run 2; `e`, which has no new end"
     )
     assert alert.facts["finished_at"] == MIDNIGHT + 7 * HOUR

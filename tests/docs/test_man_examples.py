@@ -55,6 +55,8 @@ def test_it_starts_when_both_have_ended_and_carries_the_newest_slot(tmp_path: Pa
 
 def test_each_end_counts_once(tmp_path: Path) -> None:
     play = monday(tmp_path)
+    play.run("orders")
+    assert play.until("2027-03-01 18:00") == [], "the end of `stock` has been used up"
     assert play.until("2027-03-02 12:00") == ["orders 04:00", "stock 04:30", "report 04:35"]
 
 
