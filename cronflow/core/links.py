@@ -80,6 +80,8 @@ def not_run(state: State, out: Effects, flow: Flow, row: Run, now: float) -> Non
 
 def _note(state: State, out: Effects, job: str, end: End | None, run: Run, slot: int | None, now: float) -> None:
     for root in state.linked[job]:
+        if _takes_part(state, run, root):
+            continue
         link = state.links[root, job]
         link.look = True
         state.looks[root] = None
@@ -87,3 +89,11 @@ def _note(state: State, out: Effects, job: str, end: End | None, run: Run, slot:
         if end is not None:
             link.new, link.state, link.failed = True, end.state, end.failed
             link.run, link.slot, link.ended_at = run.id, slot, now
+
+
+def _takes_part(state: State, run: Run, root: str) -> bool:
+    """Whether the flow of a root is in the run itself (`run --upstream`), where the edge is one like any other. An end may become
+    known before there is a plan."""
+    inside = state.groups.get(run.id, {})
+    flow = state.plan.flows.get(state.plan.flow_of.get(root, ""))
+    return any(one in inside for one in (flow.roots if flow is not None else (root,)))

@@ -386,6 +386,23 @@ def test_upstream_brings_in_the_jobs_of_other_flows_as_edges_like_any_other() ->
     assert stage.started == ["1/a/1", "1/b/1", "1/c/1"]
 
 
+@pytest.mark.parametrize("overlap", ["skip", "queue", "replace", "allow"])
+def test_in_a_run_that_has_them_itself_ends_are_none_for_rule_three(overlap: str) -> None:
+    stage = Stage(job("a", **A), job("b", **B), job("c", ("a", "b"), overlap=overlap), job("d", ("a", "b"), join="any"))
+    stage.run("c", upstream=True)
+    stage.end("1/a/1")
+    stage.end("1/b/1")
+    assert stage.tasks(1) == {"a": "success", "b": "success", "c": "running"}
+    stage.end("1/c/1")
+    assert [row[1:4] for row in stage.rows()][:2] == [("c", "manual", "success"), ("d", "after", "running")]
+    assert "c" not in {row[1] for row in stage.rows()[1:]}
+    stage.at(4 * HOUR)
+    stage.end(stage.started[-1])
+    stage.at(4.5 * HOUR)
+    stage.end(stage.started[-1])
+    assert stage.started[-1].split("/")[1] == "c", "the next round starts it as ever"
+
+
 def test_jobs_that_need_the_same_job_of_another_flow_are_one_run() -> None:
     stage = Stage(job("a", **A), job("b", ("a",), **B), job("c", ("a",), schedule="@hourly"))
     assert stage.run("b", "c", upstream=True).runs == (1,)
