@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cronflow.core import lateness, params, tasks
-from cronflow.core.copies import ITEM, matrix_copies
+from cronflow.core.copies import ITEM, matrix_copies, paired
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
@@ -332,22 +332,30 @@ def _kept(flow: Flow, old: Run, again: set[str], event: RetryAsked) -> dict[str,
     by_job: dict[str, list[Task]] = {}
     for task in old.tasks.values():
         by_job.setdefault(task.job, []).append(task)
-    kept = {}
-    for name, mine in by_job.items():
-        job = flow.jobs.get(name)
-        if job is None:
-            continue
+    kept: dict[str, list[Task]] = {}
+    for name, job in flow.jobs.items():
+        mine = by_job.get(name, [])
         if name not in again:
-            kept[name] = mine
-        elif job.copies and not any(edge.job in again for edge in job.after) and event.from_task != name:
+            kept.update({name: mine} if mine else {})
+        elif job.copies and event.from_task != name:
             lines = {task.name: task.matrix for task in mine if ITEM in task.matrix}
             wanted = dict(matrix_copies(job)) if job.matrix else lines
-            same = {task.name: task for task in mine if wanted.get(task.name) == task.matrix and task.matrix}
+            same = {task.name: task for task in mine if task.matrix and wanted.get(task.name) == task.matrix}
+            same = {name: task for name, task in same.items() if _stands(flow, job, task, again, kept)}
+            same.pop(event.from_task or "", None)
             if same:
-                same.pop(event.from_task or "", None)
                 fresh = (Task(old.id, copy, name, "cancelled", matrix=dict(values)) for copy, values in wanted.items())
                 kept[name] = [same.get(task.name, task) for task in fresh]
     return kept
+
+
+def _stands(flow: Flow, job: Job, copy: Task, again: set[str], kept: Mapping[str, Sequence[Task]]) -> bool:
+    """Whether nothing that a copy comes after is to be done again; copy by copy, nothing of its like."""
+    for edge in job.after:
+        before = kept.get(edge.job, ()) if paired(flow.jobs, edge.job, job) else ()
+        if edge.job in again and not any(one.matrix == copy.matrix and one.state not in NOT_WELL for one in before):
+            return False
+    return True
 
 
 def _flow_today(state: State, old: Run, scope: frozenset[str]) -> Flow | None:

@@ -303,6 +303,23 @@ def test_retry_of_an_upstream_runs_all_copies_after_it() -> None:
     assert stage.tasks(2) == {"z": "success", "a[eu]": "running", "a[us]": "running"}
 
 
+def test_retry_copy_by_copy_runs_only_what_comes_after_the_copies_that_run_again() -> None:
+    each = {"matrix": EU_US, "matrix_join": "each"}
+    stage = Stage(job("a", matrix=EU_US), job("b", ("a",), **each), job("c", ("b",), **each), job("d", ("c",)))
+    stage.run("a")
+    for ref, code in {"a[eu]": 0, "a[us]": 1, "b[eu]": 0, "c[eu]": 0}.items():
+        stage.end(f"1/{ref}/1", code)
+    stage.retry(1)
+    assert stage.started[-1] == "2/a[us]/1"
+    assert [name for name, reason in stage.reasons(2).items() if reason == "taken_over"] == ["a[eu]", "b[eu]", "c[eu]"]
+    for ref in ("a[us]", "b[us]", "c[us]", "d"):
+        stage.end(f"2/{ref}/1")
+    assert set(stage.tasks(2).values()) == {"success"}
+    stage.retry(2, from_task="b[us]")
+    assert stage.started[-1] == "3/b[us]/1"
+    assert stage.tasks(3) == {**stage.tasks(2), "b[us]": "running", "c[us]": "waiting", "d": "waiting"}
+
+
 def test_retry_follows_the_matrix_of_today() -> None:
     stage = failed_copy(**BOTH[0])
     stage.reload(job("a", matrix={"N": ("x", "y", "new")}), job("b", ("a",)))
