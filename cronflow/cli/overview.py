@@ -111,13 +111,15 @@ class Overview:
         return coming.Stops(self.known, self.standing.pauses, self.standing.skips, now)
 
 
-def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float) -> Overview:
-    """Gather how things stand at `now`."""
+def look(
+    caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float, output: bool = False
+) -> Overview:
+    """Gather how things stand at `now`; with `output` the last lines of what fails, for which secrets have to be read."""
     view = Overview(known, standing(history, now), daemon, now)
     view.last_tasks = history.last_tasks(known.jobs)
     view.live = history.records(history.live_runs())
     view.going = _going(history, view.live)
-    _find_failing(caller, history, view)
+    _find_failing(caller, history, view, output)
     view.slots = coming.first_slots(known, now)
     view.edges = edges(history, known.plan, view.standing.pauses)
     view.held_slots = waiting_slots(view.edges, now)
@@ -130,7 +132,7 @@ def _going(history: History, live: list[RunRecord]) -> list[Going]:
     return [Going(record, task, expects[task.run, task.name]) for record, task in tasks]
 
 
-def _find_failing(caller: Caller, history: History, view: Overview) -> None:
+def _find_failing(caller: Caller, history: History, view: Overview, output: bool) -> None:
     jobs = view.known.jobs
     names = [name for name in view.standing.health if name in jobs and jobs[name].enabled]
     runs = history.last_in_state(names, "failed")
@@ -149,8 +151,8 @@ def _find_failing(caller: Caller, history: History, view: Overview) -> None:
         causes = {(one.run, one.name) for one in failed}
         blocks = tuple(job for job, one in stuck.items() if (one.run, one.caused_by) in causes)
         told.update(blocks)
-        health, line = view.standing.health[name], _last_line(caller, history, record, attempt)
-        view.failing.append(Failing(name, health, task, attempt, line, blocks, failed, len(copies)))
+        line = _last_line(caller, history, record, attempt) if output else ""
+        view.failing.append(Failing(name, view.standing.health[name], task, attempt, line, blocks, failed, len(copies)))
     left = {name: task for name, task in stuck.items() if name not in told and jobs[name].enabled}
     for name, task in left.items():
         flow = view.known.plan.flows[view.known.plan.flow_of[name]]

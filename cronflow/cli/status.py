@@ -66,7 +66,7 @@ def show(caller: Caller, what: str | None, now: float) -> str:
             return _job_screen(caller, history, known, what, now)
         from cronflow.cli.views.status import screen
 
-        view = look(caller, history, known, ping(caller.places), now)
+        view = look(caller, history, known, ping(caller.places), now, output=True)
         return screen(view, style_of(caller, now), str(caller.places.file))
 
 
