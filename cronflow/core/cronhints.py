@@ -272,6 +272,7 @@ def not_five(text: str) -> ScheduleError:
 def _at_sign(words: list[str]) -> tuple[str, str]:
     nickname = words[0].lower()
     known = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"]
+    others = f"the names are {', '.join(known)} and @reboot"
     if nickname == "@reboot":
         return "`@reboot` is an event and has no timetable", 'a job with `schedule = "@reboot"` starts once in each boot'
     if nickname == "@every":
@@ -282,4 +283,4 @@ def _at_sign(words: list[str]) -> tuple[str, str]:
     from difflib import get_close_matches
 
     close = get_close_matches(nickname, known, 1)
-    return f"`{words[0]}` is not a schedule", f"did you mean `{close[0]}`?" if close else f"the names are {', '.join(known)} and @reboot"
+    return f"`{words[0]}` is not a schedule", f"did you mean `{close[0]}`?" if close else others

@@ -175,16 +175,16 @@ class Alerting:
         that decided how it ended."""
         db = self.store.connection
         rows = db.execute(
-            "SELECT n, started_at, finished_at, exit_code, signal, result, created_at FROM attempts"
+            "SELECT started_at, finished_at, exit_code, signal, result, created_at FROM attempts"
             " WHERE run = ? AND task = ? AND kind = 'command' ORDER BY n",
             (run, task),
         ).fetchall()
         about = db.execute("SELECT trigger, by, slot FROM runs WHERE id = ?", (run,)).fetchone()
-        facts: dict[str, Any] = {"run": run, "task": task, "attempts": [row[1] or row[6] for row in rows]}
+        facts: dict[str, Any] = {"run": run, "task": task, "attempts": [row[0] or row[5] for row in rows]}
         if about is not None:
             facts.update(zip(("trigger", "by", "slot"), about, strict=True))
         if rows:
-            n, started, finished, facts["exit_code"], facts["signal"], facts["result"], _ = rows[-1]
+            started, finished, facts["exit_code"], facts["signal"], facts["result"], _ = rows[-1]
             facts["finished_at"] = finished
             facts["duration_s"] = finished - started if finished is not None and started is not None else None
         facts["tail"] = self._last_lines(run, str(task), TELLING.get(reason or "", "command"))

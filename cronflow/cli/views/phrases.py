@@ -85,8 +85,9 @@ def telling_attempt(record: RunRecord, task: Task) -> Attempt | None:
     """The process that tells how a task is: that of the step which decided it, else the last one of its command."""
     if task.reason == "rejected":
         return None
-    if task.reason in TELLING and (task.final or task.state == "retrying"):
-        return record.step(task.name, TELLING[task.reason])
+    step = TELLING.get(task.reason or "")
+    if step is not None and (task.final or task.state == "retrying"):
+        return record.step(task.name, step)
     if task.reason == "condition" and task.stage == "condition":
         return record.step(task.name, "condition")
     return record.step(task.name, "command")
