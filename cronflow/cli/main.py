@@ -92,8 +92,8 @@ def report(error: Exception, json: bool) -> int:
 
     assert isinstance(error, CronflowError)
     if json:
-        hint = _hint_of_file(error) if isinstance(error, JobFileError) else error.hint
-        told = {"message": error.message, "hint": hint, "exit": error.exit_status}
+        message, hint = _of_file(error) if isinstance(error, JobFileError) else (error.message, error.hint)
+        told = {"message": message, "hint": hint, "exit": error.exit_status}
         sys.stdout.write(as_json({"schema": SCHEMA, "error": told}) + "\n")
         sys.stdout.flush()
     elif isinstance(error, JobFileError) and error.problems:
@@ -106,10 +106,12 @@ def report(error: Exception, json: bool) -> int:
     return error.exit_status
 
 
-def _hint_of_file(error: JobFileError) -> str | None:
-    """The hint of its one problem, or where to see them all."""
+def _of_file(error: JobFileError) -> tuple[str, str | None]:
+    """The first problem with its place; the hint of its one problem, or where to see them all."""
     errors = [problem for problem in error.problems if problem.severity == "error"]
-    return errors[0].hint if len(errors) == 1 else f"`cronflow check --json` has all {len(errors)} problems"
+    span = errors[0].span if errors else None
+    message = f"{span.file}:{span.line}: {error.message}" if span is not None else error.message
+    return message, errors[0].hint if len(errors) == 1 else f"`cronflow check --json` has all {len(errors)} problems"
 
 
 def _tell(text: str) -> None:

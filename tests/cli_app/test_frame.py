@@ -305,6 +305,7 @@ def test_a_broken_job_file_is_drawn_with_all_its_problems(cli: Cli) -> None:
     told = cli("env", "load", "--json").json
     assert told["error"]["exit"] == 1
     assert "`timout`" in told["error"]["message"]
+    assert "jobs.toml:3: " in told["error"]["message"]
     assert told["error"]["hint"] == "`cronflow check --json` has all 2 problems"
     cli.file.write_text('[jobs.load]\ncommand = "true"\ntimout = "10m"\n')
     assert cli("env", "load", "--json").json["error"]["hint"] == "did you mean `timeout`?"
