@@ -34,10 +34,8 @@ def known_jobs(caller: Caller, history: History, required: bool = True) -> Known
     """Read the job file, without the checks that only `check` and a reload need. The zone of the file is then the zone in
     which times are shown. A broken file is said on standard error; if the history has no jobs either, and jobs are `required`,
     it is the JobFileError."""
-    from cronflow.jobfile.read import read
-
     try:
-        jobs = read(str(caller.places.file), thorough=False, now=caller.now).jobs
+        return jobs_of_file(caller)
     except JobFileError as error:
         stored = history.stored_jobs()
         if required and not stored:
@@ -47,6 +45,13 @@ def known_jobs(caller: Caller, history: History, required: bool = True) -> Known
         caller.note(f"warning: {where}{error.message}; what follows is what the history knows")
         caller.note("  = hint: `cronflow check` shows all that is wrong with the job file")
         return Known(stored, plan(stored), error)
+
+
+def jobs_of_file(caller: Caller) -> Known:
+    """The same for a command that has no use for the jobs of the history: a broken job file is a JobFileError."""
+    from cronflow.jobfile.read import read
+
+    jobs = read(str(caller.places.file), thorough=False, now=caller.now).jobs
     caller.zone = jobs.timezone
     return Known(jobs.jobs, plan(jobs.jobs), None, jobs.calendars, jobs.host)
 
@@ -55,6 +60,8 @@ def use_zone_of_file(caller: Caller) -> None:
     """Show times in the job file's zone, without reading more of it than that; a file that is broken has no say."""
     import tomllib
 
+    if not caller.places.file.is_file():  # a pipe would be waited for
+        return
     try:
         named = tomllib.loads(caller.places.file.read_bytes().decode()).get("timezone")
     except (OSError, ValueError):

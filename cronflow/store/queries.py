@@ -265,6 +265,7 @@ class History:
         if job is None:
             query = f"SELECT id FROM runs WHERE {condition} ORDER BY id DESC LIMIT ?"
             return [row[0] for row in self.db.execute(query, (*values, limit))]
+        job, flow = storable(job), storable(flow or job)
         ran = (
             "SELECT DISTINCT runs.id FROM tasks JOIN runs ON runs.id = tasks.run"
             f" WHERE tasks.job = ? AND {condition} ORDER BY tasks.run DESC LIMIT ?"
@@ -275,7 +276,7 @@ class History:
             f" AND {condition} AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id) ORDER BY id DESC LIMIT ?"
         )
         oldest = min(numbers) if len(numbers) == limit else 0
-        numbers.update(row[0] for row in self.db.execute(rows, (flow or job, oldest, *values, limit)))
+        numbers.update(row[0] for row in self.db.execute(rows, (flow, oldest, *values, limit)))
         return sorted(numbers, reverse=True)[:limit]
 
     def acts(
@@ -299,7 +300,7 @@ class History:
     def last_runs(self, jobs: Iterable[str]) -> dict[str, int]:
         """The newest run in which each job has a task; jobs that never ran are left out."""
         query = "SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?)"
-        return {job: run for job, run in self.db.execute(query, (json.dumps(list(jobs)),)) if run is not None}
+        return {job: run for job, run in self.db.execute(query, (_array(jobs),)) if run is not None}
 
     def last_tasks(self, jobs: Iterable[str]) -> dict[str, list[Task]]:
         """The tasks of each job in its newest run; several where the job has copies."""
@@ -307,7 +308,7 @@ class History:
             f"{TASKS.select} WHERE (job, run) IN (SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?))"
         )
         found: dict[str, list[Task]] = {}
-        for row in self.db.execute(query, (json.dumps(list(jobs)),)):
+        for row in self.db.execute(query, (_array(jobs),)):
             task: Task = TASKS.object(row)
             found.setdefault(task.job, []).append(task)
         return found
@@ -317,12 +318,12 @@ class History:
         query = (
             "SELECT value, (SELECT run FROM tasks WHERE job = value AND state = ? ORDER BY run DESC LIMIT 1) FROM json_each(?)"
         )
-        return {job: run for job, run in self.db.execute(query, (state, json.dumps(list(jobs)))) if run is not None}
+        return {job: run for job, run in self.db.execute(query, (state, _array(jobs))) if run is not None}
 
     def durations(self, jobs: Iterable[str]) -> dict[str, tuple[float, ...]]:
         """How long the commands of each job's last successes ran, in seconds, newest last; jobs without one are left out."""
         query = "SELECT job, durations FROM health WHERE durations != '[]' AND job IN (SELECT value FROM json_each(?))"
-        return {job: tuple(json.loads(text)) for job, text in self.db.execute(query, (json.dumps(list(jobs)),))}
+        return {job: tuple(json.loads(text)) for job, text in self.db.execute(query, (_array(jobs),))}
 
     def usual_durations(self, jobs: Iterable[str]) -> dict[str, float]:
         """The median of these, in seconds."""
@@ -337,6 +338,11 @@ class History:
         """The first column of the first row, or None."""
         row = self.db.execute(query, values).fetchone()
         return None if row is None else row[0]
+
+
+def _array(jobs: Iterable[str]) -> str:
+    """Names of jobs for json_each(); as one that is no UTF-8 stands there, it is the name of none."""
+    return json.dumps([storable(name) for name in jobs])
 
 
 def _in_order(tasks: list[Task], jobs: list[str]) -> list[Task]:
