@@ -124,7 +124,7 @@ class History:
     def open(cls, path: Path) -> History:
         """Open a database. One that does not exist yet is an empty history; one that cannot be read is a CronflowError
         (exit status 5 where permission is missing, else 1)."""
-        db = _connect(path) if os.path.exists(path) else None
+        db = _connect(path) if _is_there(path) else None
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0] if db else 0
         except sqlite3.DatabaseError as error:
@@ -356,11 +356,26 @@ def _in_order(tasks: list[Task], jobs: list[str]) -> list[Task]:
     return sorted(tasks, key=place)
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is a file. In a folder that may not be entered nobody knows: CronflowError (exit status 5)."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise _not_ours(path) from None
+    except OSError:
+        return False
+    return True
+
+
+def _not_ours(path: Path) -> CronflowError:
+    return CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", 5)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     """A read-only connection. In a folder where SQLite may not create its own files next to the database, the database is read
     as it is, if no writer has left anything beside it."""
     if not os.access(path, os.R_OK):
-        raise CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", 5)
+        raise _not_ours(path)
     name = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     for mode in ("mode=ro", "mode=ro&immutable=1"):
         if "immutable" in mode and os.path.exists(f"{path}-wal"):

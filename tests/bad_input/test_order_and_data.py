@@ -1,15 +1,24 @@
-"""What bad input gets from all that starts, orders and feeds tasks: a located problem of `check`, a line in the log of the task, a
-refusal that says which run or slots it is about."""
+"""What bad input gets from all that starts, orders and feeds tasks: a located problem of `check`, a line in the log of the task,
+a refusal that says which run or slots it is about."""
 
 from __future__ import annotations
 
 import os
+import pwd
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from cronflow.daemon.lock import prepare
+from cronflow.errors import CronflowError
+from cronflow.places import Places
 from tests.bad_input.test_commands import FAILED, NO_DAEMON, NOT_THERE, USAGE, check_sane, is_told, is_told_as_json
 from tests.daemon.live import Live, job, living
+from tests.daemon.test_control import AS_ANOTHER, needs_root
+
+NOT_PERMITTED = 5
 
 NO_UTF8 = os.fsdecode(b"b\xe4ckup")
 JOBS = (
@@ -19,6 +28,12 @@ JOBS = (
     + job("flood", "true", foreach="head -c 10000000 /dev/zero | tr '\\0' a")
     + job("scribble", "printf 'rows=3\\nno such thing\\n=4\\n' > \"$CRONFLOW_OUTPUT\"")
 )
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    with living() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +61,9 @@ PROBLEMS = [
     ),
     ('[jobs.a]\ncommand = "true"\nschedule = "0 4 * * *"\ntimezone = "Europe/Berlyn"\n', 4, "Europe/Berlyn", "Europe/Berlin"),
     (job("a", "true", matrix={"X": MANY, "Y": MANY}), 3, "1,024", "1,000"),
-    (job("a", "true", env={"REGION": "eu"}, matrix={"REGION": ["eu", "us"]}), 4, "`REGION` stands in `env` and in `matrix`", "line 3"),
+    (job("a", "true", env={"R": "eu"}, matrix={"R": ["eu", "us"]}), 4, "`R` stands in `env` and in `matrix`", "line 3"),
     (job("a", "true", params={"R": "eu"}, matrix={"R": ["eu"]}), 4, "`R` stands in `params` and in `matrix`", "line 3"),
-    (job("a[eu]", "true").replace("[jobs.a[eu]]", '[jobs."a[eu]"]') + job("a", "true", matrix={"R": ["eu"]}), 1, "a[eu]", "letters"),
+    (job('"a[eu]"', "true") + job("a", "true", matrix={"R": ["eu"]}), 1, "a[eu]", "letters"),
     (
         '[jobs.a]\ncommand = "true"\nschedule = "0 4 * * *"\nskip_on = ["days"]\n[calendars.days]\nfile = "days.txt"\n',
         6,
@@ -118,8 +133,9 @@ def test_a_backfill_that_cannot_be(served: Live) -> None:
     def backfill(name: str, *words: str) -> tuple[str, ...]:
         return ("backfill", name, "--from", *words)
 
-    is_told(served.cli(*backfill("hand", "2026-01-01", "--to", "2026-01-02")), USAGE, "`hand` has no schedule, so it has no slots")
-    is_told(served.cli(*backfill("daily", "2026-01-03", "--to", "2026-01-01")), USAGE, "`--from 2026-01-03` is after `--to 2026-01-01`")
+    is_told(served.cli(*backfill("hand", "2026-01-01", "--to", "2026-01-02")), USAGE, "`hand` has no schedule")
+    reversed_range = backfill("daily", "2026-01-03", "--to", "2026-01-01")
+    is_told(served.cli(*reversed_range), USAGE, "`--from 2026-01-03` is after `--to 2026-01-01`")
     is_told(served.cli(*backfill("daily", "2026-01-01", "--to", "2999-01-01")), USAGE, "is in the future")
     is_told(served.cli(*backfill("daily", "2026-01-01 05:00", "--to", "2026-01-01 06:00")), FAILED, "has no slots")
     is_told(served.cli(*backfill("dialy", "2026-01-01", "--to", "2026-01-02")), NOT_THERE, "did you mean `daily`?")
@@ -140,6 +156,8 @@ ODD = [
     (("runs", NO_UTF8), NOT_THERE),
     (("retry", NO_UTF8), NOT_THERE),
     (("retry", "1", "--from", NO_UTF8), NOT_THERE),
+    (("cancel", NO_UTF8), NOT_THERE),
+    (("cancel", f"1/{NO_UTF8}"), NOT_THERE),
     (("approve", NO_UTF8), NOT_THERE),
     (("approve", f"{NO_UTF8}/load"), NOT_THERE),
     (("skip", NO_UTF8), NOT_THERE),
@@ -158,11 +176,35 @@ def test_words_that_are_no_utf8(served: Live, words: tuple[str, ...], status: in
 # ---- a broken job file ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [("forecast",), ("backfill", "daily", "--from", "yesterday", "--to", "yesterday")], ids=lambda one: one[0])
+NEEDY = [("forecast",), ("backfill", "daily", "--from", "yesterday", "--to", "yesterday")]
+
+
+@pytest.mark.parametrize("words", NEEDY, ids=lambda words: words[0])
 def test_who_needs_the_job_file_says_only_what_is_wrong_with_it(served: Live, words: tuple[str, ...]) -> None:
-    """No word of a history that stands in for it, because it does not."""
+    """No word of what stands in for it, because nothing does."""
     bad = served.write("[jobs.a\n", "bad.toml")
     is_told(served.cli(*words, "--file", str(bad)), FAILED, f"--> {bad}:1:", hint=False)
+
+
+def test_calendar_files_edited_into_garbage(live: Live) -> None:
+    """The daemon goes on by what it has in force, and so do the commands that read."""
+    live.write("2026-12-25\n", "days.txt")
+    manual, days = '[settings]\nreload = "manual"\n', '[calendars.days]\nfile = "days.txt"\n'
+    live.start(manual + days + job("daily", "true", schedule="0 4 * * *", skip_on=["days"]))
+    for garbage, told in ((b"\xff\x00", "is no date"), (b"2026-02-30", "there is no 2026-02-30"), (b"x" * 1_000_001, "1 MB")):
+        live.path("days.txt").write_bytes(garbage)
+        answer = live.cli("reload")
+        check_sane(answer)
+        assert answer.status == FAILED
+        assert told in answer.err
+        assert f"--> {live.file}:4:" in answer.err
+    for words in (("next", "daily"), ("why", "daily"), ("status", "daily"), ("graph",)):
+        answer = live.cli(*words)
+        check_sane(answer)
+        assert answer.status == 0, answer
+        assert "daily" in answer.out
+        assert "; what follows is what the daemon has in force" in answer.err
+    assert live.alive()
 
 
 @pytest.mark.parametrize("words", [("approve",), ("logs", "hand"), ("pause", "hand")], ids=" ".join)
@@ -172,3 +214,45 @@ def test_a_job_file_that_is_a_pipe_is_not_waited_for(words: tuple[str, ...]) -> 
         answer = live.cli(*words)
         check_sane(answer)
         assert answer.status in (0, FAILED, NO_DAEMON), answer
+
+
+# ---- another user -----------------------------------------------------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.parametrize("words", [("status",), ("runs",), ("logs", "hand"), ("why", "hand"), ("forecast",)], ids=" ".join)
+def test_a_state_folder_that_may_not_be_entered_is_not_an_empty_one(served: Live, words: tuple[str, ...]) -> None:
+    nobody = pwd.getpwnam("nobody")
+    command = [sys.executable, "-c", AS_ANOTHER, str(nobody.pw_uid), str(nobody.pw_gid), *words]
+    done = subprocess.run(command, env=served.env, cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode == 5, done
+    assert f"the database `{served.places.database}` may not be read by this user" in done.stderr
+
+
+@needs_root
+def test_a_folder_that_only_another_user_may_write_into(live: Live) -> None:
+    live.state.mkdir()
+    for state in (live.state, live.state / "below"):
+        child = os.fork()
+        if child == 0:
+            status = 99
+            try:
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+                prepare(Places(live.file, state, state))
+            except CronflowError as error:
+                status = error.exit_status
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == NOT_PERMITTED
+
+
+def test_a_backfill_that_never_began_says_no_more_than_why(live: Live) -> None:
+    live.write(JOBS)
+    words = ("backfill", "daily", "--from", "yesterday", "--to", "yesterday", "--state", "/dev/null")
+    answer = live.cli(*words)
+    check_sane(answer)
+    assert answer.status == FAILED
+    assert answer.out == ""
+    assert answer.err.startswith("error: cannot make the folder `/dev/null`")
