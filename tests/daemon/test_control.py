@@ -134,8 +134,6 @@ def test_what_is_no_request_ends_the_conversation(quiet: Live, line: bytes) -> N
         {"op": "run", "jobs": ["a"], "words": ["x"]},
         {"op": "run", "jobs": ["a"], "params": ["DAY=x"]},
         {"op": "run", "jobs": ["a"], "params": {"DAY": 5}},
-        {"op": "run", "jobs": ["a"], "params": {"": "x"}},
-        {"op": "run", "jobs": ["a"], "params": {"DAY": "x"}},
         {"op": "run", "jobs": ["a"], "trigger": "schedule"},
         {"op": "run", "jobs": ["a"], "trigger": "backfill"},
         {"op": "run", "jobs": ["a"], "trigger": ["backfill"], "at": 0},
