@@ -9,7 +9,7 @@ import typer
 
 from cronflow.cli import names
 from cronflow.cli.caller import Caller
-from cronflow.cli.known import known_jobs
+from cronflow.cli.known import jobs_of_file
 from cronflow.cli.times import parse_end, parse_time
 from cronflow.core import words
 from cronflow.errors import CronflowError
@@ -46,9 +46,7 @@ def backfill(
     if again and kinds:
         raise CronflowError("`--again` and `--only` exclude each other", "leave one of them out", 2)
     with History.open(caller.places.database) as history:
-        known = known_jobs(caller, history)
-        if known.broken is not None:
-            raise known.broken
+        known = jobs_of_file(caller)
         names.check_job(job, known.jobs)
         found = look(history, known, job, *_range(caller, start, end), caller.now)
     slots = found.chosen(kinds, again)

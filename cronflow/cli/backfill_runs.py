@@ -176,15 +176,19 @@ def work(caller: Caller, batch: Backfill) -> int:
         if not batch.by_daemon:
             run.cancel(caller, list(batch.going))
     except CronflowError:
-        if not caller.json:
-            batch.finish()
+        _finish_early(batch)
         raise
     return batch.finish()
 
 
-def _left(batch: Backfill) -> int:
-    if not batch.caller.json:
+def _finish_early(batch: Backfill) -> None:
+    """Tell how it came out before the error that stopped it; nothing where it has not begun."""
+    if not batch.caller.json and (batch.ended or batch.going):
         batch.finish()
+
+
+def _left(batch: Backfill) -> int:
+    _finish_early(batch)
     if batch.by_daemon:
         raise CronflowError("the daemon has stopped", "the same command goes on when it is started again", client.NOT_RUNNING)
     message = f"another process holds `{batch.caller.places.lock}` and does not answer"

@@ -92,9 +92,9 @@ def _targets(caller: Caller, history: History, what: str) -> list[Target]:
 
 def _copies(history: History, number: int, task: str) -> list[str]:
     """The task itself, or where it is a job that has copies: those that go on."""
+    check_task(history, number, task)
     if history.scalar("SELECT 1 FROM tasks WHERE run = ? AND name = ?", number, task):
         return [task]
-    check_task(history, number, task)
     query = "SELECT name FROM tasks WHERE run = ? AND job = ? AND finished_at IS NULL ORDER BY name"
     return [name for (name,) in history.db.execute(query, (number, task))] or [task]
 

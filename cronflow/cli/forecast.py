@@ -8,7 +8,7 @@ import typer
 
 from cronflow.cli.caller import Caller
 from cronflow.cli.client import ping
-from cronflow.cli.known import known_jobs
+from cronflow.cli.known import jobs_of_file
 from cronflow.store.queries import History
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ def forecast(
     from cronflow.store.loading import load_state
 
     with History.open(caller.places.database) as history:
-        known = known_jobs(caller, history)
-        if known.broken is not None:
-            raise known.broken
+        known = jobs_of_file(caller)
         usual = history.usual_durations(known.jobs)
         end = caller.now + hours * HOUR
         found = simulate(load_state(history.db), caller.jobs, known.plan, usual, caller.now, end)

@@ -50,10 +50,11 @@ def resolve_run(history: History, text: str, jobs: Iterable[str]) -> int:
     """The number of the run that is meant: a number, `@last`, or a job's name for its last run (exit status 4 if none is).
 
     `jobs` are the names known from the job file; a job that is only in the history is found as well."""
-    if _number(text):
-        if not history.has_run(int(text)):
+    number = number_of(text)
+    if number is not None:
+        if not history.has_run(number):
             raise CronflowError(f"there is no run {text}", _last_hint(history), 4)
-        return int(text)
+        return number
     if text == LAST:
         number = history.newest_run()
         if number is None:
@@ -68,7 +69,7 @@ def resolve_run(history: History, text: str, jobs: Iterable[str]) -> int:
 
 def is_run(text: str) -> bool:
     """Whether a JOB|RUN argument means a run: job names are never numbers."""
-    return _number(text) or text == LAST
+    return text == LAST or number_of(text) is not None
 
 
 def check_job(name: str, jobs: Iterable[str]) -> str:
@@ -114,8 +115,9 @@ def parse_params(words: list[str]) -> dict[str, str]:
     return found
 
 
-def _number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
+def number_of(text: str) -> int | None:
+    """The number that a text is, if it can be that of a run."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def _last_hint(history: History) -> str | None:

@@ -57,8 +57,7 @@ def _live(caller: Caller, what: str, of_run: bool) -> tuple[list[dict[str, Any]]
     """What the daemon says holds up tasks now, and whether there is a daemon."""
     try:
         with connect(caller.places) as client:
-            number = int(what) if what.isdigit() else None
-            reply = client.ask("why", {"run": number, "job": None if of_run else what}, 2.0)
+            reply = client.ask("why", {"run": names.number_of(what), "job": None if of_run else what}, 2.0)
             return list(reply.get("blockers") or ()), True
     except CronflowError as error:
         return [], error.exit_status == 1

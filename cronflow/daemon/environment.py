@@ -82,14 +82,14 @@ def _own_entry(uid: int) -> pwd.struct_passwd:
 
 def _user(name: str) -> pwd.struct_passwd:
     try:
-        return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+        return pwd.getpwuid(int(name)) if name.isascii() and name.isdecimal() else pwd.getpwnam(name)
     except (KeyError, OverflowError):
         raise Unstartable("no_user", f"`user`: there is no user `{name}` on this machine") from None
 
 
 def _group(name: str) -> int:
     try:
-        return (grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)).gr_gid
+        return (grp.getgrgid(int(name)) if name.isascii() and name.isdecimal() else grp.getgrnam(name)).gr_gid
     except (KeyError, OverflowError):
         raise Unstartable("no_group", f"`group`: there is no group `{name}` on this machine") from None
 

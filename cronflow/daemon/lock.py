@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
@@ -14,15 +15,19 @@ if TYPE_CHECKING:
 
 
 def prepare(places: Places) -> None:
-    """Make the state folder and the runtime folder. One that cannot be made or written is a CronflowError (exit 1)."""
+    """Make the state folder and the runtime folder. One that cannot be made or written is a CronflowError (exit 5 where only
+    another user may, else 1)."""
     for folder in (places.state, places.runtime):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             hint = "name another one with `--state`"
-            raise CronflowError(f"cannot make the folder `{folder}`: {(error.strerror or '').lower()}", hint) from None
+            status = 5 if error.errno == errno.EACCES else 1
+            raise CronflowError(f"cannot make the folder `{folder}`: {(error.strerror or '').lower()}", hint, status) from None
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise CronflowError(f"cannot write into the folder `{folder}`", "whose is it? name another one with `--state`")
+            status = 1 if os.statvfs(folder).f_flag & os.ST_RDONLY else 5
+            hint = "whose is it? name another one with `--state`" if status == 5 else "its disk is mounted read-only"
+            raise CronflowError(f"cannot write into the folder `{folder}`", hint, status)
 
 
 class Held:

@@ -11,21 +11,27 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cronflow.core.model import Job
 from cronflow.core.words import MASKED_FROM
 from cronflow.daemon.environment import Account, Unstartable, account, cwd, environment
 
+if TYPE_CHECKING:
+    import subprocess
+
 VALUE_LIMIT = 65536
+"""Bytes of a value, wherever it comes from."""
 REMEMBERED = 8
 """Values of one secret that are masked: after a rotation older ones still stand in logs."""
 
 
 COMMAND_SECONDS = 10.0
 """Seconds that the command of a secret has where its value is only to be masked."""
+LOOK_EVERY = 0.05
 
 
 class SecretError(Exception):
@@ -175,12 +181,22 @@ def ask_command(order: Mapping[str, Any]) -> str | None:
             )
         except (OSError, ValueError):
             return None
-        try:
-            status = process.wait(COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return None
+        end = time.monotonic() + COMMAND_SECONDS
+        while (status := _ended(process)) is None:
+            if time.monotonic() > end or os.fstat(file.fileno()).st_size > VALUE_LIMIT:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return None
         file.seek(0)
         value = file.read(VALUE_LIMIT + 1)
     return value.decode(errors="replace").rstrip("\n") if status == 0 and len(value) <= VALUE_LIMIT else None
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """The status of a process, waited for a moment; None if it goes on."""
+    import subprocess
+
+    try:
+        return process.wait(LOOK_EVERY)
+    except subprocess.TimeoutExpired:
+        return None

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cronflow.core.outputs import FILE_LIMIT
+from cronflow.daemon.secrets import VALUE_LIMIT
 
 SH = "/bin/sh"
 _COLLECT = (
@@ -16,19 +17,35 @@ _COLLECT = (
     ' || exit 74; exit "$rc"'
 )
 """The items go through a pipe that ends at the limit, so that no flood fills the disk; 74 (sysexits.h, EX_IOERR): it was full."""
-_ASK = """\
+_ASK = (
+    """\
+_cronflow_line='
+'
 while [ "$1" != -- ]; do
-  _cronflow_value=$("$0" -c "$2" </dev/null) || {
-    echo "cronflow: the command of secret \\`$1\\` ended with exit status $?" >&2
-    exit 125
-  }
+  _cronflow_value=$({ "$0" -c "$2" </dev/null; echo "/cronflow/$?"; } | command -p head -c LIMIT)
+  case ${_cronflow_value##*/cronflow/} in
+    0) ;;
+    "" | *[!0-9]*)
+      echo "cronflow: the command of secret \\`$1\\` printed more than 64 kB" >&2
+      exit 125 ;;
+    *)
+      echo "cronflow: the command of secret \\`$1\\` ended with exit status ${_cronflow_value##*/cronflow/}" >&2
+      exit 125 ;;
+  esac
+  _cronflow_value=${_cronflow_value%/cronflow/*}
+  while [ "$_cronflow_value" != "${_cronflow_value%"$_cronflow_line"}" ]; do
+    _cronflow_value=${_cronflow_value%"$_cronflow_line"}
+  done
   export "$1=$_cronflow_value"
   shift 2
 done
 shift
-unset _cronflow_value
+unset _cronflow_value _cronflow_line
 exec "$@"
 """
+).replace("LIMIT", str(VALUE_LIMIT + len("/cronflow/0")))
+"""A value comes through a pipe that ends at the limit, behind it the status of its command: where that is missing, the value was
+larger."""
 
 
 def collecting(argv: Sequence[str], path: Path) -> list[str]:

@@ -50,7 +50,7 @@ def has_user(name: str) -> bool:
     import pwd
 
     try:
-        if name.isdecimal():
+        if name.isascii() and name.isdecimal():
             pwd.getpwuid(int(name))
         else:
             pwd.getpwnam(name)
@@ -65,7 +65,7 @@ def has_group(name: str) -> bool:
     import grp
 
     try:
-        if name.isdecimal():
+        if name.isascii() and name.isdecimal():
             grp.getgrgid(int(name))
         else:
             grp.getgrnam(name)
@@ -79,7 +79,7 @@ def home(user: str | None) -> str | None:
     import pwd
 
     try:
-        if user is None or user.isdecimal():
+        if user is None or (user.isascii() and user.isdecimal()):
             return pwd.getpwuid(os.geteuid() if user is None else int(user)).pw_dir
         return pwd.getpwnam(user).pw_dir
     except (KeyError, OverflowError):

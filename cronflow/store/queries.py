@@ -124,7 +124,7 @@ class History:
     def open(cls, path: Path) -> History:
         """Open a database. One that does not exist yet is an empty history; one that cannot be read is a CronflowError
         (exit status 5 where permission is missing, else 1)."""
-        db = _connect(path) if os.path.exists(path) else None
+        db = _connect(path) if _is_there(path) else None
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0] if db else 0
         except sqlite3.DatabaseError as error:
@@ -265,6 +265,7 @@ class History:
         if job is None:
             query = f"SELECT id FROM runs WHERE {condition} ORDER BY id DESC LIMIT ?"
             return [row[0] for row in self.db.execute(query, (*values, limit))]
+        job, flow = storable(job), storable(flow or job)
         ran = (
             "SELECT DISTINCT runs.id FROM tasks JOIN runs ON runs.id = tasks.run"
             f" WHERE tasks.job = ? AND {condition} ORDER BY tasks.run DESC LIMIT ?"
@@ -275,7 +276,7 @@ class History:
             f" AND {condition} AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id) ORDER BY id DESC LIMIT ?"
         )
         oldest = min(numbers) if len(numbers) == limit else 0
-        numbers.update(row[0] for row in self.db.execute(rows, (flow or job, oldest, *values, limit)))
+        numbers.update(row[0] for row in self.db.execute(rows, (flow, oldest, *values, limit)))
         return sorted(numbers, reverse=True)[:limit]
 
     def acts(
@@ -299,7 +300,7 @@ class History:
     def last_runs(self, jobs: Iterable[str]) -> dict[str, int]:
         """The newest run in which each job has a task; jobs that never ran are left out."""
         query = "SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?)"
-        return {job: run for job, run in self.db.execute(query, (json.dumps(list(jobs)),)) if run is not None}
+        return {job: run for job, run in self.db.execute(query, (_array(jobs),)) if run is not None}
 
     def last_tasks(self, jobs: Iterable[str]) -> dict[str, list[Task]]:
         """The tasks of each job in its newest run; several where the job has copies."""
@@ -307,7 +308,7 @@ class History:
             f"{TASKS.select} WHERE (job, run) IN (SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?))"
         )
         found: dict[str, list[Task]] = {}
-        for row in self.db.execute(query, (json.dumps(list(jobs)),)):
+        for row in self.db.execute(query, (_array(jobs),)):
             task: Task = TASKS.object(row)
             found.setdefault(task.job, []).append(task)
         return found
@@ -317,12 +318,12 @@ class History:
         query = (
             "SELECT value, (SELECT run FROM tasks WHERE job = value AND state = ? ORDER BY run DESC LIMIT 1) FROM json_each(?)"
         )
-        return {job: run for job, run in self.db.execute(query, (state, json.dumps(list(jobs)))) if run is not None}
+        return {job: run for job, run in self.db.execute(query, (state, _array(jobs))) if run is not None}
 
     def durations(self, jobs: Iterable[str]) -> dict[str, tuple[float, ...]]:
         """How long the commands of each job's last successes ran, in seconds, newest last; jobs without one are left out."""
         query = "SELECT job, durations FROM health WHERE durations != '[]' AND job IN (SELECT value FROM json_each(?))"
-        return {job: tuple(json.loads(text)) for job, text in self.db.execute(query, (json.dumps(list(jobs)),))}
+        return {job: tuple(json.loads(text)) for job, text in self.db.execute(query, (_array(jobs),))}
 
     def usual_durations(self, jobs: Iterable[str]) -> dict[str, float]:
         """The median of these, in seconds."""
@@ -339,6 +340,11 @@ class History:
         return None if row is None else row[0]
 
 
+def _array(jobs: Iterable[str]) -> str:
+    """Names of jobs for json_each(); as one that is no UTF-8 stands there, it is the name of none."""
+    return json.dumps([storable(name) for name in jobs])
+
+
 def _in_order(tasks: list[Task], jobs: list[str]) -> list[Task]:
     """Tasks in the order of the jobs; copies by their names, in which `x9` is before `x10`."""
     places = {job: place for place, job in enumerate(jobs)}
@@ -350,11 +356,26 @@ def _in_order(tasks: list[Task], jobs: list[str]) -> list[Task]:
     return sorted(tasks, key=place)
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is a file. In a folder that may not be entered nobody knows: CronflowError (exit status 5)."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise _not_ours(path) from None
+    except OSError:
+        return False
+    return True
+
+
+def _not_ours(path: Path) -> CronflowError:
+    return CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", 5)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     """A read-only connection. In a folder where SQLite may not create its own files next to the database, the database is read
     as it is, if no writer has left anything beside it."""
     if not os.access(path, os.R_OK):
-        raise CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", 5)
+        raise _not_ours(path)
     name = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     for mode in ("mode=ro", "mode=ro&immutable=1"):
         if "immutable" in mode and os.path.exists(f"{path}-wal"):

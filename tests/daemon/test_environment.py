@@ -260,3 +260,10 @@ def test_the_difference() -> None:
     assert found.added == {"A": "1"}
     assert found.missing == {"EDITOR": "vi"}
     assert found.differing == {"PATH": ("/bin", "/usr/bin")}
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "root\n", "-1", "99999999999"])
+def test_names_that_only_look_like_those_of_a_user(name: str) -> None:
+    with pytest.raises(Unstartable) as fault:
+        account(Job("a", "true", user=name))
+    assert fault.value.reason in ("no_user", "not_permitted")

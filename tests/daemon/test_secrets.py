@@ -89,6 +89,7 @@ def test_commands_that_print_a_value() -> None:
     assert value(f"echo {VALUE}; echo noise >&2") == VALUE
     assert value('echo "$E"; sleep 600 &') == "e"
     assert value(f"echo {VALUE}; false") is None
+    assert value("yes") is None
     assert value("no-such-program") is None
     orders = command_orders(Job("a", "true", user="no-such-user", secrets={"X": "command:echo x"}), {})
     assert [ask_command(order) for order in orders] == [None]
@@ -204,6 +205,25 @@ def test_a_secret_that_is_not_there(live: Live) -> None:
     assert live.output(run, "b") == "oh\ncronflow: the command of secret `PW` ended with exit status 4\n"
     told = live.cli("logs", str(run))
     assert "secret `PW` of `b` cannot be read here, so it is not masked" in told.err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("yes", "cronflow: the command of secret `PW` printed more than 64 kB\n"),
+        ("head -c 65537 /dev/zero | tr '\\0' a", "cronflow: the command of secret `PW` printed more than 64 kB\n"),
+        ("head -c 65536 /dev/zero | tr '\\0' a", "65536\n"),
+        ("printf 'a/cronflow/0\\n b\\n\\n\\n'", "15\n"),
+        ("true", "0\n"),
+        ("exit 7", "cronflow: the command of secret `PW` ended with exit status 7\n"),
+    ],
+)
+def test_what_a_command_prints_has_a_limit(live: Live, command: str, said: str) -> None:
+    """Nothing of a flood is kept in memory beyond it."""
+    live.start(job("a", "echo ${#PW}", secrets={"PW": f"command:{command}"}, timeout="20s"))
+    run = live.run("a")
+    assert live.final(run) == ("success" if said[0].isdigit() else "failed")
+    assert live.output(run, "a") == said
 
 
 def test_alerts_without_output_where_it_cannot_be_masked(live: Live, service: tuple[str, list[str]]) -> None:
