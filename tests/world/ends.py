@@ -3,6 +3,7 @@ that could have started."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def check_rounds(world: World, event: Event, out: Effects) -> None:
     for run in out.runs.values():
         if run.trigger == "after" and run.created_at == world.now and run.upstreams and len(run.roots) == 1 and not run.aside:
             ends = {upstream: world.store.run(number) for upstream, number in run.upstreams.items()}
-            found = missing(world, {upstream: _slot(end) for upstream, end in ends.items()})
+            found = missing(world, {upstream: _slot(end) for upstream, end in ends.items()}, world.now)
             assert found is None, f"run {run.id} of {run.flow} starts without slot {found}, by {run.upstreams}"
     for root in {root for root, _ in out.links}:
         flow = state.plan.flows[state.plan.flow_of[root]]
@@ -35,7 +36,7 @@ def check_rounds(world: World, event: Event, out: Effects) -> None:
             continue
         good = [link.new and _met(edge.condition, link) for edge, link in zip(flow.outer, links, strict=True)]
         if any(good) if flow.head.join == "any" else all(good):
-            found = missing(world, {link.upstream: link.slot for link in links if link.new})
+            found = missing(world, {link.upstream: link.slot for link in links if link.new}, math.inf)
             assert found is not None, f"{root} does not start, though nothing is missing: {links}"
 
 
@@ -46,19 +47,20 @@ def _slot(run: Run | None) -> int | None:
     return run.slot_last if run.slot_last is not None else run.slot
 
 
-def missing(world: World, ends: dict[str, int | None]) -> tuple[str, int] | None:
-    """An upstream and a slot of it, later than that of its end and nearer to the newest of all, that has not ended."""
+def missing(world: World, ends: dict[str, int | None], opened: float) -> tuple[str, int] | None:
+    """An upstream and a slot of it, later than that of its end and nearer to the newest of all, that has not ended, of those still
+    to come or in runs opened before a time: what goes on in the same step may have begun after the decision."""
     newest = max((slot for slot in ends.values() if slot is not None), default=0)
     for upstream, slot in ends.items():
         if slot is not None:
-            found = min(_open_slots(world, upstream, slot, 2 * newest - slot), default=None)
+            found = min(_open_slots(world, upstream, slot, 2 * newest - slot, opened), default=None)
             if found is not None:
                 return upstream, found
     return None
 
 
-def _open_slots(world: World, job: str, after: int, before: int) -> Iterable[int]:
-    """Slots of a job between two times that go on, from before this step, or are still to come."""
+def _open_slots(world: World, job: str, after: int, before: int, opened: float) -> Iterable[int]:
+    """Slots of a job between two times that go on, in runs opened before a time, or are still to come."""
     state = world.state
     assert state is not None
     words, final = ", ".join("?" * len(OF_A_ROUND)), ", ".join("?" * len(FINAL))
@@ -66,7 +68,7 @@ def _open_slots(world: World, job: str, after: int, before: int) -> Iterable[int
         f"SELECT runs.slot FROM runs JOIN tasks ON run = id WHERE job = ? AND runs.slot > ? AND runs.slot < ?"
         f" AND created_at < ? AND trigger IN ({words}) AND tasks.state NOT IN ({final})"
     )
-    found = world.store.connection.execute(sql, (job, after, before, world.now, *OF_A_ROUND, *FINAL))
+    found = world.store.connection.execute(sql, (job, after, before, opened, *OF_A_ROUND, *FINAL))
     yield from (row[0] for row in found)
     flow = state.plan.flows.get(state.plan.flow_of.get(job, ""))
     awake = {name for name, one in flow.jobs.items() if one.enabled and name not in state.pauses} if flow else set()
