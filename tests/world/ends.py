@@ -48,8 +48,8 @@ def _slot(run: Run | None) -> int | None:
 
 
 def missing(world: World, ends: dict[str, int | None], opened: float) -> tuple[str, int] | None:
-    """An upstream and a slot of it, later than that of its end and nearer to the newest of all, that has not ended, of those still
-    to come or in runs opened before a time: what goes on in the same step may have begun after the decision."""
+    """An upstream and a slot of it, later than that of its end and nearer to the newest of all, that has not ended: still to
+    come, or in a run opened before a time, since what goes on in the same step may have begun after the decision."""
     newest = max((slot for slot in ends.values() if slot is not None), default=0)
     for upstream, slot in ends.items():
         if slot is not None:
