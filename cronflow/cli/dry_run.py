@@ -16,14 +16,10 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
     """What `run` would start, flow by flow, in the order of the graph."""
     from cronflow.core import params
     from cronflow.core.flow import plan
-    from cronflow.core.runs import scope
+    from cronflow.core.runs import selection
 
-    flows = plan(caller.jobs.jobs)
-    chosen: dict[str, set[str]] = {}
-    for name in names:
-        flow = flows.flows[flows.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
-    orders = {flow: [job for job in flows.flows[flow].jobs if job in jobs] for flow, jobs in chosen.items()}
+    flows = {flow.name: (flow, jobs) for flow, jobs in selection(plan(caller.jobs.jobs), names, only, upstream)}
+    orders = {name: [job for job in flow.jobs if job in jobs] for name, (flow, jobs) in flows.items()}
     known = caller.jobs.jobs
     if refusal := params.refused(given.items(), [known[name] for jobs in orders.values() for name in jobs]):
         raise CronflowError(str(refusal.refused), refusal.hint, refusal.exit_status)
@@ -35,9 +31,12 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
     for head, jobs in orders.items():
         caller.out(f"a run of `{head}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
         for job in jobs:
-            after = [edge.job for edge in flows.flows[head].jobs[job].after if edge.job in jobs]
+            after = [edge.job for edge in known[job].after if edge.job in jobs]
             shown = ", ".join(f"{key}={plain(value)}" for key, value in values[job].items())
             caller.out(f"  {job}" + (f"  after {', '.join(after)}" if after else "") + (f"  with {shown}" if shown else ""))
+        outside = dict.fromkeys(edge.job for job in jobs for edge in known[job].after if edge.job not in jobs)
+        if outside and not only:
+            caller.note(f"it takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return 0
 
 
