@@ -42,13 +42,13 @@ from cronflow.store.schema import MIGRATIONS
 from cronflow.store.store import FILE, Store, storable
 
 JOBS = {"a": Job("a", "true", schedule=("0 4 * * *",), env={"K": "v"}), "b": Job("b", ("x", "y"), after=(Edge("a", "done"),))}
-9709c059e191, BODY = definition(JOBS)
+DIGEST, BODY = definition(JOBS)
 
 
 def going_on(number: int = 1, slot: int = 4000) -> Effects:
     """A run with a task that runs and one that waits."""
-    out = Effects(definitions={9709c059e191: ("a", BODY)})
-    run = Run(number, "a", "schedule", 4000.5, 9709c059e191, "key", ("a",), slot=slot, slot_last=slot, slots=1, state="running")
+    out = Effects(definitions={DIGEST: ("a", BODY)})
+    run = Run(number, "a", "schedule", 4000.5, DIGEST, "key", ("a",), slot=slot, slot_last=slot, slots=1, state="running")
     run.started_at, run.by, run.params = 4000.75, "anna", {"p": "1"}
     live = Attempt(number, "a", 2, state="running", pid=77, created_at=4001.0, started_at=4001.25, stop="cancelled")
     first = Task(number, "a", "a", "running", attempts=2, queued_at=4000.6, started_at=4000.75, live=live)
@@ -156,9 +156,9 @@ def test_saving_twice_is_saving_once(store: Store, tmp_path: Path) -> None:
 
 
 def test_the_row_that_a_cursor_continues_is_loaded(store: Store) -> None:
-    row = Run(5, "a", "schedule", 1.0, 9709c059e191, "key", ("a",), slot=10, slot_last=30, slots=3, state="missed", finished_at=2.0)
+    row = Run(5, "a", "schedule", 1.0, DIGEST, "key", ("a",), slot=10, slot_last=30, slots=3, state="missed", finished_at=2.0)
     cursor = Cursor("a", "key", 30.0, row=5)
-    store.save(Effects(definitions={9709c059e191: ("a", BODY)}, runs={5: row}, cursors={("a", "key"): cursor}))
+    store.save(Effects(definitions={DIGEST: ("a", BODY)}, runs={5: row}, cursors={("a", "key"): cursor}))
     state = store.load()
     assert state.rows == {5: row}
     assert state.runs == {}
@@ -401,7 +401,7 @@ def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
 def test_everything_that_goes_on_can_be_saved_anew() -> None:
     old, new = Store.in_memory(), Store.in_memory()
     saved = of_every_noun()
-    row = Run(2, "a", "schedule", 1.0, 9709c059e191, "key", ("a",), slot=10, slot_last=30, slots=3, state="missed", finished_at=2.0)
+    row = Run(2, "a", "schedule", 1.0, DIGEST, "key", ("a",), slot=10, slot_last=30, slots=3, state="missed", finished_at=2.0)
     saved.runs[2] = row
     saved.cursors["a", "key"] = Cursor("a", "key", 30.0, row=2)
     old.save(saved)
@@ -427,8 +427,8 @@ def test_numbers_go_on_above_those_that_have_logs(tmp_path: Path) -> None:
 
 def test_another_form_of_definitions_is_another_format() -> None:
     """A run that goes on is read with its definition: an older program must refuse a key that it does not know, and a newer one
-    be able to read what there was. So a change of these names needs a new entry in MIGRATIONS (it may be empty) once there has been
-    a release, and then its digest here."""
+    be able to read what there was. So once there has been a release, a change of these names needs a new entry in MIGRATIONS, which
+    may be empty, and its digest here."""
     names = " ".join((*Job._fields, "|", *Edge._fields))
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]
     assert (len(MIGRATIONS), digest) == (1, "9709c059e191")
