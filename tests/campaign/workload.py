@@ -133,7 +133,7 @@ class Workload:
     @property
     def by_hand(self) -> str:
         """The jobs without a trigger alone, for callers who are nobody's daemon for long."""
-        return "\n".join(part for part in self._parts if "schedule =" not in part and "every =" not in part and _of_hand(part))
+        return "\n".join(part for part in self._parts if _of_hand(part))
 
     def write(self) -> None:
         """The script of the commands, and an empty record."""
