@@ -66,6 +66,7 @@ def ended(state: State, out: Effects, event: AttemptEnded, now: float) -> None:
     elif attempt.kind == "check":
         _check_ended(state, out, run, task, attempt, event, now)
     elif task.verdict:
+        task.finished_at = min(event.at, now)
         tasks.close(state, out, run, task, *tasks.verdict_of(task), now)
     else:
         _step_ended(state, out, run, task, attempt, event, now)

@@ -40,7 +40,8 @@ def ended(state: State, out: Effects, run: Run, job: str, now: float) -> None:
     end = end_of(mine)
     assert end is not None
     counts = run.trigger != "backfill" and not run.only and not all(_not_to_run(task) for task in mine)
-    _note(state, out, job, end if counts else None, run, own_slot(run), now)
+    at = max(now if task.finished_at is None else task.finished_at for task in mine)
+    _note(state, out, job, end if counts else None, run, own_slot(run), at)
 
 
 def _not_to_run(task: Task) -> bool:
@@ -78,7 +79,7 @@ def not_run(state: State, out: Effects, flow: Flow, row: Run, now: float) -> Non
             _note(state, out, job, end, row, row.slot_last, now)
 
 
-def _note(state: State, out: Effects, job: str, end: End | None, run: Run, slot: int | None, now: float) -> None:
+def _note(state: State, out: Effects, job: str, end: End | None, run: Run, slot: int | None, at: float) -> None:
     for root in state.linked[job]:
         if _takes_part(state, run, root):
             continue
@@ -88,7 +89,7 @@ def _note(state: State, out: Effects, job: str, end: End | None, run: Run, slot:
         out.links[root, job] = link
         if end is not None:
             link.new, link.state, link.failed = True, end.state, end.failed
-            link.run, link.slot, link.ended_at = run.id, slot, now
+            link.run, link.slot, link.ended_at = run.id, slot, at
 
 
 def _takes_part(state: State, run: Run, root: str) -> bool:

@@ -360,8 +360,14 @@ def advance(state: State, out: Effects, line: Line, at: float, row: int | None) 
     for cursor in line.cursors:
         before, cursor.at, cursor.row = cursor.row, at, row
         out.cursors[cursor.job, cursor.trigger_key] = cursor
-        if before is not None and all(other.row != before for other in cursors_of(state, line.flow, line.trigger)):
-            state.rows.pop(before, None)
+        if before is not None and before != row and before in state.rows and not _is_continued(state, state.rows[before]):
+            del state.rows[before]
+
+
+def _is_continued(state: State, row: Run) -> bool:
+    """Whether a root may still continue a row, in whatever flow it is today."""
+    places = [(root, row.trigger_key or "") for root in row.roots]
+    return any(state.cursors[place].row == row.id for place in places if place in state.cursors)
 
 
 def _line_up(state: State, out: Effects, line: Line, lining: bool) -> None:

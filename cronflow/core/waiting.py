@@ -62,11 +62,12 @@ def _let_go(state: State, out: Effects, flow: Flow, now: float) -> bool:
         if rounds.verdict(state, flow, own) is not True:
             continue
         slot, word, number = _decided(out, line)
+        met_at = _met_at(state, flow, now)
         if word != "catchup":
             upstreams = rounds.take(state, out, flow, own)
             assert upstreams is not None
             slots.admit(state, out, line, slot, upstreams, now, number)
-            _pass_over(state, out, line, now)
+            _pass_over(state, out, line, met_at, now)
         _go_on(state, out, flow, trigger, now)
         moved = True
     return moved
@@ -84,10 +85,19 @@ def _decided(out: Effects, line: Line) -> tuple[int, str, int | None]:
     return found
 
 
-def _pass_over(state: State, out: Effects, line: Line, now: float) -> None:
-    """Slots that came while this one waited beyond them met `overlap`."""
+def _met_at(state: State, flow: Flow, now: float) -> float:
+    """Since when edges that are met now have been: if the last of the ends came while no daemon was there, since then."""
+    assert state.up_since is not None
+    links = (state.links[root, edge.job] for root in flow.roots for edge in flow.outer)
+    last = max((link.ended_at for link in links if link.new and link.ended_at is not None), default=now)
+    return min(last, now) if last < state.up_since else now
+
+
+def _pass_over(state: State, out: Effects, line: Line, until: float, now: float) -> None:
+    """Slots that came while this one waited beyond them, up to the end of its waiting, met `overlap`. What came after that while
+    no daemon was there has been missed."""
     if line.trigger.timed and not line.cursors[0].lining and line.flow.head.after_timeout is not None:
-        slots.record(state, out, line, now - line.delay, "skipped", "overlap", now)
+        slots.record(state, out, line, until - line.delay, "skipped", "overlap", now)
 
 
 def _go_on(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -> None:
@@ -121,13 +131,14 @@ def expire(state: State, out: Effects, flow: Flow, now: float, over: Callable[[C
         if not over(first):
             continue
         late = flow.head.after_timeout is not None and first.waits_until is not None and first.waits_until <= now
+        until = first.waits_until if late and first.waits_until is not None else now
         said = ("blocked", "after_timeout", None) if late else _unmet(state, flow)
         slot, word, number = _decided(out, line)
         if said is None:
             slots.record(state, out, line, slot, "skipped", "upstream_not_new", now)
         else:
             _block(state, out, line, slot, word, number, said, now)
-            _pass_over(state, out, line, now)
+            _pass_over(state, out, line, until, now)
         _go_on(state, out, flow, trigger, now)
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.campaign.workload import Workload, exit_code
+from cronflow.core.model import AttemptRef, jobs_from_definition
+from tests.campaign.workload import MOVING, Workload, exit_code, items
 from tests.daemon.live import Live
+from tests.processes import PROCESSES, by_task, contradictions
 
 ENDED_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGKILL)
 
@@ -64,6 +66,8 @@ def settle(account: Account, live: Live, load: Workload, promised: set[int]) -> 
     account.commands = sum(written.starts.values())
     _attempts(live, load, written, account)
     _runs(live, promised, account)
+    _tasks(live, load, account)
+    _ends(live, account)
     _slots(live, account)
 
 
@@ -71,13 +75,12 @@ def _attempts(live: Live, load: Workload, written: Written, account: Account) ->
     for name, times in written.starts.items():
         if times != 1:
             account.add("twice", f"{name} began {times} times")
-    query = "SELECT run, task, n, state, result, reason, exit_code, signal, pid FROM attempts WHERE kind = 'command'"
-    rows = live.rows(query)
-    known = {f"{row[0]}/{row[1]}/{row[2]}" for row in rows}
-    for name in written.starts.keys() - known:
-        account.add("missing", f"{name} ran and is not in the history")
-    for run, task, n, state, result, reason, code, number, pid in rows:
-        name = f"{run}/{task}/{n}"
+    query = "SELECT run, task, n, kind, count, state, result, reason, exit_code, signal, pid FROM attempts"
+    known: set[str] = set()
+    for run, task, n, kind, count, state, result, reason, code, number, pid in live.rows(query):
+        ref = AttemptRef(run, task, n, kind)
+        name = str(ref)
+        known.update(str(ref._replace(n=earlier)) for earlier in range(n - count + 1, n + 1))
         said = f"{name} is {state} {result} ({reason}), exit {code}, signal {number}, pid {pid}"
         ends = written.ends.get(name, [])
         if state != "ended":
@@ -88,12 +91,14 @@ def _attempts(live: Live, load: Workload, written: Written, account: Account) ->
         elif result == "lost":
             account.lost += 1
             account.add("lost", f"{said}; it wrote {ends}")
-        elif result == "cancelled" and number in ENDED_FROM_OUTSIDE:
+        elif result == "cancelled" and number in (None, *ENDED_FROM_OUTSIDE) and code is None:
             account.told += 1
-        elif ends != [code] or code != exit_code(run, load.numbers[task], n):
+        elif ends != [code] or code != exit_code(ref, load.numbers[task.partition("[")[0]]):
             account.add("wrong", f"{said}; it wrote {ends}")
         else:
             account.told += 1
+    for name in written.starts.keys() - known:
+        account.add("missing", f"{name} ran and is not in the history")
 
 
 def _runs(live: Live, promised: set[int], account: Account) -> None:
@@ -102,23 +107,52 @@ def _runs(live: Live, promised: set[int], account: Account) -> None:
     known = {row[0] for row in live.rows("SELECT id FROM runs")}
     for run in sorted(promised - known):
         account.add("missing", f"run {run} was confirmed and is not in the history")
-    plans = {}
-    for digest, body in live.rows("SELECT digest, body FROM definitions"):
-        plans[digest] = {plain["name"]: plain.get("retries", 0) for plain in json.loads(body)}
-    query = (
-        "SELECT tasks.run, name, tasks.state, attempts, definition, stop, result FROM tasks JOIN runs ON runs.id = tasks.run"
-        " LEFT JOIN attempts ON attempts.run = tasks.run AND task = name AND n = tasks.attempts AND kind = 'command'"
-    )
-    for run, task, state, attempts, digest, stop, result in live.rows(query):
-        allowed = plans[digest][task] + 1
-        if state == "failed" and attempts != allowed and stop is None and result != "lost":
-            account.add("untried", f"{run}/{task} has failed after {attempts} attempts of {allowed}")
-        if attempts > allowed:
-            account.add("twice", f"{run}/{task} has had {attempts} attempts of {allowed}")
+
+
+def _tasks(live: Live, load: Workload, account: Account) -> None:
+    """What became of each task follows from what its processes returned."""
+    processes = by_task(live.rows(PROCESSES))
+    plans = {digest: jobs_from_definition(body) for digest, body in live.rows("SELECT digest, body FROM definitions")}
+    query = "SELECT tasks.run, name, job, tasks.state, tasks.reason, attempts, definition FROM tasks JOIN runs ON id = run"
+    copies: dict[tuple[int, str], set[str]] = {}
+    paused: dict[int, set[str]] = {}
+    for run, name, job_name, state, reason, attempts, digest in live.rows(query):
+        copies.setdefault((run, job_name), set()).add(name)
+        if reason == "paused":
+            paused.setdefault(run, set()).add(name)
+        mine, job = processes.get((run, name), []), plans[digest][job_name]
+        said = f"{run}/{name} is {state} ({reason}) after {attempts} attempts: {[str(one) for one in mine]}"
+        if attempts > job.retries + 1 or attempts != sum(one.kind == "command" for one in mine):
+            account.add("twice", said)
+        cut = any(one.stop is not None or one.result == "lost" for one in mine)
+        if state == "failed" and attempts not in (0, job.retries + 1) and not cut:
+            account.add("untried", said)
+        for fault in contradictions(job, name, state, reason, mine):
+            account.add("wrong", f"{said}; {fault}")
+    for (run, name), mine in processes.items():
+        lister = next((one for one in reversed(mine) if (one.kind, one.result) == ("foreach", "success")), None)
+        if lister is not None:
+            lines = items(AttemptRef(run, name, lister.n, "foreach"), load.numbers[name])
+            if name not in paused.get(run, ()) and copies.get((run, name)) != {f"{name}[{line}]" for line in lines}:
+                account.add("wrong", f"{run}/{name} listed {lines}, its tasks are {copies.get((run, name))}")
+
+
+def _ends(live: Live, account: Account) -> None:
+    """An end of a job of another flow is used once, and the last one has been used where nothing forbids it."""
+    used: set[tuple[str, str, int]] = set()
+    query = "SELECT id, flow, upstreams, aside FROM runs WHERE upstreams != '{}' ORDER BY id"
+    for number, flow, upstreams, aside in live.rows(query):
+        for upstream, run in json.loads(upstreams).items() if not aside else ():
+            if (flow, upstream, run) in used:
+                account.add("twice", f"run {number}: the end of {upstream} in run {run} counts again for {flow}")
+            used.add((flow, upstream, run))
+    for root, upstream, run in live.rows("SELECT job, upstream, run FROM links WHERE new AND job = 'joined'"):
+        account.add("missing", f"the end of {upstream} in run {run} has started no {root}")
 
 
 def _slots(live: Live, account: Account) -> None:
-    """Every slot between the first one and the cursor is in exactly one row. All schedules here are of whole seconds."""
+    """Every slot between the first one and the cursor is in exactly one row, if no edit has changed its job. All schedules here
+    are of whole seconds."""
     at = {(job, key): int(cursor) for job, key, cursor in live.rows("SELECT job, trigger_key, at FROM cursors")}
     rows: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     query = "SELECT id, roots, trigger_key, slot, slot_last, slots FROM runs WHERE trigger_key IS NOT NULL AND slots > 0"
@@ -126,7 +160,7 @@ def _slots(live: Live, account: Account) -> None:
         step = _step(key)
         if (last - first) // step + 1 != count:
             account.add("slots", f"row {run} says {count} slots from {first} to {last}")
-        for root in json.loads(roots):
+        for root in [root for root in json.loads(roots) if not root.startswith(MOVING)]:
             rows.setdefault((root, key), []).append((first, last, run))
     for place, spans in rows.items():
         step, spans = _step(place[1]), sorted(spans)
@@ -138,6 +172,8 @@ def _slots(live: Live, account: Account) -> None:
 
 
 def _step(key: str) -> int:
-    """Seconds from one slot to the next: `every 2 ZONE`, and the cron expressions here are of each second."""
+    """Seconds from one slot to the next: `every 2 ZONE`, and the cron expressions here are of each n-th second."""
     kind, period, *_ = key.split()
-    return int(period) if kind == "every" else 1
+    if kind == "every":
+        return int(period)
+    return {"0,2": 2, "0,3": 3}.get(period[:3], 1)

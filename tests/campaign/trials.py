@@ -21,6 +21,8 @@ KINDS = ("daemon", "holder", "guard", "older", "both", "newborn")
 MAY_LOSE = ("both", "newborn")
 MIXES = {"keeper": ("holder", "guard", "older"), "all": KINDS[:4]}
 DRAINED_WITHIN = 90.0
+EDITED = 0.25
+"""How often the job file is another one: a daemon that is killed comes up with it, one that lives on reads it again."""
 
 
 @dataclass
@@ -90,6 +92,8 @@ class Batch:
         self.hand.start()
         self._sleep(1.0)
         while self.figures.trials < trials:
+            if self.dice.random() < EDITED:
+                self.live.write(self.load.edit(self.dice))
             what = self._trials[self.dice.choice(self.kinds)]()
             if what is not None:
                 self.figures.trials += 1

@@ -1,7 +1,7 @@
 """The commands of a campaign: what they are told to do is known beforehand, and what they did is written down by themselves.
 
-A command appends `start ID PID` to the record when it begins and `end ID CODE` when it is about to return CODE; ID is
-`run/job/attempt`. Life and exit code follow from the ID.
+A command appends `start ID PID` to the record when it begins and `end ID CODE` when it is about to return CODE; ID is the
+reference of the attempt, `run/task/n` or `run/task/kindN`. Life and exit code follow from the ID.
 """
 
 from __future__ import annotations
@@ -13,45 +13,72 @@ import threading
 from pathlib import Path
 
 from cronflow.cli import client
+from cronflow.core.model import AttemptRef
 from cronflow.errors import CronflowError
 from cronflow.places import Places
 from tests.daemon.live import job
 
 WORK = r"""
-id=$CRONFLOW_RUN_ID/$CRONFLOW_JOB/$CRONFLOW_ATTEMPT
-x=$(((CRONFLOW_RUN_ID * 1103515245 + CRONFLOW_ATTEMPT * 12345 + NUMBER * 7919) & 0x7fffffff))
+id=${CRONFLOW_ID#*:}
+tail=${id##*/}
+n=${tail##*[!0-9]}
+kind=${tail%"$n"}
+x=$(((CRONFLOW_RUN_ID * 1103515245 + n * 12345 + NUMBER * 7919) & 0x7fffffff))
 x=$((((x ^ (x >> 15)) * 739982445) & 0x7fffffff))
 x=$((x ^ (x >> 12)))
 code=$(((x >> 3) % 8))
 life=$((50 + (x >> 7) % 450))
+case $kind in
+"") ;;
+sensor) code=$((code % 2)); life=$((life / 5)) ;;
+*) [ $code = 1 ] || code=0; life=$((life / 5)) ;;
+esac
 [ $life -ge 100 ] || life=0$life
+[ ${#life} -eq 3 ] || life=0$life
 echo "start $id $$" >> "$HOUSE/record"
 sleep 0.$life
+[ "$kind" != foreach ] || seq $((1 + x % 3))
 echo "end $id $code" >> "$HOUSE/record"
 exit $code
 """
 CODES = 8
-BY_HAND = ("hand0", "hand1", "hand2", "hand3", "flow3")
+BY_HAND = ("hand0", "hand1", "hand2", "hand3", "flow3", "hand4")
 RUNS_A_SECOND = 36
 """Starts by hand; with the slots of each second about twenty commands are going on at any time."""
+STEP = '. "$HOUSE/work"'
+STEPS = {"only_if": STEP, "wait_until": STEP, "wait_every": "1s", "check": [STEP, STEP], "on_failure": STEP, "on_success": STEP}
+MOVING = "moving"
+"""How the names of jobs begin that an edit of the job file changes."""
 
 
-def exit_code(run: int, job_number: int, attempt: int) -> int:
-    """What the command of this attempt returns."""
-    x = (run * 1103515245 + attempt * 12345 + job_number * 7919) & 0x7FFFFFFF
+def exit_code(ref: AttemptRef, job_number: int) -> int:
+    """What the process of this attempt returns."""
+    code = (_chance(ref, job_number) >> 3) % CODES
+    if ref.kind == "command":
+        return code
+    return code % 2 if ref.kind == "sensor" else int(code == 1)
+
+
+def items(ref: AttemptRef, job_number: int) -> list[str]:
+    """What the process of a `foreach` prints."""
+    return [str(number) for number in range(1, 2 + _chance(ref, job_number) % 3)]
+
+
+def _chance(ref: AttemptRef, job_number: int) -> int:
+    x = (ref.run * 1103515245 + ref.n * 12345 + job_number * 7919) & 0x7FFFFFFF
     x = ((x ^ (x >> 15)) * 739982445) & 0x7FFFFFFF
-    x ^= x >> 12
-    return (x >> 3) % CODES
+    return x ^ (x >> 12)
 
 
 class Workload:
-    """A job file of some twenty jobs with every `overlap` and `catchup`, retries, flows; and the number of each job."""
+    """A job file of some thirty jobs with every `overlap` and `catchup`, retries, flows, steps, copies, a pool, edges between
+    flows, and some that an edit changes; and the number of each job."""
 
     def __init__(self, house: Path) -> None:
         self.house = house
         self.record = house / "record"
         self.numbers: dict[str, int] = {}
-        self._parts = ["[settings]\nmax_running = 40\n"]
+        self._parts = ["[settings]\nmax_running = 40\n[pools]\nfew = 3\n"]
         overlaps, catchups = ("skip", "queue", "replace", "allow"), ("last", "all", "none")
         for number in range(8):
             keys = {"overlap": overlaps[number % 4], "catchup": catchups[number % 3]}
@@ -63,14 +90,40 @@ class Workload:
             self._add(f"flow{number}", every="2s" if number else "1s", overlap="allow", **_retry(number))
             self._add(f"flow{number}-then", after={f"flow{number}": "done"}, **_retry(number + 1))
             self._add(f"flow{number}-good", after={f"flow{number}": "success", f"flow{number}-then": "done"})
-        for name in BY_HAND:
+        for name in BY_HAND[:-1]:
             self._add(name, overlap="allow", **_retry(len(self.numbers)))
         self._add("flow3-then", after={"flow3": "failure"}, retries=1, retry_delay="5ms")
+        self._add_stages()
+
+    def _add_stages(self) -> None:
+        self._add("hand4", overlap="allow", **STEPS, **_retry(2))
+        self._add("steps", schedule="* * * * * *", overlap="allow", **STEPS, **_retry(1))
+        self._add("lines", schedule="*/2 * * * * *", overlap="skip", pool="few", foreach=STEP, check=STEP, **_retry(1))
+        self._add("lines-then", after={"lines": "done"}, matrix={"A": ["x", "y"]}, pool="few", pool_slots=2)
+        self._add("lines-each", after=["lines-then"], matrix={"A": ["x", "y"]}, matrix_join="each", on_failure=STEP)
+        self._add("joined", after={"flow0-good": "done"}, overlap="allow")
+        self._add("joined-two", after={"flow1": "done", "lines": "success_or_skipped"}, overlap="queue", check=STEP)
+        self._add("joined-own", schedule="*/3 * * * * *", after={"cron1": "success"}, overlap="allow", **_retry(1))
+        self._fixed = len(self._parts)
+        self.edit(random.Random(0))
+
+    def edit(self, dice: random.Random) -> str:
+        """The text of the job file after another edit: some jobs are gone, or have become something else."""
+        del self._parts[self._fixed :]
+        forms = ({}, STEPS, {"foreach": STEP}, {"matrix": {"A": ["x", "y", "z"]}}, {"matrix": {"A": ["y"]}, "check": STEP})
+        for number in range(3):
+            name = f"{MOVING}{number}"
+            if dice.random() < 0.8:
+                keys = dice.choice(({"schedule": "* * * * * *"}, {"every": "2s"}, {"after": {"flow2": "done"}}))
+                self._add(name, **keys, overlap=dice.choice(("allow", "queue")), **dice.choice(forms), **_retry(number))
+                if dice.random() < 0.5:
+                    self._add(f"{name}-then", after={name: "done"}, **dice.choice(forms))
+        return self.jobs
 
     def _add(self, name: str, **keys: object) -> None:
-        self.numbers[name] = len(self.numbers)
-        env = {"HOUSE": str(self.house), "NUMBER": str(self.numbers[name])}
-        self._parts.append(job(name, '. "$HOUSE/work"', env=env, kill_after="5s", **keys))
+        number = self.numbers.setdefault(name, len(self.numbers))
+        env = {"HOUSE": str(self.house), "NUMBER": str(number)}
+        self._parts.append(job(name, STEP, env=env, kill_after="5s", **keys))
 
     @property
     def jobs(self) -> str:
@@ -80,7 +133,7 @@ class Workload:
     @property
     def by_hand(self) -> str:
         """The jobs without a trigger alone, for callers who are nobody's daemon for long."""
-        return "\n".join(part for part in self._parts if "schedule =" not in part and "every =" not in part and _of_hand(part))
+        return "\n".join(part for part in self._parts if _of_hand(part))
 
     def write(self) -> None:
         """The script of the commands, and an empty record."""

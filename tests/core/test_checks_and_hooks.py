@@ -8,7 +8,8 @@ import pytest
 
 from cronflow.core import events as happened
 from cronflow.core.effects import StopAttempt
-from tests.core.stage import Stage, job
+from cronflow.core.model import parse_ref
+from tests.core.stage import MIDNIGHT, Stage, job
 
 # ---- checks ---------------------------------------------------------------------------------------------------------------
 
@@ -272,6 +273,16 @@ def test_a_restart_during_a_hook_keeps_what_was_decided() -> None:
     stage.end("1/a/on_failure1")
     told = stage.store.connection.execute("SELECT state, reason, note FROM tasks").fetchall()
     assert told == [("failed", "exit_code", "exit 7")]
+
+
+def test_a_task_whose_hook_ended_while_no_daemon_was_there_ended_then() -> None:
+    stage = Stage(job("a", on_failure="true"))
+    stage.run("a")
+    stage.end("1/a/1", 1)
+    stage.now += 3600
+    stage.state = stage.store.load()
+    stage.do(happened.AttemptEnded(parse_ref("1/a/on_failure1"), MIDNIGHT + 60.0, exit_code=0))
+    assert stage.store.run(1).finished_at == MIDNIGHT + 60.0  # type: ignore[union-attr]
 
 
 def test_a_pause_during_a_hook_changes_nothing() -> None:

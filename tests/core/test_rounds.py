@@ -7,6 +7,7 @@ import pytest
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.engine import next_wakeup
+from cronflow.core.model import parse_ref
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0
@@ -325,6 +326,42 @@ def test_slots_that_come_while_one_waits_past_them_are_skipped() -> None:
         ("c", "schedule", "running", None, 1),
         ("c", "schedule", "skipped", "overlap", 2),
     ]
+
+
+def test_slots_missed_while_the_daemon_was_down_are_caught_up_after_one_whose_time_was_over() -> None:
+    stage = Stage(job("a"), job("c", ("a",), schedule="0 5 * * *", after_timeout=2 * HOUR))
+    stage.at(5 * HOUR)
+    stage.restart(30 * HOUR)
+    assert [row[1:] for row in stage.rows()] == [("c", "schedule", "blocked", "after_timeout", 1)]
+    stage.run("a")
+    stage.end("2/a/1")
+    assert stage.started[-1] == "3/c/1"
+    assert (stage.state.runs[3].trigger, stage.state.runs[3].slot) == ("catchup", MIDNIGHT + DAY + 5 * HOUR)
+
+
+def test_slots_missed_while_the_daemon_was_down_are_caught_up_after_one_that_was_let_go_meanwhile() -> None:
+    stage = Stage(job("a"), job("c", ("a",), schedule="0 5 * * *", after_timeout=40 * HOUR))
+    stage.run("a")
+    stage.at(5 * HOUR)
+    stage.now += 30 * HOUR
+    stage.state = stage.store.load()
+    stage.do(happened.AttemptEnded(parse_ref("1/a/1"), MIDNIGHT + 6 * HOUR, exit_code=0))
+    stage.start(MIDNIGHT + 5 * HOUR)
+    assert stage.started[-1] == "2/c/1"
+    assert [row[1:] for row in stage.rows()[1:]] == [("c", "schedule", "running", None, 1)]
+    cursor = stage.state.cursors["c", next(key for _, key in stage.state.cursors)]
+    assert cursor.lining
+
+
+def test_a_row_of_several_roots_is_known_as_long_as_one_of_them_may_continue_it() -> None:
+    five = {"schedule": "*/5 * * * *", "catchup": "none"}
+    stage = Stage(job("a", **five), job("b", **five), job("c", ("a", "b")))
+    stage.restart(HOUR)
+    assert stage.rows() == [(1, "a", "schedule", "missed", "daemon_down", 12)]
+    stage.reload(job("a", **five), job("x"), job("b", ("x",), **five))
+    stage.at(HOUR + 300)
+    assert stage.started == ["2/a/1"]
+    assert stage.state.rows.keys() == stage.store.load().rows.keys() == {1}
 
 
 def test_a_slot_that_waits_outlives_a_restart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.daemon.live import Live, job
@@ -72,3 +73,50 @@ def test_copies_are_called_by_their_names_and_by_that_of_their_job(live: Live) -
     assert live.final(run) == "cancelled"
     assert live.cli("cancel", f"{run}/a[eu]").status == 1
     assert live.cli("logs", f"{run}/b").status == 4
+
+
+def test_each_stage_outlives_its_daemon_under_another_job_file(live: Live) -> None:
+    """The daemon is killed while a sensor polls, an approval waits, `foreach` lists, and between command and check; and each time
+    the job is gone from the file, or has become something else."""
+    go = {name: str(live.path(f"go-{name}")) for name in ("sensor", "lines", "check")}
+    wait = "while [ ! -e {} ]; do sleep 0.02; done"
+    begin = f'echo "$CRONFLOW_ID" >> {live.path("begun")}; '
+    live.start(
+        job(
+            "a",
+            begin + 'echo "$ITEM" > "$CRONFLOW_OUTPUT"',
+            wait_until=begin + f"test -e {go['sensor']}",
+            wait_every="1s",
+            approve=True,
+            foreach=begin + wait.format(go["lines"]) + "; echo x; echo y",
+            check=begin + wait.format(go["check"]),
+        )
+        + job("b", begin, after=["a"])
+    )
+    run = live.run("a")
+    matrix, every = job("a", "exit 9", matrix={"M": ["1", "2"]}), job("a", "exit 9", every="1h")
+    others = (job("other", "true"), matrix, every, job("b", "exit 9"))
+    tells = {"sensor1": "sensor", "foreach": "lines", "check": "check"}
+
+    def killed(other: str, kind: str = "") -> None:
+        if kind:
+            live.until(lambda: kind in live.path("begun").read_text() if live.path("begun").exists() else "")
+        live.signal(9)
+        live.ended()
+        if kind:
+            live.path(f"go-{tells[kind]}").touch()
+        live.start(other)
+
+    killed(others[0], "sensor1")
+    live.until(lambda: live.one("SELECT stage FROM tasks WHERE job = 'a'") == "approval", "it does not come to its approval")
+    killed(others[1])
+    assert live.cli("approve", f"{run}/a").status == 0
+    killed(others[2], "foreach")
+    killed(others[3], "check")
+    assert live.final(run) == "success"
+    tasks = live.rows("SELECT name, state, attempts FROM tasks WHERE run = ? ORDER BY name", run)
+    assert tasks == [("a[x]", "success", 1), ("a[y]", "success", 1), ("b", "success", 1)]
+    begun = [line.partition("/")[2] for line in live.path("begun").read_text().splitlines()]
+    assert len(begun) == len(set(begun))
+    names = sorted(re.sub(r"foreach\d+", "foreach", name) for name in begun if "sensor" not in name)
+    assert names == ["a/foreach", "a[x]/1", "a[x]/check1", "a[y]/1", "a[y]/check1", "b/1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sqlite3
 import stat
@@ -422,3 +423,12 @@ def test_numbers_go_on_above_those_that_have_logs(tmp_path: Path) -> None:
     store, state = revive(places)
     assert state.next_run == 1424
     store.close()
+
+
+def test_another_form_of_definitions_is_another_format() -> None:
+    """A run that goes on is read with its definition: an older program must refuse a key that it does not know, and a newer one
+    be able to read what there was. So once there has been a release, a change of these names needs a new entry in MIGRATIONS,
+    which may be empty, and its digest here."""
+    names = " ".join((*Job._fields, "|", *Edge._fields))
+    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+    assert (len(MIGRATIONS), digest) == (1, "9709c059e191")

@@ -185,6 +185,48 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "    state.running += 1\n",
         "    state.running += task.stage == COMMAND\n",
     ),
+    (
+        "ends of different rounds are mixed",
+        "core/rounds.py",
+        "slot = _slot_between(state, link.upstream, link.slot, before)",
+        "slot = None",
+    ),
+    (
+        "a round waits for slots that belong to later ones",
+        "core/rounds.py",
+        "        if to_come is not None and to_come < before:",
+        "        if to_come is not None:",
+    ),
+    (
+        "a sensor is polled all the time",
+        "core/attempts.py",
+        "now + max(job.wait_every, 0.01)",
+        "now + 0.01",
+    ),
+    (
+        "a check that says no changes nothing about the attempt",
+        "core/attempts.py",
+        "    out.overruled[command] = None\n",
+        "",
+    ),
+    (
+        "one check is enough",
+        "core/attempts.py",
+        "        if task.check < len(job.check):",
+        "        if task.check < 1:",
+    ),
+    (
+        "a failure has no hook",
+        "core/attempts.py",
+        '{"failed": job.on_failure, "success"',
+        '{"success"',
+    ),
+    (
+        "nobody has to approve",
+        "core/stages.py",
+        "return job.approve is not None",
+        "return False",
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronflow.core.model import FINAL, Job, jobs_from_definition
 from cronflow.core.spread import spread
 from cronflow.core.triggers import triggers_of
+from tests.processes import PROCESSES, by_task, contradictions
 from tests.world.told import check_told
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def check_history(world: World) -> None:
         jobs_of[digest] = jobs_from_definition(body)
     columns = "id, definition, state, trigger, slots, slot, slot_last, roots, trigger_key, reason, flow, created_at, finished_at"
     runs = db.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall()
+    processes = by_task(db.execute(PROCESSES).fetchall())
     asides = {number for (number,) in db.execute("SELECT id FROM runs WHERE aside")}
     for number, digest, state, trigger, slots, *more in runs:
         tasks = {
@@ -37,6 +39,11 @@ def check_history(world: World) -> None:
         if tasks:
             aside = set(json.loads(more[2])) if number in asides else set()
             _check_run(number, state, trigger, {**tasks}, jobs_of[digest], aside)
+            for task in tasks.values():
+                mine = processes.get((number, task.name), [])
+                for fault in contradictions(jobs_of[digest][task.job], task.name, task.state, task.reason, mine):
+                    told = f"{number}/{task.name} is {task.state} ({task.reason})"
+                    raise AssertionError(f"{told}: {fault}: {', '.join(map(str, mine))}")
         else:
             assert slots >= 1, f"run {number} has neither tasks nor slots"
         if slots and trigger not in NO_SLOT:
@@ -122,7 +129,7 @@ def _upstream(job: Job, task: Told, tasks: dict[str, Told], jobs: dict[str, Job]
     found = []
     for edge in job.after:
         copies = [one for one in tasks.values() if one.job == edge.job]
-        if job.matrix_join == "each" and job.matrix and jobs[edge.job].matrix == job.matrix:
+        if job.matrix_join == "each" and job.matrix and edge.job in jobs and jobs[edge.job].matrix == job.matrix:
             copies = [one for one in copies if one.matrix == task.matrix] or copies
         if copies:
             word = next(word for word in ORDER if any(one.state == word for one in copies))
@@ -145,7 +152,8 @@ def _check_times(host: str, calendars: Mapping[str, frozenset[int]], jobs: dict[
         assert max(created_at, finished_at) >= due + slot_last - slot, f"row {number} has slots that are not due"
         assert trigger in ("catchup", mine.kind)
         late = created_at > due + 60.0
-        excused = trigger == "catchup" or reason in ("daemon_down", "calendar", "paused", "disabled", "skip") or bool(job.after)
+        not_run = ("daemon_down", "calendar", "paused", "disabled", "skip", "upstream_not_new")
+        excused = trigger == "catchup" or reason in not_run or bool(job.after)
         assert excused or not late, f"run {number} is late"
     else:
         assert (trigger, slots) == (mine.kind, 1) or state == "skipped", f"run {number} is none of an event"
@@ -199,7 +207,7 @@ def _check_slots(world: World, runs: list[Any]) -> None:
         mine = [row for row in mine if row[0] > since]
         at = since
         if not trigger.timed:
-            _check_events(world, root, key, mine)
+            _check_events(world, root, key, mine, cursor.waits is not None)
             continue
         for first, last, count in mine:
             assert trigger.schedule.next_after(at) == first, f"{root}: the row from {first} does not follow the slot before"
@@ -211,13 +219,13 @@ def _check_slots(world: World, runs: list[Any]) -> None:
         assert left == 0, f"{root}: {left} slots up to the cursor are in no row"
 
 
-def _check_events(world: World, root: str, key: str, rows: list[tuple[int, int, int]]) -> None:
-    """Slots of events lie apart, and each boot after that of the first load is one."""
+def _check_events(world: World, root: str, key: str, rows: list[tuple[int, int, int]], waits: bool) -> None:
+    """Slots of events lie apart, and each boot after that of the first load is one; the last may still wait."""
     for (_, last, _), (first, _, _) in pairwise(rows):
         assert last < first, f"{root}: two events are the slot {first}"
     assert all(last - first >= count - 1 for first, last, count in rows)
     if key.startswith("@reboot"):
-        assert sum(count for *_, count in rows) == len(world.boots[root, key]) - 1, f"{root}: not one slot for each boot"
+        assert sum(count for *_, count in rows) + waits == len(world.boots[root, key]) - 1, f"{root}: not one slot for each boot"
 
 
 def _check_catchup(job: Job, root: str, lining: bool, rows: list[tuple[str, str, str | None]]) -> None:

@@ -17,9 +17,10 @@ from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
 from cronflow.core.expectations import timers
-from cronflow.core.model import QUEUE_LIMIT, AttemptRef, JobSet
+from cronflow.core.model import QUEUE_LIMIT, AttemptRef, Job, JobSet
 from cronflow.core.state import State
 from cronflow.store.store import Store
+from tests.world.ends import check_rounds
 from tests.world.jobfiles import BUSY, START, Pace, edited, random_jobs
 from tests.world.oracle import check_history
 from tests.world.told import check_alerts
@@ -66,6 +67,8 @@ class World:
     cursors: dict[tuple[str, str], float] = field(default_factory=dict)
     starts: dict[AttemptRef, int] = field(default_factory=dict)
     boot_number: int = 1
+    approved: set[tuple[int, str]] = field(default_factory=set)
+    polls: dict[tuple[int, str], Process] = field(default_factory=dict)
     boots: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,6 +119,9 @@ class World:
             for key in state.cursors:
                 self.boots[key].add(self.boot_number)
         self._check_step(out)
+        check_rounds(self, event, out)
+        if isinstance(event, happened.ApprovalGiven) and event.approved and out.replies[event.request].refused is None:
+            self.approved.add((event.run, event.task))
         self._maybe_crash("before the deeds")
         for deed in out.deeds:
             self._carry_out(deed)
@@ -170,8 +176,19 @@ class World:
             report = happened.AttemptEnded(ref, 0.0, signal=15, stopped="timeout")
         process = Process(ref, 1000 + self.counter, self.now, self.now + length, report)
         self.processes[ref] = process
+        self._check_patience(job, process)
         self._later(self.now, happened.AttemptBegan(ref, process.pid, self.now))
         self._report(process)
+
+    def _check_patience(self, job: Job, process: Process) -> None:
+        """A sensor is not polled again too soon, unless nobody knows how its poll ended; and nothing runs without approval."""
+        ref = process.ref
+        if ref.kind == "sensor":
+            before, self.polls[ref.run, ref.task] = self.polls.get((ref.run, ref.task)), process
+            known = before is not None and (before.report.exit_code, before.report.signal, before.report.reason) != (None,) * 3
+            assert before is None or not known or self.now >= before.ends + job.wait_every - 0.001, f"{ref} is too soon"
+        if job.approve is not None and ref.kind in ("foreach", "command", "check", "on_success"):
+            assert {(ref.run, ref.task), (ref.run, job.name)} & self.approved, f"{ref} is started without approval"
 
     def _ending(self, ref: AttemptRef) -> happened.AttemptEnded:
         kind = self.rng.random()
@@ -433,7 +450,7 @@ class World:
         assert _in_lines(live) == _in_lines(loaded), "the lines are not what the database says"
         if live.slots:
             assert _still_meant(live) == _still_meant(loaded), "the timers are not what the database says"
-        assert len(_still_meant(loaded)) == len(loaded.timers), "a timer that was derived from the database stands for nothing"
+        assert _still_meant(loaded) == sorted(set(loaded.timers)), "a timer derived from the database stands for nothing"
 
 
 def _in_lines(state: State) -> dict[str, list[tuple[object, ...]]]:
