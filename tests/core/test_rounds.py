@@ -386,6 +386,29 @@ def test_upstream_brings_in_the_jobs_of_other_flows_as_edges_like_any_other() ->
     assert stage.started == ["1/a/1", "1/b/1", "1/c/1"]
 
 
+def test_a_retry_of_such_a_run_does_again_what_was_not_well_in_all_its_flows() -> None:
+    stage = abc()
+    stage.run("c", upstream=True)
+    stage.end("1/a/1")
+    stage.end("1/b/1", 1)
+    assert stage.tasks(1) == {"a": "success", "b": "failed", "c": "blocked"}
+    reply = stage.retry(1)
+    assert (reply.runs, reply.notes) == ((3,), ())
+    assert stage.tasks(3) == {"a": "success", "b": "running", "c": "waiting"}
+    assert stage.retry(1).refused == 'run 3 of `c` is still running, and its `overlap` is "skip"'
+    stage.end("3/b/1", 1)
+    again = stage.retry(3).runs[0]
+    assert stage.tasks(again) == {"a": "success", "b": "running", "c": "waiting"}
+
+
+def test_a_retry_leaves_out_a_job_that_has_moved_to_another_flow() -> None:
+    stage = Stage(job("a", **A), job("c", ("a",)))
+    stage.at(4 * HOUR)
+    stage.end("1/a/1", 1)
+    stage.reload(job("a", **A), job("c", ("a",), **B))
+    assert stage.retry(1).notes == ("left out, because they are not in this flow any more: c",)
+
+
 def test_jobs_that_need_the_same_job_of_another_flow_are_one_run() -> None:
     stage = Stage(job("a", **A), job("b", ("a",), **B), job("c", ("a",), schedule="@hourly"))
     assert stage.run("b", "c", upstream=True).runs == (1,)
