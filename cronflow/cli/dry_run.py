@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cronflow.cli.caller import Caller
-from cronflow.core.words import plain
+from cronflow.cli.views.style import table
+from cronflow.core.words import count, plain
 from cronflow.errors import CronflowError
 
 if TYPE_CHECKING:
@@ -16,14 +17,11 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
     """What `run` would start, flow by flow, in the order of the graph."""
     from cronflow.core import params
     from cronflow.core.flow import plan
-    from cronflow.core.runs import scope
+    from cronflow.core.runs import chosen
 
-    flows = plan(caller.jobs.jobs)
-    chosen: dict[str, set[str]] = {}
-    for name in names:
-        flow = flows.flows[flows.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
-    orders = {flow: [job for job in flows.flows[flow].jobs if job in jobs] for flow, jobs in chosen.items()}
+    found = chosen(plan(caller.jobs.jobs), names, only, upstream)
+    flows = {flow.name: flow for flow, _ in found}
+    orders = {flow.name: [job for job in flow.jobs if job in jobs] for flow, jobs in found}
     known = caller.jobs.jobs
     if refusal := params.refused(given.items(), [known[name] for jobs in orders.values() for name in jobs]):
         raise CronflowError(str(refusal.refused), refusal.hint, refusal.exit_status)
@@ -33,12 +31,20 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
         caller.answer({"runs": [{"flow": flow, "jobs": jobs, "params": told[flow]} for flow, jobs in orders.items()]})
         return 0
     for head, jobs in orders.items():
-        caller.out(f"a run of `{head}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
-        for job in jobs:
-            after = [edge.job for edge in flows.flows[head].jobs[job].after if edge.job in jobs]
-            shown = ", ".join(f"{key}={plain(value)}" for key, value in values[job].items())
-            caller.out(f"  {job}" + (f"  after {', '.join(after)}" if after else "") + (f"  with {shown}" if shown else ""))
+        caller.out(f"a run of `{head}` would start {count(len(jobs), 'job')}:")
+        rows = [[job, _after(flows[head].jobs[job], jobs), _with(values[job])] for job in jobs]
+        caller.out("\n".join(f"  {line}" for line in table(rows)))
     return 0
+
+
+def _after(job: Job, jobs: list[str]) -> str:
+    after = [edge.job for edge in job.after if edge.job in jobs]
+    return f"after {', '.join(after)}" if after else ""
+
+
+def _with(values: dict[str, str]) -> str:
+    shown = ", ".join(f"{key}={plain(value)}" for key, value in values.items())
+    return f"with {shown}" if shown else ""
 
 
 def _values(job: Job, given: dict[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from cronflow.core.copies import ITEM, matrix_copies
 from cronflow.core.effects import Amendment, Change, Effects, Reply
 from cronflow.core.ends import Verdict
 from cronflow.core.events import CancelAsked, RetryAsked, RunAsked
-from cronflow.core.flow import Flow, with_upstream
+from cronflow.core.flow import Flow, Plan, with_upstream
 from cronflow.core.model import NOTHING, QUEUE_LIMIT, Job, Run, Task
 from cronflow.core.state import State, jobs_of, move
 
@@ -192,18 +192,18 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         same = [run.id for run in state.runs.values() if _is_same(run, event)]
         if same:
             return Reply((same[0],), (f"run {same[0]} does that already",))
-    chosen = _chosen(state, event)
-    refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
+    found = chosen(state.plan, event.jobs, event.only, event.upstream)
+    refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in found for name in jobs])
     if refusal is not None:
         return refusal
     refuse = _full if event.trigger == "backfill" else _refusal
-    for _, jobs in chosen:
+    for _, jobs in found:
         for home, mine in _at_home(state, jobs):
             refusal = refuse(state, home, mine)
             if refusal is not None:
                 return refusal
     numbers, notes = [], []
-    for flow, jobs in chosen:
+    for flow, jobs in found:
         held = True in [_waits(state, out, event, home, mine, now) for home, mine in _at_home(state, jobs)]
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
@@ -217,21 +217,21 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     return Reply(tuple(numbers), tuple(notes))
 
 
-def _chosen(state: State, event: RunAsked) -> list[tuple[Flow, set[str]]]:
-    """The jobs to run, flow by flow. With `upstream` a flow is taken together with all that they need of other flows, and flows
-    that need the same job are one run."""
-    chosen: dict[str, set[str]] = {}
-    for name in event.jobs:
-        flow = state.plan.flows[state.plan.flow_of[name]]
-        chosen.setdefault(flow.name, set()).update(scope(flow, name, event.only, event.upstream))
-    if not event.upstream:
-        return [(state.plan.flows[name], jobs) for name, jobs in chosen.items()]
+def chosen(plan: Plan, names: Iterable[str], only: bool, upstream: bool) -> list[tuple[Flow, set[str]]]:
+    """The jobs that `run NAMES` starts, flow by flow. With `upstream` a flow is taken together with all that they need of other
+    flows, and flows that need the same job are one run."""
+    wanted: dict[str, set[str]] = {}
+    for name in names:
+        flow = plan.flows[plan.flow_of[name]]
+        wanted.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
+    if not upstream:
+        return [(plan.flows[name], jobs) for name, jobs in wanted.items()]
     found: list[tuple[Flow, set[str]]] = []
-    for flow_name, jobs in chosen.items():
-        flow, mine = _with_needs(state, state.plan.flows[flow_name], jobs)
+    for flow_name, jobs in wanted.items():
+        flow, mine = _with_needs(plan, plan.flows[flow_name], jobs)
         for other in [one for one in found if one[1] & mine]:
             found.remove(other)
-            flow, mine = _with_needs(state, other[0], other[1] | mine)
+            flow, mine = _with_needs(plan, other[0], other[1] | mine)
         found.append((flow, mine))
     return found
 
@@ -244,9 +244,9 @@ def _at_home(state: State, jobs: Iterable[str]) -> list[tuple[Flow, dict[str, No
     return [(state.plan.flows[name], mine) for name, mine in homes.items()]
 
 
-def _with_needs(state: State, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str]]:
+def _with_needs(plan: Plan, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str]]:
     """A flow, and some jobs, with all that these need of other flows."""
-    whole = with_upstream(state.plan, flow, jobs)
+    whole = with_upstream(plan, flow, jobs)
     return whole, jobs | (whole.before(jobs) - flow.jobs.keys())
 
 
