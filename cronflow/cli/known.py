@@ -42,6 +42,7 @@ def known_jobs(caller: Caller, history: History, required: bool = True) -> Known
         stored = history.stored_jobs()
         if required and not stored:
             raise
+        use_zone_of_file(caller)
         place = error.problems[0].span if error.problems else None
         where = f"{place.file}:{place.line}: " if place else ""
         caller.note(f"warning: {where}{error.message}; what follows is what the history knows")
@@ -52,12 +53,14 @@ def known_jobs(caller: Caller, history: History, required: bool = True) -> Known
 
 
 def use_zone_of_file(caller: Caller) -> None:
-    """Show times in the job file's zone, without reading more of it than that; a file that is broken has no say."""
+    """Show times in the job file's zone, without reading more of it than that; a file that is broken there has no say."""
     import tomllib
+    from zoneinfo import ZoneInfo
 
     try:
         named = tomllib.loads(caller.places.file.read_bytes().decode()).get("timezone")
-    except (OSError, ValueError):
+        if isinstance(named, str):
+            ZoneInfo(named)
+            caller.zone = named
+    except (OSError, ValueError, KeyError):
         return
-    if isinstance(named, str):
-        caller.zone = named

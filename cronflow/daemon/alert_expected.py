@@ -42,7 +42,7 @@ def _how_late(facts: Facts, zone: str) -> str:
 def _waiting(facts: Facts) -> str:
     state, reason = facts.get("state"), one_line(facts.get("reason", "")).replace("_", " ")
     if state == "retrying":
-        return f": tried {words.count(len(facts.get('attempts', ())), 'time')}, to be tried again"
+        return f": tried {words.times(len(facts.get('attempts', ())))}, to be tried again"
     if facts.get("waits_for"):
         return f": waiting for {words.listing([one_line(name) for name in facts['waits_for']], 4)}"
     return f": {state}{f' ({reason})' if reason else ''}" if state else ""
