@@ -119,4 +119,4 @@ def test_a_dry_run_shows_what_upstream_brings_in_of_other_flows(cli: Cli) -> Non
     )
     assert cli("run", "both", "--dry-run").out == "a run of `both` would start 1 job:\n  both\n"
     answer = cli("run", "both", "--upstream", "--dry-run")
-    assert answer.out == "a run of `both` would start 3 jobs:\n  a\n  b                   with N=1\n  both  after a, b\n"
+    assert answer.out == "a run of `both` would start 3 jobs:\n  a\n  b                 with N=1\n  both  after a, b\n"
