@@ -11,7 +11,7 @@ import typer
 
 from cronflow.cli.caller import Caller
 from cronflow.cli.completion import keep_names
-from cronflow.core.words import ago, clock, count, iso
+from cronflow.core.words import ago, clock, count, iso, listing
 from cronflow.errors import JobFileError, Problem
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def _next_start(caller: Caller, jobs: JobSet, flows: Mapping[str, Flow]) -> str:
         events = any(flow.triggers and not flow.dormant for flow in flows.values())
         return "no timetable starts anything" if events else "nothing starts by itself"
     at, name = min(starts)
+    others = [f"`{edge.job}`" for edge in flows[name].outer]
+    after = f", after {listing(others)}" if others else ""
     if not caller.tty:
-        return f"the next to start is `{name}` at {iso(at, caller.zone)}"
-    return f"the next to start is `{name}` at {clock(at, caller.now, caller.zone)} ({ago(at, caller.now)})"
+        return f"the next to start is `{name}` at {iso(at, caller.zone)}{after}"
+    return f"the next to start is `{name}` at {clock(at, caller.now, caller.zone)} ({ago(at, caller.now)}){after}"

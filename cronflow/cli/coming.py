@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cronflow.cli.known import Known
+from cronflow.cli.waits import after_words
 from cronflow.core import words
 from cronflow.core.flow import Flow
 from cronflow.core.model import Pause, Skip
@@ -61,6 +62,12 @@ def slots_after(known: Known, after: float, only: frozenset[str] = frozenset()) 
             heapq.heapreplace(due, (later[0], number, key, later[1], flow, trigger))
 
 
+def flows_after_others(known: Known, only: frozenset[str] = frozenset()) -> list[Flow]:
+    """The flows that no trigger of their own starts, but the ends of jobs of other flows; all, or those with one of `only`."""
+    flows = (flow for flow in known.plan.flows.values() if flow.outer and not flow.triggers and not flow.dormant)
+    return [flow for flow in flows if not only or only & flow.jobs.keys()]
+
+
 def first_slots(known: Known, after: float) -> list[Slot]:
     """The next slot of each flow that has one, in order of time."""
     found = (first_slot(known, flow, after) for flow in known.plan.flows.values())
@@ -109,8 +116,8 @@ def skipped_at(slot: Slot, job: str, stops: Stops) -> Skip | None:
 
 
 def notes_of(slot: Slot, stops: Stops) -> list[str]:
-    """What is special about a slot: a clock change, jitter, a pause, a skip."""
-    notes = []
+    """What is special about a slot: jobs of other flows that it waits for, a clock change, jitter, a pause, a skip."""
+    notes = [f"after {after_words(slot.flow.outer, slot.flow.head.join)}"] if slot.flow.outer else []
     change = clock_change(slot.trigger, slot.slot)
     if change:
         notes.append(change)

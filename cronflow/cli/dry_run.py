@@ -17,11 +17,10 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
     """What `run` would start, flow by flow, in the order of the graph."""
     from cronflow.core import params
     from cronflow.core.flow import plan
-    from cronflow.core.runs import chosen
+    from cronflow.core.runs import selection
 
-    found = chosen(plan(caller.jobs.jobs), names, only, upstream)
-    flows = {flow.name: flow for flow, _ in found}
-    orders = {flow.name: [job for job in flow.jobs if job in jobs] for flow, jobs in found}
+    flows = {flow.name: (flow, jobs) for flow, jobs in selection(plan(caller.jobs.jobs), names, only, upstream)}
+    orders = {name: [job for job in flow.jobs if job in jobs] for name, (flow, jobs) in flows.items()}
     known = caller.jobs.jobs
     if refusal := params.refused(given.items(), [known[name] for jobs in orders.values() for name in jobs]):
         raise CronflowError(str(refusal.refused), refusal.hint, refusal.exit_status)
@@ -32,8 +31,11 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
         return 0
     for head, jobs in orders.items():
         caller.out(f"a run of `{head}` would start {count(len(jobs), 'job')}:")
-        rows = [[job, _after(flows[head].jobs[job], jobs), _with(values[job])] for job in jobs]
+        rows = [[job, _after(known[job], jobs), _with(values[job])] for job in jobs]
         caller.out("\n".join(f"  {line}" for line in table(rows)))
+        outside = dict.fromkeys(edge.job for job in jobs for edge in known[job].after if edge.job not in jobs)
+        if outside and not only:
+            caller.note(f"it takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return 0
 
 

@@ -10,6 +10,7 @@ from cronflow.cli.known import Known
 from cronflow.cli.views.style import Style
 from cronflow.core import words
 from cronflow.core.model import Job, Pause, Run, Skip, Task
+from cronflow.core.state import State
 from cronflow.places import Places
 from cronflow.store.queries import History, RunRecord
 
@@ -38,7 +39,8 @@ class Answer:
 
 @dataclass(slots=True)
 class Scene:
-    """Where the evidence is looked for. `blockers` are those that the daemon has told, if it runs."""
+    """Where the evidence is looked for. `blockers` are those that the daemon has told, if it runs; `edges` is what the edges
+    between flows hang on."""
 
     history: History
     known: Known
@@ -49,6 +51,7 @@ class Scene:
     blockers: list[dict[str, Any]] = field(default_factory=list)
     daemon_runs: bool = False
     masks: Callable[[Job | None], Sequence[str]] = lambda _job: ()
+    edges: State = field(default_factory=State)
 
     def moment(self, t: float) -> str:
         """An instant as the end of a sentence: "today 02:00", "at Mon 02:00"."""
@@ -67,6 +70,10 @@ class Scene:
         by = f" by {run.by}" if run.by else ""
         if run.trigger == "retry":
             return f"retry of {run.retry_of}{by}"
+        if run.trigger == "after":
+            named = " and ".join(f"{job} {number}" for job, number in run.upstreams.items()) or "other flows"
+            how_so = f"{'' if run.aside or run.slots else 'started '}because {named} ended"
+            return f"{how_so}, {self.style.day_when(run.created_at)}"
         how = {"manual": f"started by hand{by}", "reboot": "started at boot", "watch": "started by files"}
         return f"{how.get(run.trigger, run.trigger + by)}, {self.style.day_when(run.created_at)}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronflow.cli import explain_slot
+from cronflow.cli import explain_edges, explain_slot
 from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.explain_task import explain_run, explain_task
 from cronflow.cli.names import no_such_task
@@ -14,6 +14,9 @@ def why_job(scene: Scene, name: str, at: float | None) -> Answer:
     """Why a job ran or not: the last time, or at an instant."""
     if at is not None:
         return _why_at(scene, name, at)
+    waits = explain_edges.waiting(scene, name)
+    if waits is not None and not scene.edges.busy.get(name):
+        return waits
     newest = scene.history.find_runs(name, scene.known.flow_name(name), limit=1)
     if not newest:
         return explain_slot.never_ran(scene, name)
@@ -45,7 +48,8 @@ def _why_at(scene: Scene, name: str, at: float) -> Answer:
     slot = explain_slot.slot_near(scene.known, flow, at)
     number = explain_slot.recorded(scene, name, flow, slot, at)
     if number is None:
-        return explain_slot.not_recorded(scene, name, flow, slot, at)
+        waits = explain_edges.waiting(scene, name, slot) if slot is not None else None
+        return waits or explain_slot.not_recorded(scene, name, flow, slot, at)
     answer = why_run(scene, number, None, name)
     answer.at = at
     return answer

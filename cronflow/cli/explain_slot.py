@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cronflow.cli import coming
+from cronflow.cli import coming, explain_edges
 from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.known import Known
 from cronflow.cli.overview import next_start
@@ -41,8 +41,11 @@ def explain_row(scene: Scene, record: RunRecord, job: str | None) -> Answer:
         answer.because = [_missed(scene, run, slot)]
     elif run.reason == "calendar":
         answer.because = [_off(scene, run, slot)]
+    elif run.reason == "upstream_not_new":
+        answer.because = explain_edges.not_new(scene, record)
     else:
         answer.because = [Evidence(run.reason or run.state, f"{run.state}: {reason_words(run.reason)}", run.id)]
+    answer.because += explain_edges.counted(scene, record)
     return answer
 
 
@@ -124,7 +127,9 @@ def outlook(scene: Scene, name: str, answer: Answer) -> list[Evidence]:
     if name in scene.pauses:
         return [] if any(one.code == "paused" for one in answer.because) else [scene.paused_now(name)]
     flow = scene.known.plan.flows[scene.known.plan.flow_of[name]]
-    after = "" if name in flow.roots else f", after {', '.join(edge.job for edge in job.after)}"
+    after = f", after {', '.join(edge.job for edge in job.after)}" if job.after else ""
+    if not flow.triggers and flow.outer:
+        return explain_edges.outlook(scene, flow, "" if name in flow.roots else after, answer.because)
     if not flow.triggers:
         return [Evidence("by_hand", f"it starts only by hand{after}", None, None, f"cronflow run {flow.roots[0]}")]
     if flow.dormant:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cronflow.cli import explain_stage
+from cronflow.cli import explain_edges, explain_stage
 from cronflow.cli.evidence import Answer, Evidence, Scene
 from cronflow.cli.expected import Expected, expected
 from cronflow.cli.output import last_line
@@ -44,6 +44,7 @@ def explain_run(scene: Scene, record: RunRecord, tasks: list[Task], job: str | N
     if len(lines) > _TASKS_TOLD:
         more = f"and {len(lines) - _TASKS_TOLD} more"
         answer.because.append(Evidence("tasks", more, run.id, None, f"cronflow status {run.id}"))
+    answer.because += explain_edges.counted(scene, record)
     blocked = [one for one in tasks if one.state == "blocked"]
     if blocked and telling:
         answer.because.append(Evidence("upstream_failed", f"blocked by that: {named(blocked, 8)}", run.id))
@@ -75,7 +76,10 @@ def explain_task(scene: Scene, record: RunRecord, task: Task) -> Answer:
         "cancelled": _cancelled,
         "running": _running,
     }
-    return Answer(task.job, run.id, run.slot, task.state, sentence, tell.get(task.state, _waits)(scene, record, task))
+    because = tell.get(task.state, _waits)(scene, record, task)
+    if task.reason != "after_timeout":
+        because += explain_edges.counted(scene, record, task)
+    return Answer(task.job, run.id, run.slot, task.state, sentence, because)
 
 
 def _is(state: str) -> str:
@@ -293,6 +297,8 @@ def _open_upstream(scene: Scene, record: RunRecord, other: Task, needs: str) -> 
 
 def _upstreams(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     """The upstreams that kept a task from running."""
+    if task.reason == "after_timeout":
+        return explain_edges.timed_out(scene, record, task)
     found = []
     for job, condition, tasks in record.upstreams(task):
         lead = f"after {job}{_needs(condition)}: "

@@ -5,7 +5,7 @@ Keys that do not apply are null. Durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cronflow.cli.views.copies import telling
@@ -14,6 +14,7 @@ from cronflow.core.model import Attempt, Job, Pause, Skip, Task
 
 if TYPE_CHECKING:
     from cronflow.cli.overview import Overview
+    from cronflow.cli.waits import Upstream
     from cronflow.places import Places
     from cronflow.store.queries import ActRecord, RunRecord
 
@@ -112,6 +113,7 @@ class JsonForm:
         next_at: int | None,
         pause: Pause | None,
         skip: Skip | None,
+        waits_for: Iterable[Upstream] = (),
     ) -> Json:
         task = telling(tasks) if tasks else None
         return {
@@ -125,6 +127,7 @@ class JsonForm:
             "after": [edge.job for edge in job.after],
             "state": task.state if task else None,
             "reason": task.reason if task else None,
+            "waits_for": [{"job": up.job, "run": up.run, "state": up.state} for up in waits_for],
             "last_run": self.run(last) if last else None,
             "next_at": self.time(next_at),
         }

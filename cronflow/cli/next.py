@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -11,10 +12,12 @@ from cronflow.cli import coming, names
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import Known, known_jobs
 from cronflow.cli.times import parse_time
+from cronflow.cli.waits import Waiting, after_words, waiting_slots
 from cronflow.core.flow import Flow, Plan
 from cronflow.core.model import Job
 from cronflow.core.triggers import Trigger, described
 from cronflow.errors import CronflowError
+from cronflow.store.edges import edges
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses, skips
 
@@ -30,6 +33,7 @@ def next_slots(
     timezone: Annotated[str | None, typer.Option("--timezone", metavar="ZONE", help="The zone for --schedule.")] = None,
 ) -> None:
     """Show the next slots in order of time, and which jobs come after them."""
+    held: list[Waiting] = []
     if schedule is not None:
         if jobs:
             raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
@@ -43,18 +47,21 @@ def next_slots(
         with History.open(caller.places.database) as history:
             known = known_jobs(caller, history)
             stops = coming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
+            held = waiting_slots(edges(history, known.plan, stops.pauses), caller.now) if start is None else []
     for job in jobs or ():
         names.check_job(job, known.jobs)
     after = caller.now if start is None else parse_time(start, caller.zone, caller.now)
     slots = list(itertools.islice(coming.slots_after(known, after, frozenset(jobs or ())), number))
     _tell_of_silent(caller, known, jobs or [])
+    held = [one for one in held if not jobs or one.flow.jobs.keys() & set(jobs)]
+    others = coming.flows_after_others(known, frozenset(jobs or ()))
     if caller.json:
-        _answer(caller, slots, jobs or [], stops)
-    elif slots:
+        _answer(caller, slots, jobs or [], stops, held, others)
+    elif slots or held or others:
         from cronflow.cli.views.next import next_screen
         from cronflow.cli.views.style import style_of
 
-        caller.out(next_screen(slots, stops, style_of(caller)))
+        caller.out(next_screen(slots, stops, style_of(caller), held, others))
 
 
 def _flow_of(expression: str, zone: str) -> Flow:
@@ -78,7 +85,10 @@ def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
     """Say of each job named that it has no slots, and why."""
     for name in jobs:
         flow = known.plan.flows[known.plan.flow_of[name]]
-        if not flow.triggers:
+        if not flow.triggers and flow.outer:
+            if flow.dormant:
+                caller.note(f"`{name}` starts only by hand: its flow is disabled in the job file")
+        elif not flow.triggers:
             caller.note(f"`{name}` starts only by hand: `cronflow run {name}`")
         elif flow.dormant:
             caller.note(f"`{name}` has no slots: {' and '.join(f'`{root}`' for root in flow.roots)} is disabled in the job file")
@@ -94,17 +104,38 @@ def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
         caller.note("no job has a trigger: all start only by hand" if by_hand else "no job has a timetable: `cronflow graph`")
 
 
-def _answer(caller: Caller, slots: list[coming.Slot], jobs: list[str], stops: coming.Stops) -> None:
+def _answer(
+    caller: Caller,
+    slots: list[coming.Slot],
+    jobs: list[str],
+    stops: coming.Stops,
+    held: list[Waiting],
+    others: list[Flow],
+) -> None:
+    """Slots that wait come first, flows that no timetable tells last: what they bear no time for is null."""
     from cronflow.cli.json_form import JsonForm
+    from cronflow.cli.views.status import waiting_phrase
+    from cronflow.cli.views.style import style_of
 
     form = JsonForm(caller.places, caller.zone)
-    found = []
+    found: list[dict[str, Any]] = []
+    for one in held:
+        note, bears = waiting_phrase(one, style_of(caller)), form.time(float(one.slot))
+        found += [{"job": name, "at": None, "slot": bears, "note": note} for name in _named(one.flow, one.roots, jobs)]
     for slot in slots:
         notes = coming.notes_of(slot, stops)
         roots = [root for root in slot.roots if not jobs or root in jobs]
-        others = [name for name in slot.dependents if name in jobs]
-        for name in [*roots, *others]:
-            after = [f"after {', '.join(edge.job for edge in slot.flow.jobs[name].after)}"] if name in others else []
+        dependents = [name for name in slot.dependents if name in jobs]
+        for name in [*roots, *dependents]:
+            after = [f"after {', '.join(edge.job for edge in slot.flow.jobs[name].after)}"] if name in dependents else []
             at, bears = form.time(float(slot.at)), form.time(float(slot.slot))
             found.append({"job": name, "at": at, "slot": bears, "note": "; ".join([*after, *notes]) or None})
+    for other in others:
+        for name in _named(other, other.roots, jobs):
+            found.append({"job": name, "at": None, "slot": None, "note": f"after {after_words(other.jobs[name].after)}"})
     caller.answer({"next": found})
+
+
+def _named(flow: Flow, roots: Sequence[str], jobs: list[str]) -> list[str]:
+    """The roots of a flow, or those of its jobs that were asked for."""
+    return [name for name in flow.jobs if name in (jobs or roots)]

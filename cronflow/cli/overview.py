@@ -9,7 +9,10 @@ from cronflow.cli import coming
 from cronflow.cli.expected import NOTHING, Expected, expected
 from cronflow.cli.known import Known
 from cronflow.cli.views.phrases import telling_attempt
+from cronflow.cli.waits import Waiting, waiting_slots
 from cronflow.core.model import Attempt, Health, Job, Pause, Skip, Task
+from cronflow.core.state import State
+from cronflow.store.edges import edges
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import Standing, standing
 
@@ -60,7 +63,8 @@ class Going(NamedTuple):
 
 
 class Overview:
-    """What there is to say, most pressing first. `slots`: the next one of each flow, in order of time."""
+    """What there is to say, most pressing first. `slots`: the next one of each flow, in order of time; `held_slots`: those that
+    wait for jobs of other flows, which `edges` tells."""
 
     def __init__(self, known: Known, stands: Standing, daemon: Mapping[str, Any] | None, now: float) -> None:
         self.known = known
@@ -73,6 +77,8 @@ class Overview:
         self.blocked: list[Blocked] = []
         self.going: list[Going] = []
         self.slots: list[coming.Slot] = []
+        self.edges = State()
+        self.held_slots: list[Waiting] = []
 
     @property
     def running(self) -> list[Going]:
@@ -113,6 +119,8 @@ def look(caller: Caller, history: History, known: Known, daemon: Mapping[str, An
     view.going = _going(history, view.live)
     _find_failing(caller, history, view)
     view.slots = coming.first_slots(known, now)
+    view.edges = edges(history, known.plan, view.standing.pauses)
+    view.held_slots = waiting_slots(view.edges, now)
     return view
 
 
@@ -133,6 +141,9 @@ def _find_failing(caller: Caller, history: History, view: Overview) -> None:
         record = records.get(runs.get(name, 0))
         copies = record.tasks_of(name) if record else []
         failed = tuple(one for one in copies if one.state == "failed")
+        if name in stuck and stuck[name].reason == "after_timeout":
+            record, failed = None, (stuck[name],)
+            told.add(name)
         task = failed[0] if failed else None
         attempt = telling_attempt(record, task) if record and task else None
         causes = {(one.run, one.name) for one in failed}

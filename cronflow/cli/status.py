@@ -12,6 +12,8 @@ from cronflow.cli.client import ping
 from cronflow.cli.expected import expected
 from cronflow.cli.known import Known, known_jobs, use_zone_of_file
 from cronflow.cli.overview import UNDELIVERED_AFTER, Overview, look, next_start
+from cronflow.cli.waits import waiting_of, waits_for
+from cronflow.store.edges import edges
 from cronflow.store.queries import History, RunRecord
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def _job_screen(caller: Caller, history: History, known: Known, name: str, now: 
         stops.skips.get(name),
         history.usual_durations([name]).get(name),
         next_start(job, stops),
+        next(waiting_of(edges(history, known.plan, stops.pauses), known.plan.flows[known.plan.flow_of[name]], now), None),
     )
     return job_screen(picture, style_of(caller, now))
 
@@ -128,6 +131,7 @@ def _jobs(form: JsonForm, history: History, view: Overview, chosen: list[str], n
             next_start(known.jobs[name], stops),
             stops.pauses.get(name),
             stops.skips.get(name),
+            waits_for(view.edges, name, now),
         )
         for name in chosen
     ]

@@ -16,6 +16,7 @@ from cronflow.cli.times import parse_time
 from cronflow.cli.views.style import style_of
 from cronflow.cli.views.why import why_screen
 from cronflow.errors import CronflowError
+from cronflow.store.edges import edges
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses, skips
 
@@ -37,8 +38,9 @@ def why(
         known = known_jobs(caller, history, required=not of_run)
         moment = None if at is None else parse_time(at, caller.zone, caller.now)
         live = _live(caller, run_text, of_run)
-        stopped = pauses(history, caller.now), skips(history)
-        scene = Scene(history, known, style_of(caller), caller.places, *stopped, *live, caller.masks)
+        paused = pauses(history, caller.now)
+        waits = edges(history, known.plan, paused)
+        scene = Scene(history, known, style_of(caller), caller.places, paused, skips(history), *live, caller.masks, waits)
         if of_run:
             answer = why_run(scene, names.resolve_run(history, run_text, known.jobs), task)
         else:

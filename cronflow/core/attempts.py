@@ -131,8 +131,12 @@ def _command_ended(state: State, out: Effects, run: Run, task: Task, attempt: At
 
 
 def _check_ended(state: State, out: Effects, run: Run, task: Task, check: Attempt, event: AttemptEnded, now: float) -> None:
-    """A check that says no makes a failure of the attempt that it looked at, which is then judged as such."""
+    """A check that says no makes a failure of the attempt that it looked at, which is then judged as such. One whose answer
+    nobody knows is asked again."""
     job = state.job(run, task)
+    if check.result == "lost" and not event.survivors:
+        line.follow_up(state, out, run, task, now)
+        return
     if check.result == "success":
         task.check += 1
         if task.check < len(job.check):

@@ -85,9 +85,10 @@ def _turn(state: State, run: Run, task: Task) -> list[Blocker]:
     if full:
         return full
     first = state.ready[line][0]
-    if first[2:] == (run.id, task.name):
+    if (first.run, first.task) == (run.id, task.name):
         return []
-    return [Blocker("pool_full", f"{first[2]}/{first[3]} is before it in the line for pool `{line}`", first[2], first[3])]
+    message = f"{first.run}/{first.task} is before it in the line for pool `{line}`"
+    return [Blocker("pool_full", message, first.run, first.task)]
 
 
 def _upstream(state: State, run: Run, task: Task) -> list[Blocker]:

@@ -6,12 +6,12 @@ goes on failing; recovery only where the failure was told. An alert is a row in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cronflow.core.effects import Effects
 from cronflow.core.events import TroubleFound
-from cronflow.core.model import Alert, AlertTarget, Run, Task
+from cronflow.core.model import Alert, AlertTarget, Job, Run, Task
 from cronflow.core.state import MissedReport, State
 
 REMIND_AFTER = 20 * 3600.0
@@ -54,6 +54,7 @@ def failed(state: State, out: Effects, run: Run, task: Task, now: float) -> None
         "reminder": not first and health.told_at is not None,
         "state_reason": task.reason,
         "message": task.note,
+        "finished_at": task.finished_at,
     }
     if _tell(out, "failure", targets_of(state, task.job, "failure"), facts, now, run, task):
         health.told_at = now
@@ -68,7 +69,7 @@ def succeeded(state: State, out: Effects, run: Run, task: Task, now: float) -> N
         facts = {
             "failing_since": health.failing_since,
             "failures": health.failures,
-            "released": [name for name in state.flows[run.id].down[task.job] if name in state.groups[run.id]],
+            "released": list(dict.fromkeys(job.name for job in _after(state, run, task.job))),
         }
         _tell(out, "recovery", targets_of(state, task.job, "recovery"), facts, now, run, task)
     health.failing_since, health.failures, health.told_at, health.last_success_at = None, 0, None, now
@@ -101,18 +102,31 @@ def tell_skipped(state: State, out: Effects, row: Run, jobs: Mapping[str, object
 
 
 def blocks(state: State, run: Run, task: Task) -> list[str]:
-    """The tasks of the run that cannot run because this one failed."""
-    flow = state.flows[run.id]
+    """The jobs that cannot run because this one failed: tasks of its run, and jobs of other flows that come after."""
     lost: dict[str, None] = {}
     todo = [task.job]
     for name in todo:
-        for after in flow.down.get(name, ()):
-            job = flow.jobs[after]
+        for job in _after(state, run, name):
             needed = any(edge.job == name and edge.condition in ("success", "success_or_skipped") for edge in job.after)
-            if needed and job.join == "all" and after in state.groups[run.id] and after not in lost:
-                lost[after] = None
-                todo.append(after)
+            if needed and job.join == "all" and job.name not in lost:
+                lost[job.name] = None
+                todo.append(job.name)
     return list(lost)
+
+
+def _after(state: State, run: Run, name: str) -> Iterator[Job]:
+    """The jobs that come after one: those of the run, in the run; and, if they hear of it, roots of other flows and what is
+    below these, as the job file now in force has it."""
+    inside = state.groups[run.id]
+    if name in inside:
+        flow = state.flows[run.id]
+        yield from (flow.jobs[after] for after in flow.down.get(name, ()) if after in inside)
+    elif name in state.plan.flow_of:
+        flow = state.plan.flows[state.plan.flow_of[name]]
+        yield from (flow.jobs[after] for after in flow.down.get(name, ()))
+    if not run.only and run.trigger != "backfill":
+        roots = (root for root in state.linked.get(name, ()) if root in state.jobs.jobs)
+        yield from (state.jobs.jobs[root] for root in roots)
 
 
 def tell_missed(state: State, out: Effects, now: float) -> None:

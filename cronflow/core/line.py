@@ -13,7 +13,7 @@ import heapq
 from cronflow.core.blockers import COMMAND, blockers, limits, line_of, pool_limits
 from cronflow.core.effects import Change, Effects, StartAttempt
 from cronflow.core.model import Attempt, AttemptRef, Run, Task
-from cronflow.core.state import Place, State, move
+from cronflow.core.state import Place, State, move, place_in_line
 
 
 def enqueue(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
@@ -23,7 +23,7 @@ def enqueue(state: State, out: Effects, run: Run, task: Task, now: float) -> Non
     if task.stage == COMMAND:
         move(out, task, "queued", "pool_full" if pool_limits(state, job) else "max_running")
     out.tasks[run.id, task.name] = task
-    heapq.heappush(state.ready.setdefault(line_of(job, task), []), (-job.priority, now, run.id, task.name))
+    heapq.heappush(state.ready.setdefault(line_of(job, task), []), place_in_line(job, task))
 
 
 def start_ready(state: State, out: Effects, now: float) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from cronflow.core.effects import Effects
-from cronflow.core.ends import End, end_of
+from cronflow.core.ends import End, end_of, met
 from cronflow.core.flow import Flow
-from cronflow.core.model import Link, Run, Task
+from cronflow.core.model import Job, Link, Run, Task
 from cronflow.core.state import State
+from cronflow.core.words import duration
 
 OWN_SLOT = ("schedule", "every", "at", "catchup", "retry")
 """Triggers of runs whose slot says to which round they belong."""
@@ -44,6 +45,29 @@ def ended(state: State, out: Effects, run: Run, job: str, now: float) -> None:
 
 def _not_to_run(task: Task) -> bool:
     return task.state == "skipped" and task.reason in ("paused", "disabled", "skip")
+
+
+def in_vain(state: State, job: Job) -> str:
+    """For whom a root has waited as long as `after_timeout` lets it, and how these stand: "waited 2 h for `load`, which is still
+    running in run 12"."""
+    said = []
+    for edge in job.after:
+        link = state.links.get((job.name, edge.job))
+        going = [state.runs[number] for number in state.busy.get(edge.job, ())]
+        if going:
+            said.append(f"`{edge.job}`, which is still {_state_of(going[0], edge.job)} in run {going[0].id}")
+        elif link is None or not link.new:
+            said.append(f"`{edge.job}`, which has no new end")
+        elif not met(edge, End(link.state or "missed", edge.job, edge.job if link.failed else None)):
+            how = {"success": "succeeded", "failed": "failed"}.get(link.state or "", f"was {link.state}")
+            said.append(f"`{edge.job}`, which {how} in run {link.run}")
+    if not said:
+        said = [f"{', '.join(f'`{edge.job}`' for edge in job.after)}, of which an end of this round is missing"]
+    return f"waited {duration(job.after_timeout or 0.0)} for {'; '.join(said)}"
+
+
+def _state_of(run: Run, job: str) -> str:
+    return next(task.state for task in run.tasks.values() if task.job == job and not task.final)
 
 
 def not_run(state: State, out: Effects, flow: Flow, row: Run, now: float) -> None:

@@ -46,12 +46,12 @@ def _verdict(state: State, flow: Flow, root: str, own: Own | None) -> Verdict | 
     ends = [(edge, end_told(link) if link.new else None) for edge, link in links]
     said = judge(flow.jobs[root], ends)
     new = [link for _, link in links if link.new]
-    if said is False or awaited(state, new, own) is not None or (own is not None and _for_the_next(new, own)):
+    if said is False or awaited(state, new, own) is not None or (own is not None and for_the_next(new, own)):
         return False
     return said
 
 
-def _for_the_next(links: Sequence[Link], own: Own) -> bool:
+def for_the_next(links: Sequence[Link], own: Own) -> bool:
     """Whether the newest of these ends is nearer to the following slot than to the one that asks."""
     newest = _newest(links)
     return newest is not None and own.following is not None and abs(own.following - newest) < abs(newest - own.slot)

@@ -192,18 +192,18 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
         same = [run.id for run in state.runs.values() if _is_same(run, event)]
         if same:
             return Reply((same[0],), (f"run {same[0]} does that already",))
-    found = chosen(state.plan, event.jobs, event.only, event.upstream)
-    refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in found for name in jobs])
+    chosen = selection(state.plan, event.jobs, event.only, event.upstream)
+    refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
     if refusal is not None:
         return refusal
     refuse = _full if event.trigger == "backfill" else _refusal
-    for _, jobs in found:
+    for _, jobs in chosen:
         for home, mine in _at_home(state, jobs):
             refusal = refuse(state, home, mine)
             if refusal is not None:
                 return refusal
     numbers, notes = [], []
-    for flow, jobs in found:
+    for flow, jobs in chosen:
         held = True in [_waits(state, out, event, home, mine, now) for home, mine in _at_home(state, jobs)]
         named = tuple(name for name in event.jobs if name in jobs)
         run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
@@ -217,17 +217,17 @@ def ask_run(state: State, out: Effects, event: RunAsked, now: float) -> Reply:
     return Reply(tuple(numbers), tuple(notes))
 
 
-def chosen(plan: Plan, names: Iterable[str], only: bool, upstream: bool) -> list[tuple[Flow, set[str]]]:
-    """The jobs that `run NAMES` starts, flow by flow. With `upstream` a flow is taken together with all that they need of other
+def selection(plan: Plan, names: Iterable[str], only: bool, upstream: bool) -> list[tuple[Flow, set[str]]]:
+    """The jobs that `run NAME…` starts, flow by flow. With `upstream` a flow is taken together with all that they need of other
     flows, and flows that need the same job are one run."""
-    wanted: dict[str, set[str]] = {}
+    chosen: dict[str, set[str]] = {}
     for name in names:
         flow = plan.flows[plan.flow_of[name]]
-        wanted.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
+        chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
     if not upstream:
-        return [(plan.flows[name], jobs) for name, jobs in wanted.items()]
+        return [(plan.flows[name], jobs) for name, jobs in chosen.items()]
     found: list[tuple[Flow, set[str]]] = []
-    for flow_name, jobs in wanted.items():
+    for flow_name, jobs in chosen.items():
         flow, mine = _with_needs(plan, plan.flows[flow_name], jobs)
         for other in [one for one in found if one[1] & mine]:
             found.remove(other)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cronflow.core import expectations
 from cronflow.core.effects import Change, Effects
@@ -33,8 +34,22 @@ from cronflow.core.model import (
     State as StateWord,
 )
 
-Place = tuple[int, float, int, str]
-"""A place in a line: priority (the lower the sooner), since when, run and task."""
+
+class Place(NamedTuple):
+    """A place in a line, in the order of which one is served: of tasks that came at once, `load[9]` before `load[10]`."""
+
+    rank: int
+    since: float
+    run: int
+    job: str
+    length: int
+    task: str
+
+
+def place_in_line(job: Job, task: Task) -> Place:
+    """The place of a task that stands in line; the higher its priority, the lower its rank."""
+    assert task.queued_at is not None
+    return Place(-job.priority, task.queued_at, task.run, task.job, len(task.name), task.name)
 
 
 @dataclass(slots=True)
@@ -119,7 +134,7 @@ class State:
                 self.used[job.pool] = self.used.get(job.pool, 0) + job.pool_slots
         elif task.queued_at is not None:
             line = job.pool or "" if task.stage == "command" else ""
-            self.ready.setdefault(line, []).append((-job.priority, task.queued_at, run.id, task.name))
+            self.ready.setdefault(line, []).append(place_in_line(job, task))
         elif task.next_attempt_at is not None:
             self.timers.append((task.next_attempt_at, "again", run.id, task.name))
         stopped = task.live is not None and task.live.stop is not None
@@ -175,9 +190,9 @@ class State:
 
     def in_line(self, place: Place) -> tuple[Run, Task] | None:
         """The task that stands at a place in a line; None if it has left the line since."""
-        run = self.runs.get(place[2])
-        task = run.tasks.get(place[3]) if run else None
-        if run is None or task is None or task.queued_at != place[1] or task.live is not None or task.final:
+        run = self.runs.get(place.run)
+        task = run.tasks.get(place.task) if run else None
+        if run is None or task is None or task.queued_at != place.since or task.live is not None or task.final:
             return None
         return run, task
 

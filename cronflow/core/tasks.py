@@ -54,7 +54,8 @@ def advance(state: State, out: Effects, run: Run, names: Iterable[str], now: flo
 def end_unrun(state: State, out: Effects, run: Run, task: Task, said: Verdict, now: float) -> None:
     """End a task that does not run; those after it are still to be looked at."""
     task.caused_by = said[2]
-    _close(state, out, run, task, said[0], said[1], None, now)
+    note = links.in_vain(state, state.job(run, task)) if said[1] == "after_timeout" else None
+    _close(state, out, run, task, said[0], said[1], note, now)
 
 
 def _after(state: State, run: Run, task: Task) -> Iterator[str]:

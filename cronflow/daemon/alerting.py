@@ -138,7 +138,7 @@ class Alerting:
         for one in facts.get("interrupted", ()):
             one[2:] = ["lost", self._tried_again(one[1], one[2])]
         if "released" in facts:
-            facts["released"] = self._states(row["run"], facts["released"])
+            facts["released"] = self._states(row["run"], row["job"], facts["released"])
         facts = {key: value for key, value in facts.items() if value is not None}
         job = self._job_of(row, jobs)
         facts["mask"] = self.vault.masks(job)
@@ -209,9 +209,18 @@ class Alerting:
             return None
         return f"{run}/{task}/{row[1] + (row[0] == 'retrying')}"
 
-    def _states(self, run: int, names: list[str]) -> list[list[str]]:
-        rows = self.store.connection.execute("SELECT name, state FROM tasks WHERE run = ?", (run,))
-        states = dict(rows.fetchall())
+    def _states(self, run: int, job: str, names: list[str]) -> list[list[str]]:
+        """How jobs stand that could go on after a job of a run: in that run, or in one of another flow that its end opened."""
+        db = self.store.connection
+        states = dict(db.execute("SELECT name, state FROM tasks WHERE run = ?", (run,)).fetchall())
+        elsewhere = (
+            "SELECT tasks.state FROM tasks JOIN runs ON runs.id = tasks.run WHERE tasks.job = ? AND tasks.run > ?"
+            " AND NOT runs.aside AND json_extract(runs.upstreams, ?) = ? LIMIT 1"
+        )
+        for name in names:
+            row = None if name in states else db.execute(elsewhere, (name, run, f'$."{job}"', run)).fetchone()
+            if row is not None:
+                states[name] = row[0]
         return [[name, states[name]] for name in names if name in states]
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from cronflow.jobfile import machine
 from cronflow.jobfile.build import Draft
 from cronflow.jobfile.clashes import variable_place
 from cronflow.jobfile.idle import advise_idle
+from cronflow.jobfile.pace import advise_pace
 from cronflow.jobfile.report import Report
 from cronflow.jobfile.source import Source
 from cronflow.jobfile.values import length
@@ -48,6 +49,8 @@ def advise(draft: Draft, plan: Plan | None, now: float, report: Report) -> None:
         if plan is not None:
             _clock_changes(name, written.job, draft, now, report)
     advise_idle(draft, plan, report)
+    if plan is not None:
+        advise_pace(draft, plan, now, report)
     for source in draft.sources:
         _timeouts(source, draft, report)
     _past_calendars(draft, now, report)

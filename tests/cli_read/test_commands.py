@@ -75,6 +75,7 @@ JOB = [
     "after",
     "state",
     "reason",
+    "waits_for",
     "last_run",
     "next_at",
 ]

@@ -260,7 +260,7 @@ def test_the_moment_is_that_of_the_tale() -> None:
     assert at("Mon 02:00") == 1727049600.0
 
 
-def test_logs_of_a_task_that_waits_say_what_for(tmp_path: Path, screen: Screen) -> None:
+def test_logs_of_a_task_that_waits_say_what_for(tmp_path: Path) -> None:
     tale = tell(tmp_path, '[jobs.a]\ncommand = "a"\napprove = "Really?"\n').close()
     answer = cronflow(tale, "logs", "a")
     assert (answer.status, answer.out) == (0, "")

@@ -443,3 +443,62 @@ def test_a_slot_waits_for_what_the_upstream_had_to_do_up_to_then() -> None:
     assert stage.started == ["1/a/1", "3/a/1"], "the end of yesterday is new, but not of this round"
     stage.end("3/a/1")
     assert stage.state.runs[4].upstreams == {"a": 3}
+# ---- who is told ----------------------------------------------------------------------------------------------------------
+
+
+def blocked_by(stage: Stage) -> list[str]:
+    """What the last failure alert lists as blocked."""
+    return list(next(alert.facts["blocks"] for alert in reversed(stage.last.alerts) if alert.kind == "failure"))
+
+
+def test_a_failure_names_what_it_blocks_in_other_flows() -> None:
+    stage = Stage(
+        job("a", **A),
+        job("a2", ("a",)),
+        job("b", **B),
+        job("c", ("a2", "b")),
+        job("d", ("c",)),
+        job("own", {"a": "success_or_skipped"}, schedule="0 5 * * *"),
+        job("either", ("a", "b"), join="any"),
+        job("alarm", {"a": "failure", "b": "done"}),
+    )
+    stage.at(4 * HOUR)
+    stage.end("1/a/1", 1)
+    assert blocked_by(stage) == ["a2", "own", "c", "d"]
+
+
+@pytest.mark.parametrize("more", [{"only": True}, {"trigger": "backfill"}])
+def test_an_end_that_others_do_not_hear_of_blocks_nobody_elsewhere(more: dict[str, object]) -> None:
+    stage = abc()
+    stage.run("a", **more)
+    stage.end("1/a/1", 1)
+    assert blocked_by(stage) == []
+
+
+def test_a_recovery_names_the_roots_of_other_flows_too() -> None:
+    stage = abc()
+    stage.at(4 * HOUR)
+    stage.end("1/a/1", 1)
+    stage.retry(1)
+    stage.end("2/a/1")
+    (recovery,) = stage.last.alerts
+    assert recovery.facts["released"] == ["c"]
+
+
+def test_after_timeout_says_who_is_still_running_and_who_failed() -> None:
+    stage = Stage(
+        job("a", schedule="0 4 * * *"),
+        job("b", schedule="1 4 * * *"),
+        job("e"),
+        job("c", ("a", "b", "e"), schedule="0 5 * * *", after_timeout=2 * HOUR),
+    )
+    stage.at(4 * HOUR)
+    stage.at(4 * HOUR + 60)
+    stage.end("1/a/1", 1)
+    stage.at(5 * HOUR)
+    stage.at(7 * HOUR)
+    (alert,) = stage.last.alerts
+    assert alert.facts["message"] == (
+        "waited 2 h for `a`, which failed in run 1; `b`, which is still running in run 2; `e`, which has no new end"
+    )
+    assert alert.facts["finished_at"] == MIDNIGHT + 7 * HOUR

@@ -8,6 +8,7 @@ from typing import Any
 from cronflow.core.flow import plan
 from cronflow.core.model import ALERT_KINDS, AlertTarget, JobSet, Settings
 from cronflow.daemon.alerting import Alerting
+from cronflow.daemon.secrets import Vault
 from cronflow.places import Places
 from tests.core.stage import Stage, job
 
@@ -23,9 +24,9 @@ class Told(Stage):
 
 def sent(stage: Stage, folder: Path) -> list[tuple[str, str]]:
     """Titles and bodies of all alerts of the stage."""
-    alerting = Alerting(stage.store, Places(folder / "jobs.toml", folder, folder), host="db1")
+    alerting = Alerting(stage.store, Places(folder / "jobs.toml", folder, folder), Vault(str(folder)), host="db1")
     rows = stage.store.alerts_due(stage.now + 1e6, 50)
-    told = [alerting._compose(row, stage.set, plan(stage.set.jobs), OPS, stage.now) for row in rows]
+    told = [alerting._compose(row, stage.set, plan(stage.set.jobs), OPS, stage.now)[:2] for row in rows]
     alerting.close()
     return told
 

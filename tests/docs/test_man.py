@@ -19,7 +19,7 @@ from cronflow.cli.views.phrases import REASONS
 from cronflow.core.model import FINAL, TASK_MOVES, Job, Result, Run
 from cronflow.daemon import environment, reports, spawning
 from cronflow.jobfile import manpage
-from cronflow.jobfile.read import read
+from tests.docs.man_play import displays
 from tests.docs.readme import ROOT
 
 PAGES = sorted((ROOT / "man").iterdir())
@@ -191,22 +191,8 @@ def test_the_variables_of_a_command_are_told() -> None:
     assert set(re.findall(r"\b(?:CRONFLOW_)?[A-Z_]{4,}\b", text)) >= {*facts, spawning.ATTEMPT_ID, *fixed}
 
 
-def examples() -> list[str]:
-    """The job files that the page shows."""
-    found = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", JOBS, re.MULTILINE | re.DOTALL)
-    signs = {r"\-": "-", r"\(aq": "'", r"\(ti": "~", r"\(ha": "^", r"\e": "\\", r"\&": ""}
-    return [re.sub(r"\\(?:[-e&]|\(..)", lambda sign: signs[sign[0]], text) for text in found]
-
-
-@pytest.mark.parametrize("text", examples(), ids=lambda text: re.findall(r"jobs\.([\w-]+)", text)[0])
-def test_an_example_is_accepted(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "jobs.toml"
-    path.write_text(text)
-    assert read(str(path)).jobs.jobs
-
-
 def test_the_examples_cover_the_hard_parts() -> None:
-    text = "\n".join(examples())
+    text = "\n".join(text for _, text in displays())
     for key in ("after", "join", "schedule", "every", "timezone", "catchup", "overlap", "retries", "timeout", "alert", "stdin"):
         assert re.search(rf"^{key} = ", text, re.MULTILINE), key
 

@@ -12,7 +12,7 @@ import pytest
 from tests.world.world import World
 
 SEED = int(os.environ.get("CRONFLOW_SEED", "1"))
-WORLDS = int(os.environ.get("CRONFLOW_WORLDS", "240"))
+WORLDS = int(os.environ.get("CRONFLOW_WORLDS", "160"))
 BATCHES = 8
 WORTH = (
     *("crash", "goes back", "retrying", "timeout", "lost", ", catchup)", "missed", "overlap", "queue_full", "replaced"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from cronflow.cli.coming import trigger_words
 from cronflow.cli.views.style import Style, column_width, pad
+from cronflow.cli.waits import after_words
 from cronflow.core.flow import Flow
 from cronflow.core.model import Edge
 from cronflow.core.triggers import described, triggers_of
@@ -58,11 +59,20 @@ def _marked(names: list[str]) -> list[tuple[str, bool]]:
 
 def _root_row(flow: Flow, name: str, style: Style) -> Row:
     own = triggers_of(flow.jobs[name])
+    others = after_flows(flow)
     if not own:
-        return _shown(flow, name, style), "", "by hand", ""
+        return _shown(flow, name, style), "", others or "by hand", ""
     told = described(own)
     written = "; ".join(trigger_words(one) for one in own if one.kind in ("schedule", "reboot"))
-    return _shown(flow, name, style), written, "" if told == written else told, ""
+    return _shown(flow, name, style), written, "" if told == written else told, f"also {others}" if others else ""
+
+
+def after_flows(flow: Flow) -> str:
+    """Which jobs of other flows a flow comes after: "after load, fetch (other flows)"; "" for most flows."""
+    if not flow.outer:
+        return ""
+    homes = "other flow" if len(flow.outer) == 1 else "other flows"
+    return f"after {after_words(flow.outer, flow.head.join)} ({homes})"
 
 
 def _shown(flow: Flow, name: str, style: Style) -> str:
@@ -99,7 +109,7 @@ def as_data(flow: Flow) -> dict[str, Any]:
     """A flow as the documented JSON."""
     return {
         "name": flow.name,
-        "trigger": "; ".join(trigger_words(one) for one in flow.triggers) or "by hand",
+        "trigger": "; ".join(trigger_words(one) for one in flow.triggers) or _untimed(flow),
         "jobs": list(flow.jobs),
         "edges": [
             {"from": edge.job, "to": name, "condition": edge.condition, "kind": _kind(flow, edge)}
@@ -107,6 +117,11 @@ def as_data(flow: Flow) -> dict[str, Any]:
             for edge in job.after
         ],
     }
+
+
+def _untimed(flow: Flow) -> str:
+    """What starts a flow that has no trigger of its own."""
+    return f"after {after_words(flow.outer, flow.head.join)}" if flow.outer else "by hand"
 
 
 def _kind(flow: Flow, edge: Edge) -> str:
@@ -117,15 +132,17 @@ def as_dot(flows: Sequence[Flow]) -> str:
     """The flows for Graphviz."""
     lines = ["digraph cronflow {", "  rankdir=LR;", "  node [shape=box, style=rounded];"]
     for number, flow in enumerate(flows):
-        title = described(flow.triggers) or "by hand"
+        title = described(flow.triggers) or _untimed(flow)
         lines += [f"  subgraph cluster_{number} {{", f"    label={_dot(f'{flow.name}: {title}')};"]
         lines += [f"    {_dot(name)}{'' if job.enabled else ' [style=dashed]'};" for name, job in flow.jobs.items()]
         lines.append("  }")
     for flow in flows:
         for name, job in flow.jobs.items():
             for edge in job.after:
-                label = "" if edge.condition == "success" else f" [label={_dot(edge.condition)}]"
-                lines.append(f"  {_dot(edge.job)} -> {_dot(name)}{label};")
+                marks = [] if edge.condition == "success" else [f"label={_dot(edge.condition)}"]
+                marks += ["style=dashed"] if edge.job not in flow.jobs else []
+                said = f" [{', '.join(marks)}]" if marks else ""
+                lines.append(f"  {_dot(edge.job)} -> {_dot(name)}{said};")
     return "\n".join([*lines, "}"])
 
 
@@ -136,19 +153,22 @@ def _dot(text: str) -> str:
 
 def as_mermaid(flows: Sequence[Flow]) -> str:
     """The flows for Mermaid; nodes are numbered, since names may be words of its language."""
-    numbers = {name: f"j{number}" for number, name in enumerate(name for flow in flows for name in flow.jobs)}
+    shown = dict.fromkeys(name for flow in flows for name in flow.jobs)
+    others = dict.fromkeys(edge.job for flow in flows for edge in flow.outer if edge.job not in shown)
+    numbers = {name: f"j{number}" for number, name in enumerate([*shown, *others])}
     lines = ["flowchart LR"]
     for number, flow in enumerate(flows):
-        title = described(flow.triggers) or "by hand"
+        title = described(flow.triggers) or _untimed(flow)
         lines.append(f'  subgraph f{number}["{_mermaid(f"{flow.name}: {title}")}"]')
         lines += [f'    {numbers[name]}["{_mermaid(name)}"]' for name in flow.jobs]
         lines.append("  end")
+    lines += [f'  {numbers[name]}["{_mermaid(name)}"]' for name in others]
     for flow in flows:
         for name, job in flow.jobs.items():
             for edge in job.after:
                 label = "" if edge.condition == "success" else f"|{edge.condition}|"
-                if edge.job in numbers:
-                    lines.append(f"  {numbers[edge.job]} -->{label} {numbers[name]}")
+                arrow = "-->" if edge.job in flow.jobs else "-.->"
+                lines.append(f"  {numbers[edge.job]} {arrow}{label} {numbers[name]}")
     return "\n".join(lines)
 
 

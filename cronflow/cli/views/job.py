@@ -8,8 +8,9 @@ from cronflow.cli import coming
 from cronflow.cli.views.copies import telling
 from cronflow.cli.views.phrases import cause_words
 from cronflow.cli.views.run import short_line
-from cronflow.cli.views.status import pause_phrase, skip_phrase
+from cronflow.cli.views.status import pause_phrase, skip_phrase, waiting_phrase
 from cronflow.cli.views.style import Style, pad, table
+from cronflow.cli.waits import Waiting, after_words
 from cronflow.core import words
 from cronflow.core.flow import Flow
 from cronflow.core.model import Health, Job, Pause, Skip
@@ -28,6 +29,7 @@ class JobPicture(NamedTuple):
     skip: Skip | None
     usual: float | None
     next_at: int | None
+    waits: Waiting | None = None
 
 
 def job_screen(picture: JobPicture, style: Style) -> str:
@@ -74,6 +76,8 @@ def _state(picture: JobPicture, style: Style) -> str:
     if health is not None and health.failing_since is not None:
         times = f", {words.count(health.failures, 'run')} in a row" if health.failures > 1 else ""
         said.append(f"{style.paint('failed', 'failing')} since {style.when(health.failing_since)}{times}")
+    if picture.waits is not None:
+        said.append(waiting_phrase(picture.waits, style))
     going = [record for record in picture.runs if not record.run.final]
     said.extend(f"{style.paint(record.run.state)} in run {record.run.id}" for record in going)
     return "; ".join(said) or _last_end(picture, style)
@@ -96,6 +100,8 @@ def _starts(picture: JobPicture) -> str:
     flow = picture.flow
     if picture.job.name in coming.timed_roots(flow) or (picture.job.name in flow.roots and flow.triggers):
         return "; ".join(_trigger(one) for one in flow.triggers)
+    if picture.job.name in flow.roots and flow.outer:
+        return f"by new ends of {after_words(flow.outer, flow.head.join)}"
     if not picture.job.after:
         return "by hand: cronflow run " + picture.job.name
     return f"in the flow of {flow.name}" + (": " + described(flow.triggers) if flow.triggers else "")

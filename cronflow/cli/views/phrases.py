@@ -23,6 +23,8 @@ REASONS = {
     "calendar": "its calendars leave that day out",
     "upstream_failed": "something before it failed",
     "upstream_cancelled": "something before it was cancelled",
+    "upstream_not_new": "no job of another flow that it comes after had ended anew",
+    "after_timeout": "a job of another flow did not end within `after_timeout`",
     "condition": "its condition on what comes before was not met",
     "taken_over": "taken over from the run before",
     "skip_code": "it exited with one of its `skip_codes`",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cronflow.cli import coming
@@ -11,7 +11,9 @@ from cronflow.cli.overview import Blocked, Failing, Going, Overview
 from cronflow.cli.views.copies import bundle_name, bundles, foremost, summary
 from cronflow.cli.views.phrases import approve_command, ended_how, stage_phrase, task_phrase
 from cronflow.cli.views.style import Style, column_width, pad
+from cronflow.cli.waits import Waiting
 from cronflow.core import words
+from cronflow.core.flow import Flow
 from cronflow.core.model import Pause, Skip, Task, Trouble
 from cronflow.store.standing import Undelivered
 
@@ -28,7 +30,7 @@ def screen(view: Overview, style: Style, file: str) -> str:
         _section(style, "ALERTS NOT DELIVERED", "failed", [_undelivered(style, one) for one in view.standing.undelivered]),
         _failing(view, style),
         _going(style, "RUNNING", view.running),
-        _going(style, "WAITING", view.waiting),
+        _going(style, "WAITING", view.waiting, view.held_slots),
         _paused(style, view.paused),
         _to_skip(style, view.skips),
         _next(view, style),
@@ -92,7 +94,8 @@ def _failing(view: Overview, style: Style) -> str:
 
 def _failing_row(style: Style, one: Failing, width: int) -> str:
     at = one.task.finished_at if one.task and one.task.finished_at is not None else one.health.failing_since
-    text = f"{style.paint('failed')} {style.when_ago(at)}" if at is not None else style.paint("failed")
+    state = style.paint("failed", one.task.state if one.task is not None else "failed")
+    text = f"{state} {style.when_ago(at)}" if at is not None else state
     if one.health.failures > 1:
         text += f", {words.ordinal(one.health.failures)} time in a row"
     how = ended_how(one.task, one.attempt)
@@ -116,7 +119,7 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
 # ---- going ----------------------------------------------------------------------------------------------------------------
 
 
-def _going(style: Style, title: str, going: list[Going]) -> str:
+def _going(style: Style, title: str, going: list[Going], held: list[Waiting] | None = None) -> str:
     every = bundles(going, lambda one: (one.task.run, one.task.job))
     shown = every[:30]
     names = [one[0].task.name if len(one) == 1 else bundle_name(one[0].task.job, len(one)) for one in shown]
@@ -127,7 +130,21 @@ def _going(style: Style, title: str, going: list[Going]) -> str:
     ]
     if len(every) > len(shown):
         rows.append(f"  and {sum(map(len, every[len(shown) :]))} more")
-    return _section(style, title, "heading", rows, len(going))
+    rows += _held_rows(style, held or [], width)
+    return _section(style, title, "heading", rows, len(going) + len(held or []))
+
+
+def _held_rows(style: Style, held: list[Waiting], width: int) -> list[str]:
+    """The slots that wait for jobs of other flows."""
+    names = [", ".join(one.roots) for one in held]
+    width = max(width, column_width(names))
+    return [_row(style, "waiting", name, width, [waiting_phrase(one, style)]) for name, one in zip(names, held, strict=True)]
+
+
+def waiting_phrase(one: Waiting, style: Style) -> str:
+    """For whom a slot waits, since when, and until when: "waits for load since 05:00, until 06:00"."""
+    until = f", until {style.when(one.until)}" if one.until is not None else ""
+    return f"waits for {one.who} since {style.when(one.slot)}{until}"
 
 
 def _bundle_row(style: Style, name: str, going: list[Going], width: int) -> str:
@@ -234,5 +251,10 @@ def _near(t: float, style: Style) -> str:
 
 def slot_line(slot: coming.Slot, most: int = 6) -> str:
     """The jobs of a slot: "backup → upload, verify"."""
-    after = f" → {words.listing(slot.dependents, most)}" if slot.dependents else ""
-    return ", ".join(slot.roots) + after
+    return jobs_line(slot.roots, slot.flow, most)
+
+
+def jobs_line(roots: Sequence[str], flow: Flow, most: int = 6) -> str:
+    """Roots and the jobs that start after them."""
+    dependents = [name for name in flow.jobs if name not in flow.roots]
+    return ", ".join(roots) + (f" → {words.listing(dependents, most)}" if dependents else "")

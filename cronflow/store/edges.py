@@ -1,0 +1,37 @@
+"""What edges between flows hang on, as far as the database tells it: the ends that roots have heard of, slots that wait, and
+the runs that go on. The engine's own rules are then asked about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cronflow.core.flow import Plan
+from cronflow.core.model import Pause
+from cronflow.core.state import State
+from cronflow.store.queries import History
+from cronflow.store.rows import CURSORS, LINKS
+
+
+def edges(history: History, plan: Plan, pauses: Mapping[str, Pause]) -> State:
+    """The live state without all that `core.rounds` does not ask for; an empty one where no flow comes after another. An edge
+    that no daemon has loaded yet has heard of no end."""
+    state = State(plan=plan, pauses=dict(pauses))
+    if not any(flow.outer for flow in plan.flows.values()):
+        return state
+    from cronflow.core import links  # 5 ms that most job files need not pay
+    from cronflow.core.effects import Effects
+
+    for row in history.db.execute(LINKS.select):
+        link = LINKS.object(row)
+        state.links[link.job, link.upstream] = link
+    links.follow_plan(state, Effects())
+    for row in history.db.execute(CURSORS.select):
+        cursor = CURSORS.object(row)
+        state.cursors[cursor.job, cursor.trigger_key] = cursor
+    for record in history.records(history.live_runs()):
+        run = record.run
+        state.runs[run.id] = run
+        for task in run.tasks.values():
+            if not task.final:
+                state.busy.setdefault(task.job, {})[run.id] = None
+    return state

@@ -1,0 +1,54 @@
+"""Alerts about what a failure means to other flows, from the row that the engine wrote to the words that are sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cronflow.core.flow import plan
+from cronflow.core.model import AlertTarget
+from cronflow.daemon.alerting import Alerting
+from cronflow.daemon.secrets import Vault
+from cronflow.places import Places
+from tests.core.stage import Stage, job
+
+HOUR = 3600.0
+
+
+def bodies(stage: Stage, folder: Path) -> list[str]:
+    """The texts of all alerts of the stage."""
+    places = Places(folder / "jobs.toml", folder, folder)
+    alerting = Alerting(stage.store, places, Vault(str(folder)), host="db1")
+    rows = stage.store.alerts_due(stage.now + 1e6, 50)
+    told = [alerting._compose(row, stage.set, plan(stage.set.jobs), AlertTarget("ops"), stage.now)[1] for row in rows]
+    alerting.close()
+    return told
+
+
+def test_a_failure_and_its_end_name_jobs_of_other_flows(tmp_path: Path) -> None:
+    stage = Stage(
+        job("load", schedule="0 4 * * *"),
+        job("fetch", schedule="30 4 * * *"),
+        job("report", ("load", "fetch")),
+        job("mail", ("report",)),
+        job("bill", ("load",), schedule="0 5 * * *"),
+    )
+    stage.at(4 * HOUR)
+    stage.end("1/load/1", 1)
+    stage.at(4.5 * HOUR)
+    stage.end("2/fetch/1")
+    stage.at(5 * HOUR)
+    stage.retry(1)
+    stage.end("4/load/1")
+    failure, recovery = bodies(stage, tmp_path)
+    assert "Blocks: bill, report, mail" in failure
+    assert "Released: bill (running), report (running)" in recovery, "not the run that told that it was blocked"
+
+
+def test_a_slot_that_waited_too_long_says_since_when_and_for_whom(tmp_path: Path) -> None:
+    stage = Stage(job("load"), job("bill", ("load",), schedule="0 5 * * *", after_timeout=2 * HOUR))
+    stage.run("load")
+    stage.at(5 * HOUR)
+    stage.at(7 * HOUR)
+    (body,) = bodies(stage, tmp_path)
+    assert body.startswith("Blocked at 07:00:00 UTC. An upstream did not end in time.\n")
+    assert "\nWaited 2 h for `load`, which is still running in run 1\n" in body
