@@ -12,7 +12,7 @@ import typer
 
 from cronflow.cli.caller import Caller
 from cronflow.cli.known import use_zone_of_file
-from cronflow.core.words import ago, clock, count, iso
+from cronflow.core.words import ago, clock, count, iso, times
 from cronflow.errors import CronflowError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _fate(alert: dict[str, Any], caller: Caller) -> str:
         return f"sent {at}, after {count(alert['tries'], 'try', 'tries')}"
     if not alert["tries"]:
         return "waiting"
-    parts = ["waiting", f"tried {count(alert['tries'], 'time')}"]
+    parts = ["waiting", f"tried {times(alert['tries'])}"]
     if alert["next_try_at"] is not None:
         near = ago(alert["next_try_at"], caller.now) if caller.tty else f"at {iso(alert['next_try_at'], caller.zone)}"
         parts.append(f"next {near}")

@@ -80,13 +80,23 @@ class Caller:
 
     def out(self, text: str, end: str = "\n") -> None:
         """A result, to standard output. Signs that the locale cannot show become ASCII."""
-        sys.stdout.write((text if self.unicode else text.translate(_ASCII)) + end)
+        sys.stdout.write(self._shown(text) + end)
 
     def note(self, text: str, end: str = "\n") -> None:
         """A message or progress, to standard error."""
         sys.stdout.flush()
-        sys.stderr.write((text if self.unicode else text.translate(_ASCII)) + end)
+        sys.stderr.write(self._shown(text) + end)
         sys.stderr.flush()
+
+    def _shown(self, text: str) -> str:
+        """A text as the locale can show it; a cut line still ends within the terminal, although its sign has grown."""
+        if self.unicode:
+            return text
+        lines = text.translate(_ASCII).split("\n")
+        width = self.width
+        if width is not None:
+            lines = [f"{one[: width - 3]}..." if len(one) > width and one.endswith("...") else one for one in lines]
+        return "\n".join(lines)
 
     def answer(self, data: Mapping[str, Any]) -> None:
         """The one object of `--json`, to standard output; `schema` is put before its keys."""

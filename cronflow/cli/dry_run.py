@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cronflow.cli.caller import Caller
-from cronflow.core.words import plain
+from cronflow.cli.views.style import table
+from cronflow.core.words import count, plain
 from cronflow.errors import CronflowError
 
 if TYPE_CHECKING:
@@ -29,15 +30,23 @@ def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: di
         caller.answer({"runs": [{"flow": flow, "jobs": jobs, "params": told[flow]} for flow, jobs in orders.items()]})
         return 0
     for head, jobs in orders.items():
-        caller.out(f"a run of `{head}` would start {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}:")
-        for job in jobs:
-            after = [edge.job for edge in known[job].after if edge.job in jobs]
-            shown = ", ".join(f"{key}={plain(value)}" for key, value in values[job].items())
-            caller.out(f"  {job}" + (f"  after {', '.join(after)}" if after else "") + (f"  with {shown}" if shown else ""))
+        caller.out(f"a run of `{head}` would start {count(len(jobs), 'job')}:")
+        rows = [[job, _after(known[job], jobs), _with(values[job])] for job in jobs]
+        caller.out("\n".join(f"  {line}" for line in table(rows)))
         outside = dict.fromkeys(edge.job for job in jobs for edge in known[job].after if edge.job not in jobs)
         if outside and not only:
             caller.note(f"it takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return 0
+
+
+def _after(job: Job, jobs: list[str]) -> str:
+    after = [edge.job for edge in job.after if edge.job in jobs]
+    return f"after {', '.join(after)}" if after else ""
+
+
+def _with(values: dict[str, str]) -> str:
+    shown = ", ".join(f"{key}={plain(value)}" for key, value in values.items())
+    return f"with {shown}" if shown else ""
 
 
 def _values(job: Job, given: dict[str, str]) -> dict[str, str]:

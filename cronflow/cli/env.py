@@ -22,7 +22,7 @@ HIDDEN = "***"
 
 def env(
     caller: Caller,
-    job: Annotated[str, typer.Argument(metavar="JOB")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job.")],
     param: Annotated[
         list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param of the job; may be given several times.")
     ] = None,

@@ -78,7 +78,7 @@ def decided(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     lead = ONLY_IF if kind is None else reason_words(task.reason)
     if step is None:
         return [Evidence(task.reason or "", lead, task.run, task.name)]
-    count = f" (polled {words.count(step.count, 'time')})" if kind == "sensor" else ""
+    count = f" (polled {words.times(step.count)})" if kind == "sensor" else ""
     return [_step(scene, record, step, f"{lead}{count}: {_how(step)}", task.reason)]
 
 

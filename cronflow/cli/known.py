@@ -43,6 +43,7 @@ def known_jobs(caller: Caller, history: History, required: bool = True) -> Known
             stored = history.stored_jobs()
             if required and not stored:
                 raise
+            use_zone_of_file(caller)
             known, source = Known(stored, plan(stored), error), "what the history knows"
         place = error.problems[0].span if error.problems else None
         where = f"{place.file}:{place.line}: " if place else ""
@@ -75,14 +76,16 @@ def jobs_of_file(caller: Caller) -> Known:
 
 
 def use_zone_of_file(caller: Caller) -> None:
-    """Show times in the job file's zone, without reading more of it than that; a file that is broken has no say."""
+    """Show times in the job file's zone, without reading more of it than that; a file that is broken there has no say."""
     import tomllib
+    from zoneinfo import ZoneInfo
 
     if not caller.places.file.is_file():  # a pipe would be waited for
         return
     try:
         named = tomllib.loads(caller.places.file.read_bytes().decode()).get("timezone")
-    except (OSError, ValueError):
+        if isinstance(named, str):
+            ZoneInfo(named)
+            caller.zone = named
+    except (OSError, ValueError, KeyError):
         return
-    if isinstance(named, str):
-        caller.zone = named

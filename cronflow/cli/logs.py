@@ -246,10 +246,11 @@ class Printer:
         sys.stdout.flush()
 
     def _say_not_begun(self, record: RunRecord, task: Task) -> None:
-        if task.name in self.said or not task.final:
+        if task.name in self.said or (self.follow and not task.final):
             return
         self.said.add(task.name)
-        self.caller.note(style_of(self.caller).rule(task_title(record, task)))
+        style = style_of(self.caller, self.now)
+        self.caller.note(style.rule(task_title(record, task, style)))
 
     def _write(self, data: bytes, key: Key | None = None) -> None:
         if not data:

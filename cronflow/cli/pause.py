@@ -43,7 +43,7 @@ def pause(
         return
     for note in notes:
         caller.note(note)
-    end = "`cronflow resume`"
+    end = f"`cronflow resume {'--all' if names is None else ' '.join(names)}`"
     if until is not None:
         end = clock(until, caller.now, caller.zone) if caller.tty else iso(until, caller.zone)
     caller.out(f"paused {in_words(names)} until {end}")

@@ -109,7 +109,7 @@ class RunAsked:
 @dataclass(frozen=True, slots=True)
 class RetryAsked:
     """A person wants a run again; `run` is as the history tells it, with its tasks, and `scope` the jobs that its flow
-    had then."""
+    had then; `upstream` if these were of several flows, because the run had brought in all that it needed first."""
 
     request: int
     run: Run
@@ -117,6 +117,7 @@ class RetryAsked:
     by: str
     words: str
     from_task: str | None = None
+    upstream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ def with_upstream(plan: Plan, flow: Flow, jobs: Iterable[str]) -> Flow:
     return Flow(flow.name, mine, flow.roots, flow.triggers, _downstream(mine))
 
 
+def several_flows(jobs: Mapping[str, Job]) -> bool:
+    """Whether jobs that were run together, as they were then, are of several flows: a run brought in what it needed first."""
+    return len(set(_sign(jobs, _sorted(jobs)).values())) > 1
+
+
 def flow_of_definition(jobs: Mapping[str, Job], name: str, roots: tuple[str, ...]) -> Flow:
     """The flow that a run was started with, from its stored jobs, whatever the job file says today."""
     return Flow(name, jobs, roots, (), _downstream(jobs))

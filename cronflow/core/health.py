@@ -83,9 +83,12 @@ def _copy_failed(state: State, run: Run, task: Task) -> bool:
 
 def ask_approval(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
     """A task waits for a person: tell those who want to know, once."""
-    facts = {"message": state.job(run, task).approve, "blocks": blocks(state, run, task)}
+    facts: dict[str, Any] = {"message": state.job(run, task).approve, "blocks": blocks(state, run, task)}
+    copies = len(state.groups[run.id][task.job])
+    if copies > 1:
+        facts["copies"] = copies
     if "approval" not in task.told:
-        tell_once(out, "approval", targets_of(state, task.job, "approval"), facts, now, run, task)
+        tell_once(state, out, "approval", targets_of(state, task.job, "approval"), facts, now, run, task)
 
 
 def tell_skipped(state: State, out: Effects, row: Run, jobs: Mapping[str, object], before: int, now: float) -> None:
@@ -207,9 +210,18 @@ def _tell(
 
 
 def tell_once(
-    out: Effects, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], now: float, run: Run, task: Task
+    state: State,
+    out: Effects,
+    kind: str,
+    targets: Iterable[AlertTarget],
+    facts: dict[str, Any],
+    now: float,
+    run: Run,
+    task: Task,
 ) -> None:
-    """An alert that there is at most once for a task of a run, whether or not anybody wants it."""
+    """An alert that there is at most once for a job in a run, however many copies it has and whether or not anybody wants it."""
+    first = not any(kind in run.tasks[name].told for name in state.groups[run.id][task.job])
     task.told = (*task.told, kind)
     out.tasks[run.id, task.name] = task
-    _tell(out, kind, targets, facts, now, run, task)
+    if first:
+        _tell(out, kind, targets, facts, now, run, task)

@@ -96,7 +96,7 @@ def _tell_late(
         "blocks": health.blocks(state, run, task) if task.state != "success" else [],
     }
     targets = [target for target in health.targets_of(state, task.job, "late") if target.name not in known]
-    health.tell_once(out, "late", targets, facts, now, run, task)
+    health.tell_once(state, out, "late", targets, facts, now, run, task)
 
 
 def _tell_slow(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
@@ -112,4 +112,4 @@ def _tell_slow(state: State, out: Effects, run: Run, task: Task, now: float) -> 
         "timeout_s": job.timeout,
         "waiting": health.blocks(state, run, task),
     }
-    health.tell_once(out, "slow", health.targets_of(state, task.job, "slow"), facts, now, run, task)
+    health.tell_once(state, out, "slow", health.targets_of(state, task.job, "slow"), facts, now, run, task)

@@ -27,8 +27,8 @@ def follow_plan(state: State, out: Effects) -> None:
 
 
 def own_slot(run: Run) -> int | None:
-    """The slot that says to which round a run belongs; None for runs by hand, after others, or by events."""
-    return run.slot if run.trigger in OWN_SLOT else None
+    """The slot that says to which round a run belongs; None for runs by hand, after others, or by events, and their retries."""
+    return run.slot if run.trigger in OWN_SLOT and run.trigger_key is not None else None
 
 
 def ended(state: State, out: Effects, run: Run, job: str, now: float) -> None:

@@ -310,15 +310,20 @@ def ask_retry(state: State, out: Effects, event: RetryAsked, now: float) -> Repl
     flow = _flow_today(state, old, event.scope)
     if flow is None:
         return Reply(refused=f"none of the jobs of run {old.id} is in the job file any more", exit_status=1)
+    if event.upstream:
+        flow = with_upstream(state.plan, flow, jobs_of(old).keys() & flow.jobs.keys())
     again = _to_do_again(flow, old, event)
     if isinstance(again, Reply):
         return again
-    refusal = _refusal(state, flow, again)
-    if refusal is not None:
-        return refusal
-    held = admit(state, out, flow.head, dict.fromkeys(again), now) is True
+    homes = _at_home(state, again)
+    for home, mine in homes:
+        refusal = _refusal(state, home, mine)
+        if refusal is not None:
+            return refusal
+    held = True in [admit(state, out, home.head, mine, now) for home, mine in homes]
     slot = old.slot_last if old.slot_last is not None else old.slot
     run = Run(state.next_run, flow.name, "retry", now, flow.digest, by=event.by, slot=slot, held=held, retry_of=old.id)
+    run.trigger_key = None if old.trigger in ("watch", "reboot") else old.trigger_key  # whose slot tells its round
     run.named = tuple(name for name in flow.jobs if name in again and _was_to_run(old, name))
     run.params = dict(old.params)
     _open(state, out, flow, run, again, now, _kept(flow, old, again, event))

@@ -136,6 +136,11 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def times(number: int) -> str:
+    """How often: "once", "3 times"."""
+    return "once" if number == 1 else f"{number} times"
+
+
 def signal_name(number: int) -> str:
     """A signal's name after signal(7): "SIGKILL"; a real-time or unknown one by its number: "signal 40"."""
     return _SIGNALS[number] if 0 < number < len(_SIGNALS) else f"signal {number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def _how_late(facts: Facts, zone: str) -> str:
 def _waiting(facts: Facts) -> str:
     state, reason = facts.get("state"), one_line(facts.get("reason", "")).replace("_", " ")
     if state == "retrying":
-        return f": tried {words.count(len(facts.get('attempts', ())), 'time')}, to be tried again"
+        return f": tried {words.times(len(facts.get('attempts', ())))}, to be tried again"
     if facts.get("waits_for"):
         return f": waiting for {words.listing([one_line(name) for name in facts['waits_for']], 4)}"
     return f": {state}{f' ({reason})' if reason else ''}" if state else ""
@@ -111,18 +112,23 @@ def skipped(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     return headline("SKIPPED", name_of(facts), host, after=f": {what.lower()}"), (head, [], tail(facts, zone, commands))
 
 
+def _copies(facts: Facts) -> str:
+    return "Waits" if facts.get("copies", 1) == 1 else f"{facts['copies']} copies wait"
+
+
 def approval(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     """A task that a person has to let go on."""
     asked = _zoned(facts, "at", zone)
     run = ", ".join(filter(None, (f"run {facts['run']}" if "run" in facts else "", origin(facts, zone).strip(" ()"))))
     head = [
-        f"Waits for approval{f' since {asked}' if asked else ''}{f' ({run})' if run else ''}.",
+        f"{_copies(facts)} for approval{f' since {asked}' if asked else ''}{f' ({run})' if run else ''}.",
         words.end_cut(sentence_case(one_line(facts.get("message", ""))), 200),
         named("Held up", facts.get("blocks", ())),
     ]
     commands = ("", "")
     if "run" in facts:
-        commands = (f"Yes:  cronflow approve {place_of(facts)}", f"No: cronflow reject {place_of(facts)}")
+        place = place_of(facts) if facts.get("copies", 1) == 1 else shlex.quote(f"{facts['run']}/{facts['job']}")
+        commands = (f"Yes:  cronflow approve {place}", f"No: cronflow reject {place}")
     return headline("APPROVAL", name_of(facts), host), (head, [], tail(facts, zone, commands))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -18,6 +17,8 @@ from cronflow.core.events import (
     RunAsked,
     SkipAsked,
 )
+from cronflow.core.flow import several_flows
+from cronflow.core.model import jobs_from_definition
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.store import Store, storable
@@ -63,8 +64,8 @@ def _retry(message: Message, number: int, by: str, words: str, state: State, sto
     run = state.runs.get(run_id) or store.run(run_id)
     if run is None:
         raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", NOT_THERE)
-    scope = frozenset(plain["name"] for plain in json.loads(store.definition(run.definition)))
-    return RetryAsked(number, run, scope, by, words, _text(message, "from"))
+    jobs = jobs_from_definition(store.definition(run.definition))
+    return RetryAsked(number, run, frozenset(jobs), by, words, _text(message, "from"), several_flows(jobs))
 
 
 def live_blockers(message: Message, state: State) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def test_without_a_daemon_it_says_so_with_status_3(cli: Cli, words: list[str], u
 
 def test_pause_and_resume(cli: Cli, daemon: Start) -> None:
     daemon(FLOW)
-    assert cli("pause", "extract", "load").out == "paused `extract` and `load` until `cronflow resume`\n"
+    assert cli("pause", "extract", "load").out == "paused `extract` and `load` until `cronflow resume extract load`\n"
     told = cli("pause", "extract", "--for", "2d", "--reason", "moving house", "--json").json
     assert told["paused"] == ["extract"]
     assert told["reason"] == "moving house"
@@ -75,7 +75,9 @@ def test_pause_and_resume(cli: Cli, daemon: Start) -> None:
     end = datetime.fromisoformat(until)
     assert end.utcoffset() == end.astimezone(ZoneInfo("Europe/Berlin")).utcoffset(), "in a pipe: ISO 8601, in the file's zone"
     assert cli("resume", "load").out == "resumed `load`\n"
+    cli("pause", "load", "extract")
     assert cli("resume", "--all").out == "resumed all jobs\n"
+    assert cli("runs").out.count("cronflow resume --all") == 1, "one command, although it has a row for each job"
     again = cli("resume", "--all")
     assert (again.status, again.out) == (1, "")
     assert cli("resume", "extract").err.startswith("error: `extract` is not paused\n")
@@ -220,7 +222,7 @@ def test_stop_json(cli: Cli, peer: Meet) -> None:
 def test_notes_of_the_daemon_are_messages(cli: Cli, peer: Meet) -> None:
     peer(always({"ok": True, "notes": ["`load` is running, and goes on"]}))
     answer = cli("pause", "load")
-    assert answer.out == "paused `load` until `cronflow resume`\n"
+    assert answer.out == "paused `load` until `cronflow resume load`\n"
     assert answer.err == "`load` is running, and goes on\n"
     assert json.loads(cli("pause", "load", "--json").out)["notes"] == ["`load` is running, and goes on"]
 

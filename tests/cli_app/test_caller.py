@@ -87,3 +87,8 @@ def test_names_that_no_encoding_can_say_do_not_end_a_command(cli: Cli) -> None:
     assert answer.status == 0
     assert "NAME='M\\xfcller'" in answer.out
     assert "M\\u00fcller" in cli("env", "a", "--json", PYTHONIOENCODING="ascii").out
+
+
+def test_a_cut_line_is_no_longer_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    Caller(find_places(environ={"HOME": "/x"}), width=20, unicode=False).out("a line that is cut …\nshort → …")
+    assert capsys.readouterr().out == "a line that is cu...\nshort -> ...\n"

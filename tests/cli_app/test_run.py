@@ -109,3 +109,14 @@ def read(screen: int) -> bytes:
         return os.read(screen, 65536)
     except OSError:
         return b""
+
+
+def test_a_dry_run_shows_what_upstream_brings_in_of_other_flows(cli: Cli) -> None:
+    cli.file.write_text(
+        '[jobs.a]\ncommand = "a"\nschedule = "0 4 * * *"\n'
+        '[jobs.b]\ncommand = "b"\nschedule = "0 5 * * *"\nparams = { N = "1" }\n'
+        '[jobs.both]\ncommand = "c"\nafter = ["a", "b"]\n'
+    )
+    assert cli("run", "both", "--dry-run").out == "a run of `both` would start 1 job:\n  both\n"
+    answer = cli("run", "both", "--upstream", "--dry-run")
+    assert answer.out == "a run of `both` would start 3 jobs:\n  a\n  b                 with N=1\n  both  after a, b\n"

@@ -225,9 +225,9 @@ def test_a_dry_run_with_upstream_shows_jobs_of_other_flows(tmp_path: Path, scree
     tale = until(tmp_path, "Mon 01:00")
     told = screen(tale, run, ["report"], upstream=True, dry_run=True).splitlines()
     assert told[0] == "a run of `report` would start 4 jobs:"
-    assert told[1:] == ["  load", "  fetch", "  report  after load, fetch", "  mail  after report"]
+    assert told[1:] == ["  load", "  fetch", "  report  after load, fetch", "  mail    after report"]
     result = cronflow(tale, "run", "report", "--dry-run")
-    assert result.out.splitlines() == ["a run of `report` would start 2 jobs:", "  report", "  mail  after report"]
+    assert result.out.splitlines() == ["a run of `report` would start 2 jobs:", "  report", "  mail    after report"]
     assert result.err == "it takes as met what comes after `load`, `fetch`\n"
 
 

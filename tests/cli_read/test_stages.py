@@ -39,11 +39,11 @@ def test_a_sensor_that_waits(tmp_path: Path, screen: Screen) -> None:
     tale = tell(tmp_path, SENSOR, {"a:sensor": [Ending(1, 1, output="no file x\n")]}).until("Mon 02:05:30").close()
     now = "Mon 02:05:30"
     text = screen(tale, why, "a", now=now)
-    assert "waits for its `wait_until` since 02:00, polled 6 times, until 03:00 at the longest" in text
+    assert "waits for its `wait_until` since 02:00, until 03:00 at the longest, polled 6 times" in text
     assert "its last poll at 02:05:06: exit 1, its last line: no file x" in text
     assert "cronflow logs 1/a/sensor6" in text
     assert "polled again at 02:06:06 (in 36 s)" in text
-    assert "waits for its `wait_until` since 02:00, polled 6 times" in screen(tale, status, now=now)
+    assert "waits for its `wait_until` since 02:00, until 03:00 at the longest, polled 6 times" in screen(tale, status, now=now)
     assert "polled 6 times" in screen(tale, status, "1", now=now)
     (step,) = cronflow(tale, "runs", "--json").json["runs"][0]["tasks"][0]["steps"]
     assert (step["kind"], step["count"], step["n"], step["exit_code"]) == ("sensor", 6, 6, 1)
@@ -258,3 +258,16 @@ def test_no_copies(tmp_path: Path, screen: Screen, ending: Ending, said: str) ->
 
 def test_the_moment_is_that_of_the_tale() -> None:
     assert at("Mon 02:00") == 1727049600.0
+
+
+def test_logs_of_a_task_that_waits_say_what_for(tmp_path: Path) -> None:
+    tale = tell(tmp_path, '[jobs.a]\ncommand = "a"\napprove = "Really?"\n').close()
+    answer = cronflow(tale, "logs", "a")
+    assert (answer.status, answer.out) == (0, "")
+    assert "1/a · waits for approval since 2024-09-23T02:00:00+02:00: \"Really?\" · no output yet" in answer.err
+
+
+def test_a_job_that_was_well_says_nothing_of_how_its_run_failed(tmp_path: Path, screen: Screen) -> None:
+    toml = '[jobs.a]\ncommand = "a"\n[jobs.b]\ncommand = "b"\nafter = ["a"]\n'
+    tale = tell(tmp_path, toml, {"b": [Ending(1, 1)]}).until("Mon 02:10").close()
+    assert screen(tale, status, "a", now="Mon 02:11").splitlines()[-1].split()[-3:] == ["by", "hand", "(anna)"]

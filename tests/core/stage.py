@@ -11,8 +11,8 @@ from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StartAttempt
 from cronflow.core.engine import step
 from cronflow.core.events import Event
-from cronflow.core.flow import plan
-from cronflow.core.model import AlertTarget, Edge, Job, JobSet, Settings, parse_ref
+from cronflow.core.flow import plan, several_flows
+from cronflow.core.model import AlertTarget, Edge, Job, JobSet, Settings, jobs_from_definition, parse_ref
 from cronflow.store.store import Store
 
 MIDNIGHT = 1_793_059_200.0
@@ -107,8 +107,8 @@ class Stage:
     def retry(self, number: int, from_task: str | None = None) -> Reply:
         run = self.state.runs.get(number) or self.store.run(number)
         assert run is not None
-        scope = frozenset(self.state.definitions[run.definition]) if run.definition in self.state.definitions else frozenset()
-        return self.ask(happened.RetryAsked, run, scope, from_task=from_task)
+        jobs = jobs_from_definition(self.store.definition(run.definition))
+        return self.ask(happened.RetryAsked, run, frozenset(jobs), from_task=from_task, upstream=several_flows(jobs))
 
     def codes(self, number: int, name: str = "a") -> list[str]:
         """Why a task does not start, as stable words."""

@@ -325,3 +325,9 @@ def test_an_approval_is_asked_for_once() -> None:
     health.ask_approval(stage.state, out, run, run.tasks["a"], stage.now)
     assert len(stage.told("approval")) == 1
     assert not out.alerts
+
+
+def test_the_copies_of_a_job_are_told_of_once() -> None:
+    stage = Stage(job("a", approve="look", matrix={"REGION": ("eu", "us")}))
+    stage.run("a")
+    assert stage.alerts == [("approval", "a")]

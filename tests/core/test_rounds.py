@@ -440,6 +440,29 @@ def test_in_a_run_that_has_them_itself_ends_are_none_for_rule_three(overlap: str
     assert stage.started[-1].split("/")[1] == "c", "the next round starts it as ever"
 
 
+def test_a_retry_of_such_a_run_does_again_what_was_not_well_in_all_its_flows() -> None:
+    stage = abc()
+    stage.run("c", upstream=True)
+    stage.end("1/a/1")
+    stage.end("1/b/1", 1)
+    assert stage.tasks(1) == {"a": "success", "b": "failed", "c": "blocked"}
+    reply = stage.retry(1)
+    assert (reply.runs, reply.notes) == ((2,), ())
+    assert stage.tasks(2) == {"a": "success", "b": "running", "c": "waiting"}
+    assert stage.retry(1).refused == 'run 2 of `c` is still running, and its `overlap` is "skip"'
+    stage.end("2/b/1", 1)
+    again = stage.retry(2).runs[0]
+    assert stage.tasks(again) == {"a": "success", "b": "running", "c": "waiting"}
+
+
+def test_a_retry_leaves_out_a_job_that_has_moved_to_another_flow() -> None:
+    stage = Stage(job("a", **A), job("c", ("a",)))
+    stage.at(4 * HOUR)
+    stage.end("1/a/1", 1)
+    stage.reload(job("a", **A), job("c", ("a",), **B))
+    assert stage.retry(1).notes == ("left out, because they are not in this flow any more: c",)
+
+
 def test_jobs_that_need_the_same_job_of_another_flow_are_one_run() -> None:
     stage = Stage(job("a", **A), job("b", ("a",), **B), job("c", ("a",), schedule="@hourly"))
     assert stage.run("b", "c", upstream=True).runs == (1,)
@@ -533,3 +556,15 @@ def test_after_timeout_says_who_is_still_running_and_who_failed() -> None:
         "waited 2 h for `a`, which failed in run 1; `b`, which is still running in run 2; `e`, which has no new end"
     )
     assert alert.facts["finished_at"] == MIDNIGHT + 7 * HOUR
+
+
+def test_the_retry_of_a_run_without_a_slot_of_its_own_has_none() -> None:
+    stage = abc()
+    stage.run("a", at=int(MIDNIGHT + 1 * HOUR))
+    stage.end("1/a/1", 1)
+    stage.retry(1)
+    stage.end("2/a/1")
+    stage.at(4.5 * HOUR)
+    ref = next(ref for ref in stage.started if "/b/" in ref)
+    stage.end(ref)
+    assert stage.started[-1].split("/")[1] == "c", "by hand and its retry belong to no round"

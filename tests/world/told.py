@@ -38,7 +38,7 @@ def check_told(world: World, jobs_of: dict[str, dict[str, Job]]) -> None:
     db = world.store.connection
     told: dict[tuple[int, str], list[str]] = {}
     for run, task, kind, target in db.execute(
-        "SELECT run, task, kind, target FROM alerts WHERE kind IN ('late', 'slow', 'approval')"
+        "SELECT run, job, kind, target FROM alerts WHERE kind IN ('late', 'slow', 'approval')"
     ):
         mine = told.setdefault((run, f"{kind} {task}"), [])
         assert target not in mine, f"{run}/{task} is told twice as {kind} to {target}"
@@ -50,7 +50,7 @@ def check_told(world: World, jobs_of: dict[str, dict[str, Job]]) -> None:
     ):
         job = jobs_of[digest][of]
         at = _deadline(job, slot)
-        if at is None or of not in world.jobs.jobs or not of.startswith("f") or job.foreach is not None:
+        if at is None or of not in world.jobs.jobs or not of.startswith("f") or job.copies:
             continue
         mine = told.get((number, f"late {name}"), [])
         if state == "success" and ended_at > at:

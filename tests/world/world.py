@@ -7,7 +7,6 @@ The engine, the store and the trace are the real ones. Every random choice comes
 from __future__ import annotations
 
 import heapq
-import json
 import random
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +16,8 @@ from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
 from cronflow.core.expectations import timers
-from cronflow.core.model import QUEUE_LIMIT, AttemptRef, Job, JobSet
+from cronflow.core.flow import several_flows
+from cronflow.core.model import QUEUE_LIMIT, AttemptRef, Job, JobSet, jobs_from_definition
 from cronflow.core.state import State
 from cronflow.store.store import Store
 from tests.world.ends import check_rounds
@@ -307,9 +307,9 @@ class World:
         if kind < 0.65 and state.next_run > 1:
             old = self.store.run(rng.randrange(1, state.next_run))
             if old is not None:
-                scope = frozenset(plain["name"] for plain in json.loads(self.store.definition(old.definition)))
+                jobs = jobs_from_definition(self.store.definition(old.definition))
                 task = rng.choice(sorted(old.tasks)) if old.tasks and rng.random() < 0.3 else None
-                return happened.RetryAsked(self.counter, old, scope, "anna", "retry", task)
+                return happened.RetryAsked(self.counter, old, frozenset(jobs), "anna", "retry", task, several_flows(jobs))
         if kind < 0.75:
             until = self.now + rng.uniform(60, 7200) if rng.random() < 0.6 else None
             return happened.PauseAsked(self.counter, some, "anna", "pause", until)

@@ -20,7 +20,8 @@ def forecast_screen(found: Forecast, crowded: list[Crowd], plan: Plan, style: St
     head = f"from {_moment(found.start, style)} to {_moment(found.end, style)}"
     blocks = [style.fold("", [head, "by the usual durations of each job"], 2), *_timeline(found, plan, style)]
     if not found.courses and not found.rows:
-        blocks.append("nothing is due")
+        later = "; `cronflow next` shows what comes later" if any(flow.triggers for flow in plan.flows.values()) else ""
+        blocks.append(f"nothing is due{later}")
     blocks += _late(found, style)
     blocks += _crowds(crowded, style)
     blocks += _not_run(found, style)

@@ -16,10 +16,15 @@ def history_screen(records: list[RunRecord], acts: list[ActRecord], style: Style
             row[4] = ""
     lines = [style.clip(line) for line in table(rows, right=(0,))]
     timed = [(record.run.created_at, 0, line) for record, line in zip(records, lines, strict=True)]
-    timed += [(one.act.at, 1, style.clip(act_line(one, style))) for one in acts]
+    timed += [(one.act.at, 1, style.clip(act_line(one, style))) for one in _told_once(acts)]
     order = {id(entry): place for place, entry in enumerate(timed)}
     timed.sort(key=lambda entry: (-entry[0], -entry[1], order[id(entry)]))
     return "\n".join(line for _, _, line in timed)
+
+
+def _told_once(acts: list[ActRecord]) -> list[ActRecord]:
+    """A command that acted on several jobs has a row for each of them, and is told once."""
+    return list({(one.act.at, one.act.by, one.act.words or id(one), one.act.run): one for one in acts}.values())
 
 
 def act_line(one: ActRecord, style: Style) -> str:

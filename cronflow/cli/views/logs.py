@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronflow.cli.views.phrases import cause_words, reason_words
+from cronflow.cli.views.phrases import cause_words, reason_words, task_phrase
 from cronflow.cli.views.style import Style
 from cronflow.core import words
 from cronflow.core.model import Attempt, Task
@@ -41,7 +41,9 @@ def _ending(attempt: Attempt, task: Task, style: Style) -> str:
     return style.paint("success" if attempt.result == "success" else "failed", how)
 
 
-def task_title(record: RunRecord, task: Task) -> str:
-    """For a task that has no attempt: "431/verify · skipped: it was paused"."""
+def task_title(record: RunRecord, task: Task, style: Style) -> str:
+    """For a task that has no attempt: "431/verify · skipped: it was paused", "431/publish · waiting for load · no output yet"."""
+    if not task.final:
+        return f"{record.run.id}/{task.name} · {task_phrase(record, task, style)} · no output yet"
     reason = f": {cause_words(task)}" if task.reason else ""
     return f"{record.run.id}/{task.name} · {task.state}{reason} · it did not start"

@@ -148,7 +148,8 @@ def stage_phrase(record: RunRecord, task: Task, style: Style) -> str:
         until = ""
         if task.stage_at is not None:
             until = f", until {style.when(task.stage_at + record.shape(task).wait_timeout)} at the longest"
-        return f"waits for its `wait_until`{since}, polled {words.count(task.check, 'time')}{until}"
+        polled = f", polled {words.times(task.check)}" if task.check else ""
+        return f"waits for its `wait_until`{since}{until}{polled}"
     return STAGES.get(task.stage, task.state)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cronflow.cli.views.copies import bundle_name, bundles, foremost, summary
 from cronflow.cli.views.phrases import HOOKS, ONLY_IF, STAGES, reason_words
-from cronflow.cli.views.style import Style, column_width, pad
+from cronflow.cli.views.style import Style, column_width, pad, visible
 from cronflow.core import words
 
 Event = Mapping[str, Any]
@@ -59,7 +59,10 @@ def _row(name: str, tasks: Sequence[Event], style: Style, width: int, beat: int)
     state = foremost(states)
     mark = style.paint("running", SPINNER[beat % len(SPINNER)]) if "running" in states else style.mark(state)
     said = task_words(tasks[0], style) if len(tasks) == 1 else summary([str(one["task"]) for one in tasks], states)
-    return f"  {mark} {pad(name, width)}   {said}".rstrip()
+    lead = f"  {mark} {pad(name, width)}   "
+    if len(tasks) == 1 and state == "failed" and style.width is not None and len(visible(lead + said)) >= style.width:
+        said = failure(tasks[0])  # half a command is of no use
+    return (lead + said).rstrip()
 
 
 def task_words(task: Event, style: Style) -> str:
@@ -94,7 +97,7 @@ def _waits(task: Event) -> str:
         return f"waits for approval: cronflow approve {words.pasted('{}/{}'.format(task['run'], task['task']))}"
     if stage == "sensor":
         polled = step.get("count") if step.get("kind") == "sensor" else None
-        return "waits for its `wait_until`" + (f", polled {words.count(polled, 'time')}" if polled else "")
+        return "waits for its `wait_until`" + (f", polled {words.times(polled)}" if polled else "")
     return STAGES.get(stage, "waiting")
 
 
@@ -204,5 +207,6 @@ def final_line(run: Event, tasks: Sequence[Event], style: Style) -> str:
     if failed:
         named = [f"{one['task']} ({_how(one)})" for one in failed[:5]]
         return f"{text}: {', '.join(named)}" + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-    reason = next((_reason(one) for one in tasks if one["state"] == state), reason_words(run.get("reason")))
+    same = [one for one in tasks if one["state"] == state and one.get("reason") == run.get("reason")]
+    reason = _reason(same[0]) if same else reason_words(run.get("reason"))
     return f"{text}: {reason}" if state != "success" and reason and run.get("reason") != state else text

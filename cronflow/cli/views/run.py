@@ -156,9 +156,16 @@ def short_line(record: RunRecord, style: Style, job: str | None = None) -> list[
         when,
         took,
         run.flow,
-        "" if record.is_row else trigger_phrase(run),
+        "" if record.is_row else _opened_by(record, style),
         _about(record, copies),
     ]
+
+
+def _opened_by(record: RunRecord, style: Style) -> str:
+    """What opened a run; of one that was not started at its slot, which slot it is of."""
+    run = record.run
+    late = run.slot is not None and run.trigger in ("backfill", "catchup", "manual")
+    return trigger_phrase(run) + (f" of {style.when(run.slot)}" if late and run.slot is not None else "")
 
 
 def _about(record: RunRecord, chosen: list[Task]) -> str:
@@ -176,6 +183,8 @@ def _about(record: RunRecord, chosen: list[Task]) -> str:
     if run.final and run.state in ("skipped", "cancelled", "blocked") and run.reason:
         same = [one for one in tasks if one.state == run.state]
         return cause_words(same[0]) if same else reason_words(run.reason)
+    if chosen and run.final:
+        return files_phrase(record.files, 1)
     if run.final:
         return row_phrase(run) if run.reason and run.state != "success" else files_phrase(record.files, 1)
     waiting = [one for one in tasks if approve_command(one)]

@@ -140,8 +140,10 @@ class Style(NamedTuple):
         return words.end_cut(visible(part), max(self.width - used, 10))
 
     def rule(self, text: str) -> str:
-        """A line that parts one output from the next, with its title."""
-        return self.paint("dim", f"── {text} ──")
+        """A line that parts one output from the next, with its title; its end goes first where there is no room."""
+        whole = f"── {text} ──"
+        fits = self.width is None or len(visible(whole)) <= self.width
+        return self.paint("dim", whole if fits else f"── {text}")
 
 
 def style_of(caller: Caller, now: float | None = None) -> Style:
