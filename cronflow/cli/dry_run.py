@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: dict[str, str]) -> int:
     """What `run` would start, flow by flow, in the order of the graph."""
     from cronflow.core import params
+    from cronflow.core.byhand import selection
     from cronflow.core.flow import plan
-    from cronflow.core.runs import selection
 
     flows = {flow.name: (flow, jobs) for flow, jobs in selection(plan(caller.jobs.jobs), names, only, upstream)}
     orders = {name: [job for job in flow.jobs if job in jobs] for name, (flow, jobs) in flows.items()}

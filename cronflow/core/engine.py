@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import attempts, health, lateness, line, links, occasions, runs, skips, slots, tasks, waiting
+from cronflow.core import attempts, byhand, health, lateness, line, links, occasions, retries, runs, skips, slots, tasks, waiting
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
@@ -73,11 +73,11 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
         case happened.Triggered():
             occasions.triggered(state, out, event, now)
         case happened.RunAsked():
-            _answer(out, event, runs.ask_run(state, out, event, now), "run", now)
+            _answer(out, event, byhand.ask_run(state, out, event, now), "run", now)
         case happened.RetryAsked():
-            _answer(out, event, runs.ask_retry(state, out, event, now), "retry", now)
+            _answer(out, event, retries.ask_retry(state, out, event, now), "retry", now)
         case happened.CancelAsked():
-            _answer(out, event, runs.ask_cancel(state, out, event, now), "cancel", now)
+            _answer(out, event, byhand.ask_cancel(state, out, event, now), "cancel", now)
         case happened.PauseAsked():
             _answer(out, event, _pause(state, out, event, now), "pause", now)
         case happened.ResumeAsked():
