@@ -46,7 +46,7 @@ def test_what_is_no_param(live: Live) -> None:
 def test_a_run_that_is_only_shown(live: Live) -> None:
     live.write(JOBS)
     told = live.cli("run", "a", "-p", "REGION=us", "--dry-run")
-    assert told.out.splitlines()[1:] == ["  a  with DAY=today, REGION=us", "  b  after a  with DAY=b day"]
+    assert told.out.splitlines()[1:] == ["  a           with DAY=today, REGION=us", "  b  after a  with DAY=b day"]
 
 
 def test_each_run_has_the_params_of_its_jobs() -> None:
