@@ -42,7 +42,7 @@ def check_rounds(world: World, event: Event, out: Effects) -> None:
 
 def _slot(run: Run | None) -> int | None:
     """The slot of a run, or the last one of a row, if it belongs to a round."""
-    if run is None or (run.trigger not in OF_A_ROUND and run.tasks):
+    if run is None or (run.trigger not in OF_A_ROUND and run.tasks) or (run.trigger == "retry" and run.trigger_key is None):
         return None
     return run.slot_last if run.slot_last is not None else run.slot
 
@@ -67,6 +67,7 @@ def _open_slots(world: World, job: str, after: int, before: int, opened: float) 
     sql = (
         f"SELECT runs.slot FROM runs JOIN tasks ON run = id WHERE job = ? AND runs.slot > ? AND runs.slot < ?"
         f" AND created_at < ? AND trigger IN ({words}) AND tasks.state NOT IN ({final})"
+        " AND (trigger != 'retry' OR trigger_key IS NOT NULL)"
     )
     found = world.store.connection.execute(sql, (job, after, before, opened, *OF_A_ROUND, *FINAL))
     yield from (row[0] for row in found)
