@@ -321,7 +321,7 @@ class World:
         return happened.Reloaded(self.jobs, flow.plan(self.jobs.jobs))
 
     def _file(self) -> Event | None:
-        """A watch sees a file come or go."""
+        """A watch sees a file come or go, now and then twice within a second."""
         assert self.state is not None
         triggers = (trigger for one in self.state.plan.flows.values() for trigger in one.triggers)
         watches = sorted({trigger.key for trigger in triggers if trigger.watch})
@@ -329,7 +329,10 @@ class World:
             return None
         self.counter += 1
         path, stamp = f"/in/{self.rng.randint(1, 9)}", self.rng.choice((None, f"stamp {self.counter}"))
-        return happened.Triggered(self.rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
+        event = happened.Triggered(self.rng.choice(watches), (path,) if stamp else (), ((path, stamp),))
+        if self.counter % 3 == 0:
+            self._later(self.now + 0.2, event)
+        return event
 
     def _calm_down(self) -> None:
         """No more slots and people: whatever began must end."""
