@@ -10,14 +10,13 @@ The steps after the command take its place in the limits: nobody comes between t
 from __future__ import annotations
 
 from cronflow.core import lateness, line, stages, tasks
-from cronflow.core.blockers import COMMAND
 from cronflow.core.copies import item_copies
 from cronflow.core.effects import Change, Effects, Reply, StartAttempt, StopAttempt
 from cronflow.core.events import ApprovalGiven, AttemptBegan, AttemptEnded
 from cronflow.core.model import ATTEMPT_MOVES, Attempt, AttemptRef, Job, Result, Run, Task
 from cronflow.core.model import State as StateWord
 from cronflow.core.spread import spread
-from cronflow.core.state import State, move
+from cronflow.core.state import COMMAND, State, move
 from cronflow.core.words import pasted
 
 BAD = ("failed", "timeout", "killed", "lost")
@@ -56,7 +55,7 @@ def ended(state: State, out: Effects, event: AttemptEnded, now: float) -> None:
     _fill_in(state.job(run, task), attempt, event)
     out.attempts[attempt.ref] = attempt
     out.tasks[run.id, task.name] = task
-    line.gave_back(state, run, task)
+    state.give_place_back(state.job(run, task), task)
     task.live = None
     if _cancelled(state.job(run, task), task, attempt):
         task.finished_at = min(event.at, now)
@@ -124,7 +123,7 @@ def _command_ended(state: State, out: Effects, run: Run, task: Task, attempt: At
         state.interrupted.append((job.name, run.id, task.name, "lost"))
     if attempt.result == "success" and job.check:
         task.stage, task.check, task.reason = "check", 0, "check"
-        line.follow_up(state, out, run, task, now)
+        line.start(state, out, run, task, now)
     elif attempt.result in BAD and _tried_again(job, task, attempt, event):
         _retry_later(state, out, job, task, attempt.reason, event, now)
     else:
@@ -136,12 +135,12 @@ def _check_ended(state: State, out: Effects, run: Run, task: Task, check: Attemp
     nobody knows is asked again."""
     job = state.job(run, task)
     if check.result == "lost" and not event.survivors:
-        line.follow_up(state, out, run, task, now)
+        line.start(state, out, run, task, now)
         return
     if check.result == "success":
         task.check += 1
         if task.check < len(job.check):
-            line.follow_up(state, out, run, task, now)
+            line.start(state, out, run, task, now)
         else:
             conclude(state, out, run, task, "success", None, None, event.at, now)
         return
@@ -317,6 +316,6 @@ def conclude(
     task.stage, task.stage_at, task.next_attempt_at = "on_failure" if final == "failed" else "on_success", now, None
     task.reason = "hook"
     if task.state == "running":
-        line.follow_up(state, out, run, task, now)
+        line.start(state, out, run, task, now)
     else:
         line.enqueue(state, out, run, task, now)

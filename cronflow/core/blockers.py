@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from cronflow.core.copies import paired
 from cronflow.core.model import Job, Run, Task
-from cronflow.core.state import State
-
-COMMAND = "command"
-"""The stage of the attempts of a job's command."""
+from cronflow.core.state import State, line_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +53,6 @@ def limits(state: State) -> list[Blocker]:
     if state.running >= most:
         return [Blocker("max_running", f"{state.running} of at most {most} processes are running (`max_running`)")]
     return []
-
-
-def line_of(job: Job, task: Task) -> str:
-    """The line in which a task stands: that of its pool, for its command; else the one of all others."""
-    return job.pool or "" if task.stage == COMMAND else ""
 
 
 def pool_limits(state: State, job: Job) -> list[Blocker]:

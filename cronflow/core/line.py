@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core.blockers import COMMAND, blockers, limits, line_of, pool_limits
+from cronflow.core.blockers import blockers, limits, pool_limits
 from cronflow.core.effects import Change, Effects, StartAttempt
 from cronflow.core.model import Attempt, AttemptRef, Run, Task
-from cronflow.core.state import Place, State, move, place_in_line
+from cronflow.core.state import COMMAND, Place, State, line_of, move, place_in_line
 
 
 def enqueue(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
@@ -56,7 +56,8 @@ def _next(state: State) -> tuple[Run, Task] | None:
 
 
 def start(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
-    """Start the process of a task's stage: an attempt of its command, or a step beside it."""
+    """Start the process of a task's stage: an attempt of its command, or a step beside it. A step that follows a process which
+    has just ended is started by this at once, in its place: nobody comes between the two."""
     job = state.job(run, task)
     attempt = Attempt(run.id, task.name, 0, task.stage, created_at=now)
     if task.stage == COMMAND:
@@ -64,8 +65,6 @@ def start(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
         attempt.n = task.attempts
         task.started_at = task.started_at if task.started_at is not None else now
         move(out, task, "running")
-        if job.pool is not None:
-            state.used[job.pool] = state.used.get(job.pool, 0) + job.pool_slots
     else:
         task.steps += 1
         attempt.n = task.steps
@@ -77,7 +76,7 @@ def start(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
         elif task.state == "waiting" and task.verdict:
             move(out, task, "running", "hook")
     task.queued_at, task.live = None, attempt
-    state.running += 1
+    state.take_place(job, task)
     out.tasks[run.id, task.name] = task
     out.attempts[attempt.ref] = attempt
     out.deeds.append(StartAttempt(attempt.ref))
@@ -85,21 +84,3 @@ def start(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
         out.changes.append(Change(run.id, None, run.state, "running", None))
         run.state, run.reason, run.started_at = "running", None, now
         out.runs[run.id] = run
-
-
-def gave_back(state: State, run: Run, task: Task) -> None:
-    """The place of a task's process is free again."""
-    job = state.job(run, task)
-    state.running -= 1
-    if job.pool is not None and task.attempts > 0:
-        state.used[job.pool] -= job.pool_slots
-        if not state.used[job.pool]:
-            del state.used[job.pool]
-
-
-def follow_up(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
-    """Start the step that follows a process which has just ended, in its place: nobody comes between the two."""
-    job = state.job(run, task)
-    start(state, out, run, task, now)
-    if job.pool is not None and task.attempts > 0:
-        state.used[job.pool] = state.used.get(job.pool, 0) + job.pool_slots

@@ -26,6 +26,11 @@ def follow_plan(state: State, out: Effects) -> None:
     state.link_up()
 
 
+def links_of(state: State, flow: Flow) -> list[Link]:
+    """The links of all roots of a flow."""
+    return [state.links[root, edge.job] for root in flow.roots for edge in flow.outer]
+
+
 def own_slot(run: Run) -> int | None:
     """The slot that says to which round a run belongs; None for runs by hand, after others, or by events, and their retries."""
     return run.slot if run.trigger in OWN_SLOT and run.trigger_key is not None else None

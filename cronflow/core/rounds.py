@@ -18,7 +18,7 @@ from cronflow.core import runs, skips
 from cronflow.core.effects import Effects
 from cronflow.core.ends import End, Verdict, judge
 from cronflow.core.flow import Flow
-from cronflow.core.links import own_slot
+from cronflow.core.links import links_of, own_slot
 from cronflow.core.model import Link
 from cronflow.core.state import State
 
@@ -139,27 +139,24 @@ def take(state: State, out: Effects, flow: Flow, own: Own) -> dict[str, int] | N
 
 def counting(state: State, flow: Flow) -> tuple[dict[str, int], int | None]:
     """The runs whose ends count now, by their jobs, and the newest of their slots."""
-    links = [state.links[root, edge.job] for root in flow.roots for edge in flow.outer]
-    new = [link for link in links if link.new and link.run is not None]
+    new = [link for link in links_of(state, flow) if link.new and link.run is not None]
     counted = {link.upstream: link.run for link in new if link.run is not None}
     return counted, max((link.slot for link in new if link.slot is not None), default=None)
 
 
 def use_up(state: State, out: Effects, flow: Flow) -> None:
     """A decision has been made: no end that there is now counts a second time."""
-    for root in flow.roots:
-        for edge in flow.outer:
-            link = state.links[root, edge.job]
-            if link.new or link.blocked is not None:
-                link.new, link.blocked = False, None
-                out.links[root, edge.job] = link
+    for link in links_of(state, flow):
+        if link.new or link.blocked is not None:
+            link.new, link.blocked = False, None
+            out.links[link.job, link.upstream] = link
 
 
 def _tell_blocked(
     state: State, out: Effects, flow: Flow, said: Verdict, counted: dict[str, int], slot: int | None, now: float
 ) -> None:
     """One run tells that the edges are not met. It uses up nothing: while it stands, only its reason changes."""
-    links = [state.links[root, edge.job] for root in flow.roots for edge in flow.outer]
+    links = links_of(state, flow)
     number = next((link.blocked for link in links if link.blocked is not None), None)
     if number is None:
         number = runs.open_aside(state, out, flow, said, counted, slot, now)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import heapq
 
 from cronflow.core import health, line
-from cronflow.core.blockers import COMMAND
 from cronflow.core.copies import ITEM
 from cronflow.core.effects import Effects
 from cronflow.core.model import Job, Run, Task
-from cronflow.core.state import State
+from cronflow.core.state import COMMAND, State
 
 BEFORE = ("condition", "sensor", "approval", "foreach", COMMAND)
 """The stages up to the command, in their order. After it come "check" and "hook" names: `on_failure`, `on_success`."""

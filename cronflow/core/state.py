@@ -34,6 +34,9 @@ from cronflow.core.model import (
     State as StateWord,
 )
 
+COMMAND = "command"
+"""The stage of the attempts of a job's command."""
+
 
 class Place(NamedTuple):
     """A place in a line, in the order of which one is served: of tasks that came at once, `load[9]` before `load[10]`."""
@@ -44,6 +47,11 @@ class Place(NamedTuple):
     job: str
     length: int
     task: str
+
+
+def line_of(job: Job, task: Task) -> str:
+    """The line in which a task stands: that of its pool, for its command; else the one of all others."""
+    return job.pool or "" if task.stage == COMMAND else ""
 
 
 def place_in_line(job: Job, task: Task) -> Place:
@@ -129,17 +137,28 @@ class State:
         durations = self.health[task.job].durations if task.job in self.health else ()
         self.timers.extend(expectations.timers(run, task, job, durations))
         if task.live is not None:
-            self.running += 1
-            if job.pool is not None and task.attempts > 0:
-                self.used[job.pool] = self.used.get(job.pool, 0) + job.pool_slots
+            self.take_place(job, task)
         elif task.queued_at is not None:
-            line = job.pool or "" if task.stage == "command" else ""
-            self.ready.setdefault(line, []).append(place_in_line(job, task))
+            self.ready.setdefault(line_of(job, task), []).append(place_in_line(job, task))
         elif task.next_attempt_at is not None:
             self.timers.append((task.next_attempt_at, "again", run.id, task.name))
         stopped = task.live is not None and task.live.stop is not None
         if task.stage == "sensor" and task.stage_at is not None and not task.verdict and not stopped:
             self.timers.append((task.stage_at + job.wait_timeout, "wait_timeout", run.id, task.name))
+
+    def take_place(self, job: Job, task: Task) -> None:
+        """A process of a task takes its place in the limits; in its pool once the command has had an attempt."""
+        self.running += 1
+        if job.pool is not None and task.attempts > 0:
+            self.used[job.pool] = self.used.get(job.pool, 0) + job.pool_slots
+
+    def give_place_back(self, job: Job, task: Task) -> None:
+        """The place of a task's process is free again."""
+        self.running -= 1
+        if job.pool is not None and task.attempts > 0:
+            self.used[job.pool] -= job.pool_slots
+            if not self.used[job.pool]:
+                del self.used[job.pool]
 
     def enter(self, run: Run) -> None:
         """Take a run that is not final into the indexes of runs."""

@@ -13,6 +13,7 @@ from cronflow.core import rounds, runs, slots
 from cronflow.core.effects import Effects
 from cronflow.core.ends import Verdict, met
 from cronflow.core.flow import Flow
+from cronflow.core.links import links_of
 from cronflow.core.model import Cursor
 from cronflow.core.schedule import Schedule
 from cronflow.core.slots import Line
@@ -28,11 +29,10 @@ def look(state: State, out: Effects, now: float) -> bool:
         flow = state.plan.flows[state.plan.flow_of[root]]
         for name in flow.roots:
             state.looks.pop(name, None)
-            for edge in flow.outer:
-                link = state.links[name, edge.job]
-                if link.look:
-                    link.look = False
-                    out.links[name, edge.job] = link
+        for link in links_of(state, flow):
+            if link.look:
+                link.look = False
+                out.links[link.job, link.upstream] = link
         decided = (_let_go(state, out, flow, now) if flow.triggers else rounds.decide(state, out, flow, now)) or decided
     return decided
 
@@ -88,8 +88,7 @@ def _decided(out: Effects, line: Line) -> tuple[int, str, int | None]:
 def _met_at(state: State, flow: Flow, now: float) -> float:
     """Since when edges that are met now have been: if the last of the ends came while no daemon was there, since then."""
     assert state.up_since is not None
-    links = (state.links[root, edge.job] for root in flow.roots for edge in flow.outer)
-    last = max((link.ended_at for link in links if link.new and link.ended_at is not None), default=now)
+    last = max((link.ended_at for link in links_of(state, flow) if link.new and link.ended_at is not None), default=now)
     return min(last, now) if last < state.up_since else now
 
 

@@ -10,20 +10,8 @@ import pytest
 from cronflow.core.model import Job, definition, jobs_from_definition
 from cronflow.errors import JobFileError, Problem
 from cronflow.jobfile.draw import draw
-from cronflow.jobfile.read import Reading, check, read
-
-ReadText = Callable[[str], Reading]
-
-
-@pytest.fixture(name="read_text")
-def read_text_(tmp_path: Path) -> ReadText:
-    def read_text(text: str) -> Reading:
-        path = tmp_path / "jobs.toml"
-        path.write_text(text)
-        path.chmod(0o644)
-        return read(str(path), thorough=False)
-
-    return read_text
+from cronflow.jobfile.read import check
+from tests.jobfile.conftest import ReadText
 
 
 @pytest.fixture(name="job")

@@ -13,20 +13,8 @@ import pytest
 from cronflow.core.model import Job
 from cronflow.errors import JobFileError
 from cronflow.jobfile.machine import home
-from cronflow.jobfile.read import Reading, read
-
-ReadText = Callable[[str], Reading]
-
-
-@pytest.fixture(name="read_text")
-def read_text_(tmp_path: Path) -> ReadText:
-    def read_text(text: str) -> Reading:
-        path = tmp_path / "jobs.toml"
-        path.write_text(text)
-        path.chmod(0o644)
-        return read(str(path), thorough=False)
-
-    return read_text
+from cronflow.jobfile.read import read
+from tests.jobfile.conftest import ReadText
 
 
 @pytest.fixture(name="job")

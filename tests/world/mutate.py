@@ -157,8 +157,8 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "the end of a job of another flow counts twice",
         "core/rounds.py",
-        "                link.new, link.blocked = False, None\n",
-        "                link.blocked = None\n",
+        "            link.new, link.blocked = False, None\n",
+        "            link.blocked = None\n",
     ),
     (
         "an end is not remembered for those of other flows",
@@ -181,9 +181,9 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a step takes no place",
-        "core/line.py",
-        "    state.running += 1\n",
-        "    state.running += task.stage == COMMAND\n",
+        "core/state.py",
+        "        self.running += 1\n",
+        "        self.running += task.stage == COMMAND\n",
     ),
     (
         "ends of different rounds are mixed",
