@@ -127,8 +127,9 @@ def env_name(name: str) -> str:
 def handed_down(jobs: Mapping[str, Job], run: Run, task: Task, givers: Collection[str]) -> dict[str, str]:
     """The outputs of all tasks before one in its run, by variable: CRONFLOW_OUTPUT_<JOB>__<KEY>.
 
-    `jobs` are those of the run's definition, `givers` at least those of them that have outputs in this run. Of the copies of a job the one with the same values stands for the job, if
-    `matrix_join` joins copy by copy; else each is called by its own name."""
+    `jobs` are those of the run's definition, `givers` at least those of them that have outputs in this run. Of the copies of a
+    job the one with the same values stands for the job, if `matrix_join` joins copy by copy; else each is called by its own
+    name."""
     found: dict[str, str] = {}
     before = _before(jobs, task.job) if givers else []
     for name in [one for one in before if one in givers]:
