@@ -4,8 +4,9 @@ Every figure compares it with something else that runs in the same session, by t
 Python, or `--program`; it runs as ever: commits survive a power cut, history and logs are written. Leave the machine alone
 meanwhile: what else runs is in the spread. All of it takes about half an hour, `--quick` some minutes, and is then no measure.
 
-NAMEs: graph chain punctual crowd idle files commands completion store pool (all of these without a name), and peers, which
-installs other orchestrators from PyPI into the folder that `--install` names.
+NAMEs: graph chain punctual crowd idle files commands completion store pool (all of these without a name). Two more look at
+others of its kind, and only if they are named: peers installs six orchestrators from PyPI into the folder that `--install` names
+and gives them the graph; minute is one job each minute under cronflow, cron and yacron.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ def _rows() -> dict[str, Callable[[Options], list[Figure]]]:
     from benchmarks.files import files
     from benchmarks.graph import graph
     from benchmarks.idle import idle
+    from benchmarks.minute import minute
     from benchmarks.peers import peers
     from benchmarks.punctual import punctual
 
-    every = (graph, chain, punctual, crowd, idle, files, commands, completion, store, pool, peers)
-    return {row.__name__: row for row in every}
+    every = (graph, chain, punctual, crowd, idle, files, commands, completion, store, pool)
+    return {row.__name__: row for row in (*every, peers, minute)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{facts['cronflow']}; {report.of_machine(facts)}", file=sys.stderr)
     figures: list[Figure] = []
     failed = False
-    for name in named.names or [name for name in rows if name != "peers"]:
+    for name in named.names or list(rows)[:-2]:
         begun = time.perf_counter()
         print(f"{name} …", end="", file=sys.stderr, flush=True)
         try:

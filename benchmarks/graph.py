@@ -49,22 +49,22 @@ def graph(options: Options) -> list[Figure]:
     small, memory = _measured(options, 10, options.times(7))
     if options.quick:
         return [small]
-    large, more = _measured(options, 100, options.times(3))
+    large, more = _measured(options, 100, options.times(3), warm=False)
     ratios = tuple(one / (2 * min(memory) + 50e6) for one in more)
     note = f"{max(more) / 1e6:.0f} MB against {min(memory) / 1e6:.0f} MB"
     against = "2 × the memory for 1,000 tasks + 50 MB"
     return [small, large, Figure("memory of `run` for 10,000 tasks", against, ratios, Goal(1.0), "×", more, memory, note)]
 
 
-def _measured(options: Options, layers: int, times: int) -> tuple[Figure, tuple[float, ...]]:
+def _measured(options: Options, layers: int, times: int, warm: bool = True) -> tuple[Figure, tuple[float, ...]]:
     with house(options, job_file(layers)) as home:
         memory: list[float] = []
-        pairs = _against_make(home, layers, times, memory)
+        pairs = _against_make(home, layers, times, memory, warm)
     what = f"graph of {layers * WIDTH:,} no-op tasks, {layers} layers × {WIDTH}"
     return pairs.figure(what, "`make -j2`", 1.5), tuple(memory)
 
 
-def _against_make(home: House, layers: int, times: int, memory: list[float]) -> Pairs:
+def _against_make(home: House, layers: int, times: int, memory: list[float], warm: bool) -> Pairs:
     make = shutil.which("make")
     if make is None:
         raise RuntimeError("there is no `make`: install it from your distribution")
@@ -75,4 +75,4 @@ def _against_make(home: House, layers: int, times: int, memory: list[float]) -> 
         memory.append(took.memory)
         return took.seconds
 
-    return in_turn(times, ours, lambda: home.bare([make, "-j2"]).seconds)
+    return in_turn(times, ours, lambda: home.bare([make, "-j2"]).seconds, warm)

@@ -28,12 +28,14 @@ ONCE = 60.0
 
 
 class Peer(NamedTuple):
-    """`command` are the words after the folder of its programs; `prepare` those that make what it needs, not measured."""
+    """`command` are the words after the folder of its programs; `prepare` those that make what it needs, not measured; `beside`
+    what has to be installed with it for it to start."""
 
     package: str
     command: tuple[str, ...]
     prepare: tuple[str, ...] = ()
     goal: bool = True
+    beside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,7 +47,7 @@ PEERS = (
     Peer("luigi", ("luigi", "--module", "benchmarks.peers.luigi_graph", "All", "--local-scheduler", "--workers", "2")),
     Peer("snakemake", ("snakemake", "-s", str(HERE / "Snakefile"), "-j", "2")),
     Peer("dagster", ("dagster", "job", "execute", "-m", "benchmarks.peers.dagster_graph", "-j", "graph")),
-    Peer("prefect", ("python", "-m", "benchmarks.peers.prefect_graph")),
+    Peer("prefect", ("python", "-m", "benchmarks.peers.prefect_graph"), beside=("fastapi<0.140",)),  # 3.8.8 breaks with 0.165
     Peer("apache-airflow", ("airflow", "dags", "test", "graph", "2026-01-01"), ("airflow", "db", "migrate")),
 )
 
@@ -60,18 +62,18 @@ def peers(options: Options) -> list[Figure]:
         for peer in PEERS:
             print(f" {peer.name}", end="", file=sys.stderr, flush=True)
             try:
-                found.append(_measured(options, home, peer, installed(peer.package, Path(options.install))))
+                found.append(_measured(options, home, peer, installed(peer.package, Path(options.install), *peer.beside)))
             except (RuntimeError, OSError) as error:
                 print(f" ({error})", end="", file=sys.stderr)
     return found
 
 
-def installed(package: str, folder: Path) -> Path:
+def installed(package: str, folder: Path, *beside: str) -> Path:
     """The folder of its programs; installs it where it is not yet. RuntimeError where that cannot be."""
     place = folder.absolute() / package
     programs = place / "bin"
     if not version(programs, package):
-        for words in ([sys.executable, "-m", "venv", str(place)], [str(programs / "pip"), "install", "-q", package]):
+        for words in ([sys.executable, "-m", "venv", str(place)], [str(programs / "pip"), "install", "-q", package, *beside]):
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"not installed: {' '.join(done.stderr.split())[-300:]}")
