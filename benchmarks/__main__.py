@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ def _rows() -> dict[str, Callable[[Options], list[Figure]]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     rows = _rows()
     named = _parser(list(rows)).parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that daemons and folders are not left behind
     options = Options(named.program, named.folder, named.repeat, named.quick, named.install)
     facts = {"cronflow": _version(options.program), **report.machine(options.folder)}
     print(f"{facts['cronflow']}; {report.of_machine(facts)}", file=sys.stderr)

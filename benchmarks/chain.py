@@ -11,7 +11,7 @@ STEPS = 500
 def chain(options: Options) -> list[Figure]:
     """500 tasks, each after the one before, against `sh` with the same 500 commands."""
     steps = 50 if options.quick else STEPS
-    with house(options, _job_file(steps)) as home:
+    with house(options, job_file(steps)) as home:
         script = home.folder / "chain.sh"
         script.write_text("set -e\n" + "".join(f"/bin/sh -c ': s{step}'\n" for step in range(steps)))
         pairs = in_turn(
@@ -22,7 +22,7 @@ def chain(options: Options) -> list[Figure]:
     return [Figure(what, "`sh` with the same commands", more, Goal(4.0), "ms", pairs.ours, pairs.theirs)]
 
 
-def _job_file(steps: int) -> str:
+def job_file(steps: int) -> str:
     jobs = []
     for step in range(steps):
         after = f'after = ["s{step - 1}"]\n' if step else ""

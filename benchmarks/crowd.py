@@ -8,11 +8,13 @@ from benchmarks.clock import bare_loop, clock_jobs, next_slot, printed, sleep_un
 from benchmarks.figures import Figure, Goal, Options
 from benchmarks.program import House, house
 
+SIZES = ((200, 20), (1000, 30))
+"""How many jobs, and every how many seconds they are due."""
+
 
 def crowd(options: Options) -> list[Figure]:
     """200 and 1,000 jobs, and at another second a bare loop of `subprocess.Popen` over the same commands, by turns."""
-    sizes = ((200, 20),) if options.quick else ((200, 20), (1000, 30))
-    return [figure for count, every in sizes for figure in _crowd(options, count, every)]
+    return [figure for count, every in SIZES[: 1 if options.quick else None] for figure in _crowd(options, count, every)]
 
 
 def _crowd(options: Options, count: int, every: int) -> list[Figure]:
