@@ -24,13 +24,13 @@ from benchmarks.program import PATIENCE, house
 
 _CRON = """
 set -e
-mount -t tmpfs tmpfs /var/spool/cron
+mount -t tmpfs tmpfs /var/spool
 mkdir -p /var/spool/cron/crontabs
 for folder in /etc/cron.d /run; do [ ! -d $folder ] || mount -t tmpfs tmpfs $folder; done
 [ ! -e /etc/crontab ] || mount --bind /dev/null /etc/crontab
 cp "$1" /var/spool/cron/crontabs/root
 chmod 600 /var/spool/cron/crontabs/root
-exec cron -f
+exec "$2" -f
 """
 
 
@@ -61,8 +61,14 @@ def minute(options: Options) -> list[Figure]:
 def _available(name: str, options: Options) -> bool:
     if name == "yacron":
         return options.install is not None
+    if shutil.which("unshare") is None:
+        return False
     allowed = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
-    return shutil.which(name, path="/usr/sbin:/usr/bin") is not None and allowed
+    return _cron_program() is not None and allowed
+
+
+def _cron_program() -> str | None:
+    return shutil.which("cron", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def _delays(times: Path, first: float) -> tuple[float, ...]:
@@ -86,10 +92,10 @@ def _running(command: list[str], env: dict[str, str], folder: Path) -> Iterator[
 
 
 def _cron(_options: Options, folder: Path, schedule: str, command: str) -> contextlib.AbstractContextManager[None]:
-    table = folder / "crontab"
+    table, program = folder / "crontab", _cron_program()
     table.write_text(f"{schedule} {command}\n".replace("%", "\\%"))
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    return _running(["unshare", "-m", "--propagation", "private", "sh", "-c", _CRON, "sh", str(table)], env, folder)
+    return _running(["unshare", "-m", "--propagation", "private", "sh", "-c", _CRON, "sh", str(table), str(program)], env, folder)
 
 
 def _yacron(options: Options, folder: Path, schedule: str, command: str) -> contextlib.AbstractContextManager[None]:
