@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.figures import Figure, Goal, Options, in_turn
 from benchmarks.graph import WIDTH, job_file, task
-from benchmarks.program import House, house
+from benchmarks.program import House, fresh_folder, house
 
 HERE = Path(__file__).resolve().parent
 LAYERS = 10
@@ -114,14 +112,11 @@ def _measured(options: Options, home: House, peer: Peer, programs: Path) -> Figu
 @contextlib.contextmanager
 def _place(options: Options, peer: Peer, programs: Path) -> Iterator[Callable[[], float]]:
     """A fresh folder, in which nothing has been done yet, and the run in it."""
-    folder = Path(tempfile.mkdtemp(prefix="cronflow-benchmark-", dir=options.folder))
-    env = _environment(programs, folder)
-    try:
+    with fresh_folder(options) as folder:
+        env = _environment(programs, folder)
         if peer.prepare:
             _run([str(programs / peer.prepare[0]), *peer.prepare[1:]], env, folder)
         yield lambda: _run([str(programs / peer.command[0]), *peer.command[1:]], env, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment(programs: Path, folder: Path) -> dict[str, str]:
