@@ -138,9 +138,7 @@ def fresh_folder(options: Options) -> Iterator[Path]:
     outer = Path(tempfile.mkdtemp(prefix="cronflow-benchmark-", dir=options.folder))
     try:
         _spread(outer)
-        inner = outer / "house"
-        inner.mkdir()
-        yield inner
+        yield Path(tempfile.mkdtemp(dir=outer))  # its name decides on its place: another one each time
     finally:
         shutil.rmtree(outer, ignore_errors=True)
 
