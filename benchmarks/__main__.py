@@ -2,7 +2,8 @@
 
 Every figure compares it with something else that runs in the same session, by turns. The program is the `cronflow` beside this
 Python, or `--program`; it runs as ever: commits survive a power cut, history and logs are written. Leave the machine alone
-meanwhile: what else runs is in the spread. All of it takes about half an hour, `--quick` some minutes, and is then no measure.
+meanwhile: what else runs is in the spread. (As root, `chrt -r 1 python -m benchmarks` makes what else runs wait.) All of it
+takes about half an hour, `--quick` some minutes, and is then no measure.
 
 NAMEs: graph chain punctual crowd idle files commands completion store pool (all of these without a name). Two more look at
 others of its kind, and only if they are named: peers installs six orchestrators from PyPI into the folder that `--install` names

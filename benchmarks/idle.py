@@ -69,11 +69,12 @@ def _same_libraries(home: House, names: Sequence[str]) -> subprocess.Popen[str]:
 
 
 def _memory(jobs: int, pids: Sequence[int], other: int) -> Figure:
-    """Resident memory of all processes together; pages that they share are counted for each of them."""
+    """Resident memory of all processes together; pages that they share are counted once."""
     each = [_resident(pid) for pid in pids]
-    ours, theirs = float(sum(each)), float(_resident(other))
-    parts = " + ".join(f"{one / 1e6:.0f}" for one in each)
-    note = f"{parts} MB (daemon and keeper) against {theirs / 1e6:.0f} MB"
+    ours = float(sum(private for private, _ in each) + max(shared for _, shared in each))
+    theirs = float(sum(_resident(other)))
+    parts = ", ".join(f"{(private + shared) / 1e6:.0f}" for private, shared in each)
+    note = f"{ours / 1e6:.0f} MB against {theirs / 1e6:.0f} MB; daemon and keeper by themselves {parts} MB"
     what = f"{jobs:,} idle jobs: resident memory"
     return Figure(what, "an idle Python with the same libraries", (ours / theirs,), Goal(2.0), "×", (ours,), (theirs,), note)
 
@@ -92,9 +93,17 @@ def _rest(jobs: int, pids: Sequence[int], seconds: float) -> Iterator[Figure]:
     yield Figure(what, "nothing", (sum(used) * minute * 1000,), Goal(50.0), "ms", tuple(used))
 
 
-def _resident(pid: int) -> int:
+def _resident(pid: int) -> tuple[int, int]:
+    """Bytes that are its own, and bytes that it shares with others (proc_pid_smaps(5))."""
+    private = shared = 0
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Rss:")) * 1024
+        for line in file:
+            name, _, value = line.partition(":")
+            if name.startswith("Private_"):
+                private += int(value.split()[0]) * 1024
+            elif name in ("Shared_Clean", "Shared_Dirty"):
+                shared += int(value.split()[0]) * 1024
+    return private, shared
 
 
 def _wakes(pid: int) -> int:

@@ -17,8 +17,7 @@ def punctual(options: Options) -> list[Figure]:
         first = next_slot(1, ahead=2.0)
         theirs = _loop(first, slots, home.folder)
         ours = [clock % 1.0 for clock in printed(home, first, first + slots)]
-    if len(ours) < slots:
-        raise RuntimeError(f"of {slots} slots only {len(ours)} have been seen to start")
+    ours += [1.0] * (slots - len(ours))  # passed over, because the run before had not ended: a second late at the least
     return [_row("median", 50.0, 5.0, ours, theirs), _row("99 %", 99.0, 20.0, ours, theirs)]
 
 
