@@ -11,7 +11,7 @@ from benchmarks.program import house
 
 def punctual(options: Options) -> list[Figure]:
     """A job each second; between its slots, half a second later, a bare loop in Python starts the same command."""
-    slots = 10 if options.quick else options.repeat or 60
+    slots = 10 if options.quick else 60
     with house(options, clock_jobs(1, 1)) as home:
         home.start()
         first = next_slot(1, ahead=2.0)
