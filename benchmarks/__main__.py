@@ -5,9 +5,9 @@ Python, or `--program`; it runs as ever: commits survive a power cut, history an
 meanwhile: what else runs is in the spread. (As root, `chrt -r 1 python -m benchmarks` makes what else runs wait.) All of it
 takes about half an hour, `--quick` some minutes, and is then no measure.
 
-NAMEs: graph chain punctual crowd idle files commands completion store pool (all of these without a name). Two more look at
-others of its kind, and only if they are named: peers installs six orchestrators from PyPI into the folder that `--install` names
-and gives them the graph; minute is one job each minute under cronflow, cron and yacron.
+NAMEs: graph chain punctual crowd idle files commands completion store pool. With `--install DIR` also two that look at others of
+its kind: peers gives the graph to six orchestrators, which it installs from PyPI into that folder; minute is one job each minute
+under cronflow, cron and yacron.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{facts['cronflow']}; {report.of_machine(facts)}", file=sys.stderr)
     figures: list[Figure] = []
     failed = False
-    for name in named.names or list(rows)[:-2]:
+    for name in named.names or list(rows)[: None if named.install else -2]:
         begun = time.perf_counter()
         print(f"{name} …", end="", file=sys.stderr, flush=True)
         try:
@@ -83,7 +83,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument("--program", default=str(beside), metavar="PATH", help="default: %(default)s")
     parser.add_argument("--folder", default=lasting, metavar="DIR", help="for job files and states (default: %(default)s)")
-    parser.add_argument("--install", metavar="DIR", help="for `peers`: where the other orchestrators are, or are installed")
+    parser.add_argument("--install", metavar="DIR", help="where other orchestrators are, or are installed: measures them too")
     return parser
 
 
