@@ -112,8 +112,8 @@ class Cgroups:
         return rest.partition("/")[0] if found else None
 
     def kill(self, name: str) -> None:
-        """Ends every process in it, and those that are being born. It is of no use afterwards: newer kernels kill whatever is born
-        from elsewhere into a cgroup that has ever been killed (seen on Linux 6.18)."""
+        """Ends every process in it, and those that are being born. It is of no use afterwards: newer kernels kill whatever is
+        born from elsewhere into a cgroup that has ever been killed (seen on Linux 6.18)."""
         self._killed.add(name)
         kill(f"{self.place}/{name}")
 

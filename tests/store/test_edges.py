@@ -19,6 +19,7 @@ def read(stage: Stage) -> State | None:
 
 def said(state: State | None) -> list[list[object]]:
     """Everything that the rules say about the edges of each flow."""
+    assert state is not None
     flows = [flow for flow in state.plan.flows.values() if flow.outer]
     new = [[state.links[flow.head.name, edge.job] for edge in flow.outer] for flow in flows]
     late = [rounds.awaited(state, [link for link in links if link.new]) for links in new]
