@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from cronflow.crontab.convert import Import
     from cronflow.crontab.sources import Choice
 
-KINDS = ("auto", "user", "system", "anacron")
-DAEMONS = ("auto", "debian", "cronie", "busybox")
 LONGEST = 36_500
 """Days of a proof."""
 
@@ -76,29 +74,22 @@ def import_(
     return status
 
 
-def _choice(
-    file: str | None, user: str | None, system: bool, root: str, table: str, dialect: str, prove: int | None
-) -> Choice:
+def _choice(file: str | None, user: str | None, system: bool, root: str, table: str, dialect: str, prove: int | None) -> Choice:
     """What was asked for, as far as it makes sense together."""
     from cronflow.crontab.sources import Choice
+    from cronflow.crontab.tables import Daemon, Kind
 
     if sum((file is not None, user is not None, system)) > 1:
         raise CronflowError("FILE, `--user` and `--system` are three places to read from", "name one of them", 2)
     if root != "/" and not (system or user):
         raise CronflowError("`--root` goes with `--system` or `--user`", None, 2)
-    for given, known, flag in ((table, KINDS, "--table"), (dialect, DAEMONS, "--dialect")):
+    for given, known, flag in ((table, ("auto", *get_args(Kind)), "--table"), (dialect, get_args(Daemon), "--dialect")):
         if given not in known:
             raise CronflowError(f"`{flag}` knows no `{given}`", f"it takes {', '.join(known)}", 2)
     if prove is not None and not 0 < prove <= LONGEST:
         raise CronflowError(f"`--prove {prove}` is no number of days to look ahead", f"from 1 to {LONGEST:,}", 2)
-    for kind in ("user", "system", "anacron"):
-        if table == kind:
-            return Choice(kind, _daemon(dialect))
-    return Choice(None, _daemon(dialect))
-
-
-def _daemon(dialect: str) -> Any:
-    return dialect
+    kind = next((one for one in get_args(Kind) if one == table), None)
+    return Choice(kind, next(one for one in get_args(Daemon) if one == dialect))
 
 
 def _write(path: str, text: str) -> None:
@@ -145,7 +136,7 @@ def _tell(caller: Caller, done: Import, left_out: list[tuple[str, str]]) -> None
         place = f"{note.table}:{note.line}" if note.line else note.table
         caller.note(f"note: {plain(place)}: {plain(note.text)}")
     if done.comments:
-        caller.note(f"note: {count(done.comments, 'line')} of comments that explain crontabs {'is' if done.comments == 1 else 'are'} left out")
+        caller.note(f"note: left out: {count(done.comments, 'line')} of comments that explain crontabs")
 
 
 def _conclude(caller: Caller, done: Import, output: str | None) -> None:
@@ -153,7 +144,7 @@ def _conclude(caller: Caller, done: Import, output: str | None) -> None:
     where = "" if output is None else f"; wrote {output}"
     caller.note(f"{count(len(done.drafts), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
     if output is not None and done.drafts:
-        caller.note(f"next: read it; `cronflow check {output}`; `cronflow import … --prove 30` compares the starts; then empty the crontab")
+        caller.note(f"next: read it; `cronflow check {output}`; `--prove 30` compares the starts; then empty the crontab")
 
 
 def _answer(done: Import, left_out: list[tuple[str, str]], output: str | None, text: str) -> dict[str, Any]:

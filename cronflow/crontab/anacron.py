@@ -78,7 +78,8 @@ def _job(line: int, text: str, job: re.Match[str], held: dict[str, str]) -> Entr
     days = _NAMED.get(period) or _PERIODS.get(str(int(period)))
     said = f"anacron starts it when it has not run for {_named(period)}, {delay} min after its own start"
     if days is None:
-        return Entry(line, text, (), None, command, notes=(f"{said}: the days count from 1970 here",), name=identifier, every=int(period))
+        notes = (f"{said}: the days count from 1970 here",)
+        return Entry(line, text, (), None, command, notes=notes, name=identifier, every=int(period))
     words = (str(minute), str(hour), *days.split())
     return Entry(line, text, words, None, command, notes=(said,), name=identifier)
 

@@ -205,18 +205,19 @@ class _Work:
         return [self.targets.of(values["MAILTO"], values.get("MAILFROM", "")).name]
 
     def done(self, tables: list[str]) -> Import:
-        wishes = [
-            naming.Wish(
-                naming.Idea(naming.slug(draft.entry.name), ()) if draft.entry.name else naming.idea(draft.entry.command, draft.entry.stdin),
-                moment(draft.entry),
-                naming.slug(draft.keys.get("user") or ""),
-                naming.slug(draft.table.rpartition("/")[2]),
-            )
-            for draft in self.drafts
-        ]
+        wishes = [_wish(draft) for draft in self.drafts]
         drafts = [draft._replace(name=name) for draft, name in zip(self.drafts, naming.unique(wishes), strict=True)]
-        targets = list(self.targets)
-        return Import(drafts, targets, self.refused, self.notes, self.free, self.about, tables, self.sets_path, self.left_out)
+        targets = self.targets.all
+        told = (self.refused, self.notes, self.free, self.about)
+        return Import(drafts, targets, *told, tables, self.sets_path, self.left_out)
+
+
+def _wish(draft: Draft) -> naming.Wish:
+    """What a job would like to be called. Anacron's jobs have names of their own."""
+    entry = draft.entry
+    idea = naming.Idea(naming.slug(entry.name), ()) if entry.name else naming.idea(entry.command, entry.stdin)
+    user, table = (naming.slug(text) for text in (draft.keys.get("user") or "", draft.table.rpartition("/")[2]))
+    return naming.Wish(idea, moment(entry), user, table)
 
 
 def moment(entry: Entry) -> str:
@@ -228,7 +229,9 @@ def moment(entry: Entry) -> str:
         return ""
     if len(times.minutes) > 1:
         step = entry.words[0].removeprefix("*/")
-        return f"every-{step}-min" if step.isdigit() else "every-minute" if len(times.minutes) == 60 else f"min-{min(times.minutes)}"
+        if step.isdigit():
+            return f"every-{step}-min"
+        return "every-minute" if len(times.minutes) == 60 else f"min-{min(times.minutes)}"
     if len(times.hours) == 24:
         return f"hourly-{min(times.minutes):02}"
     days = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")

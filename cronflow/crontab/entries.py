@@ -165,7 +165,7 @@ def _remarks(written: str, command: str, stdin: str | None, read: _Read) -> list
     elif command.rstrip() != written.rstrip() and "%" in command:
         told.append("`\\%` is `%` here")
     if "\\\\" in written and read.daemon == "auto":
-        told.append("of two backslashes Debian's cron takes one away before the shell sees them; here both are kept, as by cronie")
+        told.append("of two backslashes Debian's cron takes one away; here both are kept, as by cronie")
     if len(written) > LONGEST and read.daemon in ("auto", "debian"):
         told.append(f"Debian's cron refuses commands of more than {LONGEST} characters")
     if re.match(r"[0-9*,/-]+[ \t]", command) and read.kind == "user":

@@ -16,7 +16,6 @@ _WHOLE = (
     (r"@noauto\b", "`@noauto` is a word of dcron: such a job is started by others", "a job without a schedule starts by hand"),
     (r"(cron|rate)\(", "this is an expression of AWS", "in a job file: `schedule`, or `every`"),
     (r"[*0-9/,.-]+-[*0-9/,.-]+-[*0-9/,.-]+[ \tT]+[*0-9/,.]+:", "this is an `OnCalendar=` of systemd", "write it as five fields"),
-    (r"(TZ|CRON_TZ)=\S+[ \t]+[*0-9@]", "a time zone stands in front of the time, as Go's libraries have it", "`timezone` of a job"),
 )
 _ITEMS = (
     (r"\?", "`?` is a field of Quartz; write `*`"),
@@ -25,6 +24,11 @@ _ITEMS = (
     (r"(\d+|L)W", "`W` is a word of Quartz: the nearest working day, which has no spelling here"),
     (r".*#\d", "`#` is a word of Quartz; `schedule` of a job file takes it"),
 )
+
+
+def zoned(rest: str) -> bool:
+    """Whether a time zone stands in front of a job, as Go's libraries have it; cron takes all of the line for the zone."""
+    return re.match(r"(CRON_)?TZ=\S+[ \t]+[*0-9@]", rest) is not None
 
 
 def whole_line(text: str, first: str) -> tuple[str, str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cronflow.crontab import entries
+from cronflow.crontab import entries, foreign
 from cronflow.crontab.settings import assignment, unquoted_again
 from cronflow.crontab.tables import Blank, Comment, Daemon, Item, Kind, Refusal, Setting, Table
 
@@ -34,6 +34,9 @@ def _item(line: int, text: str, kind: Kind, daemon: Daemon) -> Item:
     if found:
         rule = "it has bytes that are no UTF-8, which no job file can hold"
         return Refusal(line, _shown(text), rule, "`iconv` turns the table into UTF-8", found[0], found[1])
+    if foreign.zoned(rest):
+        rule = "a time zone in front of a time is a form of Go's libraries: cron takes all of the line for the zone"
+        return Refusal(line, text, rule, "`timezone` of a job says it", text.index(rest) + 1, len(rest.split()[0]))
     setting = assignment(rest)
     if setting is None:
         return entries.read(line, text, kind, daemon)

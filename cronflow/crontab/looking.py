@@ -5,21 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from cronflow.crontab.commandwords import PROGRAMS
 from cronflow.crontab.settings import assignment
 from cronflow.crontab.tables import Daemon, Kind
 
-FIELD = re.compile(r"[0-9*,/~A-Za-z-]+")
+FIELD = re.compile(r"(?:[0-9*,/~-]|(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z]))+")
 USER = re.compile(r"[a-z_][a-z0-9_-]*\$?")
-KNOWN = frozenset("root nobody daemon www-data postgres mysql mail backup git nginx apache http asterisk munin nagios".split())
-PROGRAMS = frozenset(
-    "test cd echo php python python2 python3 perl ruby node bash sh zsh ksh if find sleep rsync docker env source export exec run-parts "
-    "sudo su nice ionice chronic cronic curl wget tar cp mv rm mkdir touch cat date git make systemctl service timeout flock "
-    "nohup ssh scp logger logrotate certbot rails rake bundle npm npx yarn java go command true false set umask time ls for "
-    "while case kill killall pkill mysqldump pg_dump psql reboot shutdown ntpdate apt-get apt yum dnf sqlite3 aws gsutil rclone".split()
-)
-"""First words of commands, which are no users."""
+KNOWN = frozenset(("root", "nobody", "daemon", "www-data", "postgres", "mysql", "mail", "backup", "nginx", "apache", "munin"))
+"""Users that many systems have."""
 HEADING = re.compile(r"#.*\b(dow|weekday|day of week|wday)\b.*\buser", re.IGNORECASE)
 ANACRON = re.compile(r"[ \t]*(@(?:daily|weekly|monthly|yearly|annually)|[0-9]+)[ \t]+[0-9]+[ \t]+([A-Za-z][^ \t/*]*)[ \t]+\S")
+USER_PATHS = ("/etc/crontabs/", "/var/spool/cron/")
 SYSTEM_PATHS = ("/etc/crontab", "/etc/cron.d/")
 
 
@@ -27,14 +23,21 @@ def kind_of(path: str, text: str) -> Kind:
     """What a table is, by its path and then by its lines."""
     if path.endswith("anacrontab"):
         return "anacron"
-    if any(known in path for known in SYSTEM_PATHS) and "/etc/crontabs/" not in path:
+    if any(known in path for known in USER_PATHS):
+        return "user"
+    if any(known in path for known in SYSTEM_PATHS):
         return "system"
     lines = [line.strip(" \t\r") for line in text.split("\n")]
-    jobs = [line for line in lines if line and line[0] != "#" and assignment(line) is None]
+    jobs = _jobs(lines) or _jobs([line.lstrip("# \t") for line in lines if line.startswith("#")])
     if jobs and all(ANACRON.match(line) for line in jobs):
         return "anacron"
     rests = [rest for line in jobs if (rest := _rest(line)) is not None]
     return "system" if rests and _users(rests, any(HEADING.match(line) for line in lines)) else "user"
+
+
+def _jobs(lines: Sequence[str]) -> list[str]:
+    """The lines that are neither empty nor a comment nor a setting."""
+    return [line for line in lines if line and line[0] != "#" and assignment(line) is None]
 
 
 def daemon_of(text: str) -> Daemon:
@@ -60,7 +63,7 @@ def _users(rests: Sequence[Sequence[str]], heading: bool) -> bool:
         return all(USER.fullmatch(word) or word[0] == "$" for word in first)
     if not all(USER.fullmatch(word) for word in first):
         return False
-    return bool(first & KNOWN) or not first & PROGRAMS and all(_command(words) for words in rests)
+    return bool(first & KNOWN) or (not first & PROGRAMS and all(map(_command, rests)))
 
 
 def _command(words: Sequence[str]) -> bool:

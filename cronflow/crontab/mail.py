@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -45,8 +44,10 @@ class Targets:
         name = name if re.search("[a-z]", name) else f"mail-{name}"
         return next(free for free in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if free not in taken)
 
-    def __iter__(self) -> Iterable[Target]:  # type: ignore[override]
-        return iter(self._found.values())
+    @property
+    def all(self) -> list[Target]:
+        """In the order in which they were asked for."""
+        return list(self._found.values())
 
 
 def _url(mailto: str, mailfrom: str) -> str:

@@ -6,40 +6,23 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cronflow.crontab.commandwords import (
+    EXTENSION,
+    FOLDERS,
+    GENERIC,
+    GUARDS,
+    INTERPRETERS,
+    OPERAND_VALUES,
+    PLAIN,
+    SHELLS,
+    VAGUE,
+    WITH_OPERAND,
+    WRAPPERS,
+)
+
 LONGEST = 40
 """Characters of a name that is made here; names may have 64."""
 
-WRAPPERS = {
-    **dict.fromkeys(("sudo", "doas", "runuser"), frozenset("-u -g -U -C -h -p -r -t".split())),
-    **dict.fromkeys(("env", "nohup", "exec", "command", "time", "chronic", "cronic", "setsid", "eval", "then", "do"), frozenset(("-u",))),
-    **dict.fromkeys(("nice", "ionice", "chrt", "taskset", "stdbuf"), frozenset("-n -c -p -o -e -i".split())),
-    **dict.fromkeys(("xvfb-run", "unbuffer", "caffeinate", "systemd-cat", "cronlock", "lockrun"), frozenset(("-t",))),
-}
-"""Programs that start the one that matters, with their options that take a value."""
-WITH_OPERAND = {"timeout": 1, "flock": 1, "setlock": 1, "chpst": 0, "su": 0}
-"""Such programs, and how many words stand before the command."""
-OPERAND_VALUES = frozenset("-k -s -w -E -u -s -c -l".split())
-SHELLS = frozenset("sh bash zsh ksh dash ash fish".split())
-INTERPRETERS = re.compile(r"(python|php|perl|ruby|node|nodejs|java|Rscript|lua|tclsh|deno|bun|pypy)[0-9.]*")
-GUARDS = frozenset(
-    "cd test [ [[ grep source . export set umask sleep true false : echo mkdir pushd popd unset ulimit local declare date wait "
-    "ssh-agent eval trap printf shopt nvm rvm pyenv conda workon module command exit fi done else".split()
-)
-"""Commands that prepare for the one that matters."""
-GENERIC = re.compile(
-    r"(manage|artisan|rake|rails|console|cli|run|exec|cron|main|index|app|job|jobs|task|tasks|script|start|worker|runner|wrapper|do|"
-    r"execbin|execlib|run[-_](task|script|rake|job|cron)|occ|drush|wp|bin|invoke|npm|npx|yarn|pnpm|bundle|make|call)"
-)
-"""Names of programs that say nothing: the word that follows does."""
-VAGUE = re.compile(r"cron|cron[-_]?job|hourly|daily|nightly|weekly|monthly|yearly|main|index|run|start|update|script|task|job")
-"""Names that need the one of the folder in front, where no word follows."""
-FOLDERS = frozenset("bin sbin lib libexec scripts script src www html app current local opt usr var srv home root etc share cron web public".split())
-PLAIN = frozenset(
-    "find rm tar rsync cp mv curl wget touch cat tail head chown chmod chgrp gzip zip scp ln dd mysqldump pg_dump psql mysql sqlite3 "
-    "lwp-request GET fetch lynx links w3m http truncate sed awk grep cmp ssh mail".split()
-)
-"""Programs whose file or address tells more than they do."""
-EXTENSION = re.compile(r"\.(sh|bash|py|php[0-9]?|pl|rb|js|ts|jar|exe|bat|cgi|cron|conf|R|lua|zsh|kjb|sql|phar)$", re.IGNORECASE)
 SEPARATOR = re.compile(r"(?:\|\||&&|;|\||\n|(?<![>&0-9])&(?![>&]))")
 WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""", re.DOTALL)
 QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|`[^`]*`|\$\([^()]*(?:\([^()]*\))*[^()]*\)""", re.DOTALL)
@@ -126,8 +109,7 @@ def _unwrap(words: list[str], depth: int) -> list[str]:
                 return words
             words = after
         elif words[0].startswith("$") and "/" not in words[0] and len(words) > 1:
-            words = _after_options(words[1:], frozenset()) or words
-            return words
+            return _after_options(words[1:], frozenset()) or words
         elif first in ("run-parts", "run-cron") and len(words) > 1:
             return _after_options(words[1:], frozenset(("-a", "-u"))) or words
         else:

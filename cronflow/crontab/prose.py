@@ -13,12 +13,28 @@ from cronflow.crontab.tables import Comment, Entry
 
 LONGEST = 160
 """Characters of a description."""
-HEADING = re.compile(r"\bm(in|inute)?s?\b\W+\bh(ou)?rs?\b|\bm\s+h\s|\bdow\b|day ?of ?(the )?week|system-wide crontab|period in days", re.IGNORECASE)
+HEADING = re.compile(
+    r"\bm(in|inute)?s?\b\W+\bh(ou)?rs?\b|\bm\s+h\s|\bdow\b|day ?of ?(the )?week|system-wide crontab|period in days", re.IGNORECASE
+)
+COLUMNS = frozenset(
+    word
+    for words in (
+        "m min mins minute minutes h hr hour hours d dom mday day days of the month mon months dow wday weekday week",
+        "w user users name username command commands cmd to be executed period in delay job identifier id",
+    )
+    for word in words.split()
+)
+"""Words of a line that only names columns."""
 EXPLAINS = re.compile(
     r"\b(cron|crontabs?|minutes?|hours?|days?|months?|week|weekday|commands?|tasks?|fields?|user-?name|allowed|edit|output|run)\b|[|┌│┴]",
     re.IGNORECASE,
 )
-WARNING = re.compile(r"((the|my|our|some) )?(cron\W?(tab|job)?s?|jobs|tasks|entries)$|(please )?(do not|don'?t|never)\b.*\b(edit|modify|change|touch|put|remove|below|forget)\b", re.IGNORECASE)
+WARNING = re.compile(
+    r"((the|my|our|some) )?(cron\W?(tab|job)?s?|jobs|tasks|entries)$|"
+    r"(please )?(do not|don'?t|never)\b.*\b(edit|modify|change|touch|put|remove|below|forget)\b",
+    re.IGNORECASE,
+)
+"""Lines that tell of no job."""
 
 
 class Said(NamedTuple):
@@ -65,9 +81,8 @@ def _explains(texts: Sequence[str]) -> bool:
 def _column_heading(text: str) -> bool:
     """Whether a line only names the columns of a crontab."""
     words = re.findall(r"[A-Za-z]+", text.lower())
-    columns = "m min mins minute minutes period in delay job identifier id h hr hour hours dom mday day days of the month mon months dow wday weekday week user users name "
     named = HEADING.search(text) or re.match(r"\s*(\*\s+){5}", text)
-    return named is not None and set(words) <= set((columns + "username command commands cmd to be executed m d w").split())
+    return named is not None and COLUMNS.issuperset(words)
 
 
 def _description(lines: Sequence[str]) -> tuple[str, list[str]]:

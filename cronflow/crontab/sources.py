@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cronflow.crontab import anacron, lines, looking
-from cronflow.crontab.tables import Daemon, Kind, Table
+from cronflow.crontab.tables import Daemon, Entry, Kind, Table
 from cronflow.errors import CronflowError
 
 SIZE_LIMIT = 10_000_000
 """Bytes. Debian's cron takes 10,000 lines of a thousand characters."""
+ALL_TABLES = "`cronflow import --system` looks at all tables of the machine"
 SPOOLS = ("var/spool/cron/crontabs", "var/spool/cron", "etc/crontabs")
 """Where daemons keep the crontabs of users: Debian's, cronie, busybox."""
 PARTS = tuple(f"etc/cron.{period}" for period in ("hourly", "daily", "weekly", "monthly", "yearly"))
@@ -61,7 +62,8 @@ def of_user(user: str | None, root: str, choice: Choice) -> Table:
     shown = f"crontab of {name}"
     if raw is None:
         raw, shown = _spooled(name, root)
-    return table(shown, _bytes_of(raw, shown), choice._replace(kind=choice.kind or "user"), None if name == me and root == "/" else name)
+    owner = None if name == me and root == "/" else name
+    return table(shown, _bytes_of(raw, shown), choice._replace(kind=choice.kind or "user"), owner)
 
 
 def _known(uid: int) -> bool:
@@ -77,8 +79,9 @@ def _known(uid: int) -> bool:
 def _crontab(name: str, other: bool) -> bytes | None:
     """What `crontab -l` prints; None where there is no such program."""
     command = ["crontab", "-l", *(["-u", name] if other else [])]
+    env = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"})
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env)
     except FileNotFoundError:
         return None
     if done.returncode == 0:
@@ -86,9 +89,8 @@ def _crontab(name: str, other: bool) -> bytes | None:
     said = done.stderr.decode(errors="replace").strip().splitlines()
     told = said[-1] if said else f"`crontab -l` ended with status {done.returncode}"
     if "no crontab for" in told:
-        raise CronflowError(f"{name} has no crontab", "`cronflow import --system` looks at all tables of the machine")
-    denied = other or "not allowed" in told or "privileged" in told
-    raise CronflowError(f"the crontab of {name} cannot be read: {told}", "call it with `sudo`" if denied else None, 5 if denied else 1)
+        raise CronflowError(f"{name} has no crontab", ALL_TABLES)
+    raise _unreadable(f"the crontab of {name}", told, other or "not allowed" in told or "privileged" in told)
 
 
 def _spooled(name: str, root: str) -> tuple[bytes, str]:
@@ -97,7 +99,7 @@ def _spooled(name: str, root: str) -> tuple[bytes, str]:
         path = os.path.join(root, spool, name)
         if os.path.isfile(path):
             return _read(path), path
-    raise CronflowError(f"{name} has no crontab", "`cronflow import --system` looks at all tables of the machine")
+    raise CronflowError(f"{name} has no crontab", ALL_TABLES)
 
 
 # ---- a machine ------------------------------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def of_machine(root: str, choice: Choice) -> Found:
     for name in _listed(root, "etc/cron.d"):
         reason = _unread(name, choice.daemon)
         if reason:
-            found.left_out.append((_shown(root, f"etc/cron.d/{name}"), reason))
+            found.left_out.append((f"/etc/cron.d/{name}", reason))
         else:
             _add(found, root, f"etc/cron.d/{name}", choice._replace(kind="system"))
     _add(found, root, "etc/anacrontab", choice._replace(kind="anacron"))
@@ -131,18 +133,19 @@ def of_machine(root: str, choice: Choice) -> Found:
 def _add(found: Found, root: str, path: str, choice: Choice, owner: str | None = None) -> None:
     full = os.path.join(root, path)
     if os.path.isfile(full):
-        found.tables.append(table(_shown(root, path), _read(full), choice, owner))
+        found.tables.append(table(f"/{path}", _read(full), choice, owner))
     elif os.path.lexists(full):
-        found.left_out.append((_shown(root, path), "it is no file"))
+        found.left_out.append((f"/{path}", "it is no file"))
 
 
 def _parts(found: Found, root: str) -> None:
     """The folders of run-parts: what is in them, and a table for those that nothing runs."""
-    named = "\n".join(item.text for one in found.tables for item in one.items if hasattr(item, "text"))
+    named = "\n".join(item.command for one in found.tables for item in one.items if isinstance(item, Entry))
     entries = []
     for path in PARTS:
         folder = f"/{path}"
-        scripts = [name for name in _listed(root, path) if PART.fullmatch(name) and os.access(os.path.join(root, path, name), os.X_OK)]
+        listed = [name for name in _listed(root, path) if PART.fullmatch(name)]
+        scripts = [name for name in listed if os.access(os.path.join(root, path, name), os.X_OK)]
         if scripts:
             found.folders[folder] = scripts
             if not re.search(rf"{re.escape(folder)}(?![\w-])", named):
@@ -181,10 +184,6 @@ def daemon_of(root: str) -> Daemon:
     return "cronie" if os.path.exists(os.path.join(root, "usr/sbin/crond")) else "auto"
 
 
-def _shown(root: str, path: str) -> str:
-    return f"/{path}"
-
-
 # ---- bytes ----------------------------------------------------------------------------------------------------------------
 
 
@@ -203,14 +202,16 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return _bytes_of(file.read(SIZE_LIMIT + 1), path)
     except FileNotFoundError:
-        raise CronflowError(f"there is no file `{path}`", "`cronflow import --system` looks at all tables of the machine") from None
+        raise CronflowError(f"there is no file `{path}`", ALL_TABLES) from None
     except IsADirectoryError:
         hint = "name a file in it, or `--system --root` if it is the root of a system"
         raise CronflowError(f"`{path}` is a folder, and no crontab", hint) from None
     except OSError as error:
-        denied = isinstance(error, PermissionError)
-        why = (error.strerror or str(error)).lower()
-        raise CronflowError(f"`{path}` cannot be read: {why}", "call it with `sudo`" if denied else None, 5 if denied else 1) from None
+        raise _unreadable(f"`{path}`", (error.strerror or str(error)).lower(), isinstance(error, PermissionError)) from None
+
+
+def _unreadable(what: str, why: str, denied: bool) -> CronflowError:
+    return CronflowError(f"{what} cannot be read: {why}", "call it with `sudo`" if denied else None, 5 if denied else 1)
 
 
 def _bytes_of(raw: bytes, name: str) -> bytes:

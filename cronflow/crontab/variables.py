@@ -12,7 +12,7 @@ from cronflow.crontab.tables import Daemon, Kind, Refusal, Setting
 
 OF_MAILS = ("CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING")
 OF_ANACRON = ("START_HOURS_RANGE", "RANDOM_DELAY", "PREFERRED_HOUR", "NO_MAIL_OUTPUT")
-OF_SYSTEMD_CRON = ("PERSISTENT", "START_HOURS_RANGE", "DELAY", "BATCH", "CRON_UNIQUE_UNITS", "CRON_MAIL_SUCCESS", "CRON_MAIL_FORMAT")
+OF_SYSTEMD_CRON = ("PERSISTENT", "START_HOURS_RANGE", "BATCH", "CRON_UNIQUE_UNITS", "CRON_MAIL_SUCCESS", "CRON_MAIL_FORMAT")
 CRON_PATH = "/usr/bin:/bin"
 """PATH of a command of cron where the table sets none (crontab(5) of Debian and cronie)."""
 

@@ -18,9 +18,9 @@ SHARED = ("catchup", "overlap", "timezone", "jitter", "user", "cwd", "shell", "a
 BY_MOST = ("catchup", "overlap")
 """Keys that go there in any case, with the value that most jobs have."""
 ORDER = (
-    "description", "schedule", "every", "timezone", "jitter", "only_if", "catchup", "overlap", "user", "cwd", "shell", "env", "alert",
-    "command", "stdin",
-)  # fmt: skip
+    *("description", "schedule", "every", "timezone", "jitter", "only_if", "catchup", "overlap"),
+    *("user", "cwd", "shell", "env", "alert", "command", "stdin"),
+)
 NAMES = {"shell": "SHELL", "cwd": "HOME", "alert": "MAILTO", "timezone": "CRON_TZ", "jitter": "RANDOM_DELAY"}
 """The variables of a crontab that become keys."""
 LOOSEN = {
@@ -30,7 +30,6 @@ LOOSEN = {
     ("overlap", "skip"): "a job that still runs is not started again",
     ("alert", "[]"): "MAILTO is empty: nobody is told; take it out when there is an [alerts.NAME]",
 }
-WIDTH = 120
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -125,7 +124,8 @@ def _tables(done: Import, defaults: Mapping[str, Any], env: Mapping[str, str]) -
         yield "\n".join(lines)
     for target in done.targets:
         lines = _comments(_above(about, "MAILTO", target.mailto))
-        lines.append(f"# MAILTO={_shown(target.mailto)}: cron mails all output, an alert tells of failures; `cronflow alerts test` tries it")
+        told = "cron mails all output, an alert tells of failures; `cronflow alerts test` tries it"
+        lines.append(f"# MAILTO={_shown(target.mailto)}: {told}")
         yield "\n".join([*lines, f"[alerts.{target.name}]", _pair("urls", [target.url])])
     rest = _comments(line for (name, value), lines in about.items() if lines for line in [f"{name}={value}:", *lines, GAP])
     if rest:

@@ -26,7 +26,8 @@ def proof_screen(proved: Sequence[Proved], start: int, days: int, zone: str) -> 
     starts = sum(one.cron for one in timed)
     differing = sum(len(one.differences) for one in timed)
     open_ones = sum(one.unexplained for one in timed)
-    verdict = "no difference" if not differing else f"{count(differing, 'difference')}, {'all' if not open_ones else differing - open_ones} with a reason"
+    reasons = "all" if not open_ones else str(differing - open_ones)
+    verdict = f"{count(differing, 'difference')}, {reasons} with a reason" if differing else "no difference"
     lines.append(f"{count(len(timed), 'job')}, {starts:,} starts by cron: {verdict}")
     return "\n".join(lines)
 
@@ -54,7 +55,8 @@ def _listed(one: Proved) -> list[str]:
 
 
 def _difference(one: Proved, difference: Difference) -> str:
-    told = f"{one.draft.name} {_minute(difference.at, one.zone)}: cron starts it {difference.cron} ×, cronflow {difference.ours} ×"
+    at = _minute(difference.at, one.zone)
+    told = f"{one.draft.name} {at}: cron starts it {difference.cron} ×, cronflow {difference.ours} ×"
     return f"{told}: {difference.reason}" if difference.reason else f"{told}, WITHOUT A REASON"
 
 
@@ -85,7 +87,8 @@ def shadow_screen(compared: Compared, zone: str) -> str:
     lines.append(f"  both: {count(compared.same, 'start')}")
     if compared.boots:
         lines.append(f"  at boot, or by hand: {count(compared.boots, 'start')} of jobs without a timetable")
-    lines += _several("only cron's log", [f"{_minute(start.at, zone)}  {name}  (line {start.line})" for start, name in compared.only_log])
+    logged = [f"{_minute(start.at, zone)}  {name}  (line {start.line})" for start, name in compared.only_log]
+    lines += _several("only cron's log", logged)
     lines += _several("only the job file", [f"{_minute(at, zone)}  {name}" for at, name in compared.only_file])
     commands = dict.fromkeys(f"({start.user}) {start.command}" for start in compared.others)
     lines += _several("starts of other commands, which these tables do not have", list(commands), len(compared.others))
@@ -108,5 +111,7 @@ def shadow_answer(compared: Compared, zone: str) -> dict[str, Any]:
         "boots": compared.boots,
         "only_log": [{"job": name, "at": iso(start.at, zone), "line": start.line} for start, name in compared.only_log],
         "only_file": [{"job": name, "at": iso(at, zone)} for at, name in compared.only_file],
-        "others": [{"at": iso(one.at, zone), "line": one.line, "user": one.user, "command": one.command} for one in compared.others],
+        "others": [
+            {"at": iso(one.at, zone), "line": one.line, "user": one.user, "command": one.command} for one in compared.others
+        ],
     }
