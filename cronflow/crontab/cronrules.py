@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 Dialect = Literal["debian", "cronie", "busybox"]
@@ -131,26 +132,29 @@ def _field(field: Field, word: str, dialect: Dialect, pick: Pick) -> frozenset[i
     if dialect == "debian":
         return _debian_field(field, word)
     item = _busybox_item if dialect == "busybox" else _cronie_item
-    values: set[int] = set()
-    for part in word.split(","):
-        values |= item(field, part, pick)
-    return frozenset(values)
+    return frozenset[int]().union(*(item(field, part, pick) for part in word.split(",")))
 
 
-def _cronie_item(field: Field, item: str, pick: Pick) -> set[int]:
-    """`*`, `n`, `n-m`, the first and the last with a step, and `n~m`. What is visited must be in the field's bounds."""
+def _cronie_item(field: Field, item: str, pick: Pick) -> frozenset[int]:
+    """`*`, `n`, `n-m`, the first and the last with a step, and `n~m`."""
+    return frozenset((_random(field, item, pick),)) if "~" in item else _ranged(field, item)
+
+
+@lru_cache(maxsize=1024)
+def _ranged(field: Field, item: str) -> frozenset[int]:
+    """The same without `~`. What is visited must be in the field's bounds."""
     parts = re.fullmatch(r"(?:\*|([0-9]+|[A-Za-z]+)(?:-([0-9]+|[A-Za-z]+))?)(?:/([0-9]+))?", item)
     if parts is None:
-        return {_random(field, item, pick)}
+        raise _no_item(field, item)
     first, last, step = parts.groups()
     if first is not None and last is None:
         if step is not None:
             raise _lone_step(field, item)
-        return {_inside(field, _number(field, first), item)}
+        return frozenset((_inside(field, _number(field, first), item),))
     low, high = (field.low, field.high) if first is None else (_number(field, first), _number(field, last))
     if step is None and low > high == 0:
         high = 7
-    return {_inside(field, value, item) for value in range(low, high + 1, _step(item, step))}
+    return frozenset(_inside(field, value, item) for value in range(low, high + 1, _step(item, step)))
 
 
 def _random(field: Field, item: str, pick: Pick) -> int:
@@ -164,6 +168,7 @@ def _random(field: Field, item: str, pick: Pick) -> int:
     return _inside(field, pick(low, high), item)
 
 
+@lru_cache(maxsize=1024)
 def _debian_field(field: Field, word: str) -> frozenset[int]:
     """The same without `~`. What follows an item and is no comma is skipped, with the rest of the field."""
     values: set[int] = set()
@@ -190,7 +195,7 @@ def _debian_field(field: Field, word: str) -> frozenset[int]:
         rest = rest[1:]
 
 
-def _busybox_item(field: Field, item: str, _: Pick) -> set[int]:
+def _busybox_item(field: Field, item: str, _: Pick) -> frozenset[int]:
     """Values count round the field: `22-2` is 22,23,0,1,2. The day of month counts from 0, the others from their lowest value."""
     parts = re.fullmatch(r"(?:\*|([0-9]+|[A-Za-z]{3})(?:-([0-9]+|[A-Za-z]{3}))?)(?:/([0-9]*))?", item)
     if parts is None:
@@ -202,7 +207,7 @@ def _busybox_item(field: Field, item: str, _: Pick) -> set[int]:
     high = base + size - 1 if first is None else low if last is None else _inside(field, _number(field, last), item)
     pace = int(step) if step else 1
     count = (high - low) % size + 1
-    return {(low - base + walked) % size + base for walked in range(0, count, pace or count)}
+    return frozenset((low - base + walked) % size + base for walked in range(0, count, pace or count))
 
 
 def _number(field: Field, token: str) -> int:

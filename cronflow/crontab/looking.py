@@ -47,7 +47,7 @@ def daemon_of(text: str) -> Daemon:
 
 def _rest(line: str) -> list[str] | None:
     """The words behind the time fields of a line, None where these are none."""
-    words = line.split(None, 8)
+    words = re.split(r"[ \t]+", line.strip(" \t"), maxsplit=8)
     count = 1 if words[0][0] == "@" else 5
     if len(words) <= count or not all(FIELD.fullmatch(word) for word in words[1:count]):
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -78,6 +77,8 @@ def _known(uid: int) -> bool:
 
 def _crontab(name: str, other: bool) -> bytes | None:
     """What `crontab -l` prints; None where there is no such program."""
+    import subprocess  # not for those who name a file
+
     command = ["crontab", "-l", *(["-u", name] if other else [])]
     env = {**os.environ, "LC_ALL": "C"}
     try:

@@ -25,6 +25,8 @@ class Spelling(NamedTuple):
 
 def spell(words: Sequence[str], times: Times, plain: bool = False) -> Spelling:
     """The spelling of a line's times: the line's own, if it means the same. `plain`: the daemon has no rule for clock changes."""
+    if not times.days & ALL[DAY]:  # busybox: a day 0 alone, so that the day of the week decides
+        times = times._replace(days=ALL[DAY], both=True)
     own = " ".join(words)
     if means(own, times, plain):
         return Spelling(own)

@@ -219,7 +219,7 @@ def test_other_comments_stay_where_they_were() -> None:
 
 
 def test_comments_that_explain_crontabs_are_left_out_and_counted() -> None:
-    head = ("# Each line has five fields: minute, hour,", "# day of month, month,", "# day of week, and a command", "# m h dom mon dow")
+    head = ("# A line has five fields: minute, hour,", "# day of month, month,", "# day of week, command", "# m h dom mon dow")
     done = imported("\n".join((*head, "0 1 * * * a\n")))
     assert done.comments == 4
     assert not done.drafts[0].before
