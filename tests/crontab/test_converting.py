@@ -204,9 +204,9 @@ def test_the_comment_above_a_job_is_its_description(text: str, description: str 
     assert draft.keys.get("description") == description
 
 
-def test_a_comment_above_a_group_holds_for_all_of_it() -> None:
-    found = written("# Workers\n* * * * * a\n* * * * * b\n\n* * * * * c\n")
-    assert [job.get("description") for job in found["jobs"].values()] == ["Workers", "Workers", None]
+def test_a_comment_describes_the_job_directly_below_it_and_no_other() -> None:
+    found = written("# Check the quota\n* * * * * a\n0 0 1 * * b\n")
+    assert [job.get("description") for job in found["jobs"].values()] == ["Check the quota", None]
 
 
 def test_other_comments_stay_where_they_were() -> None:
