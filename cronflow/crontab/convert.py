@@ -128,7 +128,9 @@ class _Work:
         self.free.extend((f"not imported, line {refusal.line}: {refusal.rule}", refusal.text.strip(), GAP))
 
     def _setting(self, table: Table, setting: Setting, held: dict[str, Setting]) -> None:
-        if self.group:
+        if self.group and self.group[0].line == 1:
+            self._aside()  # what a table begins with is about the table
+        elif self.group:
             told = prose.said(self.group, False)
             self.left_out += told.left_out
             self.about.setdefault((setting.name, setting.value), []).extend(told.kept)

@@ -83,7 +83,8 @@ def _notes(text: str, lines: list[str], ended: bool, items: tuple[Item, ...], da
     debian = daemon in ("auto", "debian")
     if not ended and daemon != "busybox":
         whose = {"debian": "Debian's cron ignores such a table", "cronie": "cronie leaves out such a line"}
-        told.append(f"there is no newline at its end: {whose.get(daemon, '; '.join(whose.values()))}; it is imported all the same")
+        ignored = whose.get(daemon, "; ".join(whose.values()))
+        told.append(f"there is no newline at its end: {ignored}; it is imported all the same")
     escaped = [str(item.line) for item in items if isinstance(item, Entry) and "\\%" in item.text and "\\%" not in item.command]
     if escaped:
         shown = ", ".join(escaped[:10]) + (" ..." if len(escaped) > 10 else "")
