@@ -46,7 +46,7 @@ def check(setting: Setting, text: str, kind: Kind, daemon: Daemon) -> Refusal | 
 
 def _remark(name: str, kind: Kind, daemon: Daemon) -> str | None:
     if name == "RANDOM_DELAY" and kind != "anacron" and daemon != "debian":
-        told = "cronie moves all jobs below it by one random delay, picked when it is started; `jitter` moves each by one of its own"
+        told = "cronie moves all jobs below it by one random delay, picked when it starts; `jitter` moves each by its own"
         return told if daemon == "cronie" else f"{told}; to Debian's cron it is a variable like others"
     if name == "LOGNAME" and kind != "anacron":
         return "cron sets `LOGNAME` itself, whatever a table says: left out"

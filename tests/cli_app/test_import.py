@@ -90,6 +90,18 @@ def test_the_switches(cli: Cli) -> None:
     assert cli("import", "crontab", "--root", "/mnt").status == 2
 
 
+def test_what_is_imported_runs_as_under_cron(cli: Cli) -> None:
+    first = """30 2 * * * printf '\\%s\\n' "$A" "$PATH"; cat %in%put"""
+    (cli.folder / "crontab").write_text(f"A='x  y'\n{first}\n0 5 */31 * 1-5 /bin/echo\n")
+    assert cli("import", "crontab", "-o", "new.toml").status == 0
+    told = cli("run", "--file", "new.toml", "cat")
+    assert told.status == 0, told.err
+    assert cli("logs", "--file", "new.toml", "cat").out.splitlines()[1:] == ["x  y", "/usr/bin:/bin", "in", "put"]
+    for day, state in (("2027-01-01", "success"), ("2027-05-01", "skipped")):  # a Friday, a Saturday
+        told = cli("run", "--file", "new.toml", "echo", "--at", f"{day}T05:00", "--json")
+        assert told.json["runs"][0]["state"] == state
+
+
 # ---- a machine ------------------------------------------------------------------------------------------------------------
 
 
