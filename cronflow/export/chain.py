@@ -1,0 +1,78 @@
+"""A flow as a chain: one job after the other, and how the conditions between them are said in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from cronflow.core.flow import Flow
+from cronflow.core.model import Job
+from cronflow.export.report import UnwritableError
+
+OPERATORS = {"success": "&&", "success_or_skipped": "&&", "failure": "||", "done": ";"}
+
+
+class Chain(NamedTuple):
+    """Jobs in their order. `operators` stand between them: the shell's `&&`, `||` and `;`."""
+
+    jobs: Sequence[Job]
+    operators: Sequence[str]
+
+
+def chain_of(flow: Flow) -> Chain:
+    """A flow with one root in which each job is followed by one at most. UnwritableError for any other."""
+    if len(flow.roots) > 1:
+        raise UnwritableError(f"its flow has several roots, {_names(flow.roots)}, which start together: no chain `a && b`")
+    for name, after in flow.down.items():
+        if len(after) > 1:
+            raise UnwritableError(f"its flow is no chain `a && b`: `{name}` is followed by {_names(after)}")
+    jobs = list(flow.jobs.values())
+    conditions = [job.after[0].condition for job in jobs[1:]]
+    if any(job.user != jobs[0].user or job.group != jobs[0].group for job in jobs):
+        raise UnwritableError("its flow has several users, and a line of cron has one")
+    _refuse_skips(jobs, conditions)
+    return Chain(jobs, [OPERATORS[condition] for condition in conditions])
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(f"`{name}`" for name in names[:-1]), f"`{names[-1]}`"])
+
+
+def _refuse_skips(jobs: Sequence[Job], conditions: Sequence[str]) -> None:
+    """A shell has no status for `skipped`: refuse a chain in which it would take another way because of that.
+
+    A job that is skipped by its own condition looks failed to a shell, one skipped because nothing failed before it looks well."""
+    unwell = well = ""
+    for job, condition in zip(jobs, [*conditions, "done"], strict=True):
+        if job.only_if is not None or job.skip_codes:
+            unwell = job.name
+        if unwell and condition in ("failure", "success_or_skipped"):
+            raise UnwritableError(f"`{unwell}` may be skipped, and a chain would take that for a failure")
+        if well and condition == "success_or_skipped":
+            raise UnwritableError(f"what comes after `{well}` may be skipped, and a chain has no sign for that")
+        if condition == "failure":
+            well = job.name
+        elif condition == "done":
+            unwell = well = ""
+
+
+def joined(chain: Chain, written: Callable[[Job], str]) -> str:
+    """The chain as one list of commands. In `a || b && c` a shell would run c after a success of a, where b is skipped and c with
+    it: there c is put into the braces of b."""
+    parts = [written(job) for job in chain.jobs]
+    segments: list[str] = []
+    start = 0
+    for end in range(len(parts)):
+        if end == len(parts) - 1 or chain.operators[end] == ";":
+            segments.append(_segment(parts[start : end + 1], chain.operators[start:end]))
+            start = end + 1
+    return "; ".join(segments)
+
+
+def _segment(parts: Sequence[str], operators: Sequence[str]) -> str:
+    if not operators:
+        return parts[0]
+    rest = _segment(parts[1:], operators[1:])
+    if operators[0] == "||" and "&&" in operators[1:2]:
+        rest = f"{{ {rest}; }}"
+    return f"{parts[0]} {operators[0]} {rest}"
