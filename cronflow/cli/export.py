@@ -111,7 +111,7 @@ def _tell(caller: Caller, written: Written, out: str | None) -> None:
     if out is not None and written.files:
         told = [f"{told[0]} to {out}" + (f" ({count(len(written.files), 'file')})" if "" not in written.files else "")]
     caller.note("; ".join(told))
-    for line in report.lines():
+    for line in (*report.lines(), *(written.next if out is not None else ())):
         caller.note(f"  {line}")
 
 

@@ -41,7 +41,7 @@ def _names(names: Sequence[str]) -> str:
 def _refuse_skips(jobs: Sequence[Job], conditions: Sequence[str]) -> None:
     """A shell has no status for `skipped`: refuse a chain in which it would take another way because of that.
 
-    A job that is skipped by its own condition looks failed to a shell, one skipped because nothing failed before it looks well."""
+    One that its own condition skips looks failed to a shell, one that is skipped because nothing failed before it looks well."""
     unwell = well = ""
     for job, condition in zip(jobs, [*conditions, "done"], strict=True):
         if job.only_if is not None or job.skip_codes:

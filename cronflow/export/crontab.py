@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from cronflow.core.flow import Flow
 from cronflow.core.model import AlertTarget, Job
-from cronflow.core.words import local
 from cronflow.export.chain import Chain, chain_of
 from cronflow.export.cronline import line_of, shell_of
 from cronflow.export.crontimes import CronLine, cron_lines, shifted
+from cronflow.export.dates import guard, today
 from cronflow.export.losses import mentions, tell_lost, tell_variables
 from cronflow.export.report import Report, UnwritableError, Wanted, Written
 from cronflow.export.selection import select
@@ -60,7 +59,13 @@ def export(wanted: Wanted) -> Written:
             entries.append(_entry(flow, wanted, report))
         except UnwritableError as fact:
             report.refuse(flow.jobs, fact.reason)
-    return Written({"": _table(entries, wanted, report)}, report)
+    return Written({"": _table(entries, wanted, report)}, report, [_next(wanted)] if entries else [])
+
+
+def _next(wanted: Wanted) -> str:
+    if wanted.system:
+        return "next: copy it to /etc/cron.d, as a file of root, with no dot in its name"
+    return "next: `crontab FILE` puts it in the place of the whole table that is there"
 
 
 def _judge(job: Job, wanted: Wanted) -> None:
@@ -219,28 +224,12 @@ def _lines(entry: Entry, outside: Mapping[str, str], wanted: Wanted, report: Rep
     mark = "" if root.enabled else "#"
     user = f"{root.user or wanted.user} " if wanted.system else ""
     for time in entry.times:
-        command = line_of(entry.chain, time, outside, _guard(root, wanted), entry.flow, wanted, report)
+        days = guard(root, wanted, today(root, wanted), "exit 0")
+        command = line_of(entry.chain, time, outside, days, entry.flow, wanted, report)
         if len(command) > LONGEST:
             told = f"its line would have {len(command):,} characters, and Debian's cron takes {LONGEST}"
             raise UnwritableError(f"{told}: put the command into a script")
         yield f"{mark}{time.when} {user}{command}"
-
-
-def _guard(root: Job, wanted: Wanted) -> str:
-    """A statement that ends the line on days that the calendars forbid; those that are past are left out."""
-    day = "date" if root.timezone == wanted.zone else f"TZ={root.timezone} date"
-    return calendar_guard(root, wanted, f"$({day} +%F)")
-
-
-def calendar_guard(root: Job, wanted: Wanted, today: str) -> str:
-    """The same for any word of a shell that is the day."""
-    first = local(wanted.now, root.timezone).date().toordinal() - 1
-    found = []
-    for names, form in ((root.skip_on, "case {} in {}) exit 0;; esac"), (root.only_on, "case {} in {});; *) exit 0;; esac")):
-        days = sorted({day for name in names for day in wanted.jobs.calendars.get(name, ()) if day >= first})
-        if names and (days or form.endswith("*) exit 0;; esac")):
-            found.append(form.format(today, "|".join(date.fromordinal(day).isoformat() for day in days) or "none"))
-    return "; ".join(found)
 
 
 def _head(wanted: Wanted, report: Report) -> list[str]:

@@ -51,7 +51,7 @@ WITHOUT: Mapping[str, str] = {
 }
 """Key → what happens where a target does not have it. `after`, `join` and what opens a run are told by the targets themselves."""
 
-NEUTRAL: Mapping[str, Any] = {"overlap": "allow", "catchup": "none"}
+NEUTRAL: Mapping[str, Any] = {"overlap": "allow", "catchup": "none", "retry_backoff": 1.0}
 """Values that mean what a plain scheduler does; of all other keys it is the default."""
 WITH_RETRIES = frozenset({"retry_delay", "retry_backoff", "retry_max_delay", "retry_on"})
 _SET_BY_US = re.compile(r"\bCRONFLOW_[A-Z0-9_]+")
@@ -64,6 +64,8 @@ def tell_lost(job: Job, kept: Collection[str], report: Report, told: Mapping[str
         value = getattr(job, key)
         neutral = NEUTRAL.get(key, Job._field_defaults[key])
         if key in kept or value == neutral or (key in WITH_RETRIES and (not job.retries or "retries" not in kept)):
+            continue
+        if key == "retry_backoff" and job.retries < 2:
             continue
         if key == "kill_after" and job.timeout is None:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -91,7 +91,9 @@ class Wanted(NamedTuple):
 
 
 class Written(NamedTuple):
-    """An export: name → text of each file, and what is told of it. A name is relative to a folder; of a lone file it is empty."""
+    """An export: name → text of each file, and what is told of it. A name is relative to a folder; of a lone file it is empty.
+    `next` tells what is left to do by hand."""
 
     files: Mapping[str, str]
     report: Report
+    next: Sequence[str] = ()
