@@ -13,7 +13,6 @@ from cronflow.core.cronfields import (
     ALL_WEEKDAYS,
     DAY,
     HOUR,
-    KINDS,
     LAST_DAY,
     MINUTE,
     MONTH,
@@ -22,6 +21,7 @@ from cronflow.core.cronfields import (
     CronFields,
     parse,
 )
+from cronflow.core.cronhints import KINDS
 from cronflow.export.report import UnwritableError
 from cronflow.jobfile.values import length
 

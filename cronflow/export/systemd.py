@@ -22,7 +22,7 @@ from cronflow.export.wiring import Wiring, wire
 KEPT = frozenset(
     (
         *("at", "watch", "jitter", "skip_on", "only_on", "catchup", "params", "umask", "nice", "group", "timeout", "kill_after"),
-        *("retries", "retry_delay", "retry_on", "success_codes", "check", "on_failure", "on_success", "secrets", "runbook"),
+        *("retries", "retry_delay", "success_codes", "check", "on_failure", "on_success", "secrets", "runbook"),
         *("overlap", "after_timeout"),
     )
 )
@@ -81,7 +81,8 @@ def _flow(flow: Flow, place: Place) -> dict[str, str]:
         raise UnwritableError("it comes after jobs with other schedules, which units cannot wait for together")
     wiring = wire(flow, place.report)
     gap = _gap(flow, place.wanted)
-    services = {job.name: _sections(job, wiring, gap, place) for job in flow.jobs.values()}
+    days = guard(flow.head, place.wanted, today(flow.head, place.wanted), "exit 1")
+    services = {job.name: _sections(job, wiring, gap, days, place) for job in flow.jobs.values()}
     starters = starter_units(flow, wiring.starts, services, place.names, place.wanted, place.report)
     for job in flow.jobs.values():
         _tell(job, flow, place.report)
@@ -103,12 +104,12 @@ def _tell(job: Job, flow: Flow, report: Report) -> None:
         report.lose(job.name, "catchup", '`catchup = "all"`: of what is missed only the last is caught up')
     if job.overlap == "skip" and len(flow.jobs) > 1 and job.name in flow.roots and flow.triggers:
         report.lose(job.name, "overlap", '`overlap = "skip"`: looks at each unit alone, not at the flow as a whole')
-    if job.retries and job.retry_on and any(isinstance(one, str) for one in job.retry_on):
-        report.lose(job.name, "retry_on", "`retry_on`: every failure is tried again")
     if job.success_codes != (0,) and 0 not in job.success_codes:
         report.lose(job.name, "success_codes", "`success_codes`: 0 is a success too")
-    if job.skip_on or job.only_on:
+    if (job.skip_on or job.only_on) and job.name in flow.roots:
         report.lose(job.name, "skip_on", "its calendars are written out as they are today")
+    if (job.only_if is not None or job.skip_codes) and flow.down[job.name]:
+        report.lose(job.name, "only_if", f"`{flow.down[job.name][0]}` starts although it is skipped")
     tell_variables(job, (), report)
 
 
@@ -130,7 +131,7 @@ def _gap(flow: Flow, wanted: Wanted) -> float | None:
 # ---- services -------------------------------------------------------------------------------------------------------------
 
 
-def _sections(job: Job, wiring: Wiring, gap: float | None, place: Place) -> dict[str, Lines]:
+def _sections(job: Job, wiring: Wiring, gap: float | None, days: str, place: Place) -> dict[str, Lines]:
     """The sections of a job's service."""
     unit: Lines = [("Description", f"{job.name}: {plain_line(job.description)}" if job.description else job.name)]
     if URL.fullmatch(job.runbook):
@@ -149,7 +150,7 @@ def _sections(job: Job, wiring: Wiring, gap: float | None, place: Place) -> dict
         *setup,
         *(input_lines(job.stdin) if job.stdin else []),
         *_timeouts(job),
-        *_conditions(job, place.wanted),
+        *_conditions(job, days),
         *(("ExecStart", command_line(_words(job, one))) for one in (job.command, *job.check)),
         *_exit_codes(job),
         *restart,
@@ -237,10 +238,9 @@ def _timeouts(job: Job) -> Lines:
     return lines
 
 
-def _conditions(job: Job, wanted: Wanted) -> Lines:
-    """What is looked at before the command: calendars, `only_if`, the sensor."""
+def _conditions(job: Job, days: str) -> Lines:
+    """What is looked at before the command: the calendars of the flow, `only_if`, the sensor."""
     lines: Lines = []
-    days = guard(job, wanted, today(job, wanted), "exit 1")
     if days:
         lines.append(("ExecCondition", command_line([SH, "-c", days])))
     if job.only_if is not None:
@@ -262,10 +262,7 @@ def _restart(job: Job, gap: float | None) -> tuple[Lines, Lines]:
     """How a failed attempt is tried again, and how often: settings of the service, and of the unit."""
     if not job.retries:
         return [], []
-    codes = [str(one) for one in job.retry_on or () if isinstance(one, int)]
-    only_codes = codes and len(codes) == len(job.retry_on or ())
-    how: Lines = [("RestartForceExitStatus", " ".join(codes))] if only_codes else [("Restart", "on-failure")]
-    how.append(("RestartSec", span(job.retry_delay)))
+    how: Lines = [("Restart", "on-failure"), ("RestartSec", span(job.retry_delay))]
     needed = (job.retries + 1) * ((job.timeout or 86_400.0) + job.retry_delay + job.kill_after)
     window = needed if gap is None else max(1.0, min(needed, gap - 1))
     return how, [("StartLimitIntervalSec", span(int(window) or 1)), ("StartLimitBurst", str(job.retries + 1))]

@@ -6,7 +6,8 @@ import glob
 import os
 from collections.abc import Mapping, Sequence
 
-from cronflow.core.cronfields import ALL_WEEKDAYS, HOUR, KINDS, MINUTE, MONTH, parse
+from cronflow.core.cronfields import ALL_WEEKDAYS, HOUR, MINUTE, MONTH, parse
+from cronflow.core.cronhints import KINDS
 from cronflow.core.flow import Flow
 from cronflow.core.model import Job
 from cronflow.core.triggers import cron_expressions
