@@ -122,7 +122,8 @@ def _dag(flow: Flow, dag_id: str, file: Dag) -> str:
     root = flow.head
     for job in flow.jobs.values():
         _tell(job, flow, file.report)
-    start = f"pendulum.datetime({local(file.wanted.now, root.timezone):%Y, %-m, %-d}, tz={literal(root.timezone)})"
+    now = local(file.wanted.now, root.timezone)
+    start = f"pendulum.datetime({now:%Y, %-m, %-d, %-H, %-M}, tz={literal(root.timezone)})"
     arguments = [("", literal(dag_id)), ("schedule", schedule), ("start_date", start)]
     arguments += [("description", literal(root.description))] if root.description else []
     arguments += [("catchup", str(root.catchup == "all"))]
