@@ -321,7 +321,7 @@ def _env(job: Job, params: dict[str, str]) -> dict[str, str]:
     if mentions(job, "CRONFLOW_DATE"):
         found["CRONFLOW_DATE"] = f'{{{{ {moment}.strftime("%Y-%m-%d") }}}}'
     if mentions(job, "CRONFLOW_SCHEDULED_AT"):
-        found["CRONFLOW_SCHEDULED_AT"] = f"{{{{ {moment}.isoformat() }}}}"
+        found["CRONFLOW_SCHEDULED_AT"] = f"{{{{ {moment}.replace(microsecond=0).isoformat() }}}}"
     return found
 
 

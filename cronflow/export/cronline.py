@@ -14,6 +14,7 @@ from cronflow.export.report import Report, UnwritableError, Wanted
 from cronflow.export.shell import (
     POSIX_SHELLS,
     as_program,
+    bounded_loop,
     checked,
     env_files,
     exports,
@@ -149,7 +150,7 @@ def _beside(job: Job, text: str, shell: str) -> str:
     whole = text if text.startswith("printf ") and job.stdin else piece(text, shell)
     parts = []
     if job.wait_until is not None:
-        loop = f"until {piece(text_of(job.wait_until), shell)}; do sleep {seconds(job.wait_every)}; done"
+        loop = bounded_loop(text_of(job.wait_until), job.wait_every)
         parts.append(f"timeout {seconds(job.wait_timeout)} {in_shell(loop, shell)}")
     if job.only_if is not None:
         parts.append(piece(text_of(job.only_if), shell))

@@ -115,8 +115,9 @@ def mentions(job: Job, variable: str) -> bool:
 
 def tell_variables(job: Job, given: Collection[str], report: Report) -> None:
     """Note the variables of cronflow that a job's commands name, and that a target does not give them."""
-    for name in dict.fromkeys(found for text in texts(job) for found in _SET_BY_US.findall(text)):
-        if name in given:
-            continue
-        instead = "; `$(date +%F)` is the day on which it starts" if name == "CRONFLOW_DATE" else ""
-        report.lose(job.name, "command", f"its command uses `{name}`, which only cronflow sets{instead}")
+    used = [
+        name for name in dict.fromkeys(found for text in texts(job) for found in _SET_BY_US.findall(text)) if name not in given
+    ]
+    if used:
+        instead = "; `$(date +%F)` is the day on which it starts" if "CRONFLOW_DATE" in used else ""
+        report.lose(job.name, "command", f"only cronflow sets {', '.join(f'`{name}`' for name in used)}{instead}")

@@ -76,4 +76,5 @@ def _fed(body: str, stdin: str | None) -> str:
     mark = "END"
     while mark in stdin.split("\n"):
         mark += "_"
-    return f"{bracketed(body)} <<'{mark}'\n{stdin}{mark}"
+    whole = body if body.startswith("(\n") else bracketed(body)
+    return f"{whole} <<'{mark}'\n{stdin}{mark}"

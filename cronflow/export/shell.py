@@ -112,6 +112,11 @@ def env_files(job: Job) -> list[str]:
     return found
 
 
+def bounded_loop(asked: str, every: float) -> str:
+    """A loop that asks until the answer is yes; what bounds it stands outside."""
+    return f"until {piece(asked, '/bin/sh')}; do sleep {seconds(every)}; done"
+
+
 def home_word(path: str) -> str:
     """A path as a word for a shell, in which a `~` at its beginning is the home of the user."""
     if path == "~":

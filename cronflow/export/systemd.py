@@ -14,7 +14,7 @@ from cronflow.export.dates import guard, today
 from cronflow.export.losses import tell_lost, tell_variables
 from cronflow.export.report import Report, UnwritableError, Wanted, Written
 from cronflow.export.selection import select
-from cronflow.export.shell import in_shell, piece, quoted, seconds, text_of
+from cronflow.export.shell import bounded_loop, in_shell, quoted, seconds, text_of
 from cronflow.export.timers import starter_units, tell_changes_of_clock
 from cronflow.export.units import Lines, command_line, input_lines, plain_line, span, unit_names, unit_text, word
 from cronflow.export.wiring import Wiring, wire
@@ -246,8 +246,7 @@ def _conditions(job: Job, days: str) -> Lines:
     if job.only_if is not None:
         lines.append(("ExecCondition", command_line(_words(job, job.only_if))))
     if job.wait_until is not None:
-        asked = piece(text_of(job.wait_until), job.shell)
-        loop = f"until {asked}; do sleep {seconds(job.wait_every)}; done"
+        loop = bounded_loop(text_of(job.wait_until), job.wait_every)
         bounded = f"exec timeout {seconds(job.wait_timeout)} {in_shell(loop, SH)}"
         lines.append(("ExecStartPre", command_line(_words(job._replace(shell=SH), bounded))))
     return lines
