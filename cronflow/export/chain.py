@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cronflow.core.flow import Flow
 from cronflow.core.model import Job
-from cronflow.export.report import UnwritableError
+from cronflow.export.report import Report, UnwritableError
 
 OPERATORS = {"success": "&&", "success_or_skipped": "&&", "failure": "||", "done": ";"}
 
@@ -19,19 +19,33 @@ class Chain(NamedTuple):
     operators: Sequence[str]
 
 
-def chain_of(flow: Flow) -> Chain:
-    """A flow with one root in which each job is followed by one at most. UnwritableError for any other."""
+def chain_of(flow: Flow, report: Report) -> Chain:
+    """A flow with one root in which each job is followed by one at most; those that come after others however these have ended
+    (`done`), and are followed by nothing, are put at the end. UnwritableError for any other."""
     if len(flow.roots) > 1:
         raise UnwritableError(f"its flow has several roots, {_names(flow.roots)}, which start together: no chain `a && b`")
-    for name, after in flow.down.items():
-        if len(after) > 1:
-            raise UnwritableError(f"its flow is no chain `a && b`: `{name}` is followed by {_names(after)}")
-    jobs = list(flow.jobs.values())
-    conditions = [job.after[0].condition for job in jobs[1:]]
+    order, tails = [flow.roots[0]], []
+    while after := flow.down[order[-1]]:
+        last = [name for name in after if len(after) > 1 and _closes(flow, name)]
+        others = [name for name in after if name not in last] or [last.pop(0)]
+        if len(others) > 1:
+            raise UnwritableError(f"its flow is no chain `a && b`: `{order[-1]}` is followed by {_names(others)}")
+        order.append(others[0])
+        tails += [name for name in last if name not in tails]
+    for name in tails:
+        before = flow.jobs[name].after[0].job
+        report.lose(name, "after", f"it is run at the end of the line, not right after `{before}`")
+    jobs = [flow.jobs[name] for name in (*order, *tails)]
     if any(job.user != jobs[0].user or job.group != jobs[0].group for job in jobs):
         raise UnwritableError("its flow has several users, and a line of cron has one")
+    conditions = [*(job.after[0].condition for job in jobs[1 : len(order)]), *("done" for _ in tails)]
     _refuse_skips(jobs, conditions)
     return Chain(jobs, [OPERATORS[condition] for condition in conditions])
+
+
+def _closes(flow: Flow, name: str) -> bool:
+    """Whether a job can stand at the end of a line, behind all others."""
+    return not flow.down[name] and all(edge.condition == "done" for edge in flow.jobs[name].after)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -89,7 +89,9 @@ def _only_and(body: str) -> bool:
 
 
 def _delay(root: Job, flow: str, wanted: Wanted) -> int:
-    """The jitter that the job has on this machine: the same number each time."""
+    """The jitter that the job has on this machine, where no variable of the table says it: the same number each time."""
+    if root.jitter and not root.jitter % 60 and root.jitter <= 86_400:
+        return 0
     return max((trigger.delay(wanted.jobs.host, flow) for trigger in triggers_of(root)), default=0)
 
 
@@ -108,7 +110,7 @@ def _setup(job: Job, outside: Mapping[str, str], report: Report) -> list[str]:
             found.append(f"export {name}={value}")
     if job.umask != 0o022:
         found.append(f"umask {job.umask:03o}")
-    if job.cwd is not None and job.cwd != "~":
+    if job.cwd is not None and job.cwd not in ("~", outside.get("HOME")):
         found.append(f"cd {home_word(job.cwd)} || exit 1")
     return found
 

@@ -6,21 +6,19 @@ job's description, and what is lost stands apart from it: so `cronflow import` g
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
 
 from cronflow.core.flow import Flow
-from cronflow.core.model import AlertTarget, Job
+from cronflow.core.model import Job
+from cronflow.export import variables
 from cronflow.export.chain import Chain, chain_of
-from cronflow.export.cronline import line_of, shell_of
+from cronflow.export.cronline import line_of
 from cronflow.export.crontimes import CronLine, cron_lines, shifted
 from cronflow.export.dates import guard, today
-from cronflow.export.losses import mentions, tell_lost, tell_variables
+from cronflow.export.losses import tell_lost, tell_variables
 from cronflow.export.report import Report, UnwritableError, Wanted, Written
 from cronflow.export.selection import select
-from cronflow.jobfile.machine import default_path
 from cronflow.jobfile.values import length
 
 KEPT = frozenset(
@@ -36,8 +34,6 @@ TOLD = {
 }
 LONGEST = 998
 """Characters of a command beyond which Debian's cron ignores the whole table (MAX_COMMAND in its cron.h)."""
-UNQUOTED = re.compile(r"""[^\s'"](?:.*[^\s'"])?""")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Entry(NamedTuple):
@@ -90,12 +86,12 @@ def _entry(flow: Flow, wanted: Wanted, report: Report) -> Entry:
     if not times:
         events = " and ".join(f"`{key}`" for key in ("at", "watch") if getattr(root, key))
         raise UnwritableError(f"it starts by {events}, and cron starts by a repeated time")
-    chain = chain_of(flow)
+    chain = chain_of(flow, report)
     for job in chain.jobs:
         tell_lost(job, KEPT, report, TOLD)
         tell_variables(job, (), report)
     _tell_times(root, wanted, report)
-    return Entry(flow.name, chain, times, _variables(chain, wanted, report))
+    return Entry(flow.name, chain, times, variables.of_chain(chain, wanted, report))
 
 
 def _tell_times(root: Job, wanted: Wanted, report: Report) -> None:
@@ -109,72 +105,13 @@ def _tell_times(root: Job, wanted: Wanted, report: Report) -> None:
         report.lose(root.name, "skip_on", "its calendars are written out as they are today")
 
 
-# ---- variables ------------------------------------------------------------------------------------------------------------
-
-
-def _variables(chain: Chain, wanted: Wanted, report: Report) -> dict[str, str]:
-    """The variables of the table in which a chain runs: those that all of its jobs have alike."""
-    first = chain.jobs[0]
-    shared = {
-        name: value
-        for name, value in first.env.items()
-        if all(job.env.get(name) == value for job in chain.jobs) and _fits(name, value)
-    }
-    user = first.user or wanted.user
-    shared.setdefault("PATH", default_path(0 if user in ("root", "0") else 1))
-    shared["SHELL"] = shell_of(chain)
-    if "USER" not in shared and any(mentions(job, "USER") for job in chain.jobs):
-        shared["USER"] = user
-    if any(job.timezone != wanted.zone for job in wanted.jobs.jobs.values()):
-        shared["CRON_TZ"] = first.timezone
-    mail = _mail(chain.jobs, wanted.jobs.alerts, report)
-    return shared if mail is None else {**shared, "MAILTO": mail}
-
-
-def _fits(name: str, value: str) -> bool:
-    """Whether a line of a table can set a variable (load_env() in env.c of cron)."""
-    quotes = "'" in value and '"' in value and not UNQUOTED.fullmatch(value)
-    return name not in ("LOGNAME", "USER", "CRON_TZ", "MAILTO") and not quotes and "\n" not in value and len(value) < 900
-
-
-def _mail(jobs: Sequence[Job], alerts: Mapping[str, AlertTarget], report: Report) -> str | None:
-    """MAILTO for what some jobs print: the addresses of their alerts; "" for none; None where nothing is said of mail."""
-    if not alerts:
-        return None
-    found: list[str] = []
-    for job in jobs:
-        for name in alerts if job.alert is None else job.alert:
-            address = address_of(alerts[name])
-            if address is None:
-                report.lose(job.name, "alert", f"`alert`: `{name}` is no mail, and cron sends nothing but mail")
-            elif address not in found:
-                found.append(address)
-    if found:
-        report.lose(jobs[0].name, "alert", f"`alert`: cron mails what it prints to {', '.join(found)}, whether it fails or not")
-    return ",".join(found)
-
-
-def address_of(target: AlertTarget) -> str | None:
-    """The address of an alert target that is one mailto URL with a `to`."""
-    if len(target.urls) != 1 or not target.urls[0].startswith(("mailto://", "mailtos://")):
-        return None
-    parts = urlsplit(target.urls[0])
-    return ",".join(parse_qs(parts.query).get("to", [])) or None
-
-
-def _assigned(name: str, value: str) -> str:
-    if UNQUOTED.fullmatch(value):
-        return f"{name}={value}"
-    return f'{name}="{value}"' if '"' not in value else f"{name}='{value}'"
-
-
 # ---- the table ------------------------------------------------------------------------------------------------------------
 
 
 def _table(entries: Sequence[Entry], wanted: Wanted, report: Report) -> str:
     """The text. A variable that a later line must not have is set in the lines that have it."""
-    lasting = _lasting(entries)
-    in_force: dict[str, str] = {"SHELL": "/bin/sh"}
+    lasting = variables.lasting([entry.variables for entry in entries])
+    in_force = variables.at_the_top(wanted)
     body: list[str] = []
     for entry in entries:
         outside = {name: value for name, value in entry.variables.items() if name in lasting}
@@ -183,27 +120,17 @@ def _table(entries: Sequence[Entry], wanted: Wanted, report: Report) -> str:
         except UnwritableError as fact:
             report.refuse([job.name for job in entry.chain.jobs], fact.reason)
             continue
-        settings = [_assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
+        settings = [variables.assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
         in_force.update(outside)
         body += [*settings, ""] if settings else []
         body += [*_remarks(entry.chain, report), *lines, ""]
     return "\n".join([*_head(wanted, report), "", *body])
 
 
-def _lasting(entries: Sequence[Entry]) -> set[str]:
-    """The variables that every line has from the first one on that has them."""
-    lasting: set[str] = set()
-    gone: set[str] = set()
-    for entry in entries:
-        gone |= lasting - entry.variables.keys()
-        lasting |= entry.variables.keys()
-    return lasting - gone
-
-
 def _remarks(chain: Chain, report: Report) -> Iterator[str]:
     """The names of the jobs and what is lost of them, apart from the line; then their descriptions, right above it."""
     losses = [(job.name, message) for job in chain.jobs for message in report.of(job.name)]
-    if losses or len(chain.jobs) > 1:
+    if losses or len(chain.jobs) > 1 or not chain.jobs[0].description:
         yield f"# {' -> '.join(job.name for job in chain.jobs)}"
         for name, message in losses:
             yield f"#   lost: {f'{name}: ' if len(chain.jobs) > 1 else ''}{message}"
