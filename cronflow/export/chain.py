@@ -24,14 +24,14 @@ def chain_of(flow: Flow, report: Report) -> Chain:
     (`done`), and are followed by nothing, are put at the end. UnwritableError for any other."""
     if len(flow.roots) > 1:
         raise UnwritableError(f"its flow has several roots, {_names(flow.roots)}, which start together: no chain `a && b`")
-    order, tails = [flow.roots[0]], []
-    while after := flow.down[order[-1]]:
+    order, tails = [flow.roots[0]], list[str]()
+    while after := [name for name in flow.down[order[-1]] if name not in tails]:
         last = [name for name in after if len(after) > 1 and _closes(flow, name)]
         others = [name for name in after if name not in last] or [last.pop(0)]
         if len(others) > 1:
             raise UnwritableError(f"its flow is no chain `a && b`: `{order[-1]}` is followed by {_names(others)}")
         order.append(others[0])
-        tails += [name for name in last if name not in tails]
+        tails += last
     for name in tails:
         before = flow.jobs[name].after[0].job
         report.lose(name, "after", f"it is run at the end of the line, not right after `{before}`")
