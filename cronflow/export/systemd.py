@@ -85,7 +85,7 @@ def _flow(flow: Flow, place: Place) -> dict[str, str]:
     services = {job.name: _sections(job, wiring, gap, days, place) for job in flow.jobs.values()}
     starters = starter_units(flow, wiring.starts, services, place.names, place.wanted, place.report)
     for job in flow.jobs.values():
-        _tell(job, flow, place.report)
+        _tell(job, flow, place)
     tell_changes_of_clock(flow, place.wanted, place.report)
     files = {}
     for name, sections in services.items():
@@ -96,8 +96,10 @@ def _flow(flow: Flow, place: Place) -> dict[str, str]:
     return {**files, **starters}
 
 
-def _tell(job: Job, flow: Flow, report: Report) -> None:
+def _tell(job: Job, flow: Flow, place: Place) -> None:
+    report = place.report
     kept = KEPT - {"overlap"} if job.overlap in ("queue", "replace", "allow") else KEPT
+    kept = kept if place.wanted.system else kept - {"group"}
     told = {**TOLD, "overlap": "a unit that still goes on is not started a second time"}
     tell_lost(job, kept, report, told)
     if job.catchup == "all" and job.name in flow.roots:

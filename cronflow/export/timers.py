@@ -138,11 +138,12 @@ def tell_changes_of_clock(flow: Flow, wanted: Wanted, report: Report) -> None:
     for trigger in flow.triggers:
         if trigger.kind != "schedule" or _all_any_zone(root, wanted):
             continue
-        for odd in trigger.schedule.oddities(wanted.now, wanted.now + A_YEAR)[:MOST_ODD]:
-            if odd.kind == "gap" and odd.runs:
+        oddities = trigger.schedule.oddities(wanted.now, wanted.now + A_YEAR)
+        for odd in [odd for odd in oddities if odd.runs == (1 if odd.kind == "gap" else 2)][:MOST_ODD]:
+            if odd.kind == "gap":
                 told = f"{odd.first:%Y-%m-%d %H:%M} does not exist in {root.timezone}: systemd starts nothing for it, cronflow at"
                 report.lose(root.name, "schedule", f"{told} {iso(odd.at, root.timezone)[11:16]}")
-            elif odd.kind == "fold" and odd.runs > 1:
+            else:
                 told = f"{odd.first:%Y-%m-%d %H:%M} comes twice in {root.timezone}: systemd starts it once, cronflow twice"
                 report.lose(root.name, "schedule", told)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cronflow.core.model import Edge, Job, JobSet
@@ -14,6 +16,11 @@ from tests.core.stage import MIDNIGHT, Stage
 NOW = 1_795_000_000.0
 """2026-11-18 11:06:40 UTC."""
 CONDITIONS = ("success", "failure", "done", "success_or_skipped")
+CHAINS = [
+    *itertools.product(CONDITIONS, repeat=2),
+    *random.Random(6).sample(list(itertools.product(CONDITIONS, repeat=3)), 12),
+]
+"""The conditions between the jobs of a chain: all of three jobs, some of four."""
 
 
 def wanted(text: str, system: bool = False, zone: str = "Europe/Berlin") -> Wanted:
@@ -50,6 +57,13 @@ def flow(edges: Mapping[str, Mapping[str, str]]) -> dict[str, Job]:
     }
 
 
-def outcomes(names: Sequence[str]) -> list[dict[str, int]]:
+def chain(conditions: Sequence[str]) -> dict[str, Job]:
+    """`a`, `b`, … one after the other."""
+    names = "abcd"[: len(conditions) + 1]
+    return flow({"a": {}, **{name: {names[place]: conditions[place]} for place, name in enumerate(names[1:])}})
+
+
+def outcomes(names: Iterable[str]) -> list[dict[str, int]]:
     """Every way in which commands can end: 0 or 1 each."""
+    names = tuple(names)
     return [{name: number >> place & 1 for place, name in enumerate(names)} for number in range(2 ** len(names))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import textwrap
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from cronflow.export.crontab import export
 from cronflow.export.crontimes import cron_lines, every_lines
 from cronflow.export.report import Report, UnwritableError, Wanted
 from tests.export import table
-from tests.export.jobs import CONDITIONS, NOW, engine, flow, outcomes, wanted
+from tests.export.jobs import CHAINS, NOW, chain, engine, flow, outcomes, wanted
 
 CRONS_WAY = 'catchup = "none"\noverlap = "allow"\n'
 
@@ -260,15 +259,14 @@ def runs(commands: list[str], folder: Path) -> list[list[str]]:
     return [sorted(line.split()) for line in printed.splitlines()]
 
 
-@pytest.mark.parametrize("conditions", list(itertools.product(CONDITIONS, repeat=3)), ids="-".join)
+@pytest.mark.parametrize("conditions", CHAINS, ids="-".join)
 def test_a_chain_runs_what_the_engine_runs(conditions: tuple[str, ...], tmp_path: Path) -> None:
-    names = ("a", "b", "c", "d")
-    jobs = flow({"a": {}, **{name: {names[place]: conditions[place]} for place, name in enumerate(names[1:])}})
-    lines = lines_of(jobs, outcomes(names))
+    jobs = chain(conditions)
+    lines = lines_of(jobs, outcomes(jobs))
     if isinstance(lines, str):
         assert "success_or_skipped" in conditions[conditions.index("failure") :], lines
     else:
-        assert runs(lines, tmp_path) == [sorted(engine(jobs, codes)) for codes in outcomes(names)]
+        assert runs(lines, tmp_path) == [sorted(engine(jobs, codes)) for codes in outcomes(jobs)]
 
 
 def test_what_comes_however_others_ended_stands_at_the_end(tmp_path: Path) -> None:
