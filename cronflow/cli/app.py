@@ -59,6 +59,7 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
     },
     "Set up": {
         "alerts": {"test": "alerts:send_test", "list": "alerts:list_alerts"},
+        "import": "import_:import_",
         "service": {"install": "service:install"},
         "schema": "schema:schema",
         "completion": "completion:completion",
