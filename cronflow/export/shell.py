@@ -21,7 +21,8 @@ _OWN_WORDS = frozenset(
     )
 )
 """Words with which a text is no plain call of a program: reserved ones, and builtins that change the shell."""
-_REDIRECTIONS = frozenset({"<", ">", ">>", ">&", "<&", "&>", "&>>", "<>", ">|"})
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_REDIRECTION = re.compile(r"[0-9]*(?:>>|>\||<>|[<>]&[0-9-]*|&>>?|[<>])")
 
 
 def quoted(word: str) -> str:
@@ -35,22 +36,16 @@ def text_of(command: Command) -> str:
 
 
 def is_simple(text: str) -> bool:
-    """Whether a text is one simple command (sh(1), Simple Commands): redirections are allowed, operators and comments are not."""
-    if "\n" in text or "`" in text:
+    """Whether a text is one simple command (sh(1), Simple Commands): redirections are allowed, operators and comments are not.
+
+    What it is not sure of is none."""
+    bare = _QUOTED.sub("q", text)
+    if "<<" in bare or any(sign in bare for sign in "\n`'\""):
         return False
-    try:
-        lexer = shlex.shlex(text, posix=False, punctuation_chars=True)
-        lexer.commenters = ""
-        lexer.whitespace_split = True
-        words = list(lexer)
-        shlex.split(text)
-    except ValueError:
-        return False
-    for word in words:
-        if word[0] in "();<>|&" and word not in _REDIRECTIONS:
-            return False
-    first = words[0] if words else ""
-    return bool(first) and first not in _OWN_WORDS and not any(word.startswith("#") for word in words)
+    bare = _REDIRECTION.sub(" ", bare)
+    words = bare.split()
+    plain = not any(sign in bare for sign in "();&|") and not any(word.startswith("#") for word in words)
+    return plain and bool(words) and words[0] not in _OWN_WORDS
 
 
 def is_program(text: str) -> bool:

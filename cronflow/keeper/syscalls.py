@@ -1,4 +1,5 @@
 """The few calls of Linux that the standard library does not offer."""
+
 from __future__ import annotations
 
 import ctypes
