@@ -50,6 +50,7 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
     "The job file and the daemon": {
         "init": "init:init",
         "check": "check:check",
+        "export": "export:export",
         "plan": "plan:plan",
         "forecast": "forecast:forecast",
         "daemon": "daemon:daemon",
