@@ -50,7 +50,6 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
     "The job file and the daemon": {
         "init": "init:init",
         "check": "check:check",
-        "export": "export:export",
         "plan": "plan:plan",
         "forecast": "forecast:forecast",
         "daemon": "daemon:daemon",
@@ -60,6 +59,7 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
     "Set up": {
         "alerts": {"test": "alerts:send_test", "list": "alerts:list_alerts"},
         "import": "import_:import_",
+        "export": "export:export",
         "service": {"install": "service:install"},
         "schema": "schema:schema",
         "completion": "completion:completion",
