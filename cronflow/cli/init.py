@@ -7,7 +7,7 @@ import os
 from cronflow.cli.caller import Caller
 from cronflow.errors import CronflowError
 
-EXAMPLE = """\
+EXAMPLE = '''\
 # The job file of cronflow. Every key is in cronflow-jobs(5); `cronflow check` tells what is wrong.
 # A daemon that runs reads it again by itself, 2 seconds after you have saved it.
 #
@@ -36,7 +36,7 @@ command = \'\'\'
 set -eu
 echo "run $CRONFLOW_RUN_ID looked at the disk on $CRONFLOW_DATE"
 \'\'\'
-"""
+'''
 
 
 def init(caller: Caller) -> None:

@@ -185,7 +185,9 @@ def retry_delay(job: Job, ref: AttemptRef) -> float:
     return float(min(delay, job.retry_max_delay) * (0.9 + 0.2 * spread(str(ref))))
 
 
-def _retry_later(state: State, out: Effects, job: Job, task: Task, reason: str | None, event: AttemptEnded, now: float) -> None:
+def _retry_later(
+    state: State, out: Effects, job: Job, task: Task, reason: str | None, event: AttemptEnded, now: float
+) -> None:
     move(out, task, "retrying", reason, event.message)
     stages.come_again(state, out, state.runs[task.run], task, now + retry_delay(job, event.ref))
 

@@ -27,7 +27,8 @@ def blockers(state: State, run: Run, task: Task) -> list[Blocker]:
         return []
     if run.held:
         return [
-            Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id) for other in state.before(run)
+            Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
+            for other in state.before(run)
         ]
     if task.queued_at is not None:
         return limits(state) or _turn(state, run, task)

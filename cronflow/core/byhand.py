@@ -111,7 +111,7 @@ def refusal_of(state: State, flow: Flow, jobs: Iterable[str]) -> Reply | None:
         return None
     first = others[0]
     if flow.head.overlap == "skip":
-        message = f'run {first.id} of `{first.flow}` is still {first.state}, and its `overlap` is "skip"'
+        message = f"run {first.id} of `{first.flow}` is still {first.state}, and its `overlap` is \"skip\""
         hint = f"wait for it, or `cronflow cancel {first.id}` (Ctrl-C where it runs without a daemon)"
         return Reply(refused=message, hint=hint, exit_status=1)
     if sum(other.held for other in others) >= QUEUE_LIMIT:

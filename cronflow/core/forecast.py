@@ -194,6 +194,7 @@ class _Simulation:
             if task.final and bar.finished_at is None:
                 bar.finished_at = now
 
+
     def _row(self, row: Run) -> None:
         """A row that was there before is told from its next slot on."""
         assert row.slot is not None

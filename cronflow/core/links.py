@@ -15,7 +15,9 @@ OWN_SLOT = ("schedule", "every", "at", "catchup", "retry")
 
 def follow_plan(state: State, out: Effects) -> None:
     """After a load: a link for each edge between flows that is new, on which no end from before counts; none for those gone."""
-    wanted = {(root, edge.job) for flow in state.plan.flows.values() if flow.outer for root in flow.roots for edge in flow.outer}
+    wanted = {
+        (root, edge.job) for flow in state.plan.flows.values() if flow.outer for root in flow.roots for edge in flow.outer
+    }
     for key in sorted(wanted - state.links.keys()):
         state.links[key] = out.links[key] = Link(*key)
     for key in sorted(state.links.keys() - wanted):

@@ -17,7 +17,9 @@ Condition = Literal["success", "failure", "done", "success_or_skipped"]
 Join = Literal["all", "any"]
 Overlap = Literal["skip", "queue", "replace", "allow"]
 Catchup = Literal["last", "all", "none"]
-State = Literal["waiting", "queued", "running", "retrying", "success", "failed", "skipped", "blocked", "missed", "cancelled"]
+State = Literal[
+    "waiting", "queued", "running", "retrying", "success", "failed", "skipped", "blocked", "missed", "cancelled"
+]
 Result = Literal["success", "failed", "timeout", "killed", "lost", "cancelled"]
 MatrixJoin = Literal["all", "each"]
 Command = str | tuple[str, ...]
@@ -152,7 +154,9 @@ class Job(NamedTuple):
 
 def job_from_dict(plain: Mapping[str, Any]) -> Job:
     """A job from `Job.as_dict`'s values, as they come back from JSON."""
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
+    }
     values["after"] = tuple(Edge(job, condition) for job, condition in plain.get("after", ()))
     if "matrix" in plain:
         values["matrix"] = {key: tuple(one) for key, one in plain["matrix"].items()}

@@ -25,7 +25,7 @@ def _hint(key: str, known: Mapping[str, str]) -> str:
     import difflib  # 3 ms, and most runs have no params
 
     if not known:
-        return 'a job gets params by `params = { NAME = "default" }`'
+        return "a job gets params by `params = { NAME = \"default\" }`"
     upper = {name.upper(): name for name in known}
     near = difflib.get_close_matches(key.upper(), upper, 1)
     if near:

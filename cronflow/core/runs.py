@@ -61,7 +61,9 @@ def open_aside(
     return run.id
 
 
-def amend(state: State, out: Effects, number: int, roots: tuple[str, ...], said: Verdict, upstreams: Mapping[str, int]) -> None:
+def amend(
+    state: State, out: Effects, number: int, roots: tuple[str, ...], said: Verdict, upstreams: Mapping[str, int]
+) -> None:
     """Change the reason of a run that tells that edges are not met. Its state, and what came of it, stay."""
     run = state.runs.get(number)
     if run is not None:

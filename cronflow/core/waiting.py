@@ -151,7 +151,9 @@ def _unmet(state: State, flow: Flow) -> Verdict | None:
     return None
 
 
-def _block(state: State, out: Effects, line: Line, slot: int, word: str, number: int | None, said: Verdict, now: float) -> None:
+def _block(
+    state: State, out: Effects, line: Line, slot: int, word: str, number: int | None, said: Verdict, now: float
+) -> None:
     """Open a run that tells why a slot does not run."""
     counted, _ = rounds.counting(state, line.flow)
     slots.advance(state, out, line, slot, None)

@@ -36,6 +36,7 @@ _FREE = frozenset({"message", "tail", "description", "runbook", "hint"})
 """Facts that hold text from outside, in which a secret may stand; names and reasons are the program's own."""
 
 
+
 def text(kind: str, facts: Facts, host: str, zone: str) -> tuple[str, str]:
     """Title (at most 60 characters) and body of an alert of one of the kinds of `ALERT_KINDS`, or `test`.
 

@@ -372,3 +372,4 @@ def boot_id() -> str:
     """Which boot this is (random(4), /proc/sys/kernel/random/boot_id)."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
+

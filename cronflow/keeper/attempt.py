@@ -1,5 +1,4 @@
 """An attempt as its keeper sees it: what was asked for, how far it is, and the record and messages of that."""
-
 from __future__ import annotations
 
 import math
@@ -13,27 +12,8 @@ KILL_AFTER = 10.0
 FINAL = ("ended", "failed")
 
 _KEPT = (
-    "id",
-    "state",
-    "at",
-    "log",
-    "timeout",
-    "kill_after",
-    "max_output",
-    "pid",
-    "started_at",
-    "deadline",
-    "kill_at",
-    "stopped",
-    "status",
-    "ended_at",
-    "cpu_s",
-    "max_rss_kb",
-    "output_bytes",
-    "left_behind",
-    "stage",
-    "errno",
-    "cgroup",
+    "id", "state", "at", "log", "timeout", "kill_after", "max_output", "pid", "started_at", "deadline", "kill_at",
+    "stopped", "status", "ended_at", "cpu_s", "max_rss_kb", "output_bytes", "left_behind", "stage", "errno", "cgroup",
 )
 
 
@@ -131,32 +111,16 @@ class Attempt:
         if self.state != "ended":
             return {"type": "started", "id": self.id, "pid": self.pid, "at": self.started_at}
         return {
-            "type": "ended",
-            "id": self.id,
-            "status": self.status,
-            "at": self.ended_at,
-            "started_at": self.started_at,
-            "cpu_s": self.cpu_s,
-            "max_rss_kb": self.max_rss_kb,
-            "output_bytes": self.output_bytes,
-            "left_behind": self.left_behind,
-            "stopped": self.stopped,
+            "type": "ended", "id": self.id, "status": self.status, "at": self.ended_at,
+            "started_at": self.started_at, "cpu_s": self.cpu_s, "max_rss_kb": self.max_rss_kb,
+            "output_bytes": self.output_bytes, "left_behind": self.left_behind, "stopped": self.stopped,
         }
 
     def description(self) -> Message:
         """Its entry in `attempts`: the state, and every key that a message about it can have."""
         return {
-            "id": self.id,
-            "state": self.state,
-            "pid": self.pid,
-            "started_at": self.started_at,
-            "status": self.status,
-            "at": self.ended_at if self.final else self.started_at,
-            "cpu_s": self.cpu_s,
-            "max_rss_kb": self.max_rss_kb,
-            "output_bytes": self.output_bytes,
-            "left_behind": self.left_behind,
-            "stopped": self.stopped,
-            "stage": self.stage,
-            "errno": self.errno,
+            "id": self.id, "state": self.state, "pid": self.pid, "started_at": self.started_at,
+            "status": self.status, "at": self.ended_at if self.final else self.started_at,
+            "cpu_s": self.cpu_s, "max_rss_kb": self.max_rss_kb, "output_bytes": self.output_bytes,
+            "left_behind": self.left_behind, "stopped": self.stopped, "stage": self.stage, "errno": self.errno,
         }

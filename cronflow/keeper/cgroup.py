@@ -4,7 +4,6 @@ Only cgroup v2, only below the cgroup that the keeper was started in, and under 
 (`Delegate=yes`): cgroups(7), systemd's CGROUP_DELEGATION. No controller is touched. The child is born in its cgroup
 (clone3(2) with CLONE_INTO_CGROUP); to move it there later would stop every fork of the machine for some milliseconds.
 """
-
 from __future__ import annotations
 
 import os

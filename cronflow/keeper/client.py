@@ -3,7 +3,6 @@
 A keeper has a folder for its journal, and a folder for its socket, which may be the same. Nothing here blocks but
 `start_keeper`, for as long as a Python takes to start.
 """
-
 from __future__ import annotations
 
 import os
@@ -129,18 +128,8 @@ def start_keeper(folder: str, generation: int, sockets: str | None = None, cgrou
         pid = os.posix_spawn(
             sys.executable,
             [
-                sys.executable,
-                "-I",
-                "-S",
-                "-X",
-                "utf8",
-                "-c",
-                _BOOT,
-                package,
-                os.path.abspath(folder),
-                sockets,
-                str(generation),
-                "cgroups" if cgroups else "none",
+                sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, package,
+                os.path.abspath(folder), sockets, str(generation), "cgroups" if cgroups else "none",
             ],
             environment,
             file_actions=[

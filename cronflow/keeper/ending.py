@@ -1,5 +1,4 @@
 """Ends the tree of an attempt: TERM to all of it, KILL after `kill_after`, until nothing new appears."""
-
 from __future__ import annotations
 
 import os

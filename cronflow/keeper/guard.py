@@ -1,5 +1,4 @@
 """A keeper from its first breath: the start, the two processes, and what the guard does when the holder is gone."""
-
 from __future__ import annotations
 
 import fcntl
@@ -225,8 +224,7 @@ def unmarked_children(known: set[int]) -> list[int]:
     """Children that still are where the fork has put them: in the keeper's own session, with a pid in no page."""
     own, session = os.getpid(), os.getsid(0)
     return [
-        process.pid
-        for process in tree.table().values()
+        process.pid for process in tree.table().values()
         if process.parent == own and process.session == session and process.state not in "ZX" and process.pid not in known
     ]
 

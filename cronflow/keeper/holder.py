@@ -34,7 +34,6 @@ the lock knows that nothing can be started any more and that every process is ma
 *One loop, no wait.* Nothing here waits for a child, a client or a timer but in epoll. Wakened by SIGCHLD, the loop reaps;
 by a socket, it answers; by a deadline, it attends to that attempt. All deadlines are on the monotonic clock.
 """
-
 from __future__ import annotations
 
 import os
@@ -61,7 +60,9 @@ REMEMBERED = 4096
 class Keeper:
     """Holds attempts: as the holder, which starts them, or as the guard that is the holder's heir."""
 
-    def __init__(self, role: str, generation: int, journal: Journal, around: spawn.Surroundings, cgroups: Cgroups | None) -> None:
+    def __init__(
+        self, role: str, generation: int, journal: Journal, around: spawn.Surroundings, cgroups: Cgroups | None
+    ) -> None:
         self.role = role
         self.generation = generation
         self.journal = journal
@@ -197,13 +198,8 @@ class Keeper:
         if message["generation"] > self.generation and self.draining is None:
             self.draining = "superseded"
         return {
-            "type": "hello",
-            "version": protocol.VERSION,
-            "pid": os.getpid(),
-            "role": self.role,
-            "generation": self.generation,
-            "draining": self.draining is not None,
-            "attempts": self._descriptions(),
+            "type": "hello", "version": protocol.VERSION, "pid": os.getpid(), "role": self.role,
+            "generation": self.generation, "draining": self.draining is not None, "attempts": self._descriptions(),
         }
 
     def _descriptions(self) -> list[Message]:
@@ -353,7 +349,7 @@ class Keeper:
                 self.journal.write(attempt.page, attempt.record())
                 return
             except RecordTooLongError:
-                del attempt.left_behind[len(attempt.left_behind) // 2 :]
+                del attempt.left_behind[len(attempt.left_behind) // 2:]
 
 
 def _refused(name: str, why: str) -> Message:

@@ -14,7 +14,6 @@ The mark is written by the child itself, as its first act: its pid, to which the
 it never come to the command, `stage errno at`. So whoever reads the journal after the last keeper has gone knows every
 process that was started.
 """
-
 from __future__ import annotations
 
 import fcntl

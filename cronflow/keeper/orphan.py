@@ -3,7 +3,6 @@
 A descriptor opened while it lives tells when it ends, and on Linux 6.15 and later how, even when init has reaped it:
 PIDFD_GET_INFO of ioctl(2) with PIDFD_INFO_EXIT. Until it is reaped, /proc/PID/stat tells it too.
 """
-
 from __future__ import annotations
 
 import fcntl
@@ -57,7 +56,7 @@ class Orphan:
                 stat = file.read()
         except OSError:
             return None
-        fields = stat[stat.rindex(b")") + 2 :].split()
+        fields = stat[stat.rindex(b")") + 2:].split()
         return int(fields[49]) if fields[0] in b"ZX" and not self._gone() else None
 
     def _gone(self) -> bool:

@@ -5,7 +5,6 @@ middle: the blocks go back to the disk, the size stays, nothing is copied and th
 system cannot punch holes, the tail is copied behind the head, with a line between that tells what is missing; what
 is written in the moment of the copy may be lost with the middle.
 """
-
 from __future__ import annotations
 
 import errno

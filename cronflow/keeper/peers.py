@@ -1,5 +1,4 @@
 """The keeper's side of the socket: who is connected, what they ask, and the fence between daemon generations."""
-
 from __future__ import annotations
 
 import os

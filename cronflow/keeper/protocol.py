@@ -28,7 +28,6 @@ A hello with a higher generation than any before fences: connections of lower on
 not yet claimed, read or unread. What the answer then says, or leaves out, is final. Of two connections with the same
 generation the newer one stays. A spawn for an id that is already claimed is answered with its state.
 """
-
 from __future__ import annotations
 
 import json
@@ -65,16 +64,8 @@ def decode(line: bytes) -> Message:
 
 
 _OPTIONAL: dict[str, tuple[type, ...]] = {
-    "cwd": (str,),
-    "stdin": (str,),
-    "uid": (int,),
-    "gid": (int,),
-    "groups": (list,),
-    "umask": (int,),
-    "nice": (int,),
-    "timeout": (int, float),
-    "kill_after": (int, float),
-    "max_output": (int,),
+    "cwd": (str,), "stdin": (str,), "uid": (int,), "gid": (int,), "groups": (list,), "umask": (int,), "nice": (int,),
+    "timeout": (int, float), "kill_after": (int, float), "max_output": (int,),
 }
 
 

@@ -5,7 +5,6 @@ opening the log, changing the folder, exec. vfork and posix_spawn would stop the
 exec has happened. No pipe tells of a failure: the child writes it into its mark in the journal, where it stays known
 even if the keeper dies before it could have read a pipe.
 """
-
 from __future__ import annotations
 
 import errno
@@ -104,7 +103,7 @@ def ticks_of(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             stat = file.read(1024)
-        return int(stat[stat.rindex(b")") + 2 :].split(None, 20)[19])
+        return int(stat[stat.rindex(b")") + 2:].split(None, 20)[19])
     except (OSError, ValueError):
         return 0
 
@@ -124,7 +123,7 @@ def _open_stdin(text: str | None) -> None:
         fd = os.memfd_create("stdin")
         data = memoryview(text.encode("utf-8", "surrogateescape"))
         while data:
-            data = data[os.write(fd, data) :]
+            data = data[os.write(fd, data):]
         os.lseek(fd, 0, os.SEEK_SET)
     os.dup2(fd, 0)
     if fd > 2:

@@ -1,5 +1,4 @@
 """The few calls of Linux that the standard library does not offer."""
-
 from __future__ import annotations
 
 import ctypes

@@ -6,7 +6,6 @@ family: a living keeper looks only below itself, and cannot hit a stranger that 
 after a dead keeper has to look at all of /proc. What has left the session, changed its environment and lost its
 parent cannot be found without a cgroup.
 """
-
 from __future__ import annotations
 
 import os
@@ -38,7 +37,7 @@ def look(pid: int) -> Process | None:
     except OSError:
         return None
     try:
-        fields = stat[stat.rindex(b")") + 2 :].split()
+        fields = stat[stat.rindex(b")") + 2:].split()
         state = fields[0].decode()
         if state == "Z" and int(fields[17]) > 1:
             state = "S"  # only its first thread has ended
@@ -100,8 +99,7 @@ def command_of(pid: int) -> str:
 def find(attempt_id: str) -> list[Process]:
     """The living processes that carry this attempt's id, wherever they are."""
     return [
-        process
-        for process in table().values()
+        process for process in table().values()
         if process.state not in "ZX" and process.pid != os.getpid() and attempt_of(process.pid) == attempt_id
     ]
 
@@ -119,15 +117,16 @@ def survivors(attempt_id: str, sid: int | None = None, ticks: int | None = None)
         leader = processes.get(sid)
         if leader is None or ticks is None or leader.ticks == ticks:
             seeds.update(
-                process.pid
-                for process in processes.values()
+                process.pid for process in processes.values()
                 if process.session == sid and (ticks is None or process.ticks >= ticks)
             )
     found = seeds | descendants(processes, seeds)
     return [processes[pid] for pid in sorted(found) if processes[pid].state not in "ZX" and pid != own]
 
 
-def members(processes: Table, keeper: int, main: int | None, sid: int | None, belongs: Callable[[int], bool]) -> list[Process]:
+def members(
+    processes: Table, keeper: int, main: int | None, sid: int | None, belongs: Callable[[int], bool]
+) -> list[Process]:
     """The living processes of an attempt below a living keeper.
 
     `belongs` decides for a child of the keeper itself that is not in the session: an orphan of this attempt or not.

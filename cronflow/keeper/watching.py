@@ -3,7 +3,6 @@
 A log that grows is looked at ten times a second. One that does not is left to inotify, which wakes the keeper at the
 next write and then no more: a silent command costs nothing.
 """
-
 from __future__ import annotations
 
 import os

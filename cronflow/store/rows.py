@@ -36,7 +36,9 @@ class Table:
 
     def values(self, thing: Any) -> tuple[Any, ...]:
         """The row of an object; lists and tables as JSON text."""
-        return tuple(dump(getattr(thing, column)) if column in self.lists else getattr(thing, column) for column in self.columns)
+        return tuple(
+            dump(getattr(thing, column)) if column in self.lists else getattr(thing, column) for column in self.columns
+        )
 
     def object(self, row: Iterable[Any]) -> Any:
         """The object of a row that `select` gave."""

@@ -183,7 +183,9 @@ class Store:
     def _amend(self, number: int, better: Amendment) -> None:
         db = self.connection
         told = (better.reason, better.caused_by, number, json.dumps(better.jobs))
-        db.execute("UPDATE tasks SET reason = ?, caused_by = ? WHERE run = ? AND job IN (SELECT value FROM json_each(?))", told)
+        db.execute(
+            "UPDATE tasks SET reason = ?, caused_by = ? WHERE run = ? AND job IN (SELECT value FROM json_each(?))", told
+        )
         values = (dump(better.upstreams), better.reason, number)
         db.execute("UPDATE runs SET upstreams = ?, reason = CASE WHEN reason IS NULL THEN NULL ELSE ? END WHERE id = ?", values)
 
