@@ -234,3 +234,4 @@ def moment(entry: Entry) -> str:
     days = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
     clock = f"{min(times.hours):02}-{min(times.minutes):02}"
     return f"{days[min(times.weekdays)]}-{clock}" if len(times.weekdays) == 1 else clock
+

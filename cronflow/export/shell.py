@@ -136,5 +136,8 @@ def checked(text: str, job: Job) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration as timeout(1) and sleep(1) take it."""
-    return f"{value:g}" if value < 1e6 else str(int(value))
+    """A duration as timeout(1) and sleep(1) take it: one number with one unit."""
+    for unit, size in (("h", 3600), ("m", 60)):
+        if value >= size and value % size == 0:
+            return f"{int(value // size)}{unit}"
+    return f"{value:g}s"

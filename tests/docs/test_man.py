@@ -143,6 +143,7 @@ ANSWERS = (
     ("plan",),
     ("forecast",),
     ("alerts", "list"),
+    ("export", "crontab"),
     ("service", "install", "--print"),
     ("import", "crontab"),
     ("import", "crontab", "--prove", "400", "--shadow", "log"),
