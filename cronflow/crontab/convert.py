@@ -50,13 +50,13 @@ class Draft(NamedTuple):
 
 
 class Import(NamedTuple):
-    """All that a job file is made of. `after` are comments behind the last job; `about` are those above a variable or MAILTO."""
+    """All that a job file is made of. `after` are comments behind the last job of a table; `about` are those above a variable."""
 
     drafts: list[Draft]
     targets: list[mail.Target]
     refused: list[Refused]
     notes: list[Note]
-    after: list[str]
+    after: dict[str, list[str]]
     about: dict[tuple[str, str], list[str]]
     tables: list[str]
     sets_path: bool
@@ -82,6 +82,7 @@ class _Work:
         self.drafts: list[Draft] = []
         self.refused: list[Refused] = []
         self.notes: list[Note] = []
+        self.after: dict[str, list[str]] = {}
         self.about: dict[tuple[str, str], list[str]] = {}
         self.sets_path = False
         self.left_out = 0
@@ -108,12 +109,13 @@ class _Work:
                 if isinstance(item, Refusal):
                     self._refuse(table, item)
         self._aside()
+        if self.free:
+            self.after[table.name] = self.free
+            self.free = []
+        used.update(one.refusal.line for one in self.refused if one.table == table.name)
         for item in table.items:
-            if isinstance(item, Setting) and item.line not in used and item.line not in self._refused_lines(table):
+            if isinstance(item, Setting) and item.line not in used:
                 self.notes.append(Note(table.name, item.line, f"`{item.name}` holds for no job below it: left out"))
-
-    def _refused_lines(self, table: Table) -> set[int]:
-        return {one.refusal.line for one in self.refused if one.table == table.name}
 
     def _aside(self) -> None:
         """Comments that no job follows directly stay comments."""
@@ -205,7 +207,7 @@ class _Work:
         wishes = [_wish(draft) for draft in self.drafts]
         drafts = [draft._replace(name=name) for draft, name in zip(self.drafts, naming.unique(wishes), strict=True)]
         targets = self.targets.all
-        told = (self.refused, self.notes, self.free, self.about)
+        told = (self.refused, self.notes, self.after, self.about)
         return Import(drafts, targets, *told, tables, self.sets_path, self.left_out)
 
 

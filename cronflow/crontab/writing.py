@@ -39,15 +39,16 @@ def write(done: Import) -> str:
     defaults, env = _defaults(done.drafts)
     parts = ["\n".join(_head(done)), *_tables(done, defaults, env)]
     several = len(done.tables) > 1
-    table = ""
-    for draft in done.drafts:
-        heading = several and draft.table != table
-        table = draft.table
-        place = f"{_shown(table)}:{draft.entry.line}" if several else f"line {draft.entry.line}"
-        parts.append("\n".join([*_section(table, heading), *_job(draft, place, defaults, env)]))
-    trailing = _comments(done.after)
-    if trailing:
-        parts.append("\n".join(trailing))
+    for table in done.tables:
+        mine = [draft for draft in done.drafts if draft.table == table]
+        trailing = _comments(done.after.get(table, []))
+        if several and (mine or trailing):
+            parts.append(f"# ---- {_shown(table)} {'-' * max(3, 100 - len(table))}")
+        for draft in mine:
+            place = f"{_shown(table)}:{draft.entry.line}" if several else f"line {draft.entry.line}"
+            parts.append("\n".join(_job(draft, place, defaults, env)))
+        if trailing:
+            parts.append("\n".join(trailing))
     return "\n\n".join(parts) + "\n"
 
 
@@ -69,12 +70,6 @@ def _head(done: Import) -> Iterator[str]:
     elif mailed := sum("MAILTO" not in draft.variables for draft in done.drafts):
         which = "of jobs" if mailed == len(done.drafts) else "of some jobs"
         yield f"# Without MAILTO cron mails the output {which} to their user. Here nobody is told: `[alerts.NAME]` names who is."
-
-
-def _section(table: str, heading: bool) -> list[str]:
-    if not heading:
-        return []
-    return [f"# ---- {_shown(table)} {'-' * max(3, 100 - len(table))}", ""]
 
 
 # ---- what jobs share ------------------------------------------------------------------------------------------------------

@@ -354,6 +354,14 @@ def test_a_refused_line_stands_in_the_file_as_a_comment() -> None:
     assert rows[place + 2] == "[jobs.a]                              # line 2"
 
 
+def test_comments_stay_with_their_table() -> None:
+    texts = {"one": "0 1 * * * a\n# after a\n", "two": "# alone\n", "three": "# before b\n\n0 2 * * * b\n"}
+    text = writing.write(convert([table(lines, name=name) for name, lines in texts.items()]))
+    order = ["# ---- one -", "[jobs.a]", "# after a", "# ---- two -", "# alone", "# ---- three -", "# before b", "[jobs.b]"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
 # ---- anacron --------------------------------------------------------------------------------------------------------------
 
 ANACRONTAB = """\
