@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cronflow.crontab import anacron, lines, looking
 from cronflow.crontab.tables import Daemon, Entry, Kind, Table
 from cronflow.errors import CronflowError
+from cronflow.jobfile.machine import ROOT_PATH
 
 SIZE_LIMIT = 10_000_000
 """Bytes. Debian's cron takes 10,000 lines of a thousand characters."""
@@ -163,7 +164,8 @@ def _parts(found: Found, root: str) -> None:
             if not re.search(rf"{re.escape(folder)}(?![\w-])", named):
                 entries.append(f"@{path.rpartition('.')[2]} root cd / && run-parts {folder}")
     if entries:
-        text = "# no table runs these folders; systemd-cron does, and so do these jobs\n" + "\n".join(entries) + "\n"
+        head = f"# No table runs these folders; systemd-cron does, and so do these jobs.\n\nPATH={ROOT_PATH}\n"
+        text = head + "".join(f"{one}\n" for one in entries)
         found.tables.append(lines.read("folders of run-parts", text, "system", "auto"))
 
 

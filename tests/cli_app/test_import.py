@@ -145,6 +145,7 @@ def test_all_tables_of_a_machine(cli: Cli) -> None:
     ]
     assert found["jobs"]["cron-weekly"]["command"] == "cd / && run-parts /etc/cron.weekly"
     assert found["jobs"]["cron-weekly"]["schedule"] == "@weekly"
+    assert "/usr/sbin" in found["jobs"]["cron-weekly"]["env"]["PATH"]
     assert "# in /etc/cron.hourly now: logs" in told.out
     assert "left out: /etc/cron.d/old.dpkg-dist: no cron reads a file of such a name" in told.err
     assert ".placeholder" not in told.err
