@@ -72,7 +72,9 @@ def _judge(job: Job, wanted: Wanted) -> None:
         raise UnwritableError("it waits for an approval, which cron cannot ask for")
     if job.user is not None and not wanted.system and job.user != wanted.user:
         raise UnwritableError(f"it runs as `{job.user}`, and this table is for `{wanted.user}`: `--system` writes a user column")
-    if job.enabled is False and job.after:
+    if wanted.system and (job.user or wanted.user).split() != [job.user or wanted.user]:
+        raise UnwritableError(f"`user = {job.user!r}` is no word for a column")
+    if not job.enabled and job.after:
         raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
@@ -117,10 +119,10 @@ def _table(entries: Sequence[Entry], wanted: Wanted, report: Report) -> str:
         outside = {name: value for name, value in entry.variables.items() if name in lasting}
         try:
             lines = list(_lines(entry, outside, wanted, report))
+            settings = [variables.assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
         except UnwritableError as fact:
             report.refuse([job.name for job in entry.chain.jobs], fact.reason)
             continue
-        settings = [variables.assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
         in_force.update(outside)
         body += [*settings, ""] if settings else []
         body += [*_remarks(entry.chain, report), *lines, ""]
@@ -141,9 +143,9 @@ def _remarks(chain: Chain, report: Report) -> Iterator[str]:
             yield f"# {name if number == 0 else ''}{line}".rstrip()
         for key in ("owner", "runbook"):
             if getattr(job, key):
-                yield f"# {name}{key}: {getattr(job, key)}"
+                yield f"# {name}{key}: {' '.join(getattr(job, key).split())}"
         if job.tags:
-            yield f"# {name}tags: {', '.join(job.tags)}"
+            yield f"# {name}tags: {' '.join(', '.join(job.tags).split())}"
 
 
 def _lines(entry: Entry, outside: Mapping[str, str], wanted: Wanted, report: Report) -> Iterator[str]:

@@ -37,14 +37,14 @@ class Report:
 
     def lose(self, job: str, key: str, message: str) -> None:
         """Note a loss, once."""
-        loss = Loss(job, key, message)
+        loss = Loss(job, key, " ".join(message.split()))
         if loss not in self.losses:
             self.losses.append(loss)
 
     def refuse(self, jobs: Iterable[str], reason: str) -> None:
         """Leave jobs out; what had been noted of them is void."""
         left = set(jobs)
-        self.refused.update({job: self.refused.get(job, reason) for job in jobs})
+        self.refused.update({job: self.refused.get(job, " ".join(reason.split())) for job in jobs})
         self.losses = [loss for loss in self.losses if loss.job not in left]
 
     def of(self, job: str) -> list[str]:

@@ -46,7 +46,8 @@ def export(wanted: Wanted) -> Written:
     """The units, by file name."""
     report = Report()
     plan = select(wanted.jobs.jobs, report, lambda job: _judge(job, wanted))
-    place = Place(wanted, unit_names(report.names), report)
+    beside = [f"{name} {unit}" for name in report.names for unit in ("on_success", "on_failure", "all")]
+    place = Place(wanted, unit_names([*report.names, *beside]), report)
     files: dict[str, str] = {}
     for flow in plan.flows.values():
         try:
@@ -144,7 +145,7 @@ def _sections(job: Job, wiring: Wiring, gap: float | None, days: str, place: Pla
         unit.append((setting, f"{place.names[other]}.service"))
     for key, setting in (("on_success", "OnSuccess"), ("on_failure", "OnFailure")):
         if getattr(job, key) is not None:
-            unit.append((setting, f"{place.names[job.name]}-{key.replace('_', '-')}.service"))
+            unit.append((setting, f"{place.names[f'{job.name} {key}']}.service"))
     restart, limit = _restart(job, gap)
     setup = _setup(job, place)
     service = [
@@ -278,6 +279,6 @@ def _hooks(job: Job, place: Place) -> dict[str, str]:
             continue
         unit = [("Description", f"{job.name}: {key}")]
         service = [("Type", "oneshot"), *_setup(job, place), ("ExecStart", command_line(_words(job, hook)))]
-        name = f"{place.names[job.name]}-{key.replace('_', '-')}.service"
+        name = f"{place.names[f'{job.name} {key}']}.service"
         found[name] = unit_text([f"{place.wanted.source}: `{key}` of job `{job.name}`"], {"Unit": unit, "Service": service})
     return found

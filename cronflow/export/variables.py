@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from cronflow.core.model import AlertTarget, Job
 from cronflow.export.chain import Chain
-from cronflow.export.cronline import shell_of
+from cronflow.export.cronline import shell_of, whole_minutes
 from cronflow.export.losses import mentions, written
-from cronflow.export.report import Report, Wanted
+from cronflow.export.report import Report, UnwritableError, Wanted
 from cronflow.jobfile.machine import default_path
 
 UNQUOTED = re.compile(r"""[^\s'"](?:.*[^\s'"])?""")
@@ -52,16 +52,10 @@ def of_chain(chain: Chain, wanted: Wanted, report: Report) -> dict[str, str]:
         shared["CRON_TZ"] = first.timezone
     if any(whole_minutes(job) for job in every):
         shared["RANDOM_DELAY"] = str(whole_minutes(first))
-        if first.jitter:
+        if whole_minutes(first):
             told = "is written as `RANDOM_DELAY`, which cronie obeys and Debian's cron does not"
             report.lose(first.name, "jitter", f"`{written('jitter', first.jitter)}` {told}")
     return {**shared, **_mail(chain.jobs, wanted, report)}
-
-
-def whole_minutes(root: Job) -> int:
-    """The jitter of a job as RANDOM_DELAY takes it (crontab(5) of cronie); 0 for one that it does not take."""
-    minutes, rest = divmod(root.jitter, 60)
-    return int(minutes) if not rest and minutes <= 1440 else 0
 
 
 def _fits(name: str, value: str) -> bool:
@@ -72,6 +66,8 @@ def _fits(name: str, value: str) -> bool:
 
 def assigned(name: str, value: str) -> str:
     """The line that sets a variable."""
+    if "\n" in value:
+        raise UnwritableError(f"`{name}` would have a line break in it")
     if UNQUOTED.fullmatch(value):
         return f"{name}={value}"
     return f'{name}="{value}"' if '"' not in value else f"{name}='{value}'"
