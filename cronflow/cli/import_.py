@@ -61,14 +61,15 @@ def import_(
         _write(output, text)
     if not caller.json:
         _tell(caller, done, found.left_out)
-    status = 1 if done.refused or found.left_out else 0
+    status = 1 if done.refused else 0
     if prove is not None or log is not None:
         checked = _checked(caller, done, _read_back(text), prove, log)
         return 1 if checked else status
     if caller.json:
         caller.answer(_answer(done, found.left_out, output, text))
     elif output is None:
-        caller.out(text, end="")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())  # as it is, whatever the locale can show
     if not caller.json:
         _conclude(caller, done, output)
     return status

@@ -88,7 +88,6 @@ class _Work:
         self.free: list[str] = []
         """Comments that wait for the next job."""
         self.group: list[Comment] = []
-        self.described = ""
 
     def read(self, table: Table) -> None:
         self.notes.extend(Note(table.name, 0, text) for text in table.notes)
@@ -108,9 +107,7 @@ class _Work:
                 self._aside()
                 if isinstance(item, Refusal):
                     self._refuse(table, item)
-            self.described = ""
         self._aside()
-        self.described = ""
         for item in table.items:
             if isinstance(item, Setting) and item.line not in used and item.line not in self._refused_lines(table):
                 self.notes.append(Note(table.name, item.line, f"`{item.name}` holds for no job below it: left out"))
@@ -131,7 +128,9 @@ class _Work:
         self.free.extend((f"not imported, line {refusal.line}: {refusal.rule}", refusal.text.strip(), GAP))
 
     def _setting(self, table: Table, setting: Setting, held: dict[str, Setting]) -> None:
-        if self.group:
+        if self.group and self.group[0].line == 1:
+            self._aside()  # what a table begins with is about the table
+        elif self.group:
             told = prose.said(self.group, False)
             self.left_out += told.left_out
             self.about.setdefault((setting.name, setting.value), []).extend(told.kept)
@@ -146,14 +145,12 @@ class _Work:
         self.sets_path |= setting.name == "PATH"
 
     def _entry(self, table: Table, entry: Entry, held: Mapping[str, Setting]) -> None:
-        if self.group:
-            told = prose.said(self.group, True)
-            self.left_out += told.left_out
-            self.described = told.description
-            self.free.extend(told.kept)
-            self.group = []
+        told = prose.said(self.group, True)
+        self.left_out += told.left_out
+        self.free.extend(told.kept)
+        self.group = []
         values = {name: setting.value for name, setting in held.items()}
-        keys: dict[str, Any] = {"description": self.described} if self.described else {}
+        keys: dict[str, Any] = {"description": told.description} if told.description else {}
         notes = [*entry.notes]
         keys.update(self._when(table, entry, notes))
         user = entry.user or table.owner

@@ -242,6 +242,8 @@ def _lone_step(field: Field, item: str) -> RefusedError:
 
 
 def _no_item(field: Field, item: str) -> RefusedError:
+    if item.endswith("/"):
+        return RefusedError(f"`{item}` has no number behind its `/`")
     return RefusedError(f"`{item}` is no {field.name}" if item else f"the {field.name} field has an empty item")
 
 

@@ -162,8 +162,6 @@ def _remarks(written: str, command: str, stdin: str | None, read: _Read) -> list
         told.append("a `%` without a backslash ends the command: what follows is its standard input")
         if not command.strip():
             told.append("nothing stands before it: cron runs an empty command, which does nothing, and so does `true`")
-    elif command.rstrip() != written.rstrip() and "%" in command:
-        told.append("`\\%` is `%` here")
     if "\\\\" in written and read.daemon == "auto":
         told.append("of two backslashes Debian's cron takes one away; here both are kept, as by cronie")
     if len(written) > LONGEST and read.daemon in ("auto", "debian"):

@@ -6,7 +6,7 @@ import re
 
 from cronflow.crontab import entries, foreign
 from cronflow.crontab.settings import assignment, unquoted_again
-from cronflow.crontab.tables import Blank, Comment, Daemon, Item, Kind, Refusal, Setting, Table
+from cronflow.crontab.tables import Blank, Comment, Daemon, Entry, Item, Kind, Refusal, Setting, Table
 
 MOST_LINES = 10_000
 """Lines of a table beyond which Debian's cron ignores it (MAX_TAB_LINES in cron.h)."""
@@ -81,10 +81,14 @@ def _notes(text: str, lines: list[str], ended: bool, items: tuple[Item, ...], da
         how_many = "its lines end" if windows == len(lines) else f"{windows} of its lines end"
         told.append(f"{how_many} as on Windows (CR LF); cron takes the CR for a part of the command; left out")
     debian = daemon in ("auto", "debian")
-    if not ended:
-        last = "cronie that line" if daemon == "auto" else "the whole table"
-        whole = f"Debian's cron ignores such a table, {last}" if daemon == "auto" else f"cron ignores {last}"
-        told.append(f"there is no newline at its end: {whole}; it is imported all the same")
+    if not ended and daemon != "busybox":
+        whose = {"debian": "Debian's cron ignores such a table", "cronie": "cronie leaves out such a line"}
+        ignored = whose.get(daemon, "; ".join(whose.values()))
+        told.append(f"there is no newline at its end: {ignored}; it is imported all the same")
+    escaped = [str(item.line) for item in items if isinstance(item, Entry) and "\\%" in item.text and "\\%" not in item.command]
+    if escaped:
+        shown = ", ".join(escaped[:10]) + (" ..." if len(escaped) > 10 else "")
+        told.append(f"`\\%` of a crontab is `%` in a job file, in line {shown}")
     if len(lines) > MOST_LINES and debian:
         told.append(f"Debian's cron ignores a table of more than {MOST_LINES:,} lines")
     if debian and any(isinstance(item, Refusal) for item in items):

@@ -41,8 +41,9 @@ def _jobs(lines: Sequence[str]) -> list[str]:
 
 
 def daemon_of(text: str) -> Daemon:
-    """Whose rules a table follows, if a line tells: Alpine's busybox has folders in /etc/periodic."""
-    return "busybox" if re.search(r"^[^#\n]*\brun-parts /etc/periodic/", text, re.MULTILINE) else "auto"
+    """Whose rules a table follows, if a line tells: Alpine's busybox has folders in /etc/periodic, and needs no `\\%`."""
+    alpine = re.search(r"^[^#\n]*\brun-parts /etc/periodic/", text, re.MULTILINE)
+    return "busybox" if alpine and not re.search(r"^[^#\n]*\\%", text, re.MULTILINE) else "auto"
 
 
 def _rest(line: str) -> list[str] | None:

@@ -40,7 +40,7 @@ class Idea(NamedTuple):
 def idea(command: str, stdin: str | None = None) -> Idea:
     """A name for a command. An empty one is named after what it reads."""
     words = _significant(command)
-    if not words and stdin:
+    if stdin and words in ([], ["true"]):
         words = [re.sub(r"^\([^)]*\)s\s*", "", stdin.split("\n")[0])]
         words = words[0].split()
     name, rest = _named(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,7 +21,7 @@ SPOOLS = ("var/spool/cron/crontabs", "var/spool/cron", "etc/crontabs")
 PARTS = tuple(f"etc/cron.{period}" for period in ("hourly", "daily", "weekly", "monthly", "yearly"))
 PART = re.compile(r"[A-Za-z0-9_-]+")
 """Names that Debian's cron takes in /etc/cron.d, and run-parts in its folders (cron(8), run-parts(8))."""
-LEFT = re.compile(r".*(~|\.rpm(save|new|orig)|,v|\.swp|\.cfsaved|\.dpkg-[a-z]+)|\..*|#.*")
+LEFT = re.compile(r".*(~|\.rpm(save|new|orig)|,v|\.swp|\.cfsaved|\.dpkg-[a-z]+)|#.*")
 """Names that cronie leaves out there."""
 
 
@@ -98,9 +99,19 @@ def _spooled(name: str, root: str) -> tuple[bytes, str]:
     """The crontab of a user where the daemons keep it, and its path."""
     for spool in SPOOLS:
         path = os.path.join(root, spool, name)
-        if os.path.isfile(path):
+        if stat.S_ISREG(_mode(path)):
             return _read(path), path
     raise CronflowError(f"{name} has no crontab", ALL_TABLES)
+
+
+def _mode(path: str) -> int:
+    """The mode of a file, 0 where there is none. CronflowError where nobody may look."""
+    try:
+        return os.stat(path).st_mode
+    except PermissionError:
+        raise _unreadable(f"`{path}`", "permission denied", True) from None
+    except OSError:
+        return 0
 
 
 # ---- a machine ------------------------------------------------------------------------------------------------------------
@@ -116,7 +127,7 @@ def of_machine(root: str, choice: Choice) -> Found:
     if choice.daemon == "auto":
         choice = choice._replace(daemon=daemon_of(root))
     _add(found, root, "etc/crontab", choice._replace(kind="system"))
-    for name in _listed(root, "etc/cron.d"):
+    for name in (name for name in _listed(root, "etc/cron.d") if name[0] != "."):
         reason = _unread(name, choice.daemon)
         if reason:
             found.left_out.append((f"/etc/cron.d/{name}", reason))

@@ -41,10 +41,13 @@ def check(setting: Setting, text: str, kind: Kind, daemon: Daemon) -> Refusal | 
     if name == "RANDOM_DELAY" and daemon != "debian" and _minutes(value) is None:
         rule = f"`RANDOM_DELAY` is a number of minutes from 0 to 1440, and cronie ignores `{value}`"
         return Refusal(setting.line, text, rule, "", 1, len(text))
-    return setting.note or _remark(name, kind)
+    return setting.note or _remark(name, kind, daemon)
 
 
-def _remark(name: str, kind: Kind) -> str | None:
+def _remark(name: str, kind: Kind, daemon: Daemon) -> str | None:
+    if name == "RANDOM_DELAY" and kind != "anacron" and daemon != "debian":
+        told = "cronie moves all jobs below it by one random delay, picked when it starts; `jitter` moves each by its own"
+        return told if daemon == "cronie" else f"{told}; to Debian's cron it is a variable like others"
     if name == "LOGNAME" and kind != "anacron":
         return "cron sets `LOGNAME` itself, whatever a table says: left out"
     if name in OF_MAILS:

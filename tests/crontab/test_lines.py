@@ -30,7 +30,7 @@ def lowest(low: int, _: int) -> int:
         ("0 0 30 2 *", "no day is ever `30 2 *`"),
         ("0 0 31 4,6,9,11 *", "no day is ever"),
         ("*/0 * * * *", "`*/0` has a step of 0"),
-        ("*/ 7-21 * * *", "is no minute"),
+        ("*/ 7-21 * * *", "`*/` has no number behind its `/`"),
         ("0 0 * * sunday", "`sunday` is no day of week"),
         ("0 0 * mon *", "`mon` is no month"),
         ("jan 0 * * *", "`jan` is no minute"),
