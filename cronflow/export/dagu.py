@@ -152,12 +152,12 @@ def _roles(flow: Flow, report: Report) -> Roles:
 def _handler(flow: Flow, job: Job, roles: Roles) -> str | None:
     """The role of a job with an edge that is not `success`, None if there is none for it."""
     edge = job.after[0]
-    down = [flow.jobs[name].after for name in flow.down[edge.job]]
+    down = [flow.jobs[name].after for name in flow.down.get(edge.job, ())]
     root_before = not flow.jobs[edge.job].after
     if all(one.condition == "done" for edges in down for one in edges if one.job == edge.job) and root_before:
         roles.going_on.add(edge.job)
         return "step"
-    if len(job.after) > 1 or flow.down[job.name]:
+    if len(job.after) > 1 or flow.down.get(job.name, ()):
         return None
     if edge.condition == "done" and "exit" not in roles.of.values():
         return "exit"

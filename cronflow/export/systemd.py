@@ -81,7 +81,7 @@ def _flow(flow: Flow, place: Place) -> dict[str, str]:
     if flow.outer:
         raise UnwritableError("it comes after jobs with other schedules, which units cannot wait for together")
     wiring = wire(flow, place.report)
-    gap = _gap(flow, place.wanted)
+    gap = _gap(flow, place.wanted) if any(job.retries for job in flow.jobs.values()) else None
     days = guard(flow.head, place.wanted, today(flow.head, place.wanted), "exit 1")
     services = {job.name: _sections(job, wiring, gap, days, place) for job in flow.jobs.values()}
     starters = starter_units(flow, wiring.starts, services, place.names, place.wanted, place.report)
@@ -111,8 +111,9 @@ def _tell(job: Job, flow: Flow, place: Place) -> None:
         report.lose(job.name, "success_codes", "`success_codes`: 0 is a success too")
     if (job.skip_on or job.only_on) and job.name in flow.roots:
         report.lose(job.name, "skip_on", "its calendars are written out as they are today")
-    if (job.only_if is not None or job.skip_codes) and flow.down[job.name]:
-        report.lose(job.name, "only_if", f"`{flow.down[job.name][0]}` starts although it is skipped")
+    after = flow.down.get(job.name, ())
+    if after and (job.only_if is not None or job.skip_codes):
+        report.lose(job.name, "only_if", f"`{after[0]}` starts although it is skipped")
     tell_variables(job, (), report)
 
 
