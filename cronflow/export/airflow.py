@@ -69,9 +69,10 @@ def export(wanted: Wanted) -> Written:
             dags.append((flow, _dag(flow, names[flow.name], file)))
         except UnwritableError as fact:
             report.refuse(flow.jobs, fact.reason)
-    parts = [_head(file)]
+    shared = report.shared()
+    parts = [_head(file, sorted(shared))]
     for flow, text in dags:
-        losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in report.of(job)]
+        losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in report.of(job) if loss not in shared]
         parts.append("".join(losses) + text)
     return Written({"": "\n\n".join(parts)}, report, _next(wanted))
 
@@ -89,9 +90,8 @@ def _judge(job: Job) -> None:
         raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
-def _head(file: Dag) -> str:
+def _head(file: Dag, shared: Sequence[str]) -> str:
     """The docstring, with what is lost of every job, and the imports."""
-    shared = file.report.shared()
     told = [f"{file.wanted.source} as DAGs for Airflow 3, written by `cronflow export airflow`."]
     told += ["", "Lost of every job:", *(f"- {message}" for message in shared)] if shared else []
     if file.wanted.jobs.pools:
@@ -150,7 +150,7 @@ def _tell(job: Job, flow: Flow, report: Report) -> None:
         report.lose(job.name, "overlap", f'`overlap = "{job.overlap}"`: {told}')
     if job.skip_on or job.only_on:
         report.lose(job.name, "skip_on", "its calendars are written out as they are today")
-    ends = [name for name, after in flow.down.items() if not after]
+    ends = [name for name in flow.jobs if not flow.down.get(name)]
     odd = [name for name in ends if any(edge.condition != "success" for edge in flow.jobs[name].after)]
     if odd and job.name == flow.roots[0]:
         report.lose(job.name, "after", f"Airflow takes a run for a success if its last tasks are, such as `{odd[0]}`")

@@ -25,7 +25,7 @@ def chain_of(flow: Flow, report: Report) -> Chain:
     if len(flow.roots) > 1:
         raise UnwritableError(f"its flow has several roots, {_names(flow.roots)}, which start together: no chain `a && b`")
     order, tails = [flow.roots[0]], list[str]()
-    while after := [name for name in flow.down[order[-1]] if name not in tails]:
+    while after := [name for name in flow.down.get(order[-1], ()) if name not in tails]:
         last = [name for name in after if len(after) > 1 and _closes(flow, name)]
         others = [name for name in after if name not in last] or [last.pop(0)]
         if len(others) > 1:
@@ -45,7 +45,7 @@ def chain_of(flow: Flow, report: Report) -> Chain:
 
 def _closes(flow: Flow, name: str) -> bool:
     """Whether a job can stand at the end of a line, behind all others."""
-    return not flow.down[name] and all(edge.condition == "done" for edge in flow.jobs[name].after)
+    return not flow.down.get(name, ()) and all(edge.condition == "done" for edge in flow.jobs[name].after)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -59,7 +59,7 @@ def line_of(
     before = [guard] if guard else []
     before += [f"{time.test} || exit 0"] if time.test else []
     delay = _delay(chain.jobs[0], flow, wanted)
-    before += [f"sleep {delay}"] if delay else []
+    before += [f"sleep {seconds(delay)}"] if delay else []
     setups = [_setup(job, outside, report) for job in chain.jobs]
     stdin = ""
     if len(chain.jobs) == 1:
@@ -90,9 +90,15 @@ def _only_and(body: str) -> bool:
 
 def _delay(root: Job, flow: str, wanted: Wanted) -> int:
     """The jitter that the job has on this machine, where no variable of the table says it: the same number each time."""
-    if root.jitter and not root.jitter % 60 and root.jitter <= 86_400:
+    if whole_minutes(root):
         return 0
     return max((trigger.delay(wanted.jobs.host, flow) for trigger in triggers_of(root)), default=0)
+
+
+def whole_minutes(root: Job) -> int:
+    """The jitter of a job as RANDOM_DELAY takes it (crontab(5) of cronie); 0 for one that it does not take."""
+    minutes, rest = divmod(root.jitter, 60)
+    return int(minutes) if not rest and minutes <= 1440 else 0
 
 
 def _setup(job: Job, outside: Mapping[str, str], report: Report) -> list[str]:

@@ -6,7 +6,7 @@ job's description, and what is lost stands apart from it: so `cronflow import` g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from cronflow.core.flow import Flow
@@ -72,7 +72,9 @@ def _judge(job: Job, wanted: Wanted) -> None:
         raise UnwritableError("it waits for an approval, which cron cannot ask for")
     if job.user is not None and not wanted.system and job.user != wanted.user:
         raise UnwritableError(f"it runs as `{job.user}`, and this table is for `{wanted.user}`: `--system` writes a user column")
-    if job.enabled is False and job.after:
+    if wanted.system and (job.user or wanted.user).split() != [job.user or wanted.user]:
+        raise UnwritableError(f"`user = {job.user!r}` is no word for a column")
+    if not job.enabled and job.after:
         raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
@@ -112,24 +114,28 @@ def _table(entries: Sequence[Entry], wanted: Wanted, report: Report) -> str:
     """The text. A variable that a later line must not have is set in the lines that have it."""
     lasting = variables.lasting([entry.variables for entry in entries])
     in_force = variables.at_the_top(wanted)
-    body: list[str] = []
+    found: list[tuple[Entry, list[str], list[str]]] = []
     for entry in entries:
         outside = {name: value for name, value in entry.variables.items() if name in lasting}
         try:
             lines = list(_lines(entry, outside, wanted, report))
+            settings = [variables.assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
         except UnwritableError as fact:
             report.refuse([job.name for job in entry.chain.jobs], fact.reason)
             continue
-        settings = [variables.assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
         in_force.update(outside)
+        found.append((entry, settings, lines))
+    shared = report.shared()
+    body: list[str] = []
+    for entry, settings, lines in found:
+        losses = [(job.name, told) for job in entry.chain.jobs for told in report.of(job.name) if told not in shared]
         body += [*settings, ""] if settings else []
-        body += [*_remarks(entry.chain, report), *lines, ""]
-    return "\n".join([*_head(wanted, report), "", *body])
+        body += [*_remarks(entry.chain, losses), *lines, ""]
+    return "\n".join([*_head(wanted, report, shared), "", *body])
 
 
-def _remarks(chain: Chain, report: Report) -> Iterator[str]:
+def _remarks(chain: Chain, losses: Sequence[tuple[str, str]]) -> Iterator[str]:
     """The names of the jobs and what is lost of them, apart from the line; then their descriptions, right above it."""
-    losses = [(job.name, message) for job in chain.jobs for message in report.of(job.name)]
     if losses or len(chain.jobs) > 1 or not chain.jobs[0].description:
         yield f"# {' -> '.join(job.name for job in chain.jobs)}"
         for name, message in losses:
@@ -141,9 +147,9 @@ def _remarks(chain: Chain, report: Report) -> Iterator[str]:
             yield f"# {name if number == 0 else ''}{line}".rstrip()
         for key in ("owner", "runbook"):
             if getattr(job, key):
-                yield f"# {name}{key}: {getattr(job, key)}"
+                yield f"# {name}{key}: {' '.join(getattr(job, key).split())}"
         if job.tags:
-            yield f"# {name}tags: {', '.join(job.tags)}"
+            yield f"# {name}tags: {' '.join(', '.join(job.tags).split())}"
 
 
 def _lines(entry: Entry, outside: Mapping[str, str], wanted: Wanted, report: Report) -> Iterator[str]:
@@ -159,13 +165,12 @@ def _lines(entry: Entry, outside: Mapping[str, str], wanted: Wanted, report: Rep
         yield f"{mark}{time.when} {user}{command}"
 
 
-def _head(wanted: Wanted, report: Report) -> list[str]:
+def _head(wanted: Wanted, report: Report, shared: Collection[str]) -> list[str]:
     kind = "a table of the system, with a user column" if wanted.system else f"the table of {wanted.user}"
     head = [
         f"# {wanted.source} as {kind}, written by `cronflow export crontab`.",
         "# Nothing is kept of runs but what they print, which cron mails to MAILTO.",
     ]
-    shared = report.shared()
-    head += ["#", "# Lost of every job:", *(f"#   {message}" for message in shared)] if shared else []
+    head += ["#", "# Lost of every job:", *(f"#   {message}" for message in sorted(shared))] if shared else []
     left_out = [line for line in report.lines() if ": not written: " in line]
     return [*head, "#", *(f"# {line}" for line in left_out)] if left_out else head

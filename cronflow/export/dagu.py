@@ -152,12 +152,12 @@ def _roles(flow: Flow, report: Report) -> Roles:
 def _handler(flow: Flow, job: Job, roles: Roles) -> str | None:
     """The role of a job with an edge that is not `success`, None if there is none for it."""
     edge = job.after[0]
-    down = [flow.jobs[name].after for name in flow.down[edge.job]]
+    down = [flow.jobs[name].after for name in flow.down.get(edge.job, ())]
     root_before = not flow.jobs[edge.job].after
     if all(one.condition == "done" for edges in down for one in edges if one.job == edge.job) and root_before:
         roles.going_on.add(edge.job)
         return "step"
-    if len(job.after) > 1 or flow.down[job.name]:
+    if len(job.after) > 1 or flow.down.get(job.name, ()):
         return None
     if edge.condition == "done" and "exit" not in roles.of.values():
         return "exit"
@@ -246,12 +246,14 @@ def _secrets(job: Job) -> Iterator[dict[str, Any]]:
 def _steps(job: Job, roles: Roles, place: Place) -> Iterator[dict[str, Any]]:
     """The steps of a job: its sensor, its approval, its command."""
     before = [edge.job for edge in job.after]
+    taken = {*roles.of, *(re.sub(r"\W", "_", name, flags=re.ASCII) for name in roles.of)}
     if job.wait_until is not None:
         loop = bounded_loop(text_of(job.wait_until), job.wait_every)
-        yield _ordered(f"{job.name}-wait", before, {"run": loop, "timeout_sec": ceil(job.wait_timeout), **_folder(job)})
-        before = [f"{job.name}-wait"]
+        called = free(f"{job.name}-wait", taken, "-")
+        yield _ordered(called, before, {"run": loop, "timeout_sec": ceil(job.wait_timeout), **_folder(job)})
+        before = [called]
     if job.approve is not None:
-        called = re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII)
+        called = free(re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII), taken, "_")
         prompt = {"prompt": job.approve or f"May {job.name} run?"}
         yield {"id": called, **({"depends": before} if before else {}), "action": "human.task", "with": prompt}
         before = [called]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cronflow.core.model import JobSet
@@ -25,49 +24,50 @@ class Loss(NamedTuple):
     message: str
 
 
-@dataclass
 class Report:
     """What is told of an export. `refused`: job → why it is not written. `names` are those of all jobs, in their order, `roots`
     those with which flows begin: what acts on a flow through them is lost of every job when it is lost of every root."""
 
-    names: list[str] = field(default_factory=list)
-    roots: set[str] = field(default_factory=set)
-    losses: list[Loss] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.roots: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self._lost: dict[str, dict[Loss, None]] = {}
+
+    @property
+    def losses(self) -> list[Loss]:
+        """All losses, job by job."""
+        return [loss for losses in self._lost.values() for loss in losses]
 
     def lose(self, job: str, key: str, message: str) -> None:
         """Note a loss, once."""
-        loss = Loss(job, key, message)
-        if loss not in self.losses:
-            self.losses.append(loss)
+        self._lost.setdefault(job, {})[Loss(job, key, " ".join(message.split()))] = None
 
     def refuse(self, jobs: Iterable[str], reason: str) -> None:
         """Leave jobs out; what had been noted of them is void."""
-        left = set(jobs)
-        self.refused.update({job: self.refused.get(job, reason) for job in jobs})
-        self.losses = [loss for loss in self.losses if loss.job not in left]
+        for job in jobs:
+            self.refused.setdefault(job, " ".join(reason.split()))
+            self._lost.pop(job, None)
 
     def of(self, job: str) -> list[str]:
-        """What is lost of a job, in sentences; without what is lost of every job."""
-        shared = self.shared()
-        return [loss.message for loss in self.losses if loss.job == job and loss.message not in shared]
+        """What is lost of a job, in sentences."""
+        return [loss.message for loss in self._lost.get(job, ())]
 
-    def shared(self) -> list[str]:
+    def shared(self) -> frozenset[str]:
         """What is lost of every job that is written, if these are several."""
         written = set(self.names) - self.refused.keys()
         roots = self.roots & written
         found: dict[str, set[str]] = {}
         for loss in self.losses:
             found.setdefault(loss.message, set()).add(loss.job)
-        return [message for message, jobs in found.items() if len(jobs) > 1 and (jobs >= written or jobs == roots)]
+        return frozenset(message for message, jobs in found.items() if len(jobs) > 1 and (jobs >= written or jobs == roots))
 
     def lines(self) -> list[str]:
-        """All of it, a line each: first what is left out, then job by job what is lost."""
+        """All of it, a line each: first what is left out, then what is lost, job by job."""
+        shared = self.shared()
         told = [f"{names}: not written: {reason}" for names, reason in _grouped(self.refused)]
-        told += [f"every job: {message}" for message in self.shared()]
-        for name in self.names:
-            told += [f"{name}: {message}" for message in self.of(name)]
-        return told
+        told += [f"every job: {message}" for message in sorted(shared)]
+        return told + [f"{job}: {one}" for job in self.names for one in self.of(job) if one not in shared]
 
 
 def _grouped(refused: Mapping[str, str]) -> list[tuple[str, str]]:

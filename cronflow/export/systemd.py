@@ -46,7 +46,8 @@ def export(wanted: Wanted) -> Written:
     """The units, by file name."""
     report = Report()
     plan = select(wanted.jobs.jobs, report, lambda job: _judge(job, wanted))
-    place = Place(wanted, unit_names(report.names), report)
+    beside = [f"{name} {unit}" for name in report.names for unit in ("on_success", "on_failure", "all")]
+    place = Place(wanted, unit_names([*report.names, *beside]), report)
     files: dict[str, str] = {}
     for flow in plan.flows.values():
         try:
@@ -80,7 +81,7 @@ def _flow(flow: Flow, place: Place) -> dict[str, str]:
     if flow.outer:
         raise UnwritableError("it comes after jobs with other schedules, which units cannot wait for together")
     wiring = wire(flow, place.report)
-    gap = _gap(flow, place.wanted)
+    gap = _gap(flow, place.wanted) if any(job.retries for job in flow.jobs.values()) else None
     days = guard(flow.head, place.wanted, today(flow.head, place.wanted), "exit 1")
     services = {job.name: _sections(job, wiring, gap, days, place) for job in flow.jobs.values()}
     starters = starter_units(flow, wiring.starts, services, place.names, place.wanted, place.report)
@@ -110,8 +111,9 @@ def _tell(job: Job, flow: Flow, place: Place) -> None:
         report.lose(job.name, "success_codes", "`success_codes`: 0 is a success too")
     if (job.skip_on or job.only_on) and job.name in flow.roots:
         report.lose(job.name, "skip_on", "its calendars are written out as they are today")
-    if (job.only_if is not None or job.skip_codes) and flow.down[job.name]:
-        report.lose(job.name, "only_if", f"`{flow.down[job.name][0]}` starts although it is skipped")
+    after = flow.down.get(job.name, ())
+    if after and (job.only_if is not None or job.skip_codes):
+        report.lose(job.name, "only_if", f"`{after[0]}` starts although it is skipped")
     tell_variables(job, (), report)
 
 
@@ -144,7 +146,7 @@ def _sections(job: Job, wiring: Wiring, gap: float | None, days: str, place: Pla
         unit.append((setting, f"{place.names[other]}.service"))
     for key, setting in (("on_success", "OnSuccess"), ("on_failure", "OnFailure")):
         if getattr(job, key) is not None:
-            unit.append((setting, f"{place.names[job.name]}-{key.replace('_', '-')}.service"))
+            unit.append((setting, f"{place.names[f'{job.name} {key}']}.service"))
     restart, limit = _restart(job, gap)
     setup = _setup(job, place)
     service = [
@@ -278,6 +280,6 @@ def _hooks(job: Job, place: Place) -> dict[str, str]:
             continue
         unit = [("Description", f"{job.name}: {key}")]
         service = [("Type", "oneshot"), *_setup(job, place), ("ExecStart", command_line(_words(job, hook)))]
-        name = f"{place.names[job.name]}-{key.replace('_', '-')}.service"
+        name = f"{place.names[f'{job.name} {key}']}.service"
         found[name] = unit_text([f"{place.wanted.source}: `{key}` of job `{job.name}`"], {"Unit": unit, "Service": service})
     return found

@@ -35,11 +35,11 @@ def starter_units(
     target = starts[0]
     found: dict[str, str] = {}
     if len(starts) > 1:
-        target = f"{flow.name} (all)"
-        found[f"{names[flow.name]}-all.service"] = _all(flow, starts, names, wanted)
-    service = f"{names[target]}.service" if target in names else f"{names[flow.name]}-all.service"
+        target = f"{flow.name} all"
+        found[f"{names[f'{flow.name} all']}.service"] = _all(flow, starts, names, wanted)
+    service = f"{names[target]}.service"
     if len(cron_expressions(root.schedule)) < len(root.schedule):
-        section = services[target]["Install"] if target in names else None
+        section = services[target]["Install"] if target in services else None
         if section is None:
             report.lose(root.name, "schedule", "`@reboot`: nothing starts it at boot")
         elif root.enabled:

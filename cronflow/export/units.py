@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from cronflow.export.report import UnwritableError
+
 Lines = list[tuple[str, str]]
 """Settings of one section, in their order; one may come several times."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=+,@~-]+")
@@ -17,7 +19,7 @@ def unit_names(jobs: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     taken: set[str] = set()
     for job in jobs:
-        plain = PREFIX + re.sub(r"[^A-Za-z0-9._-]+", "-", job).strip("-")
+        plain = PREFIX + re.sub(r"[^A-Za-z0-9._]+", "-", job.replace(" on_", " on-")).strip("-")
         name, number = plain, 2
         while name in taken:
             name, number = f"{plain}-{number}", number + 1
@@ -48,7 +50,7 @@ def command_line(words: Sequence[str]) -> str:
 
 def plain_line(text: str) -> str:
     """A text for a setting that takes a line, such as `Description=`."""
-    return " ".join(text.split()).replace("%", "%%")
+    return " ".join(_CONTROL.sub(" ", text).split()).replace("%", "%%")
 
 
 def input_lines(text: str) -> Lines:
@@ -73,7 +75,10 @@ def input_lines(text: str) -> Lines:
 
 
 def unit_text(remarks: Iterable[str], sections: Mapping[str, Lines]) -> str:
-    """A unit as a file: remarks, then its sections, those that have something."""
+    """A unit as a file: remarks, then its sections, those that have something. UnwritableError for a value with line breaks."""
+    broken = [key for lines in sections.values() for key, value in lines if "\n" in value]
+    if broken:
+        raise UnwritableError(f"its `{broken[0]}=` would have a line break in it")
     parts = ["\n".join(f"# {line}".rstrip() for remark in remarks for line in remark.splitlines())]
     for name, lines in sections.items():
         if lines:

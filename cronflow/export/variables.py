@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from cronflow.core.model import AlertTarget, Job
 from cronflow.export.chain import Chain
-from cronflow.export.cronline import shell_of
+from cronflow.export.cronline import shell_of, whole_minutes
 from cronflow.export.losses import mentions, written
-from cronflow.export.report import Report, Wanted
+from cronflow.export.report import Report, UnwritableError, Wanted
 from cronflow.jobfile.machine import default_path
 
 UNQUOTED = re.compile(r"""[^\s'"](?:.*[^\s'"])?""")
@@ -28,8 +28,8 @@ SENDER = "root@localhost"
 
 def at_the_top(wanted: Wanted) -> dict[str, str]:
     """What is in force before the first line (crontab(5))."""
-    zone = {"CRON_TZ": wanted.zone, "RANDOM_DELAY": "0", "MAILFROM": ""}
-    return {"SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", **zone}
+    cronies = {"CRON_TZ": wanted.zone, "RANDOM_DELAY": "0", "MAILFROM": ""}
+    return {"SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "MAILTO": wanted.user, **cronies}
 
 
 def of_chain(chain: Chain, wanted: Wanted, report: Report) -> dict[str, str]:
@@ -46,22 +46,12 @@ def of_chain(chain: Chain, wanted: Wanted, report: Report) -> dict[str, str]:
         shared["USER"] = user
     if "HOME" in shared and any(job.cwd != shared["HOME"] for job in chain.jobs):
         del shared["HOME"]  # cron would start there, too
-    every = wanted.jobs.jobs.values()
-    shared["SHELL"] = shell_of(chain)
-    if any(job.timezone != wanted.zone for job in every):
-        shared["CRON_TZ"] = first.timezone
-    if any(whole_minutes(job) for job in every):
-        shared["RANDOM_DELAY"] = str(whole_minutes(first))
-        if first.jitter:
-            told = "is written as `RANDOM_DELAY`, which cronie obeys and Debian's cron does not"
-            report.lose(first.name, "jitter", f"`{written('jitter', first.jitter)}` {told}")
+    delay = whole_minutes(first)
+    if delay:
+        told = "is written as `RANDOM_DELAY`, which cronie obeys and Debian's cron does not"
+        report.lose(first.name, "jitter", f"`{written('jitter', first.jitter)}` {told}")
+    shared |= {"SHELL": shell_of(chain), "CRON_TZ": first.timezone, "RANDOM_DELAY": str(delay)}
     return {**shared, **_mail(chain.jobs, wanted, report)}
-
-
-def whole_minutes(root: Job) -> int:
-    """The jitter of a job as RANDOM_DELAY takes it (crontab(5) of cronie); 0 for one that it does not take."""
-    minutes, rest = divmod(root.jitter, 60)
-    return int(minutes) if not rest and minutes <= 1440 else 0
 
 
 def _fits(name: str, value: str) -> bool:
@@ -72,6 +62,8 @@ def _fits(name: str, value: str) -> bool:
 
 def assigned(name: str, value: str) -> str:
     """The line that sets a variable."""
+    if "\n" in value:
+        raise UnwritableError(f"`{name}` would have a line break in it")
     if UNQUOTED.fullmatch(value):
         return f"{name}={value}"
     return f'{name}="{value}"' if '"' not in value else f"{name}='{value}'"
@@ -92,13 +84,10 @@ def lasting(entries: Sequence[Mapping[str, str]]) -> set[str]:
 
 def _mail(jobs: Sequence[Job], wanted: Wanted, report: Report) -> dict[str, str]:
     """MAILTO and MAILFROM for what some jobs print: the addresses of their alerts, "" for none; without alerts cron mails to the
-    owner of the table, which needs no word unless another line has silenced it."""
+    owner of the table."""
     alerts = wanted.jobs.alerts
-    silenced = any(job.alert == () for job in wanted.jobs.jobs.values())
-    if not alerts and not silenced:
-        return {}
     if not alerts:
-        return {"MAILTO": "" if jobs[0].alert == () else jobs[0].user or wanted.user}
+        return {"MAILTO": "" if jobs[0].alert == () else wanted.user, "MAILFROM": ""}
     found: list[str] = []
     senders: list[str] = []
     for job in jobs:
@@ -110,9 +99,7 @@ def _mail(jobs: Sequence[Job], wanted: Wanted, report: Report) -> dict[str, str]
             senders += [sender] if receivers else []
     if found:
         report.lose(jobs[0].name, "alert", f"`alert`: cron mails what it prints to {', '.join(found)}, whether it fails or not")
-    every = [sender for target in alerts.values() for receivers, sender in [mail_of(target)] if receivers]
-    told = {"MAILFROM": senders[0] if senders and senders[0] != SENDER else ""} if any(one != SENDER for one in every) else {}
-    return {"MAILTO": ",".join(found), **told}
+    return {"MAILTO": ",".join(found), "MAILFROM": senders[0] if senders and senders[0] != SENDER else ""}
 
 
 def mail_of(target: AlertTarget) -> tuple[list[str], str]:

@@ -62,7 +62,7 @@ def _pull(job: Job, edge: Edge) -> str:
 
 
 def _tell_retries(flow: Flow, job: Job, pulled: set[str], report: Report) -> None:
-    after = [name for name in flow.down[job.name] if name in pulled]
+    after = [name for name in flow.down.get(job.name, ()) if name in pulled]
     if job.retries and after:
         report.lose(job.name, "retries", f"`{after[0]}` does not wait for its retries, and fails with its first attempt")
 

@@ -1,7 +1,7 @@
 """The README as a script: its job file, and its console blocks in order, each `$ command` with the screen that it left.
 
-python -m tests.docs.readme            shows the README with the screens as they are now
-python -m tests.docs.readme --write    puts them into it
+    python -m tests.docs.readme            shows the README with the screens as they are now
+    python -m tests.docs.readme --write    puts them into it
 """
 
 from __future__ import annotations

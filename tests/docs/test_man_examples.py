@@ -281,7 +281,7 @@ def test_allow_runs_beside(tmp_path: Path) -> None:
 
 def test_the_examples_name_what_the_prose_tells() -> None:
     for name in PLAYED:
-        after = PAGE.read_text().partition(f"example: {name}\n")[2].partition("\n.Ed\n")[2]
+        after = PAGE.read_text().partition(f'example: {name}\n')[2].partition("\n.Ed\n")[2]
         prose = re.split(r"^\.(?:Sh|Bd) ", after, maxsplit=1, flags=re.MULTILINE)[0]
         for job in re.findall(r"^\[jobs\.(.*)\]$", example(name), re.MULTILINE):
             assert job in prose.replace(r"\-", "-"), (name, job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
@@ -209,17 +210,32 @@ def test_variables_hold_for_the_lines_that_have_them_and_for_no_others(tmp_path:
         ("command = 'X=1 env | grep ^X='\ntimeout = '1m'", "X=1\n"),
         ("command = 'echo $TOKEN'\nsecrets = { TOKEN = 'command:echo 4%' }", "4%\n"),
         ("command = 'echo $0 ${BASH_VERSION:+is bash}'\nshell = '/bin/bash'", "/bin/bash is bash\n"),
-        ("command = 'print(1 + 1)'\nshell = '/usr/bin/python3'", "2\n"),
-        ("command = 'print(1 + 1)'\nshell = '/usr/bin/python3'\ncwd = '/'", "2\n"),
     ],
 )
 def test_a_shell_does_with_the_line_what_the_job_says(keys: str, printed: str, tmp_path: Path) -> None:
-    line = one(f'schedule = "@daily"\n{keys}\n')
-    if "python3" in keys:
-        line = line._replace(command=line.command.replace("/usr/bin/python3", "/usr/bin/env python3 "))
-        if line.variables.get("SHELL") == "/usr/bin/python3":
-            pytest.skip("a table cannot name a python of another place") if not Path("/usr/bin/python3").exists() else None
-    assert table.run(line, tmp_path) == printed
+    assert table.run(one(f'schedule = "@daily"\n{keys}\n'), tmp_path) == printed
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="there is no /usr/bin/python3")
+@pytest.mark.parametrize(("more", "shell"), [("", "/usr/bin/python3"), ("cwd = '/'\n", None), ("timeout = '1m'\n", None)])
+def test_a_shell_of_another_kind(more: str, shell: str | None, tmp_path: Path) -> None:
+    """It is the SHELL of the table where nothing stands around the command, which only a shell of sh(1) could say."""
+    line = one(f"schedule = '@daily'\ncommand = 'print(1 + 1)'\nshell = '/usr/bin/python3'\n{more}")
+    assert line.variables.get("SHELL") == shell
+    assert table.run(line, tmp_path) == "2\n"
+
+
+def test_a_delay() -> None:
+    """Whole minutes are cronie's RANDOM_DELAY, anything else the delay that the job has on this machine."""
+    text, report = written(
+        f'[defaults]\n{CRONS_WAY}[jobs.a]\nschedule = "@daily"\ncommand = "a"\njitter = "10m"\n'
+        '[jobs.b]\nschedule = "@daily"\ncommand = "b"\njitter = "90s"\n[jobs.c]\nschedule = "@daily"\ncommand = "c"\n'
+    )
+    a, b, c = table.lines(text)
+    assert (a.command, a.variables["RANDOM_DELAY"]) == ("a", "10")
+    assert re.fullmatch(r"sleep ([1-9]|[1-8][0-9])s; b|sleep 1m; b", b.command), b.command
+    assert (c.command, b.variables["RANDOM_DELAY"], c.variables["RANDOM_DELAY"]) == ("c", "0", "0")
+    assert [loss.job for loss in report.losses] == ["a"]
 
 
 def test_an_env_file_comes_before_env(tmp_path: Path) -> None:

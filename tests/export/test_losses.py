@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
+import yaml
 
 from cronflow.export import airflow, crontab, dagu, systemd
 from cronflow.export.report import Written
@@ -140,3 +143,26 @@ def test_every_job_is_written_or_refused(target: str) -> None:
     text = "".join(done.files.values())
     assert done.report.refused == {}
     assert all(text.count(value) for value in ("eu", "us"))
+
+
+HOSTILE = 'x\\nExecStart=/bin/evil\\n* * * * * evil\\n\\"\\"\\"; evil = 1 #\'`$(evil)%n{{ evil }} \\\\ \\u001b[31m'
+"""As a string of TOML: lines that would be settings, jobs or statements if they came to stand at the beginning of a line."""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "key", ["description", "owner", "runbook", "tags", "cwd", "user", "stdin", "check", "on_failure", "approve", "env"]
+)
+def test_no_text_becomes_a_setting_or_a_job(key: str, target: str) -> None:
+    value = {"tags": f'["{HOSTILE}"]', "cwd": f'"/{HOSTILE}"', "env": f'{{ A = "{HOSTILE}" }}'}.get(key, f'"{HOSTILE}"')
+    done = export(target, f"{key} = {value}")
+    lines = [line for text in done.files.values() for line in text.splitlines()]
+    if target in ("crontab", "systemd"):
+        assert not [line for line in lines if line.startswith(("ExecStart=/bin/evil", "* * * * * evil", '"""'))]
+    elif target == "airflow":
+        tree = ast.parse(done.files[""])
+        assert not [line for line in tree.body if isinstance(line, ast.Assign)]
+    else:
+        assert all(isinstance(yaml.safe_load(text), dict) for text in done.files.values())
+    for text in (*(loss.message for loss in done.report.losses), *done.report.refused.values()):
+        assert "\n" not in text
