@@ -57,6 +57,8 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
     },
     "Set up": {
         "alerts": {"test": "alerts:send_test", "list": "alerts:list_alerts"},
+        "import": "import_:import_",
+        "export": "export:export",
         "service": {"install": "service:install"},
         "schema": "schema:schema",
         "completion": "completion:completion",
