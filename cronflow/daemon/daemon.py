@@ -45,7 +45,7 @@ from cronflow.store.reserve import keep_ballast, reserve
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
 SAVE_AGAIN = 1.0
-SAVE_LATER = 0.05
+SAVE_LATER = 0.25
 """Seconds. That a process has begun is saved with what comes next: until then its keeper knows it, and would tell it again."""
 REST = 5.0
 
