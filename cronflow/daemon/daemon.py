@@ -69,6 +69,8 @@ class Daemon:
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
         self.store, self.state = rescue.revive(places)
+        if self.store.copied is not None:
+            log(f"the database has a new format; as it was it is kept in `{self.store.copied}`")
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
         self.retention = Retention(self.store, places, time.time() + 60.0)

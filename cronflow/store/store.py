@@ -20,6 +20,7 @@ from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
+from cronflow.store.copying import keep_copy
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
@@ -36,11 +37,13 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.moved_aside: str | None = None
+        self.copied: str | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Store:
         """Open or create the database of a folder. One that is damaged is moved aside as a whole, and `moved_aside` names
-        it; one of a newer program, or a folder that cannot be written, is a CronflowError (exit 1)."""
+        it; of one in an older format a copy is kept, and `copied` names that. One of a newer program, or a folder that cannot be
+        written, is a CronflowError (exit 1)."""
         path = folder / FILE
         try:
             if _emptied(path):
@@ -81,11 +84,13 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
-            _migrate(connection, path)
+            copied = _migrate(connection, path)
         except BaseException:
             connection.close()
             raise
-        return cls(connection)
+        store = cls(connection)
+        store.copied = copied
+        return store
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -327,15 +332,18 @@ class Store:
         )
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path) -> str | None:
+    """Bring a database into today's format; the name of the copy that is kept of an older one."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise CronflowError(
             f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})",
             "install that version again, or name another folder with `--state`",
         )
+    copied = keep_copy(connection, path, version) if 0 < version < len(MIGRATIONS) else None
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    return copied
 
 
 def _emptied(path: Path) -> bool:
