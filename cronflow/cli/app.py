@@ -55,6 +55,7 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
         "daemon": "daemon:daemon",
         "reload": "reload:reload",
         "stop": "stop:stop",
+        "prune": "prune:prune",
     },
     "Set up": {
         "alerts": {"test": "alerts:send_test", "list": "alerts:list_alerts"},

@@ -205,5 +205,6 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE INDEX runs_definition ON runs (definition);
     CREATE INDEX runs_retry ON runs (retry_of) WHERE retry_of IS NOT NULL;
+    CREATE INDEX acts_run ON acts (run);
     """,
 )

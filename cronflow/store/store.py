@@ -122,6 +122,17 @@ class Store:
                 db.execute("ROLLBACK")
             raise
 
+    @contextlib.contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A transaction that a power cut may undo, as a whole, and that waits for no disk (`synchronous`,
+        https://sqlite.org/pragma.html): for what will be done again then."""
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self._transaction():
+                yield
+        finally:
+            self.connection.execute("PRAGMA synchronous = FULL")
+
     def _write(self, out: Effects) -> None:
         db = self.connection
         db.executemany(
@@ -256,42 +267,6 @@ class Store:
         )
         row = self.connection.execute(query, (number,)).fetchone()
         return () if row is None else tuple(json.loads(row[0]))
-
-    # ---- forgetting ------------------------------------------------------------------------------------------------------
-
-    def forget(self, before: float | None, count: int | None, limit: int) -> int:
-        """Delete up to `limit` runs that ended before a time, or that have `count` newer ones of their flow; returns how many.
-        The newest of each flow stays, and so does the row that the next slot may continue."""
-        newest = "SELECT max(id) FROM runs GROUP BY flow"
-        rows = "SELECT row FROM cursors WHERE row IS NOT NULL"
-        old: list[int] = []
-        if before is not None:
-            sql = f"SELECT id FROM runs WHERE finished_at < ? AND id NOT IN ({newest}) AND id NOT IN ({rows}) ORDER BY id LIMIT ?"
-            old = [row[0] for row in self.connection.execute(sql, (before, limit))]
-        if count is not None and len(old) < limit:
-            ranked = "SELECT id, finished_at, row_number() OVER (PARTITION BY flow ORDER BY id DESC) AS rank FROM runs"
-            sql = f"SELECT id FROM ({ranked}) WHERE rank > ? AND finished_at IS NOT NULL AND id NOT IN ({rows}) LIMIT ?"
-            old += [row[0] for row in self.connection.execute(sql, (count, limit - len(old)))]
-        if old:
-            self._delete(old)
-        return len(old)
-
-    def _delete(self, runs: list[int]) -> None:
-        numbers = [(number,) for number in runs]
-        with self._transaction():
-            for table in ("attempts", "tasks", "run_slots", "run_paths", "alerts"):
-                self.connection.executemany(f"DELETE FROM {table} WHERE run = ?", numbers)
-            self.connection.executemany("DELETE FROM runs WHERE id = ?", numbers)
-
-    def newest_run_ended_before(self, before: float) -> int:
-        """The highest number among runs that ended before a time; 0 where there is none."""
-        row = self.connection.execute("SELECT max(id) FROM runs WHERE finished_at < ?", (before,)).fetchone()
-        return int(row[0] or 0)
-
-    def is_live(self, number: int) -> bool:
-        """Whether a run has not ended."""
-        row = self.connection.execute("SELECT 1 FROM runs WHERE id = ? AND finished_at IS NULL", (number,)).fetchone()
-        return row is not None
 
     # ---- meta ------------------------------------------------------------------------------------------------------------
 
