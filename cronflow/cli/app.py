@@ -60,6 +60,7 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
     "Set up": {
         "alerts": {"test": "alerts:send_test", "list": "alerts:list_alerts"},
         "service": {"install": "service:install"},
+        "doctor": "doctor:doctor",
         "schema": "schema:schema",
         "completion": "completion:completion",
     },
