@@ -85,8 +85,10 @@ def database(scene: Scene) -> Iterator[Finding]:
             if version < len(MIGRATIONS):
                 told = f"the database has format {version}; the next start copies it and makes {len(MIGRATIONS)} of it"
                 yield ok("database_format", told)
-            yield from _integrity(history.db, path.stat().st_size)
-            yield from _told(scene, history)
+            whole = _integrity(history.db, path.stat().st_size)
+            yield whole
+            if whole.result == "ok":
+                yield from _told(scene, history)
     except CronflowError as error:
         yield problem("database", error.message, error.hint)
     except sqlite3.DatabaseError as error:
@@ -108,12 +110,12 @@ def _told(scene: Scene, history: History) -> Iterator[Finding]:
         yield warning("daemon_down", "no daemon has run since the machine was started", "`systemctl enable --now cronflow`")
 
 
-def _integrity(db: sqlite3.Connection, size: int) -> Iterator[Finding]:
+def _integrity(db: sqlite3.Connection, size: int) -> Finding:
     """SQLite's own look, for as long as a person waits."""
     end = time.monotonic() + QUICK
     db.set_progress_handler(lambda: time.monotonic() > end, 10_000)
     try:
-        said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        said = str(db.execute("PRAGMA quick_check(1)").fetchone()[0]).splitlines()[-1]
     except sqlite3.OperationalError as error:
         if "interrupted" not in str(error):
             raise
@@ -121,11 +123,10 @@ def _integrity(db: sqlite3.Connection, size: int) -> Iterator[Finding]:
     finally:
         db.set_progress_handler(None, 0)
     if said == "ok":
-        yield ok("database", f"the database is whole, {size / 1e6:.1f} MB")
-    elif said == "in part":
-        yield ok("database", f"the database can be read, {size / 1e6:.0f} MB; {QUICK:g} s were too few to look at all of it")
-    else:
-        yield problem("database", f"the database is damaged: {said}", MOVED)
+        return ok("database", f"the database is whole, {size / 1e6:.1f} MB")
+    if said == "in part":
+        return ok("database", f"the database can be read, {size / 1e6:.0f} MB; {QUICK:g} s were too few to look at all of it")
+    return problem("database", f"the database is damaged: {said}", MOVED)
 
 
 def sqlite(scene: Scene) -> Iterator[Finding]:
