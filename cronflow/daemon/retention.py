@@ -62,6 +62,8 @@ def do_round(store: Store, places: Places, settings: Settings, now: float, tally
     """Forget all that is past its time at `now`; gives after each portion how long to wait at least, in seconds."""
     db, keep = store.connection, forgetting.keep_of(settings, now)
     portions = 0
+    for folders in old_logs(db, places, now - settings.keep_logs, tidy=True):  # first: it makes room also on a full disk
+        yield from _remove(folders, tally)
     for runs in forgetting.old_runs(db, keep):
         for _ in forgetting.erase(store, runs) if runs else ():
             portions += 1
@@ -82,8 +84,6 @@ def do_round(store: Store, places: Places, settings: Settings, now: float, tally
     for digests in forgetting.unused_definitions(db):
         forgetting.drop(store, "definitions", "digest", digests)
         yield 0.0
-    for folders in old_logs(db, places, now - settings.keep_logs, tidy=True):
-        yield from _remove(folders, tally)
     forgetting.take_in_log(store)
 
 

@@ -144,6 +144,8 @@ ANSWERS = (
     ("forecast",),
     ("alerts", "list"),
     ("service", "install", "--print"),
+    ("prune", "--dry-run"),
+    ("doctor",),
     ("why", "nobody"),
 )
 

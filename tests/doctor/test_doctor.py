@@ -126,7 +126,10 @@ def test_a_program_given_as_an_array_is_looked_for_in_the_jobs_own_path(live: Li
     assert [one["check"] for one in told(live.cli("doctor", "--json"))] == ["daemon"]
 
 
-@pytest.mark.parametrize("command", ["if true; then :; fi", "set -eu; true", "A=1 nosuch", "'true'", ". ./x; true", "cd / && true"])
+WORDS = ("if true; then :; fi", "set -eu; true", "A=1 nosuch", "'true'", ". ./x; true", "cd / && true")
+
+
+@pytest.mark.parametrize("command", WORDS)
 def test_words_of_the_shell_are_no_missing_programs(live: Live, command: str) -> None:
     live.write(alerts(live) + job("a", command))
     assert [one["check"] for one in told(live.cli("doctor", "--json"))] == ["daemon"]
