@@ -375,6 +375,7 @@ class Daemon:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
         if self.keepers.ends:
             self.keepers.acknowledge()
+        self.keepers.flush()
         self.arrivals.saved(out)
         self.people.tell_followers(out)
         for number, reply in out.replies.items():
