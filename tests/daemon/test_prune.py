@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
 from benchmarks.history import HEAD, make
-from tests.daemon.live import Live, living
+from tests.daemon.live import Live, job, living
 
 RUNS = 2000
 LESS = 'keep_runs = "30d"\nkeep_logs = "10d"'
@@ -90,3 +91,37 @@ def test_without_a_history_there_is_nothing_to_remove() -> None:
         for words in (("prune",), ("prune", "--dry-run")):
             assert (live.cli(*words).out, live.cli(*words).status) == ("there is nothing to remove\n", 0)
         assert not (live.state / "cronflow.db").exists()
+
+
+def test_what_is_left_is_told_without_what_is_gone() -> None:
+    """Runs that stay name runs that are gone: as upstreams, as the run that they are a retry of."""
+    with living() as live:
+        roots = job("first", "true") + job("other", "true", schedule="0 4 1 1 *")
+        live.start(roots + job("last", "exit 3", after=["first", "other"]))
+        for name in ("first", "other", "first"):
+            live.final(live.run(name))
+        last = live.until(lambda: live.one("SELECT max(id) FROM runs WHERE flow = 'last' AND finished_at IS NOT NULL"))
+        again = live.cli("retry", str(last), "--detach").out.strip()
+        live.final(int(again))
+        assert live.cli("retry", again, "--detach").status == 0
+        live.until(lambda: live.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0)
+        live.terminate()
+        with sqlite3.connect(live.state / "cronflow.db") as db:
+            db.execute("UPDATE runs SET finished_at = finished_at - 8640000")
+        before = {row[0] for row in live.rows("SELECT id FROM runs")}
+        assert "removed" in live.cli("prune").out
+        left = {row[0] for row in live.rows("SELECT id FROM runs")}
+        gone = before - left
+        assert {last, int(again)} <= gone
+        assert {"first", "other", "last"} == {row[0] for row in live.rows("SELECT DISTINCT job FROM tasks")}
+        looks = [("status",), ("runs",), ("next",), ("graph",), *((verb, str(run)) for run in left for verb in ("why", "logs"))]
+        for words in [*looks, *(("status", name) for name in ("first", "other", "last")), ("why", "last")]:
+            answer = live.cli(*words)
+            assert (answer.status, answer.err.replace("(no log is left of it)\n", "")) == (0, ""), words
+        for run in gone:
+            assert live.cli("why", str(run)).status == 4
+        live.start()
+        new = live.cli("retry", str(max(left)), "--detach")
+        assert new.status == 0
+        assert live.final(int(new.out)) == "failed"
+        live.final(live.run("first"))
