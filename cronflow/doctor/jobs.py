@@ -16,6 +16,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from cronflow.core.model import Job
@@ -92,17 +93,25 @@ def _child(job: Job, folder: str, environ: Mapping[str, str], fd: int) -> NoRetu
 
 
 def _answer(job: Job, fd: int, pid: int, answered: bool) -> list[Finding]:
-    """What a child has found; one that hangs is told to end and left, since it may not be able to."""
-    if not answered:
-        os.close(fd)
-        os.kill(pid, signal.SIGKILL)
-        told = f"its files did not answer within {SECONDS:g} s"
-        where = f"is `{job.cwd or 'its home'}` on a file system that hangs? `df` tells"
-        return [problem("job_hangs", told, where, job.name)]
-    with open(fd, "rb") as file:
-        found = json.loads(file.read() or b"[]")
-    os.waitpid(pid, 0)
-    return [Finding(*one) for one in found]
+    """What a child has found. What it has started is ended with it; one that hangs is left, since it may not be able to."""
+    found = [Finding(*one) for one in json.loads(_all(fd))] if answered else []
+    os.close(fd)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    if answered:
+        os.waitpid(pid, 0)
+        return found
+    told = f"its files did not answer within {SECONDS:g} s"
+    where = f"is `{job.cwd or 'its home'}` on a file system that hangs? `df` tells"
+    return [problem("job_hangs", told, where, job.name)]
+
+
+def _all(fd: int) -> bytes:
+    """Everything that comes until the other end is closed."""
+    data = b""
+    while piece := os.read(fd, 65536):
+        data += piece
+    return data or b"[]"
 
 
 # ---- in the child ---------------------------------------------------------------------------------------------------------

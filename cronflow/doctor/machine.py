@@ -16,7 +16,10 @@ from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.places import find_places
 
 UNIT = "cronflow.service"
+BOOTED = "/run/systemd/system"
+"""There where systemd is the init system (sd_booted(3))."""
 SYSTEM_UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+LINGER = "/var/lib/systemd/linger"
 SECONDS = 5.0
 """What systemctl may take to answer."""
 FEW_WATCHES = 8192
@@ -96,7 +99,7 @@ def _file_of(words: Sequence[str], environ: Mapping[str, str], uid: int, folder:
 
 def service(_scene: Scene) -> Iterator[Finding]:
     """Whether systemd starts the daemon when the machine starts, and leaves the jobs alone when it ends."""
-    if not os.path.isdir("/run/systemd/system"):
+    if not os.path.isdir(BOOTED):
         yield ok("service", "systemd does not run here: whatever runs this machine has to start the daemon")
         return
     root = os.geteuid() == 0
@@ -145,7 +148,7 @@ def _lingers() -> bool:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return False
-    return os.path.exists(f"/var/lib/systemd/linger/{name}")
+    return os.path.exists(f"{LINGER}/{name}")
 
 
 # ---- what the machine has -------------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from cronflow.doctor import crontabs, jobs
+from cronflow.doctor import crontabs, jobs, machine
 from cronflow.doctor.finding import Finding, Scene
 from cronflow.jobfile.read import read
 from cronflow.places import Places
@@ -189,6 +190,8 @@ def test_a_job_whose_files_do_not_answer_holds_nobody(live: Live, monkeypatch: p
     assert time.monotonic() - begun < 30
     assert [one.check for one in results if one.job == "hangs"] == ["job_hangs"]
     assert [one.result for one in results].count("ok") == 20
+    for process in psutil.process_iter(["cmdline"]):
+        assert str(slow) not in (process.info["cmdline"] or [])
 
 
 # ---- the job file and alerts ----------------------------------------------------------------------------------------------
@@ -328,6 +331,59 @@ def test_a_daemon_of_another_job_file(live: Live) -> None:
     live.start(alerts(live) + job("a", "true"))
     other = live.write(live.file.read_text(), "other.toml")
     assert "another job file" in found(live, "daemon", "--file", str(other))["message"]
+
+
+# ---- systemd --------------------------------------------------------------------------------------------------------------
+
+
+def serviced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enabled: str, mode: str, unit: bool = True, root: bool = True
+) -> list[tuple[str, str]]:
+    """What is told of a machine that systemd runs."""
+    for name in ("bin", "units", "config/systemd/user"):
+        (tmp_path / name).mkdir(parents=True)
+    script = f"#!/bin/sh\ncase $* in *is-enabled*) echo {enabled};; *KillMode*) echo {mode};; esac\n"
+    (tmp_path / "bin/systemctl").write_text(script)
+    (tmp_path / "bin/systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(machine, "BOOTED", str(tmp_path))
+    monkeypatch.setattr(machine, "SYSTEM_UNITS", (str(tmp_path / "units"),))
+    monkeypatch.setattr(machine, "LINGER", str(tmp_path / "linger"))
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 0 if root else 65534)
+    if unit:
+        (tmp_path / ("units" if root else "config/systemd/user") / "cronflow.service").touch()
+    scene = Scene(Places(tmp_path / "jobs.toml", tmp_path, tmp_path), None, None, 0.0)
+    return [(one.check, one.result) for one in machine.service(scene)]
+
+
+@pytest.mark.parametrize(
+    ("enabled", "mode", "unit", "root", "results"),
+    [
+        ("enabled", "process", True, True, [("service", "ok")]),
+        ("disabled", "process", True, True, [("service", "warning")]),
+        ("enabled", "control-group", True, True, [("service", "ok"), ("kill_mode", "problem")]),
+        ("enabled", "process", False, True, [("service", "warning")]),
+        ("enabled", "process", True, False, [("linger", "warning")]),
+        ("enabled", "process", False, False, [("service", "warning")]),
+    ],
+)
+def test_the_unit_of_systemd(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    enabled: str,
+    mode: str,
+    unit: bool,
+    root: bool,
+    results: list[tuple[str, str]],
+) -> None:
+    assert serviced(tmp_path, monkeypatch, enabled, mode, unit, root) == results
+
+
+def test_the_services_of_a_user_that_go_on_without_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "linger").mkdir()
+    (tmp_path / "linger/nobody").touch()
+    assert serviced(tmp_path, monkeypatch, "enabled", "process", root=False) == [("service", "ok")]
 
 
 # ---- crontabs -------------------------------------------------------------------------------------------------------------
