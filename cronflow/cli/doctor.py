@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cronflow.cli import client
 from cronflow.cli.caller import Caller
-from cronflow.core.words import count
+from cronflow.core.words import count, listing
 from cronflow.errors import JobFileError
 
 if TYPE_CHECKING:
@@ -60,25 +60,30 @@ def _show(caller: Caller, found: list[Finding]) -> None:
     from cronflow.cli.views.style import Style
 
     style = Style(caller.zone, caller.now, caller.width, caller.color)
-    well = [one for one in found if one.job is not None and one.result == "ok"]
-    told = [one for one in found if one not in well]
-    place = next((number for number, one in enumerate(told) if one.check != "job_file" and one.job is None), len(told))
-    if well:
-        told.insert(place, well[0]._replace(message=_could_start(well), job=None))
-    for one in told:
-        caller.out(_line(one, style))
+    for alike in _grouped(found):
+        caller.out(_line(alike, style))
     numbers = [(sum(one.result == result for one in found), result) for result in ("problem", "warning")]
     said = ", ".join(count(number, result) for number, result in numbers if number)
     caller.out(f"\n{count(len(found), 'check')}: {said or 'everything is well'}")
 
 
-def _could_start(well: list[Finding]) -> str:
-    return f"{count(len(well), 'job')} could start now" if len(well) > 1 else f"job `{well[0].job}` could start now"
+def _grouped(found: list[Finding]) -> list[list[Finding]]:
+    """What is the same of several jobs together, what is well of jobs after the rest of them."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for place, one in enumerate(found):
+        groups.setdefault((one.check, one.result, one.message) if one.job is not None else (place,), []).append(one)
+    jobs = sorted((alike for alike in groups.values() if alike[0].job is not None), key=lambda alike: alike[0].result == "ok")
+    others = [alike for alike in groups.values() if alike[0].job is None]
+    return [*others[:1], *jobs, *others[1:]]
 
 
-def _line(one: Finding, style: Style) -> str:
-    """A finding, and below it what to do about it."""
+def _line(alike: list[Finding], style: Style) -> str:
+    """A finding of one job, of several, or of none, and below it what to do about it."""
+    one, names = alike[0], [f"`{one.job}`" for one in alike if one.job is not None]
     sign, kind = SIGNS[one.result]
-    about = f"job `{one.job}`: " if one.job is not None else ""
+    if one.result == "ok" and len(names) > 1:
+        about = f"{count(len(names), 'job')}: "
+    else:
+        about = f"{'job' if len(names) == 1 else 'jobs'} {listing(names, 3)}: " if names else ""
     line = f"{style.paint(kind, sign)} {about}{one.message}"
     return line if one.hint is None else f"{line}\n    = hint: {one.hint}"

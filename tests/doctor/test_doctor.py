@@ -74,12 +74,19 @@ def test_where_all_is_well_nothing_is_told_and_nothing_is_changed(live: Live) ->
 
 
 def test_the_screen_tells_jobs_that_are_well_in_one_line(live: Live) -> None:
-    live.write(alerts(live) + job("a", "true") + job("b", "true") + job("c", "nosuchprogram"))
+    live.write(alerts(live) + job("a", "true") + job("c", "nosuchprogram") + job("b", "true"))
     answer = live.cli("doctor")
     assert answer.status == 1
-    assert "✓ 2 jobs could start now\n" in answer.out
+    assert "✓ 2 jobs: could start now\n" in answer.out
     assert "✗ job `c`: `nosuchprogram`, with which `command` begins, is not found by `/bin/sh`\n    = hint: " in answer.out
     assert answer.out.splitlines()[-1].endswith(("1 problem, 1 warning", "1 problem, 2 warnings", "1 problem, 3 warnings"))
+
+
+def test_what_is_the_same_of_several_jobs_is_told_once(live: Live) -> None:
+    live.write("".join(job(f"job{number}", "true", cwd="/nonexistent") for number in range(7)))
+    lines = live.cli("doctor").out.splitlines()
+    assert [line.partition(": ")[0] for line in lines if "/nonexistent" in line] == ["✗ jobs `job0`, `job1`, `job2` and 4 more"]
+    assert "7 problems" in lines[-1]
 
 
 def test_a_first_look_before_there_is_any_state(live: Live) -> None:
