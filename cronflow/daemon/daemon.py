@@ -123,7 +123,7 @@ class Daemon:
         events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
         self._register()
         self._turn(events)
-        self.reloading.write_names()
+        self.reloading.keep()
         self._touch()
         self.notifier.ready()
         self._reserve(anew=True)
