@@ -31,7 +31,7 @@ REST = 4.0
 """Times as long as a portion took."""
 QUIET = 0.25
 """Seconds: what is due so soon comes first."""
-PATIENCE = 0.2
+PATIENCE = 0.1
 """Seconds for which a portion waits for a quiet moment."""
 FOLDERS = 100
 """Folders of runs that one process removes."""
@@ -63,9 +63,13 @@ def do_round(store: Store, places: Places, settings: Settings, now: float, tally
     db, keep = store.connection, forgetting.keep_of(settings, now)
     portions = 0
     for folders in old_logs(db, places, now - settings.keep_logs, tidy=True):  # first: it makes room also on a full disk
+        yield 0.0
         yield from _remove(folders, tally)
     for runs in forgetting.old_runs(db, keep):
-        for _ in forgetting.erase(store, runs) if runs else ():
+        if not runs:
+            yield 0.0
+            continue
+        for _ in forgetting.erase(store, runs):
             portions += 1
             yield 0.0
             if portions % forgetting.CHECKPOINT_EVERY == 0:
@@ -111,6 +115,7 @@ def old_logs(db: sqlite3.Connection, places: Places, before: float, tidy: bool =
         if tidy and not runs and number != shelves[-1]:
             with contextlib.suppress(OSError):
                 os.rmdir(shelf)
+            yield []
         for place in range(0, len(runs), FOLDERS):
             some = runs[place : place + FOLDERS]
             times = forgetting.times_of(db, some)
@@ -130,7 +135,6 @@ def _is_old(folder: str, times: tuple[float, float | None] | None, before: float
 
 def _remove(folders: list[str], tally: Tally) -> Iterator[float]:
     """Have rm(1) remove the folders of runs: what jobs leave there may be large, and deeper than a recursion goes."""
-    yield 0.0
     if not folders:
         return
     nowhere = subprocess.DEVNULL
@@ -181,7 +185,7 @@ class Retention:
         if begun < self.deadline():
             return
         if not quiet and begun < self.next_at + PATIENCE:
-            self.put_off(QUIET / 2)
+            self.put_off(PATIENCE / 2)
             return
         try:
             wait = self._portion(settings, now)
