@@ -147,6 +147,8 @@ ANSWERS = (
     ("service", "install", "--print"),
     ("import", "crontab"),
     ("import", "crontab", "--prove", "400", "--shadow", "log"),
+    ("prune", "--dry-run"),
+    ("doctor",),
     ("why", "nobody"),
 )
 
