@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import json
 import os
@@ -23,6 +24,7 @@ from cronflow.places import Places
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "cronflow.cli.main")
+compileall.compile_dir(ROOT / "cronflow", quiet=2)  # once, and not in each of the processes that tests start
 PATIENCE = 30.0
 """Seconds after which a test calls something hung; nothing here takes a tenth of it."""
 
