@@ -323,9 +323,8 @@ class Daemon:
             self._save_at = time.monotonic() + SAVE_AGAIN
             if "unsaved" not in self.state.troubles:
                 self.log(f"the database cannot be written: {error}; nothing is started until it can")
-                message = f"the database could not be written: {error}"
-                trouble = Trouble("unsaved", "system", message, time.time())
-                out.add(step(self.state, happened.TroubleFound(trouble), time.time()))
+                for event in disk.unsavable(self.places.state, "disk" in self.state.troubles, error):
+                    out.add(step(self.state, event, time.time()))
             return False
         if self._save_at is not None:
             self._save_at = None

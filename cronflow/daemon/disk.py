@@ -21,6 +21,14 @@ def news(folder: Path, known: bool) -> list[Event]:
     return [] if known else [TroubleFound(Trouble("disk", "system", message, time.time()))]
 
 
+def unsavable(folder: Path, known: bool, error: Exception) -> list[Event]:
+    """The events of a database that cannot be written. Where the disk is full there is one alert about it, not two."""
+    events = news(folder, known)
+    full = any(isinstance(one, TroubleFound) for one in events) or (known and not events)
+    trouble = Trouble("unsaved", "system", f"the database could not be written: {error}", time.time())
+    return [*events, TroubleFound(trouble, quiet=full)]
+
+
 def shortage(folder: Path, known: bool) -> str | None:
     """A sentence about a disk that is full or nearly so, otherwise None. `known`: it was so before, and is only over when half as
     much again is free (statvfs(3))."""

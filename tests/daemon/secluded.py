@@ -105,7 +105,7 @@ def restart(live: Live) -> dict[str, Any]:
 
 def no_reserve(live: Live) -> dict[str, Any]:
     """Without any room for rows nothing is started, nothing is forgotten, and all of it is saved when there is room again."""
-    live.start(jobs(live) + "".join(job(f"j{number}", "true") for number in range(12)))
+    live.start(jobs(live) + "".join(job(f"j{number}", "true") for number in range(12)) + '[alerts.ops]\nurls = ["json://[::1]:9"]\n')
     run = live.run("wait")
     live.started(run, "wait")
     fill(live)
@@ -120,13 +120,15 @@ def no_reserve(live: Live) -> dict[str, Any]:
     time.sleep(1.0)
     stuck = live.one("SELECT state FROM runs WHERE id = ?", run)
     alive = live.ask("ping")["ok"]
+    problems = [one["message"] for one in live.cli("status", "--json").json["problems"]]
     os.unlink(live.state / "fill")
     state = live.final(run)
     live.until(lambda: "the database can be written again" in live.log)
     live.until(lambda: told(live) == [])
     for connection in waiting:
         assert json.loads(connection.makefile().readline())["ok"]
-    return {"states": [stuck, state], "alive": alive, **summary(live)}
+    alerts = live.rows("SELECT json_extract(facts, '$.message') FROM alerts WHERE kind = 'system' AND facts NOT LIKE '%arrive%'")
+    return {"states": [stuck, state], "alive": alive, "problems": problems, "alerts": alerts, **summary(live)}
 
 
 def inodes(live: Live) -> dict[str, Any]:
