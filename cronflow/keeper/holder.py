@@ -36,6 +36,7 @@ by a socket, it answers; by a deadline, it attends to that attempt. All deadline
 """
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -316,7 +317,9 @@ class Keeper:
 
     def _record(self, attempt: Attempt, status: int) -> None:
         mark = self.journal.mark(attempt.page)
-        if mark is not None and mark.failure is not None:
+        if mark is None:  # a disk that fails: its child has not done its first act, nor any other
+            attempt.fail("fork", errno.EIO, time.time())
+        elif mark.failure is not None:
             attempt.fail(*mark.failure)
         else:
             attempt.status = status

@@ -79,7 +79,7 @@ class Stage:
         self.count += 1
         with installation(self.web, f"trial{self.count}", whole=scene == "day") as one:
             SCENES[scene](one, self.template)
-            shared = Seam(self.folder / "seam", one.live.folder)
+            shared = Seam(self.folder / "seam", one.live.state)
             try:
                 yield one, shared
             finally:
