@@ -40,7 +40,7 @@ from cronflow.daemon.secrets import Vault
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
-from cronflow.store.reserve import keep_ballast, reserve
+from cronflow.store.reserve import drop_ballast, keep_ballast, reserve
 
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
@@ -68,6 +68,7 @@ class Daemon:
         self._last_seen_at = 0.0
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
+        disk.make_room(places.state)
         self.store, self.state = rescue.revive(places)
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
@@ -320,7 +321,7 @@ class Daemon:
             if self._damage is not None:
                 self._save_at = time.monotonic()
                 return False
-            self._save_at = time.monotonic() + SAVE_AGAIN
+            self._save_at = time.monotonic() + (0.0 if drop_ballast(self.places.state) else SAVE_AGAIN)
             if "unsaved" not in self.state.troubles:
                 self.log(f"the database cannot be written: {error}; nothing is started until it can")
                 for event in disk.unsavable(self.places.state, "disk" in self.state.troubles, error):
