@@ -90,7 +90,7 @@ def _attempts(live: Live, load: Load, written: Written, account: Account) -> Non
         if state != "ended":
             account.add("stuck", said)
         elif name not in written.starts:
-            if not (result == "cancelled" and (number is not None or pid is None)):
+            if not (result in ("cancelled", "timeout") and (number is not None or pid is None)):
                 account.add("missing", f"{said}; it never began")
         elif result == "lost":
             account.lost += 1

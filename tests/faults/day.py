@@ -23,7 +23,8 @@ from tests.daemon.live import Live, living
 
 MISSED = 3
 """Seconds for which nobody was there before the day begins."""
-PATIENCE = 30.0
+PATIENCE = 60.0
+"""Seconds; as long as an alert takes that has to be sent again."""
 QUICK = {"LIFE": "0.03"}
 STEPS_OF_HAND = {key: value for key, value in STEPS.items() if not key.startswith("wait_")}
 
@@ -32,9 +33,10 @@ class Day(Load):
     """The job file of the day."""
 
     def __init__(self, house: Path, url: str, alerts: bool = True) -> None:
-        super().__init__(house, f'[defaults]\nalert = []\nretry_delay = "5ms"\n[alerts.ops]\nurls = ["{url}"]\n')
+        targets = f'[alerts.ops]\nurls = ["{url}"]\n[alerts.night]\nurls = ["{url}/night"]\non = ["missed"]\n'
+        super().__init__(house, f'[defaults]\nalert = []\nretry_delay = "5ms"\n{targets}')
         every_second = "* * * * * *"
-        self.add("tick", env=QUICK, schedule=every_second, catchup="all", overlap="queue", retries=1)
+        self.add("tick", env=QUICK, schedule=every_second, catchup="all", overlap="queue", retries=1, alert=["night"])
         self.add("flow", env=QUICK, every="1s", overlap="allow", retries=1)
         self.add("flow-then", env=QUICK, after={"flow": "done"}, retries=2)
         self.add("flow-good", env=QUICK, after={"flow": "success", "flow-then": "done"})
@@ -72,7 +74,7 @@ class Installation:
             db.execute("UPDATE cursors SET at = ?, row = NULL", (int(now) - MISSED,))
         os.utime(self.live.places.alive, (now - MISSED, now - MISSED))
 
-    def up(self, seconds: float = 10.0) -> bool:
+    def up(self, seconds: float = 30.0) -> bool:
         """Wait until the daemon answers; False if it ends before."""
         return self.wait(lambda: client.ping(self.live.places) is not None, seconds)
 
@@ -115,16 +117,16 @@ class Installation:
 
     # ---- the end ---------------------------------------------------------------------------------------------------------
 
-    def bring_to_end(self) -> None:
+    def bring_to_end(self, **env: str) -> None:
         """With a daemon that nothing happens to any more: all that was promised ends, nothing new begins."""
         if not self.live.alive():
-            self.live.launch()
+            self.live.launch(**env)
         if not self.up() or not self.ask_for_runs():
             self.wrong.append(f"no daemon comes up again: {self.live.log[-2000:]}")
             return
         if not self.wait(self.runs_done):
             self.wrong.append(f"what was started by hand does not end: {self.promised}")
-        if not self.wait(self.told, 15):
+        if not self.wait(self.told):
             self.wrong.append(f"not told: {self.live.rows('SELECT * FROM alerts')}")
         self.live.ask("pause", words="the day is over")
         if not self.wait(lambda: self.live.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0):
@@ -158,9 +160,13 @@ class Installation:
             account.add("wrong", f"a keeper says {keeper.read_text()[:2000]}")
         return account
 
+    def arrived(self, path: str = "") -> list[dict[str, str]]:
+        """What has been sent to a target of this installation: `title` and `message`."""
+        return [one for at, one in zip(self.web.paths, self.web.arrived, strict=True) if at == self.path + path]
+
     def _alerts(self, account: Account) -> None:
         """A row each, and each has arrived at least once."""
-        arrived = [one["title"] for path, one in zip(self.web.paths, self.web.arrived, strict=True) if path == self.path]
+        arrived = [one["title"] for one in self.arrived()]
         rows = self.live.rows("SELECT kind, job, sent_at FROM alerts")
         if len(rows) != len(set(rows)):
             account.add("twice", f"alerts: {rows}")

@@ -66,8 +66,10 @@ SCENES: dict[str, Callable[[Installation, Path], None]] = {"birth": birth, "day"
 class Stage:
     """What all trials of a campaign share: a service that takes the alerts, and the state folder from which days begin."""
 
-    def __init__(self) -> None:
+    def __init__(self, tape: int = 4 << 20) -> None:
+        """`tape`: the bytes that each trial can write down."""
         seam.library()
+        self.tape = tape
         self.web = WebService()
         self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
         self.template = template(self.folder, self.web)
@@ -79,7 +81,7 @@ class Stage:
         self.count += 1
         with installation(self.web, f"trial{self.count}", whole=scene == "day") as one:
             SCENES[scene](one, self.template)
-            shared = Seam(self.folder / "seam", one.live.state)
+            shared = Seam(self.folder / "seam", one.live.state, self.tape)
             try:
                 yield one, shared
             finally:
@@ -159,7 +161,7 @@ def failing(number: int, lasting: bool) -> Callable[[Stage, Place], Account | No
             one.bring_to_end()
             account = one.account()
             _told_once(one, account)
-        _forgive(account, "(no_log)", "(disk_full)")
+        _forgive(account, "(no_log)", "(disk_full)", "(no_process)", "exit 126")
         return account
 
     return trial

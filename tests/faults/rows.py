@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-MODULES = ("effects", "kills")
+MODULES = ("effects", "fulldisk", "powercut", "reboot", "kills")
 """The modules of this package that have rows, in the order of the table; each offers `ROWS`."""
 
 

@@ -5,7 +5,8 @@ messages, new processes, signals, reaped children; those of SQLite and of Python
 down on a tape, and at the one that was asked for the process is killed before the call is made, or the call fails.
 
 SEAM_CONTROL names a file of TAPE + n bytes that all processes share: struct control, then the tape. SEAM_HOUSE is the folder whose
-disk fails. Commands do not come here: their environment is their own. */
+disk fails. SEAM_BOOT is a file that is read instead of the kernel's boot id. Commands do not come here: their environment is
+their own. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -52,6 +53,7 @@ struct record {
 static struct control *control;
 static char house[1024];
 static size_t house_length;
+static const char *boot;
 static enum role role = NOBODY;
 static pid_t self;
 static __thread int inside;
@@ -72,6 +74,7 @@ static enum role of_command_line(void) {
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("SEAM_CONTROL"), *folder = getenv("SEAM_HOUSE");
     struct stat st;
+    boot = getenv("SEAM_BOOT");
     if (!path || !folder) return;
     int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) return;
@@ -213,6 +216,7 @@ int openat64(int dir, const char *path, int flags, ...) {
     va_start(more, flags);
     mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0;
     va_end(more);
+    if (boot && !strcmp(path, "/proc/sys/kernel/random/boot_id")) path = boot;
     if (flags & (O_CREAT | O_TRUNC)) {
         struct stat st;
         int there = !fstatat(dir, path, &st, 0);

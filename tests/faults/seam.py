@@ -68,7 +68,7 @@ def library() -> Path:
 class Seam:
     """The shared memory of one installation's processes."""
 
-    def __init__(self, path: Path, house: Path, size: int = 16 << 20) -> None:
+    def __init__(self, path: Path, house: Path, size: int) -> None:
         self.path, self.house = path, house
         with open(path, "w+b") as file:
             file.truncate(_TAPE + size)
