@@ -83,7 +83,7 @@ class Installation:
         for name in self.hand:
             try:
                 if name not in self.promised:
-                    self.promised[name] = self.live.run(name, seconds=5)
+                    self.promised[name] = self.live.run(name, seconds=2)
             except CronflowError:
                 return False
         return True
