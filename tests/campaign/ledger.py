@@ -70,7 +70,7 @@ def settle(account: Account, live: Live, load: Load, promised: set[int]) -> None
     _attempts(live, load, written, account)
     _runs(live, promised, account)
     _tasks(live, load, account)
-    _order(live, written, account)
+    in_order(live, written, account)
     _ends(live, account)
     _slots(live, account)
 
@@ -148,7 +148,7 @@ def _tasks(live: Live, load: Load, account: Account) -> None:
                 account.add("wrong", f"{run}/{name} listed {lines}, its tasks are {copies.get((run, name))}")
 
 
-def _order(live: Live, written: Written, account: Account) -> None:
+def in_order(live: Live, written: Written, account: Account) -> None:
     """Nothing of a task begins before the last attempt of what it comes after in its run has ended."""
     when: dict[tuple[int, str], list[int]] = {}
     upto: dict[tuple[int, str], int] = {}
