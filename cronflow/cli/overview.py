@@ -11,13 +11,13 @@ from cronflow.cli.known import Known
 from cronflow.cli.views.phrases import telling_attempt
 from cronflow.cli.waits import Waiting, waiting_slots
 from cronflow.core.model import Attempt, Health, Job, Pause, Skip, Task, Trouble
-from cronflow.core.state import State
 from cronflow.store.edges import edges
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import Standing, standing
 
 if TYPE_CHECKING:
     from cronflow.cli.caller import Caller
+    from cronflow.core.state import State
 
 UNDELIVERED_AFTER = 300.0
 """Seconds after which an alert that nobody has got is trouble."""
@@ -77,7 +77,7 @@ class Overview:
         self.blocked: list[Blocked] = []
         self.going: list[Going] = []
         self.slots: list[coming.Slot] = []
-        self.edges = State()
+        self.edges: State | None = None
         self.held_slots: list[Waiting] = []
 
     @property

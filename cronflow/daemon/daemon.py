@@ -122,7 +122,7 @@ class Daemon:
         events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
         self._register()
         self._turn(events)
-        self.reloading.write_names()
+        self.reloading.keep()
         self._touch()
         self.notifier.ready()
         self._reserve(anew=True)
@@ -358,6 +358,7 @@ class Daemon:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
         if self.keepers.ends:
             self.keepers.acknowledge()
+        self.keepers.flush()
         self.arrivals.saved(out)
         self.people.tell_followers(out)
         for number, reply in out.replies.items():

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cronflow import __version__
 from cronflow.core import events as happened
-from cronflow.core.changes import as_plain
 from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import Event
+from cronflow.core.inforce import as_plain
 from cronflow.core.model import Attempt
 from cronflow.daemon import requests
 from cronflow.daemon.control import Client, Control
