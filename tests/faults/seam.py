@@ -5,6 +5,7 @@ Roles are counted by themselves, since their order among each other is not the s
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
 import mmap
@@ -56,7 +57,9 @@ def library() -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise NotTestedError("there is no C compiler for the library that counts the calls")
-    made = Path(tempfile.mkdtemp(prefix="faults-seam-")) / "seam.so"
+    folder = tempfile.mkdtemp(prefix="faults-seam-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = Path(folder) / "seam.so"
     source = Path(__file__).with_name("seam.c")
     words = [compiler, "-O2", "-shared", "-fPIC", "-o", str(made), str(source), "-ldl"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
