@@ -116,10 +116,10 @@ def _short(one: Installation) -> bool:
 
 
 def _check(one: Installation, was_short: bool, account: Account) -> None:
-    """One alert about the disk. A `foreach` that has nowhere to print has failed, and says so."""
+    """One alert about the disk, at least once. A `foreach` that has nowhere to print has failed, and says so."""
     said = [text for text in one.arrived() if "disk" in text["message"]]
     rows = one.live.rows("SELECT facts FROM alerts WHERE kind = 'system'")
-    if len(rows) > 1 or len(rows) != len(said) or (was_short and not rows):
+    if len(rows) > 1 or bool(rows) != bool(said) or (was_short and not rows):
         account.add("wrong", f"not one alert about the disk: {rows} {said}")
     told = [text for text in account.faults.pop("wrong", []) if "/foreach" not in text or "exit 74" not in text]
     for text in told:
