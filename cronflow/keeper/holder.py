@@ -326,9 +326,9 @@ class Keeper:
 
     def _record(self, attempt: Attempt, status: int) -> None:
         mark = self.journal.mark(attempt.page)
-        if mark is None:  # a disk that fails: its child has not done its first act, nor any other
+        if mark is None and os.WIFEXITED(status):  # a disk that fails: its child could not do its first act, nor any other
             attempt.fail("fork", errno.EIO, time.time())
-        elif mark.failure is not None:
+        elif mark is not None and mark.failure is not None:
             attempt.fail(*mark.failure)
         else:
             attempt.status = status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,3 +66,9 @@ def test_a_child_that_cannot_leave_its_mark_runs_nothing_and_that_is_told(a_seam
     said = run(after.house, "a")[-1]
     assert after.hit
     assert (said["type"], said["stage"], said["errno"]) == ("failed", "fork", errno.EIO)
+
+
+def test_a_child_that_is_killed_before_its_mark_is_told_as_killed(a_seam: Callable[[str], Seam]) -> None:
+    shared = a_seam("house")
+    shared.arm("child", 1, seam.KILL)
+    assert (run(shared.house, "a")[-1]["status"], shared.hit) == (signal.SIGKILL, True)
