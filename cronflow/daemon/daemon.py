@@ -35,7 +35,7 @@ from cronflow.daemon.listening import Conversation, Listening
 from cronflow.daemon.notify import Notifier
 from cronflow.daemon.people import People
 from cronflow.daemon.reloading import Reloading
-from cronflow.daemon.retention import Retention
+from cronflow.daemon.retention import FIRST, QUIET, Retention
 from cronflow.daemon.secrets import Vault
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
@@ -72,9 +72,11 @@ class Daemon:
         self._damage: sqlite3.Error | None = None
         disk.make_room(places.state)
         self.store, self.state = rescue.revive(places)
+        if self.store.copied is not None:
+            log(f"the database has a new format; as it was it is kept in `{self.store.copied}`")
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
-        self.retention = Retention(self.store, places, time.time() + 60.0)
+        self.retention = Retention(self.store, places, time.monotonic() + FIRST)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
         self.listening = Listening()
         self.arrivals = Arrivals(log)
@@ -163,7 +165,9 @@ class Daemon:
         """Turn until told to leave, or until `until` says so; `tick` seconds at most from one turn to the next."""
         while self.leaving is None and not until():
             self._wait(tick)
-            self._turn(self._hear())
+            events = self._hear()
+            self._turn(events)
+            self._forget(quiet=not events)
             if self.state.draining and self.state.running == 0 and not self._unsaved:
                 self.leaving = "drained"
 
@@ -173,7 +177,7 @@ class Daemon:
             return
         times = (next_wakeup(self.state), self.alerting.deadline(), now + LONGEST_SLEEP)
         wake_at = min(at for at in times if at is not None)
-        ours = (self.keepers, self.source, self.alerting.outbox)
+        ours = (self.keepers, self.source, self.alerting.outbox, self.retention)
         soon = (*(one.deadline() for one in ours), self.arrivals.deadline(self.state), self._save_at)
         limits = [at - monotonic for at in soon if at is not None] + [LONGEST_SLEEP]
         if tick is not None:
@@ -238,18 +242,31 @@ class Daemon:
         return []
 
     def _keep_house(self, now: float) -> list[Event]:
-        """Alerts and retention. A database that cannot be read or written now is left in peace for a while."""
+        """Alerts. A database that cannot be read or written now is left in peace for a while."""
         events: list[Event] = []
         if now < self._rest_until:
             return events
         try:
             events.extend(self.alerting.collect(now))
             events.extend(self.alerting.dispatch(self.source.reading.jobs, self.source.plan, now))
-            self.retention.step(self.state.jobs.settings, now)
         except sqlite3.DatabaseError as error:
             self.mind(error)
             self._rest_until = now + REST
         return events
+
+    def _forget(self, quiet: bool) -> None:
+        """A portion of what retention has to do, when nothing else is to be done."""
+        if time.monotonic() < self.retention.deadline():
+            return
+        if self._unsaved or self._damage is not None:
+            self.retention.put_off(REST)
+            return
+        now, wakeup = time.time(), next_wakeup(self.state)
+        quiet = quiet and not self.inbox and (wakeup is None or wakeup > now + QUIET)
+        try:
+            self.retention.step(self.state.jobs.settings, now, quiet)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
 
     def _hear_arrivals(self) -> list[Event]:
         try:

@@ -20,6 +20,7 @@ from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
+from cronflow.store.copying import keep_copy
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
@@ -36,11 +37,13 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.moved_aside: str | None = None
+        self.copied: str | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Store:
         """Open or create the database of a folder. One that is damaged is moved aside as a whole, and `moved_aside` names
-        it; one of a newer program, or a folder that cannot be written, is a CronflowError (exit 1)."""
+        it; of one in an older format a copy is kept, and `copied` names that. One of a newer program, or a folder that cannot be
+        written, is a CronflowError (exit 1)."""
         path = folder / FILE
         try:
             if _emptied(path):
@@ -81,11 +84,13 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
-            _migrate(connection, path)
+            copied = _migrate(connection, path)
         except BaseException:
             connection.close()
             raise
-        return cls(connection)
+        store = cls(connection)
+        store.copied = copied
+        return store
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -116,6 +121,17 @@ class Store:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+    @contextlib.contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A transaction that a power cut may undo, as a whole, and that waits for no disk (`synchronous`,
+        https://sqlite.org/pragma.html): for what will be done again then."""
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self._transaction():
+                yield
+        finally:
+            self.connection.execute("PRAGMA synchronous = FULL")
 
     def _write(self, out: Effects) -> None:
         db = self.connection
@@ -252,42 +268,6 @@ class Store:
         row = self.connection.execute(query, (number,)).fetchone()
         return () if row is None else tuple(json.loads(row[0]))
 
-    # ---- forgetting ------------------------------------------------------------------------------------------------------
-
-    def forget(self, before: float | None, count: int | None, limit: int) -> int:
-        """Delete up to `limit` runs that ended before a time, or that have `count` newer ones of their flow; returns how many.
-        The newest of each flow stays, and so does the row that the next slot may continue."""
-        newest = "SELECT max(id) FROM runs GROUP BY flow"
-        rows = "SELECT row FROM cursors WHERE row IS NOT NULL"
-        old: list[int] = []
-        if before is not None:
-            sql = f"SELECT id FROM runs WHERE finished_at < ? AND id NOT IN ({newest}) AND id NOT IN ({rows}) ORDER BY id LIMIT ?"
-            old = [row[0] for row in self.connection.execute(sql, (before, limit))]
-        if count is not None and len(old) < limit:
-            ranked = "SELECT id, finished_at, row_number() OVER (PARTITION BY flow ORDER BY id DESC) AS rank FROM runs"
-            sql = f"SELECT id FROM ({ranked}) WHERE rank > ? AND finished_at IS NOT NULL AND id NOT IN ({rows}) LIMIT ?"
-            old += [row[0] for row in self.connection.execute(sql, (count, limit - len(old)))]
-        if old:
-            self._delete(old)
-        return len(old)
-
-    def _delete(self, runs: list[int]) -> None:
-        numbers = [(number,) for number in runs]
-        with self._transaction():
-            for table in ("attempts", "tasks", "run_slots", "run_paths", "alerts"):
-                self.connection.executemany(f"DELETE FROM {table} WHERE run = ?", numbers)
-            self.connection.executemany("DELETE FROM runs WHERE id = ?", numbers)
-
-    def newest_run_ended_before(self, before: float) -> int:
-        """The highest number among runs that ended before a time; 0 where there is none."""
-        row = self.connection.execute("SELECT max(id) FROM runs WHERE finished_at < ?", (before,)).fetchone()
-        return int(row[0] or 0)
-
-    def is_live(self, number: int) -> bool:
-        """Whether a run has not ended."""
-        row = self.connection.execute("SELECT 1 FROM runs WHERE id = ? AND finished_at IS NULL", (number,)).fetchone()
-        return row is not None
-
     # ---- meta ------------------------------------------------------------------------------------------------------------
 
     def meta(self, key: str) -> str | None:
@@ -327,15 +307,18 @@ class Store:
         )
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path) -> str | None:
+    """Bring a database into today's format; the name of the copy that is kept of an older one."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise CronflowError(
             f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})",
             "install that version again, or name another folder with `--state`",
         )
+    copied = keep_copy(connection, path, version) if 0 < version < len(MIGRATIONS) else None
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    return copied
 
 
 def _emptied(path: Path) -> bool:

@@ -173,8 +173,8 @@ def strace_works() -> bool:
 
 @pytest.mark.skipif(not strace_works(), reason="there is no strace that may trace here")
 def test_a_step_of_a_chain_makes_few_system_calls(tmp_path: Path) -> None:
-    """What a chain of 40 needs more than one of 10, for each step: a commit (two where a step lasts, as it does under a debugger),
-    a child, a folder and two files, one line to the keeper."""
+    """What a chain of 40 needs more than one of 10, for each step: a commit (two where a step lasts, as it does under a
+    debugger), a child, a folder and two files, one line to the keeper."""
     cost: list[Counter[str]] = []
     for length in (10, 40):
         home = tmp_path / str(length)
