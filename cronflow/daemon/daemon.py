@@ -40,7 +40,7 @@ from cronflow.daemon.secrets import Vault
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
-from cronflow.store.reserve import keep_ballast, reserve
+from cronflow.store.reserve import drop_ballast, keep_ballast, reserve
 
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
@@ -70,6 +70,7 @@ class Daemon:
         self._last_seen_at = 0.0
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
+        disk.make_room(places.state)
         self.store, self.state = rescue.revive(places)
         if self.store.copied is not None:
             log(f"the database has a new format; as it was it is kept in `{self.store.copied}`")
@@ -345,12 +346,11 @@ class Daemon:
             if self._damage is not None:
                 self._save_at = time.monotonic()
                 return False
-            self._save_at = time.monotonic() + SAVE_AGAIN
+            self._save_at = time.monotonic() + (0.0 if drop_ballast(self.places.state) else SAVE_AGAIN)
             if "unsaved" not in self.state.troubles:
                 self.log(f"the database cannot be written: {error}; nothing is started until it can")
-                message = f"the database could not be written: {error}"
-                trouble = Trouble("unsaved", "system", message, time.time())
-                out.add(step(self.state, happened.TroubleFound(trouble), time.time()))
+                for event in disk.unsavable(self.places.state, "disk" in self.state.troubles, error):
+                    out.add(step(self.state, event, time.time()))
             return False
         self._save_at = None
         if "unsaved" in self.state.troubles:

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cronflow.core.events import AttemptUnclaimed, Event
 from cronflow.core.model import AttemptRef, parse_ref
@@ -19,6 +20,7 @@ from cronflow.daemon import reports
 from cronflow.daemon.orphans import Orphans
 from cronflow.keeper import client
 from cronflow.keeper.protocol import Message, ProtocolError
+from cronflow.store.reserve import drop_ballast
 
 STRIDE = 1000
 """Keepers that one daemon can have: a keeper's number is its daemon's generation × STRIDE and on."""
@@ -94,6 +96,7 @@ class Keepers:
             except client.KeeperError:
                 if not left:
                     raise
+                drop_ballast(Path(self.journals).parent)  # its journal may have found no room
             else:
                 self.open[number] = self.own
                 return

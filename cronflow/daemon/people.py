@@ -113,6 +113,7 @@ class People:
             "since": self.daemon.since,
             "foreground": not self.daemon.slots,
             "draining": self.daemon.state.draining,
+            "problems": [one._asdict() for one in self.daemon.state.troubles.values()],
         }
 
     def _secrets(self, name: str) -> dict[str, list[str]]:

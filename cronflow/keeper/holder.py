@@ -36,6 +36,7 @@ by a socket, it answers; by a deadline, it attends to that attempt. All deadline
 """
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -346,7 +347,9 @@ class Keeper:
 
     def _record(self, attempt: Attempt, status: int) -> None:
         mark = self.journal.mark(attempt.page)
-        if mark is not None and mark.failure is not None:
+        if mark is None and os.WIFEXITED(status):  # a disk that fails: its child could not do its first act, nor any other
+            attempt.fail("fork", errno.EIO, time.time())
+        elif mark is not None and mark.failure is not None:
             attempt.fail(*mark.failure)
         else:
             attempt.status = status
