@@ -41,6 +41,7 @@ from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
 from cronflow.store.reserve import keep_ballast, reserve
+from cronflow.store.sound import is_damage
 
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
@@ -68,7 +69,7 @@ class Daemon:
         self._last_seen_at = 0.0
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
-        self.store, self.state = rescue.revive(places)
+        self.store, self.state = rescue.revive(places, log)
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
         self.retention = Retention(self.store, places, time.time() + 60.0)
@@ -112,8 +113,8 @@ class Daemon:
             raise CronflowError(f"the process that holds the commands cannot be started: {error}") from None
         self.state.jobs = self.source.reading.jobs  # whom to tell of what ended meanwhile
         events: list[Event] = [*found, self._started(alive_at, rebooted)]
-        if self.store.moved_aside is not None:
-            events.append(self._moved_aside())
+        if self.store.accident is not None:
+            events.append(self._accident(self.store.accident))
         elif "database" in self.state.troubles:
             events.append(happened.TroubleGone("database"))
         if "config" in self.state.troubles:
@@ -126,8 +127,7 @@ class Daemon:
         self.notifier.ready()
         self._reserve(anew=True)
 
-    def _moved_aside(self) -> Event:
-        message = f"the database was damaged; it was moved to `{self.store.moved_aside}` and a new one was started"
+    def _accident(self, message: str) -> Event:
         self.log(message)
         return happened.TroubleFound(Trouble("database", "system", message, time.time()))
 
@@ -256,6 +256,7 @@ class Daemon:
     def _reserve(self, anew: bool = False) -> None:
         if self.slots:
             try:
+                self.store.check_place()
                 reserve(self.store.connection, anew)
                 keep_ballast(self.places.state)
             except sqlite3.DatabaseError as error:
@@ -263,7 +264,7 @@ class Daemon:
 
     def mind(self, error: sqlite3.DatabaseError) -> None:
         """What an error of the database means: damage is dealt with in the next turn, a full or failing disk is waited for."""
-        if rescue.is_damage(error):
+        if is_damage(error):
             self._damage = error
             self.inbox.append(happened.Woke())
         elif not isinstance(error, sqlite3.OperationalError):
@@ -312,6 +313,7 @@ class Daemon:
     def _save(self, out: Effects) -> bool:
         """One transaction for all rows. What cannot be saved now is tried again, and said."""
         if not out.rows:
+            self._save_at = None
             return True
         try:
             self.store.save(out)
@@ -337,23 +339,23 @@ class Daemon:
         """Put all that goes on into a new database. The history stays in the damaged one, alerts that were not sent with it."""
         self.log(f"the database is damaged: {self._damage}")
         self._damage = None
-        self.store = self.alerting.store = self.retention.store = self.store.replaced(self.places.state)
-        self.store.set_meta(**self._facts)
         whole = rescue.everything(self.state)
+        whole.add(rescue.salvaged(self.store, self.state))
+        self.store = self.retention.store = self.store.replaced(self.places.state)
+        self.alerting.start_anew(self.store)
+        self.store.set_meta(**self._facts)
         whole.watched.update(self.arrivals.known())
         whole.add(self._unsaved)
         whole.slots = list(dict.fromkeys(whole.slots))
         self._unsaved = whole
         self._save_at = time.monotonic()
-        self.inbox.append(self._moved_aside())
+        self.inbox.append(self._accident(self.store.accident or "a new database was started"))
 
     def _act(self, out: Effects) -> None:
         """The deeds of what has been saved."""
         for deed in out.deeds:
             if isinstance(deed, StartAttempt):
-                failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store, self.vault)
-                if failure is not None:
-                    self.inbox.append(failure)
+                self._start(deed)
             else:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
         if self.keepers.ends:
@@ -370,3 +372,15 @@ class Daemon:
             self.inbox.extend(self._keep_house(time.time()))
         if out.runs or out.tasks:
             self.notifier.status(self.status_line())
+
+    def _start(self, deed: StartAttempt) -> None:
+        """Have an attempt started; later, where what it is to be told cannot be read in the database now."""
+        try:
+            failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store, self.vault)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            self._unsaved.deeds.append(deed)
+            self._save_at = time.monotonic() + SAVE_AGAIN
+            return
+        if failure is not None:
+            self.inbox.append(failure)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import time
+from collections.abc import Callable
 
 from cronflow.core.effects import Effects
 from cronflow.core.model import definition
@@ -11,29 +14,40 @@ from cronflow.daemon.keepers import STRIDE
 from cronflow.daemon.shelves import newest_logged
 from cronflow.keeper import client
 from cronflow.places import Places
-from cronflow.store.store import Store
+from cronflow.store.sound import is_damage
+from cronflow.store.store import LockedError, Store
 
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is no longer a database (https://sqlite.org/rescode.html)."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+LOCKED_AGAIN = 0.2
+"""Seconds until a database that another program has locked is asked for again."""
 
 
-def revive(places: Places) -> tuple[Store, State]:
+def revive(places: Places, log: Callable[[str], None]) -> tuple[Store, State]:
     """The store of a state folder and the live state in it. Numbers of runs go on above those that have left logs, whatever
     has become of the database: a number is never given twice."""
-    store = Store.open(places.state)
+    store = _open(places, log)
     try:
         state = store.load()
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
+        log(f"the database is damaged: {error}")
         store = store.replaced(places.state)
         state = store.load()
     state.next_run = max(state.next_run, 1 + newest_logged(places))
     return store, state
+
+
+def _open(places: Places, log: Callable[[str], None]) -> Store:
+    """The store, once nobody keeps it to himself."""
+    told = False
+    while True:
+        try:
+            return Store.open(places.state)
+        except LockedError as locked:
+            if not told:
+                log(f"{locked.message}; nothing is started until it is not")
+            told = True
+            time.sleep(LOCKED_AGAIN)
 
 
 def newest_generation(places: Places) -> int:
@@ -63,4 +77,17 @@ def everything(state: State) -> Effects:
     out.skips.update(state.skips)
     out.health.update(state.health)
     out.troubles.update(state.troubles)
+    return out
+
+
+def salvaged(store: Store, state: State) -> Effects:
+    """What a damaged database still tells of what the live state does not hold: the files that caused the runs that go on, and
+    the alerts that were not sent."""
+    out = Effects()
+    with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+        for number in state.runs:
+            if paths := store.paths(number):
+                out.paths[number] = paths
+    with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+        out.alerts.extend(store.alerts_unsent())
     return out

@@ -17,53 +17,69 @@ from pathlib import Path
 from typing import Any
 
 from cronflow.core.effects import Amendment, Effects
-from cronflow.core.model import Attempt, Run
+from cronflow.core.model import ALERT_KINDS, Alert, Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
 from cronflow.store.schema import MIGRATIONS
+from cronflow.store.sound import DamageError, check_tables, check_things, is_damage, is_newer
 from cronflow.store.text import name_of
 from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
+LOCKED_FOR = 0.05
+"""Seconds that a statement waits for another connection. A longer lock is not waited for: it is tried again."""
+
+
+class LockedError(CronflowError):
+    """Another program keeps the database to itself for now."""
 
 
 class Store:
-    """The database of one state folder, opened for writing."""
+    """The database of one state folder, opened for writing. `accident` tells, in a sentence, what has become of the one before,
+    and `moved_aside` is its new name where there was something to keep."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
         self.connection = connection
         self.moved_aside: str | None = None
+        self.accident: str | None = None
+        self._path = path
+        self._seen = os.stat(path) if path is not None else None
 
     @classmethod
     def open(cls, folder: Path) -> Store:
         """Open or create the database of a folder. One that is damaged is moved aside as a whole, and `moved_aside` names
-        it; one of a newer program, or a folder that cannot be written, is a CronflowError (exit 1)."""
+        it; one of a newer program, or a folder that cannot be written, is a CronflowError (exit 1), and a LockedError one that
+        another program has locked."""
         path = folder / FILE
         try:
             if _emptied(path):
                 return cls._anew(path)
             try:
                 return cls._open(path)
-            except (sqlite3.OperationalError, OSError):
-                if not drop_ballast(folder):
+            except (sqlite3.OperationalError, OSError) as error:
+                if is_damage(error) or _is_lock(error) or not drop_ballast(folder):
                     raise
                 return cls._open(path)
-        except (sqlite3.OperationalError, OSError) as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
+            if is_damage(error):
+                return cls._anew(path)
+            if _is_lock(error):
+                raise LockedError(f"the database `{path}` is locked by another program", "which one? `fuser -v` says") from None
             reason = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
             hint = "check who owns the folder and whether the disk is full"
             raise CronflowError(f"cannot open the database `{path}`: {reason}", hint) from None
-        except sqlite3.DatabaseError:
-            return cls._anew(path)
 
     @classmethod
     def _anew(cls, path: Path) -> Store:
-        """A new database in the place of a damaged one, which is moved aside."""
+        """A new database in the place of a damaged one, which is moved aside, or of one that is not there any more."""
         aside = _move_aside(path)
         store = cls._open(path)
         store.moved_aside = aside
+        what = "was deleted" if aside is None else f"was damaged; it was moved to `{aside}`"
+        store.accident = f"the database {what}{',' if aside is None else ''} and a new one was started"
         return store
 
     def replaced(self, folder: Path) -> Store:
@@ -76,16 +92,18 @@ class Store:
     def _open(cls, path: Path) -> Store:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # the log gets the mode of the database
         os.chmod(path, 0o600)
-        connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(path, LOCKED_FOR, isolation_level=None, cached_statements=256)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
             _migrate(connection, path)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return cls(connection, path)
         except BaseException:
             connection.close()
             raise
-        return cls(connection)
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -99,6 +117,22 @@ class Store:
 
     # ---- writing ---------------------------------------------------------------------------------------------------------
 
+    def check_place(self) -> None:
+        """Notice a file that was deleted or replaced under us, or cut: what is written to it then is lost. A DamageError."""
+        if self._path is None or self._seen is None:
+            return
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            raise DamageError("it was deleted") from None
+        except OSError:
+            return
+        before, self._seen = self._seen, found
+        if (found.st_dev, found.st_ino) != (before.st_dev, before.st_ino):
+            raise DamageError("another file is in its place")
+        if found.st_size < before.st_size and not _is_whole(self._path):
+            raise DamageError(f"it was {before.st_size} bytes long, and is {found.st_size}")
+
     def save(self, out: Effects) -> None:
         """Save all rows of some effects in one transaction. An sqlite3.Error leaves the database as it was."""
         with self._transaction():
@@ -107,6 +141,7 @@ class Store:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """All of it or nothing."""
+        self.check_place()
         db = self.connection
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -210,8 +245,12 @@ class Store:
         row = self.connection.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
         if row is None:
             return None
-        run: Run = RUNS.object(row)
-        fill(self.connection, [run])
+        try:
+            run: Run = RUNS.object(row)
+            fill(self.connection, [run])
+        except (ValueError, TypeError, LookupError) as error:
+            raise DamageError(f"run {number} makes no sense: {error!r}") from error
+        check_things((run, *run.tasks.values()))
         return run
 
     def last_processes(self, number: int) -> dict[str, list[Attempt]]:
@@ -316,8 +355,16 @@ class Store:
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor]
         for row in rows:
-            row["facts"] = json.loads(row["facts"])
+            row["facts"] = _facts(row["facts"])
+            if row["kind"] not in ALERT_KINDS or not isinstance(row["tries"], int) or not isinstance(row["target"], str):
+                raise DamageError(f"alert {row['id']} makes no sense")
         return rows
+
+    def alerts_unsent(self) -> list[Alert]:
+        """Alerts that are still to be sent, oldest first."""
+        query = "SELECT at, kind, target, job, run, task, facts FROM alerts WHERE sent_at IS NULL ORDER BY id"
+        found = self.connection.execute(query)
+        return [Alert(at, kind, target, job, run, task, _facts(facts)) for at, kind, target, job, run, task, facts in found]
 
     def alert_tried(self, number: int, ok: bool, error: str | None, now: float, next_try_at: float | None) -> None:
         """Note how an attempt to send an alert ended."""
@@ -327,32 +374,64 @@ class Store:
         )
 
 
+def _facts(text: str) -> dict[str, Any]:
+    """The facts of an alert; none where they cannot be read: it is sent all the same."""
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
+    if version > len(MIGRATIONS) and is_newer(connection, MIGRATIONS):
         raise CronflowError(
             f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})",
             "install that version again, or name another folder with `--state`",
         )
+    if not 0 <= version <= len(MIGRATIONS):
+        raise DamageError(f"there is no format {version}")
+    check_tables(connection, MIGRATIONS[:version])
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        noted = f"INSERT OR REPLACE INTO meta (key, value) VALUES ('format', '{number}')"
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n{noted};\nPRAGMA user_version = {number};\nCOMMIT;")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise CronflowError(f"the database `{path}` cannot be brought to format {number}: {error}") from None
+
+
+def _is_lock(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether nothing is amiss in a database that has become smaller, as others see it: somebody may have called for VACUUM."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", LOCKED_FOR, uri=True)) as db:
+            return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error as error:
+        return not is_damage(error)
 
 
 def _emptied(path: Path) -> bool:
     """Whether nothing is left of a database that a daemon has worked with: a new one is written before the first sign of life."""
     try:
-        return path.stat().st_size == 0 and path.with_name("alive").exists()
+        return path.with_name("alive").exists() and not (path.exists() and path.stat().st_size)
     except OSError:
         return False
 
 
-def _move_aside(path: Path) -> str:
-    """Move a damaged database away with everything that belongs to it; returns its new name."""
+def _move_aside(path: Path) -> str | None:
+    """Move a damaged database away with everything that belongs to it; returns its new name, None where it is gone."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    if path.with_name(f"{path.name}.damaged-{stamp}").exists():
-        stamp += f"-{os.getpid()}"
+    if any(path.parent.glob(f"{path.name}.damaged-{stamp}*")):
+        stamp += f"-{time.time_ns() % 1_000_000_000}"
+    was_there = path.exists()
     for suffix in ("", "-wal", "-shm"):
         old = path.with_name(path.name + suffix)
         if old.exists():
             old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
-    return f"{path.name}.damaged-{stamp}"
+    return f"{path.name}.damaged-{stamp}" if was_there else None
