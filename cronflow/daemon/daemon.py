@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cronflow import __version__
@@ -42,6 +42,7 @@ from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
 from cronflow.store.reserve import keep_ballast, reserve
 from cronflow.store.sound import is_damage
+from cronflow.store.store import Store
 
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
@@ -69,7 +70,7 @@ class Daemon:
         self._last_seen_at = 0.0
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
-        self.store, self.state = rescue.revive(places, log)
+        self.store, self.state = rescue.revive(places, log, self._facts_of)
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
         self.retention = Retention(self.store, places, time.time() + 60.0)
@@ -80,13 +81,13 @@ class Daemon:
         self.keepers = self._new_keepers()
         self.people = People(self)
 
-    def _new_keepers(self) -> Keepers:
-        generation = 1 + max(int(self.store.meta("generation") or 0), rescue.newest_generation(self.places))
-        state_id = self.store.meta("id") or uuid.uuid4().hex[:12]
-        self._boot_before = self.store.meta("boot")
+    def _facts_of(self, store: Store) -> Mapping[str, str]:
+        """What the database is to say of this daemon."""
+        generation = 1 + max(int(store.meta("generation") or 0), rescue.newest_generation(self.places))
+        self._boot_before = store.meta("boot")
         self._facts = {
             "generation": str(generation),
-            "id": state_id,
+            "id": store.meta("id") or uuid.uuid4().hex[:12],
             "pid": str(os.getpid()),
             "since": str(self.since),
             "file": str(self.places.file),
@@ -94,9 +95,11 @@ class Daemon:
             "host": socket.gethostname(),
             "boot": boot_id(),
         }
-        self.store.set_meta(**self._facts)
-        sockets = str(self.places.runtime / "keeper")
-        return Keepers(str(self.places.journals), sockets, generation, state_id, self.log)
+        return self._facts
+
+    def _new_keepers(self) -> Keepers:
+        sockets, facts = str(self.places.runtime / "keeper"), self._facts
+        return Keepers(str(self.places.journals), sockets, int(facts["generation"]), facts["id"], self.log)
 
     # ---- beginning and ending --------------------------------------------------------------------------------------------
 

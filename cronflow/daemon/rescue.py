@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cronflow.core.effects import Effects
 from cronflow.core.model import definition
@@ -21,20 +21,29 @@ LOCKED_AGAIN = 0.2
 """Seconds until a database that another program has locked is asked for again."""
 
 
-def revive(places: Places, log: Callable[[str], None]) -> tuple[Store, State]:
-    """The store of a state folder and the live state in it. Numbers of runs go on above those that have left logs, whatever
-    has become of the database: a number is never given twice."""
+Facts = Callable[[Store], Mapping[str, str]]
+
+
+def revive(places: Places, log: Callable[[str], None], facts: Facts) -> tuple[Store, State]:
+    """The store of a state folder and the live state in it, once `facts` about the new daemon stand in it too. Numbers of runs go
+    on above those that have left logs, whatever has become of the database: a number is never given twice."""
     store = _open(places, log)
     try:
-        state = store.load()
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
+        state = _begin(store, facts)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        if not is_damage(error) and not isinstance(error, ValueError):
             raise
         log(f"the database is damaged: {error}")
         store = store.replaced(places.state)
-        state = store.load()
+        state = _begin(store, facts)
     state.next_run = max(state.next_run, 1 + newest_logged(places))
     return store, state
+
+
+def _begin(store: Store, facts: Facts) -> State:
+    state = store.load()
+    store.set_meta(**facts(store))
+    return state
 
 
 def _open(places: Places, log: Callable[[str], None]) -> Store:

@@ -341,6 +341,8 @@ class Store:
             with self._transaction():
                 db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
         except sqlite3.OperationalError as error:
+            if is_damage(error):
+                raise
             raise CronflowError(f"the database cannot be written: {error}", "is the disk full? `df -h`") from None
 
     # ---- the outbox ------------------------------------------------------------------------------------------------------

@@ -421,7 +421,7 @@ def test_numbers_go_on_above_those_that_have_logs(tmp_path: Path) -> None:
     for name in ("0/7", "1/1423", "1/1009", "1/lost+found", "README"):
         (tmp_path / "logs" / name).mkdir(parents=True)
     assert newest_logged(places) == 1423
-    store, state = revive(places, print)
+    store, state = revive(places, print, lambda _store: {})
     assert state.next_run == 1424
     store.close()
 
