@@ -28,6 +28,7 @@ from cronflow.core.model import Trouble
 from cronflow.daemon import disk, harvest, rescue, spawning
 from cronflow.daemon.alerting import Alerting
 from cronflow.daemon.arrivals import Arrivals
+from cronflow.daemon.checkup import Checkup
 from cronflow.daemon.control import Client
 from cronflow.daemon.jobsource import JobSource
 from cronflow.daemon.keepers import Keepers, boot_id
@@ -73,6 +74,7 @@ class Daemon:
         self.store, self.state = rescue.revive(places, log, self._facts_of)
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
+        self.checkup = Checkup.of(places.database, slots)
         self.retention = Retention(self.store, places, time.time() + 60.0)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
         self.listening = Listening()
@@ -148,6 +150,7 @@ class Daemon:
         self.notifier.stopping()
         self._touch()
         self.alerting.close()
+        self.checkup.close()
         self.keepers.close()
         self.store.close()
         self.listening.close()
@@ -171,7 +174,7 @@ class Daemon:
             return
         times = (next_wakeup(self.state), self.alerting.deadline(), now + LONGEST_SLEEP)
         wake_at = min(at for at in times if at is not None)
-        ours = (self.keepers, self.source, self.alerting.outbox)
+        ours = (self.keepers, self.source, self.alerting.outbox, self.checkup)
         soon = (*(one.deadline() for one in ours), self.arrivals.deadline(self.state), self._save_at)
         limits = [at - monotonic for at in soon if at is not None] + [LONGEST_SLEEP]
         if tick is not None:
@@ -180,7 +183,7 @@ class Daemon:
             limits.append(self.notifier.watchdog_every)
         self.people.control.drop_closed()
         talks: list[Conversation] = [*self.people.control.clients, *self.keepers.connections()]
-        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds(), *self.arrivals.fds())
+        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds(), *self.arrivals.fds(), *self.checkup.fds())
         self._ready = self.listening.wait(max(wake_at, now), max(0.0, min(limits)), talks, fds)
 
     def _hear(self) -> list[Event]:
@@ -210,6 +213,8 @@ class Daemon:
             events.extend(self.keepers.collect_orphans())
         events.extend(self.keepers.overdue())
         events.extend(self._keep_house(now))
+        if (damage := self.checkup.news(time.monotonic())) is not None:
+            self.mind(damage)
         while self.listening.caught and self.slots:
             events.extend(self._hear_signal(self.listening.caught.pop(0)))
         if now - self._last_seen_at >= LONGEST_SLEEP or now < self._last_seen_at:
