@@ -356,8 +356,8 @@ class Daemon:
         whole.add(self._unsaved)
         whole.slots = list(dict.fromkeys(whole.slots))
         self._unsaved = whole
+        self._unsaved.add(step(self.state, self._accident(self.store.accident or ""), time.time()))
         self._save_at = time.monotonic()
-        self.inbox.append(self._accident(self.store.accident or "a new database was started"))
 
     def _act(self, out: Effects) -> None:
         """The deeds of what has been saved."""
