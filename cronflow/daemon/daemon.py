@@ -49,6 +49,8 @@ LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
 SAVE_AGAIN = 1.0
 REST = 5.0
+REPLACED_AGAIN = 60.0
+"""Seconds for which a new database is not replaced by another one, and each time twice as long: what is wrong then may be us."""
 
 
 class Daemon:
@@ -71,6 +73,7 @@ class Daemon:
         self._last_seen_at = 0.0
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
+        self._spared_for, self._spared_until = REPLACED_AGAIN / 2, 0.0
         self.store, self.state = rescue.revive(places, log, self._facts_of)
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
@@ -273,8 +276,9 @@ class Daemon:
     def mind(self, error: sqlite3.DatabaseError) -> None:
         """What an error of the database means: damage is dealt with in the next turn, a full or failing disk is waited for."""
         if is_damage(error):
-            self._damage = error
-            self.inbox.append(happened.Woke())
+            if time.monotonic() >= self._spared_until:
+                self._damage = error
+                self.inbox.append(happened.Woke())
         elif not isinstance(error, sqlite3.OperationalError):
             raise error
 
@@ -347,6 +351,8 @@ class Daemon:
         """Put all that goes on into a new database. The history stays in the damaged one, alerts that were not sent with it."""
         self.log(f"the database is damaged: {self._damage}")
         self._damage = None
+        self._spared_for *= 2
+        self._spared_until = time.monotonic() + self._spared_for
         whole = rescue.everything(self.state)
         whole.add(rescue.salvaged(self.store, self.state))
         self.store = self.retention.store = self.store.replaced(self.places.state)

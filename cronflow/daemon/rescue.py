@@ -14,7 +14,7 @@ from cronflow.daemon.keepers import STRIDE
 from cronflow.daemon.shelves import newest_logged
 from cronflow.keeper import client
 from cronflow.places import Places
-from cronflow.store.sound import is_damage
+from cronflow.store.sound import DamageError, check_things, is_damage
 from cronflow.store.store import LockedError, Store
 
 LOCKED_AGAIN = 0.2
@@ -91,12 +91,15 @@ def everything(state: State) -> Effects:
 
 def salvaged(store: Store, state: State) -> Effects:
     """What a damaged database still tells of what the live state does not hold: the files that caused the runs that go on, and
-    the alerts that were not sent."""
+    the alerts that were not sent. What makes no sense is left out."""
     out = Effects()
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
         for number in state.runs:
-            if paths := store.paths(number):
+            if (paths := store.paths(number)) and all(isinstance(path, str) for path in paths):
                 out.paths[number] = paths
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
-        out.alerts.extend(store.alerts_unsent())
+        for alert in store.alerts_unsent():
+            with contextlib.suppress(DamageError):
+                check_things([alert])
+                out.alerts.append(alert)
     return out

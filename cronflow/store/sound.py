@@ -144,4 +144,6 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is dict:
         of_key, of_value = get_args(hint)
         return isinstance(value, dict) and all(_fits(key, of_key) and _fits(one, of_value) for key, one in value.items())
+    if origin is Mapping:
+        return isinstance(value, Mapping)
     return any(_fits(value, one) for one in get_args(hint))

@@ -130,7 +130,7 @@ class Store:
         before, self._seen = self._seen, found
         if (found.st_dev, found.st_ino) != (before.st_dev, before.st_ino):
             raise DamageError("another file is in its place")
-        if found.st_size < before.st_size and not _is_whole(self._path):
+        if found.st_size < before.st_size and not (found.st_size and _is_whole(self._path)):
             raise DamageError(f"it was {before.st_size} bytes long, and is {found.st_size}")
 
     def save(self, out: Effects) -> None:
