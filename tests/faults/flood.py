@@ -6,12 +6,14 @@ As a program, run in a mount namespace of its own: `python -m tests.faults.flood
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -52,31 +54,34 @@ def flood(live: Live, kind: str, size: int) -> Seen:
     run = live.run("flood", only=True)
     log = live.places.log(run, "flood", 1)
     samples: list[tuple[float, int, int]] = []
+    over = threading.Event()
+    looker = threading.Thread(target=look, args=(log, samples, over))
+    looker.start()
     ping_s = status_s = 0.0
-    asked = time.monotonic()
-    while live.one("SELECT finished_at FROM runs WHERE id = ?", run) is None:
-        look(log, samples)
-        if time.monotonic() - asked > 0.3:
-            asked = begun = time.monotonic()
+    try:
+        while live.one("SELECT finished_at FROM runs WHERE id = ?", run) is None:
+            begun = time.monotonic()
             assert client.ping(live.places, 10.0), "the daemon does not answer"
             ping_s = max(ping_s, time.monotonic() - begun)
             begun = time.monotonic()
             assert live.cli("status").status == 0
             status_s = max(status_s, time.monotonic() - begun)
-        time.sleep(0.01)
+            time.sleep(0.2)
+    finally:
+        over.set()
+        looker.join()
     behind = longest(samples)
     wrong = (*kept(live, run, log), *late(behind, ping_s, status_s))
     return Seen(behind, ping_s, status_s, max((taken for _, _, taken in samples), default=0), tuple(wrong))
 
 
-def look(log: Path, samples: list[tuple[float, int, int]]) -> None:
+def look(log: Path, samples: list[tuple[float, int, int]], over: threading.Event) -> None:
     """When, how much has been written, how much of the disk it takes. Where no file has blocks, its size is what it takes."""
-    try:
-        before, stat = time.monotonic(), os.stat(log)
-    except OSError:
-        return
-    taken = min(stat.st_size, stat.st_blocks * 512) if stat.st_blocks else stat.st_size
-    samples.append((before, output.written(str(log), LIMIT), taken))
+    while not over.wait(0.01):
+        with contextlib.suppress(OSError):
+            before, stat = time.monotonic(), os.stat(log)
+            taken = min(stat.st_size, stat.st_blocks * 512) if stat.st_blocks else stat.st_size
+            samples.append((before, output.written(str(log), LIMIT), taken))
 
 
 def longest(samples: list[tuple[float, int, int]]) -> float:

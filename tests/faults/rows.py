@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-MODULES = ("kills", "database", "flood", "forks", "sockets", "jobfiles")
+MODULES = ("kills", "database", "flood", "forks", "clocks", "jobfiles", "services", "sockets")
 """The modules of this package that have rows, in the order of the table; each offers `ROWS`."""
 
 

@@ -30,6 +30,8 @@ SAVED = (
     *("next_run", "left", "running", "used", "lining"),
 )
 """What of the live state has to be what the database rebuilds."""
+JUMPS = {"+1 h": 3600.0, "-1 h": -3600.0, "+3 days": 259200.0, "a suspend": 20_000.0}
+"""What a clock may do at once. After a suspend timers are late, as after a step forward."""
 FOLLOW_UPS = frozenset({"check", "on_failure", "on_success"})
 """Processes that take the place of the one before them in the limits."""
 
@@ -54,6 +56,7 @@ class World:
     seed: int
     crashes: bool = True
     pace: Pace = BUSY
+    jumps: float = 0.0
     log: list[str] = field(default_factory=list)
     now: float = START
     store: Store = field(default_factory=Store.in_memory)
@@ -267,6 +270,11 @@ class World:
             return at, event
         if self.rng.random() < 0.01:
             at += self.rng.choice((100.0, 4000.0))
+        if self.jumps and self.rng.random() < self.jumps:
+            word = self.rng.choice(sorted(JUMPS))
+            self.now = max(self.now, at if JUMPS[word] > 0 else 0.0) + JUMPS[word]
+            self.log.append(f"{self.now:.1f} the clock jumps: {word}")
+            return self.now, None
         if self.rng.random() < 0.002:
             self.now -= 3600.0
             self.log.append(f"{self.now:.1f} the clock goes back by an hour")
