@@ -8,6 +8,7 @@ people. Where saving fails (a full disk), what was decided is kept and saved wit
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import signal
@@ -25,6 +26,7 @@ from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import Event
 from cronflow.core.model import Trouble
+from cronflow.core.setback import is_behind
 from cronflow.daemon import disk, harvest, rescue, spawning
 from cronflow.daemon.alerting import Alerting
 from cronflow.daemon.arrivals import Arrivals
@@ -71,6 +73,7 @@ class Daemon:
         self._save_at: float | None = None
         self._saved: list[Callable[[], None]] = []
         self._last_seen_at = 0.0
+        self._clock = math.inf
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
         self._spared_for, self._spared_until = REPLACED_AGAIN / 2, 0.0
@@ -120,7 +123,7 @@ class Daemon:
         except KeeperError as error:
             raise CronflowError(f"the process that holds the commands cannot be started: {error}") from None
         self.state.jobs = self.source.reading.jobs  # whom to tell of what ended meanwhile
-        events: list[Event] = [*found, self._started(alive_at, rebooted)]
+        events: list[Event] = [*found, self._started(alive_at, rebooted), *self._hear_clock(time.time())]
         if self.store.accident is not None:
             events.append(self._accident(self.store.accident))
         elif "database" in self.state.troubles:
@@ -207,9 +210,27 @@ class Daemon:
         events.extend(self._hear_time())
         return events
 
+    def _hear_clock(self, now: float) -> list[Event]:
+        """Notice a clock that was set back by hours, once what ran before is in the database."""
+        if self._unsaved.rows:
+            return []
+        if self._clock <= now:
+            self._clock = now
+            return []
+        try:
+            found = happened.ClockSetBack(*self.store.slots_after(now)) if is_behind(self.state, self.source.plan, now) else None
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            return []
+        self._clock = now
+        if found is None:
+            return []
+        self.log("the clock was set back: slots count from the time that it shows now")
+        return [found]
+
     def _hear_time(self) -> list[Event]:
         now = time.time()
-        events: list[Event] = []
+        events: list[Event] = self._hear_clock(now)
         if self.keepers.lost:
             events.extend(self.keepers.reconnect())
         if self.keepers.orphans.watched:

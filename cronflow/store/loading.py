@@ -11,6 +11,12 @@ from cronflow.core.state import State
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
 from cronflow.store.sound import DamageError, check_state
 
+AHEAD = (
+    "SELECT root, run_slots.trigger_key, slot FROM cursors"
+    " JOIN run_slots ON root = job AND run_slots.trigger_key = cursors.trigger_key AND slot > at"
+)
+"""Slots that ran although their trigger has not come to them: the clock was ahead."""
+
 
 def load_state(db: sqlite3.Connection) -> State:
     """Runs that are not final, cursors, links, pauses, skips, health, troubles. Job file and plan are not in it. A DamageError
@@ -42,6 +48,8 @@ def _load(db: sqlite3.Connection) -> State:
     for row in db.execute(LINKS.select):
         link = LINKS.object(row)
         state.links[link.job, link.upstream] = link
+    for root, key, slot in db.execute(AHEAD):
+        state.ahead.setdefault((root, key), set()).add(slot)
     state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
     state.skips = {row[0]: SKIPS.object(row) for row in db.execute(SKIPS.select)}
     state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}

@@ -163,6 +163,7 @@ class Store:
         db.executemany(TASKS.insert, map(TASKS.values, out.tasks.values()))
         db.executemany(ATTEMPTS.insert, map(ATTEMPTS.values, out.attempts.values()))
         db.executemany("DELETE FROM tasks WHERE run = ? AND name = ?", list(out.gone))
+        db.executemany("DELETE FROM runs WHERE id = ?", [(number,) for number in out.gone_runs])
         db.executemany(
             "DELETE FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?", [tuple(ref) for ref in out.gone_attempts]
         )
@@ -268,6 +269,13 @@ class Store:
         query = "SELECT exit_code FROM attempts WHERE run = ? AND task = ? AND kind = 'command' ORDER BY n DESC LIMIT 1"
         row = self.connection.execute(query, (run, task)).fetchone()
         return None if row is None else row[0]
+
+    def slots_after(self, now: float) -> tuple[tuple[tuple[str, str, int], ...], tuple[Run, ...]]:
+        """Of the slots later than a time: those that have had a run, by root and trigger, and the rows of the others."""
+        opened = self.connection.execute("SELECT root, trigger_key, slot FROM run_slots WHERE slot > ?", (now,)).fetchall()
+        no_tasks = "slots > 0 AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = id)"
+        rows = self.connection.execute(f"{RUNS.select} WHERE slot_last > ? AND {no_tasks}", (now,))
+        return tuple(opened), tuple(map(RUNS.object, rows))
 
     # ---- files -----------------------------------------------------------------------------------------------------------
 
