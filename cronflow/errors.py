@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
 class CronflowError(Exception):
@@ -17,8 +16,7 @@ class CronflowError(Exception):
         self.exit_status = exit_status
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A place in a file: 1-based line and column (in characters) and the length of what is meant; `text` is the whole line."""
 
     file: str
@@ -28,8 +26,7 @@ class Span:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing about a job file that a person should change. `span` is None when the file as a whole is meant."""
 
     severity: Literal["error", "warning"]

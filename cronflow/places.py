@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """The job file, the state folder (database, logs, journals) and the runtime folder (sockets)."""
 
     file: Path
@@ -43,24 +42,24 @@ class Places:
 
     def of_run(self, run: int) -> Path:
         """The folder of all files of a run: `logs/1/1423`, a thousand runs to a folder."""
-        return self.state / f"logs/{run // 1000}/{run}"
+        return Path(f"{self.state}/logs/{run // 1000}/{run}")
 
     def log(self, run: int, task: str, n: int, kind: str = "command") -> Path:
         """The log of an attempt: `load.2.log`; a step bears its kind: `load.check3.log`."""
         tail = str(n) if kind == "command" else f"{kind}{n}"
-        return self.of_run(run) / f"{task}.{tail}.log"
+        return Path(f"{self.state}/logs/{run // 1000}/{run}/{task}.{tail}.log")
 
     def task_state(self, run: int, task: str) -> Path:
         """The folder that lasts over the attempts of a task (CRONFLOW_STATE_DIR): `load.state`."""
-        return self.of_run(run) / f"{task}.state"
+        return Path(f"{self.state}/logs/{run // 1000}/{run}/{task}.state")
 
     def output(self, run: int, task: str, attempt: int) -> Path:
         """The file into which an attempt writes what it hands on (CRONFLOW_OUTPUT): `load.2.output`."""
-        return self.of_run(run) / f"{task}.{attempt}.output"
+        return Path(f"{self.state}/logs/{run // 1000}/{run}/{task}.{attempt}.output")
 
     def items(self, run: int, task: str, n: int) -> Path:
         """The file into which a `foreach` prints: `load.1.items`."""
-        return self.of_run(run) / f"{task}.{n}.items"
+        return Path(f"{self.state}/logs/{run // 1000}/{run}/{task}.{n}.items")
 
     def paths(self, run: int) -> Path:
         """The list of the files that caused a run, beside its logs."""

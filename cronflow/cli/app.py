@@ -8,9 +8,8 @@ the verb counts. Where a verb has a flag of that name itself (`logs -f`), it is 
 from __future__ import annotations
 
 import copy
-import difflib
 import gc
-import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -148,9 +147,23 @@ class Verbs(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         widest = max(map(len, WHERE))
         for title, verbs in VERBS.items():
-            rows = [(verb, self._made(verb, where).get_short_help_str(200)) for verb, where in verbs.items()]
-            _write(formatter, title, [(name.ljust(widest), text) for name, text in rows])
+            _write(formatter, title, [(verb.ljust(widest), _short_help(verb, where)) for verb, where in verbs.items()])
         _write(formatter, "Options", [row for one in self.get_params(ctx) if (row := one.get_help_record(ctx))])
+
+
+def _short_help(verb: str, where: str | Mapping[str, str]) -> str:
+    """The first sentence of a verb's help: of the docstring of its function, or for a verb of verbs of its module. It is taken
+    from the compiled module, which is not run for it."""
+    module, _, function = (where if isinstance(where, str) else verb).partition(":")
+    spec = importlib.util.find_spec(f"cronflow.cli.{module}")
+    get_code = getattr(spec.loader if spec is not None else None, "get_code", None)
+    if spec is None or get_code is None:
+        return ""
+    code = get_code(spec.name)
+    body = next((one for one in code.co_consts if getattr(one, "co_name", None) == function), code)
+    said = body.co_consts[0]
+    paragraph = " ".join(said.partition("\n\n")[0].split()) if isinstance(said, str) else ""
+    return f"{paragraph.partition('. ')[0].removesuffix('.')}." if paragraph else ""
 
 
 class VerbGroup(TyperGroup):
@@ -171,6 +184,8 @@ class VerbGroup(TyperGroup):
 
 def _unknown(path: str, word: str, known: list[str]) -> CronflowError:
     """The usage error for a verb that is none, with the nearest one as its hint."""
+    import difflib
+
     close = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean `{path}{close[0]}`?" if close else f"`cronflow {path}--help` lists them"
     return CronflowError(f"there is no verb `{path}{word}`", hint, 2)

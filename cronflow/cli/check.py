@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cronflow.cli.caller import Caller
-from cronflow.cli.completion import keep_names
 from cronflow.core.words import ago, clock, count, iso, listing
 from cronflow.errors import JobFileError, Problem
 
@@ -29,6 +28,7 @@ def check(
     Warnings are what may be meant as it is: a time that the change of clocks leaves out, a job without a timeout, a program
     that this machine does not have. Exit status 1 if there are errors.
     """
+    from cronflow.jobfile.kept import keep
     from cronflow.jobfile.read import read
 
     failed = False
@@ -48,7 +48,7 @@ def check(
             caller.out(_summary(caller, path, jobs, problems))
         if jobs is not None and os.path.abspath(path) == str(caller.places.file):
             with suppress(OSError):  # a convenience, and the folder may be another user's
-                keep_names(caller.places, jobs.jobs)
+                keep(caller.places.state, reading)
     if caller.json:
         caller.answer({"ok": not failed, "problems": told})
     return 1 if failed else 0

@@ -143,7 +143,8 @@ def connect(places: Places, undone: str = "") -> Client:
 
 
 def ping(places: Places, seconds: float = 1.0) -> dict[str, Any] | None:
-    """What the daemon says of itself (`pid`, `version`, `file`, `since`, `foreground`, `draining`); None where none answers."""
+    """What the daemon says of itself: `pid`, `version`, `file`, `since`, `foreground`, `draining`, `problems`; None where none
+    answers."""
     try:
         with connect(places) as client:
             return client.ask("ping", seconds=seconds)

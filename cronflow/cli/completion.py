@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 from cronflow.cli.caller import Caller
 from cronflow.cli.names import WAITING
 from cronflow.errors import CronflowError
-from cronflow.places import Places, find_places
+from cronflow.places import find_places
 
 
 def completion(
@@ -94,24 +93,5 @@ def names_file(caller: Caller) -> str:
     the job file for which the script was made."""
     named = caller.file_option or caller.state_option or os.environ.get("CRONFLOW_FILE")
     if named or caller.places.file != find_places(environ={**os.environ, "CRONFLOW_FILE": "", "CRONFLOW_STATE": ""}).file:
-        return shlex.quote(str(caller.places.state / NAMES))
+        return shlex.quote(str(caller.places.state / "names"))
     return ""
-
-
-NAMES = "names"
-
-
-def keep_names(places: Places, names: Iterable[str]) -> None:
-    """Write the names of the jobs where completion finds them, one a line, if there is a state folder. OSError if it cannot."""
-    if not places.state.is_dir():
-        return
-    path = places.state / NAMES
-    text = "".join(f"{name}\n" for name in names)
-    if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
-        return
-    fresh = path.with_name(f"{NAMES}.{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -95,8 +95,7 @@ def _logger() -> Callable[[str], None]:
 
     def log(line: str) -> None:
         stamp = datetime.now().isoformat(" ", "milliseconds") + " " if timed else ""
-        with contextlib.suppress(OSError):  # nobody may listen any more; that is no reason to end
-            sys.stderr.write(f"{stamp}{line}\n")
-            sys.stderr.flush()
+        with contextlib.suppress(OSError):  # nobody may listen any more, or its disk is full: that is no reason to end
+            os.write(sys.stderr.fileno(), f"{stamp}{line}\n".encode(errors="backslashreplace"))  # leaves nothing in a buffer
 
     return log

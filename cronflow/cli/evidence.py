@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cronflow.cli.known import Known
 from cronflow.cli.views.style import Style
 from cronflow.core import words
 from cronflow.core.model import Job, Pause, Run, Skip, Task
-from cronflow.core.state import State
 from cronflow.places import Places
 from cronflow.store.queries import History, RunRecord
+
+if TYPE_CHECKING:
+    from cronflow.core.state import State
 
 
 class Evidence(NamedTuple):
@@ -51,7 +53,7 @@ class Scene:
     blockers: list[dict[str, Any]] = field(default_factory=list)
     daemon_runs: bool = False
     masks: Callable[[Job | None], Sequence[str]] = lambda _job: ()
-    edges: State = field(default_factory=State)
+    edges: State | None = None
 
     def moment(self, t: float) -> str:
         """An instant as the end of a sentence: "today 02:00", "at Mon 02:00"."""

@@ -15,7 +15,7 @@ def why_job(scene: Scene, name: str, at: float | None) -> Answer:
     if at is not None:
         return _why_at(scene, name, at)
     waits = explain_edges.waiting(scene, name)
-    if waits is not None and not scene.edges.busy.get(name):
+    if waits is not None and not (scene.edges is not None and scene.edges.busy.get(name)):
         return waits
     newest = scene.history.find_runs(name, scene.known.flow_name(name), limit=1)
     if not newest:

@@ -55,7 +55,7 @@ def known_jobs(caller: Caller, history: History, required: bool = True) -> Known
 def _in_force(caller: Caller, broken: JobFileError) -> Known | None:
     """The jobs by which the daemon goes on; None where none answers."""
     from cronflow.cli.client import connect
-    from cronflow.core.changes import from_plain
+    from cronflow.core.inforce import from_plain
 
     try:
         with connect(caller.places) as daemon:
@@ -68,6 +68,12 @@ def _in_force(caller: Caller, broken: JobFileError) -> Known | None:
 
 def jobs_of_file(caller: Caller) -> Known:
     """The same for a command that has no use for the jobs of the history: a broken job file is a JobFileError."""
+    from cronflow.jobfile.kept import kept
+
+    held = kept(caller.places.state, caller.places.file)
+    if held is not None:
+        caller.zone = held.timezone or caller.zone
+        return Known(held.jobs, plan(held.jobs), None, held.calendars or NOTHING, held.host)
     from cronflow.jobfile.read import read
 
     jobs = read(str(caller.places.file), thorough=False, now=caller.now).jobs

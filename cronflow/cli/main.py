@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from cronflow.errors import JobFileError
@@ -36,7 +36,7 @@ def call(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _no_more_output()
+        _no_more(sys.stdout)
         return BROKEN_PIPE
     except OSError as error:
         return _system_error(error, arguments)
@@ -124,9 +124,13 @@ def _of_file(error: JobFileError) -> tuple[str, str | None]:
 
 
 def _tell(text: str) -> None:
+    """On standard error; where that takes nothing (a log on a full disk), the exit status alone tells."""
     sys.stdout.flush()
-    sys.stderr.write(text.rstrip("\n") + "\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.flush()
+    except OSError:
+        _no_more(sys.stderr)
 
 
 def _color() -> bool:
@@ -134,10 +138,10 @@ def _color() -> bool:
     return sys.stderr.isatty() and not named
 
 
-def _no_more_output() -> None:
-    """Give what is still buffered for the closed pipe to nobody, so that Python's exit does not complain."""
+def _no_more(stream: TextIO) -> None:
+    """Give what is still buffered for a closed pipe or a full disk to nobody, so that Python's exit does not complain."""
     nobody = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nobody, sys.stdout.fileno())
+    os.dup2(nobody, stream.fileno())
 
 
 def _system_error(error: OSError, arguments: Sequence[str]) -> int:
@@ -148,7 +152,7 @@ def _system_error(error: OSError, arguments: Sequence[str]) -> int:
         return _defect(error, arguments)
     where = f"`{error.filename}`" if error.filename else "standard output"
     if not error.filename:
-        _no_more_output()
+        _no_more(sys.stdout)
     status = 5 if isinstance(error, PermissionError) else 1
     hint = "call it as the user that owns it, or with `sudo`" if status == 5 else None
     return report(CronflowError(f"{where}: {(error.strerror or str(error)).lower()}", hint, status), "--json" in arguments)

@@ -10,14 +10,14 @@ from cronflow.cli.expected import NOTHING, Expected, expected
 from cronflow.cli.known import Known
 from cronflow.cli.views.phrases import telling_attempt
 from cronflow.cli.waits import Waiting, waiting_slots
-from cronflow.core.model import Attempt, Health, Job, Pause, Skip, Task
-from cronflow.core.state import State
+from cronflow.core.model import Attempt, Health, Job, Pause, Skip, Task, Trouble
 from cronflow.store.edges import edges
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import Standing, standing
 
 if TYPE_CHECKING:
     from cronflow.cli.caller import Caller
+    from cronflow.core.state import State
 
 UNDELIVERED_AFTER = 300.0
 """Seconds after which an alert that nobody has got is trouble."""
@@ -77,7 +77,7 @@ class Overview:
         self.blocked: list[Blocked] = []
         self.going: list[Going] = []
         self.slots: list[coming.Slot] = []
-        self.edges = State()
+        self.edges: State | None = None
         self.held_slots: list[Waiting] = []
 
     @property
@@ -115,7 +115,7 @@ def look(
     caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float, output: bool = False
 ) -> Overview:
     """Gather how things stand at `now`; with `output` the last lines of what fails, for which secrets have to be read."""
-    view = Overview(known, standing(history, now), daemon, now)
+    view = Overview(known, _with_live_troubles(standing(history, now), daemon), daemon, now)
     view.last_tasks = history.last_tasks(known.jobs)
     view.live = history.records(history.live_runs())
     view.going = _going(history, view.live)
@@ -124,6 +124,14 @@ def look(
     view.edges = edges(history, known.plan, view.standing.pauses)
     view.held_slots = waiting_slots(view.edges, now)
     return view
+
+
+def _with_live_troubles(stands: Standing, daemon: Mapping[str, Any] | None) -> Standing:
+    """What troubles a daemon that is there is told by itself: it may be that it cannot write it down."""
+    if daemon is None or "problems" not in daemon:
+        return stands
+    troubles = (Trouble(**{key: one.get(key) for key in Trouble._fields}) for one in daemon["problems"])
+    return stands._replace(troubles=sorted(troubles, key=lambda one: one.since))
 
 
 def _going(history: History, live: list[RunRecord]) -> list[Going]:

@@ -9,8 +9,9 @@ import typer
 
 from cronflow.cli import client
 from cronflow.cli.caller import Caller
-from cronflow.core.changes import Changes, InForce, compare, from_plain, in_force
+from cronflow.core.changes import Changes, compare
 from cronflow.core.flow import plan as flows_of
+from cronflow.core.inforce import InForce, from_plain, in_force
 from cronflow.core.model import Run
 from cronflow.jobfile.read import read
 from cronflow.store.queries import History

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from cronflow.core import words
 from cronflow.core.flow import Flow
 from cronflow.core.model import Edge, Link, Run
-from cronflow.core.state import State
 
 if TYPE_CHECKING:
     from cronflow.core.rounds import Own
+    from cronflow.core.state import State
 
 
 class Upstream(NamedTuple):
@@ -88,10 +88,10 @@ def met(up: Upstream) -> bool:
     return up.link.state is not None and ends.met(up.edge, rounds.end_told(up.link))
 
 
-def upstreams(state: State, flow: Flow, root: str | None = None, own: Own | None = None) -> list[Upstream]:
+def upstreams(state: State | None, flow: Flow, root: str | None = None, own: Own | None = None) -> list[Upstream]:
     """The jobs of other flows that a root comes after (the first root, if it is none that is named), maybe as a slot of its own
     sees them; [] for most flows."""
-    if not flow.outer:
+    if state is None or not flow.outer:
         return []
     from cronflow.core import rounds
 
@@ -108,14 +108,15 @@ def upstreams(state: State, flow: Flow, root: str | None = None, own: Own | None
     return found
 
 
-def waiting_slots(state: State, now: float) -> list[Waiting]:
+def waiting_slots(state: State | None, now: float) -> list[Waiting]:
     """Every slot that waits for jobs of other flows, oldest first."""
-    return sorted((one for flow in state.plan.flows.values() for one in waiting_of(state, flow, now)), key=_age)
+    flows = () if state is None else state.plan.flows.values()
+    return sorted((one for flow in flows for one in waiting_of(state, flow, now)), key=_age)
 
 
-def waiting_of(state: State, flow: Flow, now: float) -> Iterator[Waiting]:
+def waiting_of(state: State | None, flow: Flow, now: float) -> Iterator[Waiting]:
     """The slots of one flow that wait: one for each trigger, and place, at which its roots stand."""
-    if not flow.outer:
+    if state is None or not flow.outer:
         return
     from cronflow.core import rounds
 
@@ -128,10 +129,10 @@ def waiting_of(state: State, flow: Flow, now: float) -> Iterator[Waiting]:
             yield Waiting(flow, roots, slot, mine[0].waits_until, tuple(upstreams(state, flow, roots[0], own)))
 
 
-def waits_for(state: State, name: str, now: float) -> list[Upstream]:
+def waits_for(state: State | None, name: str, now: float) -> list[Upstream]:
     """The jobs of other flows that a root waits for now: because a slot of it waits, or some of them have ended already."""
-    flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
-    if flow is None or not flow.outer or name not in flow.roots:
+    flow = None if state is None else state.plan.flows.get(state.plan.flow_of.get(name, ""))
+    if state is None or flow is None or not flow.outer or name not in flow.roots:
         return []
     held = next((one for one in waiting_of(state, flow, now) if name in one.roots), None)
     ups = held.upstreams if held is not None else upstreams(state, flow, name)

@@ -117,6 +117,7 @@ def classify(job: Job, event: AttemptEnded) -> tuple[Result, str | None]:
 def _command_ended(state: State, out: Effects, run: Run, task: Task, attempt: Attempt, event: AttemptEnded, now: float) -> None:
     job = state.job(run, task)
     task.outputs = dict(event.outputs)
+    state.note_outputs(task)
     if attempt.result == "success":
         lateness.ran(state, out, task, attempt)
     if attempt.result == "lost" and state.up_since is None:

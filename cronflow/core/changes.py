@@ -1,60 +1,17 @@
-"""What another reading of the job file would change: jobs, flows, slots, limits. Nothing is put in force here.
-
-The reading that is in force reaches whoever compares as plain values (`as_plain`); of alert targets only a digest does, because
-their URLs may hold secrets.
-"""
+"""What another reading of the job file would change: jobs, flows, slots, limits. Nothing is put in force here."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cronflow.core.flow import Flow, Plan, plan
-from cronflow.core.model import Job, JobSet, Settings, job_from_dict
+from cronflow.core.inforce import InForce
+from cronflow.core.model import Job, Settings
 from cronflow.core.triggers import next_start
 
 HIDDEN = "(not shown)"
 """In the place of a value that differs, or is there on one side only."""
-
-
-class InForce(NamedTuple):
-    """A reading as far as it can be compared: a digest for each alert target; None where something is not known."""
-
-    jobs: Mapping[str, Job]
-    settings: Mapping[str, Any] | None = None
-    pools: Mapping[str, int] | None = None
-    calendars: Mapping[str, frozenset[int]] | None = None
-    alerts: Mapping[str, str] | None = None
-    timezone: str | None = None
-    host: str = ""
-
-
-def in_force(jobs: JobSet) -> InForce:
-    """A reading as it is compared."""
-    return InForce(
-        jobs.jobs,
-        jobs.settings._asdict(),
-        dict(jobs.pools),
-        dict(jobs.calendars),
-        {name: hashlib.sha256(repr(target).encode()).hexdigest()[:16] for name, target in jobs.alerts.items()},
-        jobs.timezone,
-        jobs.host,
-    )
-
-
-def as_plain(jobs: JobSet) -> dict[str, Any]:
-    """A reading as values that JSON knows; `from_plain` is the inverse."""
-    compared = in_force(jobs)
-    calendars = {name: sorted(days) for name, days in jobs.calendars.items()}
-    return {**compared._asdict(), "jobs": [job.as_dict() for job in compared.jobs.values()], "calendars": calendars}
-
-
-def from_plain(plain: Mapping[str, Any]) -> InForce:
-    """A reading from the values of `as_plain`, as they come back from JSON."""
-    jobs = {one["name"]: job_from_dict(one) for one in plain["jobs"]}
-    calendars = {name: frozenset(days) for name, days in plain["calendars"].items()}
-    return InForce(**{**plain, "jobs": jobs, "calendars": calendars})
 
 
 # ---- what differs ---------------------------------------------------------------------------------------------------------

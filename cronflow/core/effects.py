@@ -12,15 +12,13 @@ from typing import NamedTuple
 from cronflow.core.model import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 
 
-@dataclass(frozen=True, slots=True)
-class StartAttempt:
+class StartAttempt(NamedTuple):
     """Have the keeper start this attempt. Saying it twice is harmless: a keeper starts an attempt once."""
 
     ref: AttemptRef
 
 
-@dataclass(frozen=True, slots=True)
-class StopAttempt:
+class StopAttempt(NamedTuple):
     """Have the keeper end everything of this attempt; `now` without the time that `kill_after` gives."""
 
     ref: AttemptRef
@@ -30,8 +28,7 @@ class StopAttempt:
 Deed = StartAttempt | StopAttempt
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One move of a task or a run, for the trace."""
 
     run: int
@@ -41,8 +38,7 @@ class Change:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to a request: the runs that it concerns, or why it was refused (exit status 1, or 4 for what is not there)."""
 
     runs: tuple[int, ...] = ()

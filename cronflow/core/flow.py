@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from cronflow.core.model import Edge, Job, definition
+from cronflow.core.model import NOTHING, Edge, Job, definition
 from cronflow.core.schedule import ScheduleError
 from cronflow.core.triggers import Trigger, starts_by_itself, triggers_of
 
@@ -158,20 +158,21 @@ def _inside(job: Job, signs: Mapping[str, Signature]) -> bool:
 
 
 def _flow(jobs: Mapping[str, Job]) -> Flow:
-    ordered = {name: jobs[name] for name in _sorted(jobs)}
+    ordered = {name: jobs[name] for name in _sorted(jobs)} if len(jobs) > 1 else jobs
     first = next(iter(ordered))
     sources = {name for name, job in jobs.items() if not any(edge.job in jobs for edge in job.after)}
     others = (name for name, job in jobs.items() if name != first and (name in sources or starts_by_itself(job)))
     return Flow(first, ordered, (first, *others), triggers_of(jobs[first]), _downstream(ordered))
 
 
-def _downstream(jobs: Mapping[str, Job]) -> dict[str, tuple[str, ...]]:
-    down: dict[str, list[str]] = {name: [] for name in jobs}
+def _downstream(jobs: Mapping[str, Job]) -> Mapping[str, tuple[str, ...]]:
+    """The jobs that come after each one that has such."""
+    down: dict[str, list[str]] = {}
     for name, job in jobs.items():
         for edge in job.after:
             if edge.job in jobs:
-                down[edge.job].append(name)
-    return {name: tuple(after) for name, after in down.items()}
+                down.setdefault(edge.job, []).append(name)
+    return {name: tuple(after) for name, after in down.items()} if down else NOTHING
 
 
 def _sorted(jobs: Mapping[str, Job]) -> list[str]:
@@ -180,7 +181,7 @@ def _sorted(jobs: Mapping[str, Job]) -> list[str]:
     down = _downstream(jobs)
     order = [name for name, count in waits.items() if count == 0]
     for name in order:
-        for after in down[name]:
+        for after in down.get(name, ()):
             waits[after] -= 1
             if waits[after] == 0:
                 order.append(after)

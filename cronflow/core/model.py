@@ -5,7 +5,6 @@ definition it started with. Runs, tasks and attempts are the live state; they ch
 through `engine.step`, and only along the tables of moves below. Instants are Unix epoch seconds, durations are seconds.
 """
 
-from __future__ import annotations
 
 import json
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ Bytes come in as they were written; what they lack to be taken is said in senten
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from cronflow.core.copies import paired
@@ -124,13 +124,15 @@ def env_name(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.removesuffix("]").upper(), flags=re.ASCII)
 
 
-def handed_down(jobs: Mapping[str, Job], run: Run, task: Task) -> dict[str, str]:
+def handed_down(jobs: Mapping[str, Job], run: Run, task: Task, givers: Collection[str]) -> dict[str, str]:
     """The outputs of all tasks before one in its run, by variable: CRONFLOW_OUTPUT_<JOB>__<KEY>.
 
-    `jobs` are those of the run's definition. Of the copies of a job the one with the same values stands for the job, if
-    `matrix_join` joins copy by copy; else each is called by its own name."""
+    `jobs` are those of the run's definition, `givers` at least those of them that have outputs in this run. Of the copies of a
+    job the one with the same values stands for the job, if `matrix_join` joins copy by copy; else each is called by its own
+    name."""
     found: dict[str, str] = {}
-    for name in _before(jobs, task.job):
+    before = _before(jobs, task.job) if givers else []
+    for name in [one for one in before if one in givers]:
         for prefix, upstream in _copies(jobs, run, task, name):
             for key, value in upstream.outputs.items():
                 found[f"CRONFLOW_OUTPUT_{env_name(prefix)}__{env_name(key)}"] = value

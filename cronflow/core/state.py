@@ -85,6 +85,7 @@ class State:
     busy: dict[str, dict[int, None]] = field(default_factory=dict)
     groups: dict[int, dict[str, list[str]]] = field(default_factory=dict)
     left: dict[int, dict[str, int]] = field(default_factory=dict)
+    givers: dict[int, set[str]] = field(default_factory=dict)
     flows: dict[int, Flow] = field(default_factory=dict)
     ready: dict[str, list[Place]] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class State:
 
     def index(self) -> None:
         """Derive the indexes from the runs, after a load."""
-        self.busy, self.groups, self.left, self.flows = {}, {}, {}, {}
+        self.busy, self.groups, self.left, self.givers, self.flows = {}, {}, {}, {}, {}
         self.ready, self.used, self.timers, self.held, self.running = {}, {}, [], {}, 0
         for run in self.runs.values():
             self.enter(run)
@@ -164,7 +165,7 @@ class State:
     def enter(self, run: Run) -> None:
         """Take a run that is not final into the indexes of runs."""
         self.flows[run.id] = flow_of_definition(self.definition_of(run), run.flow, run.roots)
-        self.groups[run.id], self.left[run.id] = {}, {}
+        self.groups[run.id], self.left[run.id], self.givers[run.id] = {}, {}, set()
         if run.held:
             self.held[run.id] = None
         for task in run.tasks.values():
@@ -173,10 +174,16 @@ class State:
     def enter_task(self, task: Task) -> None:
         """Take a task into the indexes of its run."""
         self.groups[task.run].setdefault(task.job, []).append(task.name)
+        self.note_outputs(task)
         if not task.final:
             left = self.left[task.run]
             left[task.job] = left.get(task.job, 0) + 1
             self.busy.setdefault(task.job, {})[task.run] = None
+
+    def note_outputs(self, task: Task) -> None:
+        """Remember whether a task has something to hand on."""
+        if task.outputs:
+            self.givers[task.run].add(task.job)
 
     def leave_task(self, task: Task) -> None:
         """A task has become final, or is replaced by its copies: it is in nobody's way any more, unless copies of it are."""

@@ -139,7 +139,8 @@ def finish_if_done(state: State, out: Effects, run: Run, now: float) -> None:
     run.finished_at = max((task.finished_at for task in run.tasks.values() if task.finished_at is not None), default=now)
     out.changes.append(Change(run.id, None, before, run.state, run.reason))
     out.runs[run.id] = run
-    del state.runs[run.id], state.left[run.id], state.groups[run.id], state.flows[run.id]
+    for index in (state.runs, state.left, state.groups, state.givers, state.flows):
+        del index[run.id]
     state.held.pop(run.id, None)
     state.look = True
 

@@ -76,28 +76,40 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
     """The triggers of a job of its own. An expression or zone that is none is a ScheduleError.
 
     Each moment of `at` is a trigger, so that an edit of the list touches no other one. Neither jitter nor calendars apply to
-    it; jitter applies to no event."""
-    skip, only = tuple(sorted(job.skip_on)), tuple(sorted(job.only_on))
-    days = (f" skip_on {','.join(skip)}" if skip else "") + (f" only_on {','.join(only)}" if only else "")
-    late = f" jitter {job.jitter:g}" if job.jitter else ""
-    found = []
-    expressions = cron_expressions(job.schedule)
-    if expressions:
-        schedule = Schedule.cron(expressions, job.timezone)
-        found.append(Trigger("schedule", schedule.key + late + days, schedule, job.jitter, skip, only))
-    if job.every is not None:
-        schedule = Schedule.every(job.every, job.timezone)
-        found.append(Trigger("every", schedule.key + late + days, schedule, job.jitter, skip, only))
+    it; jitter applies to no event. Jobs that start at the same times share what says so."""
+    days = tuple(sorted(job.skip_on)), tuple(sorted(job.only_on))
+    found = list(_timetable(job.schedule, job.every, job.timezone, job.jitter, *days))
     for moment in sorted(set(job.at)):
         found.append(Trigger("at", f"at {moment}", Schedule.at((moment,), job.timezone)))
-    events = Schedule.at((), job.timezone)
-    zone = f" {job.timezone}{days}" if days else ""
-    if len(expressions) < len(job.schedule):
-        found.append(Trigger("reboot", REBOOT + zone, events, 0.0, skip, only))
+    zone = f" {job.timezone}{_days(*days)}" if _days(*days) else ""
+    if len(cron_expressions(job.schedule)) < len(job.schedule):
+        found.append(Trigger("reboot", REBOOT + zone, Schedule.at((), job.timezone), 0.0, *days))
     if job.watch:
         key = f"watch {job.settle:g} {' | '.join(sorted(set(job.watch)))}{zone}"
-        found.append(Trigger("watch", key, events, 0.0, skip, only, job.watch, job.settle))
+        found.append(Trigger("watch", key, Schedule.at((), job.timezone), 0.0, *days, job.watch, job.settle))
     return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _timetable(
+    schedule: tuple[str, ...], every: float | None, zone: str, jitter: float, skip: tuple[str, ...], only: tuple[str, ...]
+) -> tuple[Trigger, ...]:
+    """The triggers of `schedule` and `every`."""
+    found = []
+    late = (f" jitter {jitter:g}" if jitter else "") + _days(skip, only)
+    expressions = cron_expressions(schedule)
+    if expressions:
+        times = Schedule.cron(expressions, zone)
+        found.append(Trigger("schedule", times.key + late, times, jitter, skip, only))
+    if every is not None:
+        times = Schedule.every(every, zone)
+        found.append(Trigger("every", times.key + late, times, jitter, skip, only))
+    return tuple(found)
+
+
+def _days(skip: tuple[str, ...], only: tuple[str, ...]) -> str:
+    """The part of a trigger's key that tells its calendars."""
+    return (f" skip_on {','.join(skip)}" if skip else "") + (f" only_on {','.join(only)}" if only else "")
 
 
 def cron_expressions(schedule: Iterable[str]) -> tuple[str, ...]:

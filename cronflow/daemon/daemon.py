@@ -43,7 +43,7 @@ from cronflow.daemon.secrets import Vault
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
-from cronflow.store.reserve import keep_ballast, reserve
+from cronflow.store.reserve import drop_ballast, keep_ballast, reserve
 from cronflow.store.sound import is_damage
 from cronflow.store.store import Store
 
@@ -77,6 +77,7 @@ class Daemon:
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
         self._spared_for, self._spared_until = REPLACED_AGAIN / 2, 0.0
+        disk.make_room(places.state)
         self.store, self.state = rescue.revive(places, log, self._facts_of)
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
@@ -133,7 +134,7 @@ class Daemon:
         events.extend(disk.news(self.places.state, "disk" in self.state.troubles))
         self._register()
         self._turn(events)
-        self.reloading.write_names()
+        self.reloading.keep()
         self._touch()
         self.notifier.ready()
         self._reserve(anew=True)
@@ -355,12 +356,11 @@ class Daemon:
             if self._damage is not None:
                 self._save_at = time.monotonic()
                 return False
-            self._save_at = time.monotonic() + SAVE_AGAIN
+            self._save_at = time.monotonic() + (0.0 if drop_ballast(self.places.state) else SAVE_AGAIN)
             if "unsaved" not in self.state.troubles:
                 self.log(f"the database cannot be written: {error}; nothing is started until it can")
-                message = f"the database could not be written: {error}"
-                trouble = Trouble("unsaved", "system", message, time.time())
-                out.add(step(self.state, happened.TroubleFound(trouble), time.time()))
+                for event in disk.unsavable(self.places.state, "disk" in self.state.troubles, error):
+                    out.add(step(self.state, event, time.time()))
             return False
         if self._save_at is not None:
             self._save_at = None
@@ -395,6 +395,7 @@ class Daemon:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
         if self.keepers.ends:
             self.keepers.acknowledge()
+        self.keepers.flush()
         self.arrivals.saved(out)
         self.people.tell_followers(out)
         for number, reply in out.replies.items():

@@ -11,6 +11,7 @@ import pwd
 import re
 import shutil
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -42,6 +43,11 @@ class Account:
     shell: str
 
 
+FRESH = 2.0
+"""Seconds for which the databases of users and groups are not asked again: they may lie on a server (nsswitch.conf(5))."""
+_known: dict[tuple[int, str | None, str | None], tuple[float, Account]] = {}
+
+
 class Unstartable(Exception):  # noqa: N818 (a fact about a job, and no error of the program)
     """An attempt that cannot be started: the reason of its task, and a sentence that names the key to look at."""
 
@@ -52,9 +58,18 @@ class Unstartable(Exception):  # noqa: N818 (a fact about a job, and no error of
 
 
 def account(job: Job) -> Account:
-    """The account of the job's `user` and `group`; the daemon's own without them.
+    """The account of the job's `user` and `group`; the daemon's own without them. An answer is good for FRESH seconds.
 
     Only root may start commands as another user. Raises Unstartable `no_user`, `no_group`, `not_permitted`."""
+    asked, now = (os.geteuid(), job.user, job.group), time.monotonic()
+    at, known = _known.get(asked, (0.0, None))
+    if known is None or now - at >= FRESH:
+        known = _account(job)
+        _known[asked] = now, known
+    return known
+
+
+def _account(job: Job) -> Account:
     own = os.geteuid()
     entry = _user(job.user) if job.user is not None else _own_entry(own)
     gid = _group(job.group) if job.group is not None else entry.pw_gid

@@ -16,6 +16,7 @@ CHANGES = 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200
 """attrib, close_write, moved_from, moved_to, create, delete"""
 WRITES = 0x2
 """modify: each write to a file, and so by far the most frequent."""
+READS = 16
 ITSELF = 0x400 | 0x800 | 0x1000000
 """delete_self, move_self; folders only"""
 
@@ -46,9 +47,11 @@ class Inotify:
 
     def read(self) -> Iterator[tuple[int, str]]:
         """The number of the folder and the name of each change since the last call. Both are empty (-1, "") where the kernel has
-        lost count, the name also where it is the folder itself that has changed."""
+        lost count, the name also where it is the folder itself that has changed. Of changes that come faster than they are read
+        some are left for the next call."""
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._fd, 65536):
+            for _ in range(READS):
+                data = os.read(self._fd, 65536)
                 at = 0
                 while at < len(data):
                     number, _, _, length = _EVENT.unpack_from(data, at)

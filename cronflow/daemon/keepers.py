@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cronflow.core.events import AttemptUnclaimed, Event
 from cronflow.core.model import AttemptRef, parse_ref
@@ -19,6 +20,7 @@ from cronflow.daemon import reports
 from cronflow.daemon.orphans import Orphans
 from cronflow.keeper import client
 from cronflow.keeper.protocol import Message, ProtocolError
+from cronflow.store.reserve import drop_ballast
 
 STRIDE = 1000
 """Keepers that one daemon can have: a keeper's number is its daemon's generation × STRIDE and on."""
@@ -44,6 +46,7 @@ class Keepers:
     state_id: str
     log: Callable[[str], None]
     own: client.Connection | None = None
+    numbers: set[int] = field(default_factory=set)
     open: dict[int, client.Connection] = field(default_factory=dict)
     heard: set[int] = field(default_factory=set)
     lost: dict[int, float] = field(default_factory=dict)
@@ -73,6 +76,7 @@ class Keepers:
         events: list[Event] = []
         for number in client.generations(self.journals):
             self.lost[number] = time.monotonic()
+            self.numbers.add(number)
         self._start_own()
         deadline = time.monotonic() + ANSWER_WITHIN
         while (self.lost or self._silent()) and time.monotonic() < deadline:
@@ -92,9 +96,12 @@ class Keepers:
             except client.KeeperError:
                 if not left:
                     raise
+                drop_ballast(Path(self.journals).parent)  # its journal may have found no room
             else:
                 self.open[number] = self.own
                 return
+            finally:
+                self.numbers.add(number)
 
     def _silent(self) -> list[int]:
         return [number for number in self.open if number not in self.heard]
@@ -137,7 +144,7 @@ class Keepers:
         assert self.own is not None
         self.facts[name] = facts
         self.where[name] = self.own.keeper
-        self.own.send({"type": "spawn", "id": name, **request})
+        self.own.post({"type": "spawn", "id": name, **request})
         return None
 
     def _try_own(self) -> bool:
@@ -179,9 +186,15 @@ class Keepers:
             for kept in (self.where, self.facts, self.begun, self.stopping):
                 kept.pop(name, None)
         self.ends.clear()
-        for number in client.generations(self.journals):
-            if number not in self.open and number not in self.lost and number not in self.where.values():
+        for number in [one for one in self.numbers if one not in self.open and one not in self.lost]:
+            if number not in self.where.values():
                 client.forget(self.journals, number, self.sockets)
+                self.numbers.discard(number)
+
+    def flush(self) -> None:
+        """Send what has been put together for the keepers."""
+        for connection in self.open.values():
+            connection.flush()
 
     # ---- listening -------------------------------------------------------------------------------------------------------
 

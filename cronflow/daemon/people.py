@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cronflow import __version__
 from cronflow.core import events as happened
-from cronflow.core.changes import as_plain
 from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import Event
+from cronflow.core.inforce import as_plain
 from cronflow.core.model import Attempt
 from cronflow.daemon import requests
 from cronflow.daemon.control import Client, Control
@@ -108,6 +108,7 @@ class People:
             "since": self.daemon.since,
             "foreground": not self.daemon.slots,
             "draining": self.daemon.state.draining,
+            "problems": [one._asdict() for one in self.daemon.state.troubles.values()],
         }
 
     def _secrets(self, name: str) -> dict[str, list[str]]:

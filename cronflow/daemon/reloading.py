@@ -15,6 +15,7 @@ from cronflow.daemon.control import Client
 from cronflow.daemon.jobsource import JobSource, changes
 from cronflow.daemon.notify import Notifier
 from cronflow.errors import JobFileError
+from cronflow.jobfile.kept import keep
 from cronflow.places import Places
 
 
@@ -47,7 +48,7 @@ class Reloading:
                 self.later(lambda: client.refuse(refusal, "`cronflow check`", 1))
             self.later(self.notifier.ready)
             return [self._broken(error, quiet=not tell)]
-        self.write_names()
+        self.keep()
         self.later(self.notifier.ready)
         events: list[Event] = [happened.TroubleGone("config")]
         if read is not None:
@@ -74,10 +75,7 @@ class Reloading:
         )
         return happened.TroubleFound(Trouble("config", "config", message, time.time()), facts, quiet)
 
-    def write_names(self) -> None:
-        """The names of the jobs, for the completion of the shell."""
-        path = self.places.state / "names"
+    def keep(self) -> None:
+        """Keep the reading for those who only look."""
         with contextlib.suppress(OSError):
-            fresh = path.with_name("names.new")
-            fresh.write_text("".join(f"{name}\n" for name in self.source.reading.jobs.jobs))
-            fresh.replace(path)
+            keep(self.places.state, self.source.reading)

@@ -59,7 +59,7 @@ def request(
     if ref.kind in HOOKS:
         facts |= hook_facts(task, exit_code)
     given = {**vault.resolve(job, who), **params.values(job, run), **task.matrix}
-    outputs, left_out = fitting(handed_down(state.definition_of(run), run, task))
+    outputs, left_out = fitting(handed_down(state.definition_of(run), run, task, state.givers[run.id]))
     facts |= taskfiles.prepare(places, ref, task.attempts, who)
     env = environment(job, who, {**facts, **outputs, ATTEMPT_ID: name}, os.environ, given)
     folder = cwd(job, who)
@@ -101,9 +101,9 @@ def _log(places: Places, ref: AttemptRef) -> str:
     path = places.log(ref.run, ref.task, ref.n, ref.kind)
     if ref.kind == "sensor":
         places.log(ref.run, ref.task, ref.n - 1, ref.kind).unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
-        taskfiles.make_run_folder(places, ref.run)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, 0o600))
+        taskfiles.in_run_folder(places, ref.run, lambda: os.close(os.open(path, flags, 0o600)))
     except OSError as error:
         if error.errno not in taskfiles.NO_ROOM:
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,12 +32,11 @@ def prepare(places: Places, ref: AttemptRef, attempts: int, who: Account) -> dic
     disk a command runs all the same, and finds them missing. OSError for anything else."""
     folder, output = places.task_state(ref.run, ref.task), places.output(ref.run, ref.task, attempts)
     try:
-        make_run_folder(places, ref.run)
+        with suppress(FileExistsError):
+            in_run_folder(places, ref.run, lambda: os.mkdir(folder, 0o700))
+            _give(folder, who)
         if who.uid != os.geteuid():
             _let_pass(places, ref.run)
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            _give(folder, who)
         make_file(output, who)
     except OSError as error:
         if error.errno not in NO_ROOM:
@@ -45,9 +44,13 @@ def prepare(places: Places, ref: AttemptRef, attempts: int, who: Account) -> dic
     return {"CRONFLOW_STATE_DIR": str(folder), "CRONFLOW_OUTPUT": str(output)}
 
 
-def make_run_folder(places: Places, run: int) -> None:
-    """The folder for the files of a run."""
-    places.of_run(run).mkdir(mode=0o700, parents=True, exist_ok=True)
+def in_run_folder(places: Places, run: int, make: Callable[[], None]) -> None:
+    """Make something in the folder for the files of a run; the folder itself where it is not there yet."""
+    try:
+        make()
+    except FileNotFoundError:
+        places.of_run(run).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make()
 
 
 def make_file(path: Path, who: Account) -> None:

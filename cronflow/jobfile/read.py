@@ -21,11 +21,12 @@ from cronflow.jobfile.source import Source, load
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A job file that can be put in force. `problems` are warnings; `sources` are (absolute path, SHA-256) of each file read: the
-    job file, those that it includes, and those of its calendars."""
+    job file, those that it includes, and those of its calendars; `include` are the patterns of `include`, absolute."""
 
     jobs: JobSet
     problems: list[Problem]
     sources: list[tuple[str, bytes]]
+    include: tuple[str, ...] = ()
 
 
 def read(path: str, *, thorough: bool = True, now: float | None = None) -> Reading:
@@ -38,7 +39,7 @@ def read(path: str, *, thorough: bool = True, now: float | None = None) -> Readi
     problems = report.problems
     if reading is None or report.failed:
         raise JobFileError(problems)
-    return Reading(reading.jobs, problems, reading.sources)
+    return Reading(reading.jobs, problems, reading.sources, reading.include)
 
 
 def check(path: str, *, now: float | None = None) -> list[Problem]:
@@ -73,7 +74,8 @@ def _read(path: str, report: Report, thorough: bool, now: float) -> Reading | No
         calendars=draft.calendars,
         host=os.uname().nodename,
     )
-    return Reading(jobs, [], [*((source.path, source.digest) for source in draft.sources), *draft.calendar_files.items()])
+    sources = [*((source.path, source.digest) for source in draft.sources), *draft.calendar_files.items()]
+    return Reading(jobs, [], sources, tuple(_absolute(draft, pattern) for pattern in draft.include or ()))
 
 
 def _included(draft: Draft, report: Report) -> list[Source]:
@@ -83,11 +85,10 @@ def _included(draft: Draft, report: Report) -> list[Source]:
     import glob
 
     main = draft.main
-    here = glob.escape(os.path.dirname(main.file))
     found: dict[str, Path] = {}
     for index, pattern in enumerate(draft.include):
         path: Path = ("include", index) if isinstance(main.data["include"], list) else ("include",)
-        matches = glob.glob(os.path.join(here, pattern), recursive=True)
+        matches = glob.glob(_absolute(draft, pattern), recursive=True)
         if not matches:
             told = f"`include` of `{pattern}` matches no file"
             hint = "paths are relative to this file; a file that comes later is read at the next reload"
@@ -103,3 +104,10 @@ def _included(draft: Draft, report: Report) -> list[Source]:
             if source is not None:
                 sources.append(source)
     return sources
+
+
+def _absolute(draft: Draft, pattern: str) -> str:
+    """A pattern of `include`, which is relative to the job file."""
+    import glob
+
+    return os.path.join(glob.escape(os.path.dirname(draft.main.file)), pattern)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import NamedTuple
 
 PREFIX = "cronflow-"
+SPARE = 64
+"""Cgroups without processes that are kept: to make one and to remove it costs as much as a tenth of a short command."""
 
 
 def own_place() -> str | None:
@@ -36,13 +39,33 @@ def _delegated(place: str) -> bool:
     return False
 
 
+class Place(NamedTuple):
+    """A cgroup of ours: its name, a descriptor for a child to be born into, and one of its `cgroup.events`."""
+
+    name: str
+    fd: int
+    events: int
+
+    def populated(self) -> bool:
+        """Whether a process lives in it, at whatever depth."""
+        try:
+            return b"populated 0" not in os.pread(self.events, 256, 0)
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self.events)
+
+
 class Cgroups:
     """The cgroups of one keeper, below one folder."""
 
     def __init__(self, place: str) -> None:
         self.place = place
         self._count = 0
-        self._full: list[str] = []
+        self._free: list[Place] = []
+        self._full: list[Place] = []
 
     @classmethod
     def create(cls, generation: int) -> Cgroups | None:
@@ -60,13 +83,20 @@ class Cgroups:
             return None
         return made
 
-    def make(self) -> tuple[str, int] | None:
-        """A fresh cgroup: its name, and a descriptor for the child to be born into."""
+    def take(self) -> Place | None:
+        """A cgroup without processes, an old one if there is one."""
+        if self._free:
+            return self._free.pop()
         self._count += 1
-        name = str(self._count)
+        path = f"{self.place}/{self._count}"
         try:
-            os.mkdir(f"{self.place}/{name}")
-            return name, os.open(f"{self.place}/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            os.mkdir(path)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return Place(str(self._count), fd, os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd))
+            except OSError:
+                os.close(fd)
+                raise
         except OSError:
             return None
 
@@ -84,10 +114,16 @@ class Cgroups:
         """Ends every process in it, and those that are being born."""
         kill(f"{self.place}/{name}")
 
-    def remove(self, name: str) -> None:
-        """Removes it, now or, if something was left behind in it, some time later."""
-        self._full.append(name)
-        self._full = [name for name in self._full if not _removed(f"{self.place}/{name}")]
+    def give_back(self, place: Place) -> None:
+        """Takes it for another attempt, now or, if something was left behind in it, some time later."""
+        self._full.append(place)
+        populated = [one for one in self._full if one.populated()]
+        self._free += [one for one in self._full if one not in populated]
+        self._full = populated
+        while len(self._free) > SPARE:
+            spare = self._free.pop(0)
+            spare.close()
+            _removed(f"{self.place}/{spare.name}")
 
     def close(self) -> None:
         """Removes what is empty; what still has processes stays until they end and somebody sweeps."""

@@ -20,6 +20,7 @@ from .protocol import Message
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from cronflow.keeper.guard import main; main(sys.argv[2:])"
 _UNWANTED = ("CRONFLOW_", "WATCHDOG_", "LISTEN_")
 _ANSWER = 256 << 20
+_PARCEL = 16384
 
 
 class KeeperError(Exception):
@@ -54,6 +55,14 @@ class Connection:
             self._unsent += protocol.encode(message)
             self.flush()
 
+    def post(self, message: Message) -> None:
+        """Puts something to what is to be sent: a message alone costs the keeper a turn. It goes with the next `flush`, or when
+        there is enough of it."""
+        if not self.closed:
+            self._unsent += protocol.encode(message)
+            if len(self._unsent) > _PARCEL:
+                self.flush()
+
     def flush(self) -> None:
         """Sends what is left."""
         try:
@@ -74,8 +83,8 @@ class Connection:
         self.send({"type": "stop", "id": attempt, "why": why, "now": now})
 
     def acknowledge(self, attempt: str) -> None:
-        """Says that the end of an attempt is committed."""
-        self.send({"type": "ack", "id": attempt})
+        """Says that the end of an attempt is committed, with the next `flush`."""
+        self.post({"type": "ack", "id": attempt})
 
     def receive(self, timeout: float = 0.0) -> list[Message]:
         """Every message that has come; waits up to `timeout` seconds for the first one. ProtocolError if it is none."""

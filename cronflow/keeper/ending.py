@@ -7,7 +7,7 @@ from typing import Any
 
 from . import tree
 from .attempt import NEVER, Attempt
-from .cgroup import Cgroups
+from .cgroup import Cgroups, Place
 from .tree import Children, Process, Table
 
 LOOK_EVERY = 0.05
@@ -30,17 +30,19 @@ class Families:
         self._orphans: dict[int, str | None] = {}
         self._sessions: dict[int, str] = {}
         self._cgroups: dict[str, str] = {}
+        self._places: dict[str, Place] = {}
         self._children = Children()
         self._own = os.getpid()
 
     def place(self, attempt: Attempt) -> int | None:
-        """A cgroup for an attempt that is to be started, as a descriptor to be closed; None where we may not."""
-        made = self.cgroups.make() if self.cgroups is not None else None
-        if made is None:
+        """A cgroup for an attempt that is to be started, as a descriptor; None where we may not."""
+        taken = self.cgroups.take() if self.cgroups is not None else None
+        if taken is None:
             return None
-        attempt.cgroup, fd = made
-        self._cgroups[attempt.cgroup] = attempt.id
-        return fd
+        attempt.cgroup = taken.name
+        self._cgroups[taken.name] = attempt.id
+        self._places[taken.name] = taken
+        return taken.fd
 
     def use_no_cgroups(self) -> None:
         """One refusal is enough: what the kernel or a container forbids now, it will forbid later."""
@@ -76,7 +78,9 @@ class Families:
             del self._sessions[attempt.pid]
         if attempt.cgroup is not None and self.cgroups is not None:
             self._cgroups.pop(attempt.cgroup, None)
-            self.cgroups.remove(attempt.cgroup)
+            place = self._places.pop(attempt.cgroup, None)
+            if place is not None:
+                self.cgroups.give_back(place)
 
     def left_behind(self, attempt: Attempt) -> list[dict[str, Any]]:
         """What is still alive when the main process has ended: pid and command of at most 20."""

@@ -75,6 +75,7 @@ def main(arguments: list[str]) -> NoReturn:
     umask = os.umask(0o077)
     cgroups = None
     try:
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         os.chdir("/")
         clean()
         protected = protect()

@@ -36,6 +36,7 @@ by a socket, it answers; by a deadline, it attends to that attempt. All deadline
 """
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -77,6 +78,7 @@ class Keeper:
         self._until = time.monotonic() + GRACE
         self._guard = -1
         self._asked_to_leave = False
+        self._fresh: list[Attempt] = []
         self._signals = spawn.signals()
         self.epoll.register(self._signals, select.EPOLLIN)
         if self.watcher.fd >= 0:
@@ -114,6 +116,7 @@ class Keeper:
         self.peers.serve(TURN)
         self.reap()
         self._attend()
+        self._leave_ticks()
         self.peers.flush()
 
     def _patience(self) -> float:
@@ -144,6 +147,13 @@ class Keeper:
         if self.draining is None:
             self.draining = why
             self.peers.tell({"type": "draining", "why": why})
+
+    def _leave_ticks(self) -> None:
+        """Completes the marks of those that are still alive, before anybody is told that they have begun."""
+        for attempt in self._fresh:
+            if attempt.pid is not None and attempt.state == "running":
+                spawn.leave_ticks(attempt.pid, self.journal.fd, self.journal.mark_at(attempt.page))
+        self._fresh.clear()
 
     # --- what an heir takes over
 
@@ -222,17 +232,15 @@ class Keeper:
         except (JournalFullError, RecordTooLongError) as error:
             self.families.forget(attempt)
             return [_refused(name, "journal" if isinstance(error, JournalFullError) else "length")]
-        except OSError as error:
-            attempt.fail("fork", error.errno or 0, time.time())
+        except spawn.StartError as error:
+            attempt.fail(error.stage, error.errno or 0, time.time())
             self._finish(attempt)
             return []
-        finally:
-            if place is not None:
-                os.close(place)
         attempt.state = "running"
         self.live[name] = attempt
         self.families.add(attempt)
         self.watcher.begin(attempt, now)
+        self._fresh.append(attempt)
         return [attempt.message()]
 
     def _start(self, request: Message, attempt: Attempt, place: int | None) -> int:
@@ -240,7 +248,9 @@ class Keeper:
         if place is not None:
             try:
                 return spawn.start(request, self.around, self.journal.fd, mark, place)
-            except OSError:
+            except spawn.StartError as error:
+                if error.stage != "fork":
+                    raise
                 self.families.use_no_cgroups()
         return spawn.start(request, self.around, self.journal.fd, mark)
 
@@ -316,7 +326,9 @@ class Keeper:
 
     def _record(self, attempt: Attempt, status: int) -> None:
         mark = self.journal.mark(attempt.page)
-        if mark is not None and mark.failure is not None:
+        if mark is None:  # a disk that fails: its child has not done its first act, nor any other
+            attempt.fail("fork", errno.EIO, time.time())
+        elif mark.failure is not None:
             attempt.fail(*mark.failure)
         else:
             attempt.status = status

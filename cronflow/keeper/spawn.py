@@ -1,9 +1,12 @@
 """Starts a command without ever waiting for it.
 
 The keeper forks and goes on at once. The child does by itself all that can block on a bad disk or network mount:
-opening the log, changing the folder, exec. vfork and posix_spawn would stop the keeper, and so every job, until the
-exec has happened. No pipe tells of a failure: the child writes it into its mark in the journal, where it stays known
-even if the keeper dies before it could have read a pipe.
+changing the folder, exec. vfork and posix_spawn would stop the keeper, and so every job, until the exec has happened.
+No pipe tells of a failure: the child writes it into its mark in the journal, where it stays known even if the keeper
+dies before it could have read a pipe.
+
+A fork of an interpreter costs what is written to afterwards, page by page, on both sides. So the child is no more than a
+list of system calls that was put together before.
 """
 from __future__ import annotations
 
@@ -21,7 +24,6 @@ from .protocol import Message
 HELD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that a holder has blocked and reads from a descriptor: their disposition is the default one, so that a
 child only has to let them through, and none that comes before exec is lost."""
-_FD_END = os.sysconf("SC_OPEN_MAX")
 
 
 def signals() -> int:
@@ -41,65 +43,102 @@ def _nothing(_number: int, _frame: object) -> None:
 class Surroundings:
     """What every command gets from its keeper and not from its request."""
 
-    __slots__ = ("protected", "umask")
+    __slots__ = ("null", "protected", "umask")
 
     def __init__(self, umask: int, protected: bool) -> None:
         self.umask = umask
         self.protected = protected
+        self.null = os.open("/dev/null", os.O_RDONLY)
+
+
+class StartError(OSError):
+    """There is no child; `stage` says how far it came."""
+
+    def __init__(self, stage: str, number: int) -> None:
+        super().__init__(number, os.strerror(number))
+        self.stage = stage
 
 
 def start(request: Message, around: Surroundings, fd: int, mark: int, cgroup: int | None = None) -> int:
-    """Forks the child that becomes the command; its pid, at once. OSError: there is no child.
+    """Forks the child that becomes the command; its pid, at once. StartError: there is no child.
 
     `fd` is the journal, `mark` the offset where the child leaves its pid, and its reason if it fails; `cgroup` a
-    descriptor of the cgroup it is to be born in.
+    descriptor of the cgroup it is to be born in. Nothing but 0, 1 and 2 of what a keeper has open stays open in it.
     """
-    pid = os.fork() if cgroup is None else syscalls.fork_into(cgroup)
-    if pid == 0:
-        _child(request, around, fd, mark)
-    ticks = ticks_of(pid)
-    with suppress(OSError):
-        os.pwrite(fd, b"%d %d\n" % (pid, ticks), mark)
+    stage = "log"
+    opened = []
+    try:
+        opened.append(_open_log(request["log"]))
+        stage = "stdin"
+        if request.get("stdin") is not None:
+            opened.append(_open_text(request["stdin"]))
+        stage = "exec"
+        calls = _calls(request, around, opened[0], opened[1] if len(opened) > 1 else around.null)
+        stage = "fork"
+        first = syscalls.leave_pid(fd, mark)
+        pid = syscalls.fork(cgroup)
+        if pid == 0:
+            _child([(stage, first), *calls], fd, mark + FAILURE)
+    except OSError as error:
+        raise StartError(stage, error.errno or errno.EINVAL) from error
+    finally:
+        for one in opened:
+            os.close(one)
     return pid
 
 
-def _child(request: Message, around: Surroundings, fd: int, mark: int) -> NoReturn:
-    stage, number = "fork", 0
+def _calls(request: Message, around: Surroundings, log: int, stdin: int) -> list[tuple[str, syscalls.Call]]:
+    """What the child has to do, in order, each with the stage that a failure of it is called by."""
+    calls = [
+        ("fork", syscalls.own_session),
+        ("fork", syscalls.let_signals_through),
+        ("log", syscalls.stand_for(log, 1)),
+        ("log", syscalls.stand_for(log, 2)),
+        ("stdin", syscalls.stand_for(stdin, 0)),
+    ]
+    if around.protected:
+        calls.append(("nice", syscalls.protect_no_more()))
+    if request.get("nice") is not None:
+        calls.append(("nice", syscalls.rank(request["nice"])))
+    if request.get("groups") is not None:
+        calls.append(("user", syscalls.join_groups(request["groups"])))
+    if request.get("gid") is not None:
+        calls.append(("user", syscalls.become_group(request["gid"])))
+    if request.get("uid") is not None:
+        calls.append(("user", syscalls.become_user(request["uid"])))
+    umask = request.get("umask")
+    calls.append(("cwd", syscalls.mask(around.umask if umask is None else umask)))
+    calls.append(("cwd", syscalls.go_to(request.get("cwd") or "/")))
+    argv, env = request["argv"], request["env"]
+    calls.append(("exec", syscalls.execute(argv, env) if "/" in argv[0] else (os.execvpe, (argv[0], argv, env))))
+    return calls
+
+
+def _child(calls: list[tuple[str, syscalls.Call]], fd: int, failure: int) -> NoReturn:
+    stage, number = "fork", errno.EINVAL
     try:
-        os.pwrite(fd, b"%d " % os.getpid(), mark)
-        os.closerange(3, fd)
-        os.closerange(fd + 1, _FD_END)
-        os.setsid()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
-        stage = "log"
-        _open_log(request["log"])
-        stage = "stdin"
-        _open_stdin(request.get("stdin"))
-        stage = "nice"
-        _rank(request.get("nice"), around.protected)
-        stage = "user"
-        _become(request)
-        stage = "cwd"
-        umask = request.get("umask")
-        os.umask(around.umask if umask is None else umask)
-        os.chdir(request.get("cwd") or "/")
-        stage = "exec"
-        argv: list[str] = request["argv"]
-        if "/" in argv[0]:
-            os.execve(argv[0], argv, request["env"])
-        os.execvpe(argv[0], argv, request["env"])
+        for stage, (call, arguments) in calls:  # noqa: B007 (named when it has failed)
+            if call(*arguments) < 0:
+                number = syscalls.last_error()
+                break
     except OSError as error:
-        number = error.errno or 0
+        number = error.errno or errno.EINVAL
     except BaseException:
         number = errno.EINVAL
     try:
-        os.pwrite(fd, b"%s %d %.3f\n" % (stage.encode(), number, time.time()), mark + FAILURE)
+        os.pwrite(fd, b"%s %d %.3f\n" % (stage.encode(), number, time.time()), failure)
     finally:
         os._exit(127 if number == errno.ENOENT else 126)
 
 
+def leave_ticks(pid: int, fd: int, mark: int) -> None:
+    """Writes into the mark of a child of ours when it began: with its pid that names it as long as the boot lasts."""
+    with suppress(OSError):
+        os.pwrite(fd, b"%d %d\n" % (pid, ticks_of(pid)), mark)
+
+
 def ticks_of(pid: int) -> int:
-    """When a child of ours began, in ticks since boot, which with the pid names it as long as the boot lasts; or 0."""
+    """When a process began, in ticks since boot; or 0."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             stat = file.read(1024)
@@ -108,40 +147,18 @@ def ticks_of(pid: int) -> int:
         return 0
 
 
-def _open_log(path: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY, 0o600)
-    os.dup2(fd, 1)
-    os.dup2(fd, 2)
-    if fd > 2:
-        os.close(fd)
+def _open_log(path: str) -> int:
+    """A log to be appended to. Nothing is waited for, not even where somebody has put a pipe in its place."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
+    os.set_blocking(fd, True)
+    return fd
 
 
-def _open_stdin(text: str | None) -> None:
-    if text is None:
-        fd = os.open("/dev/null", os.O_RDONLY)
-    else:
-        fd = os.memfd_create("stdin")
-        data = memoryview(text.encode("utf-8", "surrogateescape"))
-        while data:
-            data = data[os.write(fd, data):]
-        os.lseek(fd, 0, os.SEEK_SET)
-    os.dup2(fd, 0)
-    if fd > 2:
-        os.close(fd)
-
-
-def _rank(nice: int | None, protected: bool) -> None:
-    if protected:
-        with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-            file.write(b"0")
-    if nice is not None:
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
-
-
-def _become(request: Message) -> None:
-    if request.get("groups") is not None:
-        os.setgroups(request["groups"])
-    if request.get("gid") is not None:
-        os.setgid(request["gid"])
-    if request.get("uid") is not None:
-        os.setuid(request["uid"])
+def _open_text(text: str) -> int:
+    """A file in memory, at its beginning."""
+    fd = os.memfd_create("stdin")
+    data = memoryview(text.encode("utf-8", "surrogateescape"))
+    while data:
+        data = data[os.write(fd, data):]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

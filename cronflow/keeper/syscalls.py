@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 FALLOC_FL_KEEP_SIZE = 1
@@ -42,19 +44,105 @@ def become_subreaper() -> None:
     _checked(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
-def fork_into(cgroup: int) -> int:
-    """os.fork, but the child is born in the cgroup of this descriptor: clone3(2). For a process with one thread only.
+def fork(cgroup: int | None = None) -> int:
+    """A child that is only to exec, and may make plain system calls before; born in the cgroup of this descriptor: clone3(2).
 
-    The lock of the interpreter is kept over the call, and both sides do what os.fork does. OSError: there is no child.
+    os.fork makes the child ready for a long life as an interpreter, and in doing so copies half of its memory. For a process
+    with one thread only, whose lock of the interpreter is kept over the call. OSError: there is no child.
     """
-    arguments = struct.pack("11Q", _CLONE_INTO_CGROUP, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, cgroup)
-    _python.PyOS_BeforeFork()
+    flags, place = (_CLONE_INTO_CGROUP, cgroup) if cgroup is not None else (0, 0)
+    arguments = struct.pack("11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, place)
     pid = int(_python.syscall(_SYS_CLONE3, arguments, len(arguments)))
-    if pid == 0:
-        _python.PyOS_AfterFork_Child()
-        return 0
-    _python.PyOS_AfterFork_Parent()
+    if pid < 0 and cgroup is None:
+        return os.fork()  # where clone3 is not to be had: before Linux 5.3, in some containers
     return _checked(pid)
+
+
+Call = tuple[Callable[..., int], tuple[Any, ...]]
+"""A call of the C library that a child is to make, bound and with its arguments: what the child has to look up or to convert for
+itself is in pages of memory that are copied for it."""
+
+_chdir, _dup2, _execve, _open, _pwrite, _setgid, _setgroups = (
+    getattr(_python, name) for name in ("chdir", "dup2", "execve", "open", "pwrite64", "setgid", "setgroups")
+)
+_setpriority, _setsid, _setuid, _sigprocmask, _umask, _write = (
+    getattr(_python, name) for name in ("setpriority", "setsid", "setuid", "sigprocmask", "umask", "write")
+)
+_NO_SIGNALS = ctypes.create_string_buffer(128)
+_SIG_SETMASK = 2
+_pwrite.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64]
+
+own_session: Call = (_setsid, ())
+let_signals_through: Call = (_sigprocmask, (_SIG_SETMASK, _NO_SIGNALS, None))
+
+
+def leave_pid(fd: int, offset: int) -> Call:
+    """Writes the pid of whoever makes the call into a file."""
+    def leave() -> int:
+        said = b"%d " % os.getpid()
+        return int(_pwrite(fd, said, len(said), offset))
+    return leave, ()
+
+
+def stand_for(fd: int, number: int) -> Call:
+    """dup2(2)."""
+    return _dup2, (fd, number)
+
+
+def protect_no_more() -> Call:
+    """Back to 0 with what makes the kernel choose whom to kill when memory runs out; whether that can be done or not."""
+    def write() -> int:
+        fd = _open(b"/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        _write(fd, b"0", 1)
+        return 0
+    return write, ()
+
+
+def rank(nice: int) -> Call:
+    """setpriority(2) of the process itself."""
+    return _setpriority, (os.PRIO_PROCESS, 0, nice)
+
+
+def join_groups(groups: Sequence[int]) -> Call:
+    """setgroups(2)."""
+    return _setgroups, (ctypes.c_size_t(len(groups)), (ctypes.c_uint32 * len(groups))(*groups))
+
+
+def become_group(gid: int) -> Call:
+    """setgid(2)."""
+    return _setgid, (ctypes.c_uint32(gid),)
+
+
+def become_user(uid: int) -> Call:
+    """setuid(2)."""
+    return _setuid, (ctypes.c_uint32(uid),)
+
+
+def mask(umask: int) -> Call:
+    """umask(2)."""
+    return _umask, (umask,)
+
+
+def go_to(folder: str) -> Call:
+    """chdir(2)."""
+    return _chdir, (os.fsencode(folder),)
+
+
+def execute(words: Sequence[str], env: Mapping[str, str]) -> Call:
+    """execve(2) of the path `words[0]`. OSError for a name of a variable that cannot be told from its value."""
+    if any(not name or "=" in name for name in env):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    argv = _strings(map(os.fsencode, words), len(words))
+    return _execve, (argv[0], argv, _strings((os.fsencode(f"{name}={value}") for name, value in env.items()), len(env)))
+
+
+def last_error() -> int:
+    """The errno of the call that has just failed."""
+    return ctypes.get_errno()
+
+
+def _strings(texts: Iterable[bytes], count: int) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * (count + 1))(*texts, None)
 
 
 def punch_hole(fd: int, start: int, length: int) -> None:

@@ -1,7 +1,8 @@
 """Room for rows on a full disk: free pages inside of the database, and a write-ahead log that has its size already. SQLite writes
 into both in place, so that nobody else can take this room (https://sqlite.org/fileformat2.html, sections 1.5 and 4).
 
-The log goes when the last connection is closed. For a start on a full disk there is a ballast: a file that is removed then.
+The log goes when the last connection is closed. For a start on a full disk, and for the time when the reserve is used up, there
+is a ballast: a file that is removed then.
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cronflow.core.model import Attempt, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 
 _JSON_DEFAULT: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Table:
@@ -28,6 +30,8 @@ class Table:
         names = getattr(kind, "_fields", None) or [spec.name for spec in dataclasses.fields(kind)]
         self.columns = [name for name in names if name not in leave_out]
         self.lists = frozenset(lists)
+        self._get: Callable[[Any], tuple[Any, ...]] = operator.attrgetter(*self.columns)
+        self._list_at = [at for at, column in enumerate(self.columns) if column in self.lists]
         self.flags = frozenset(flags)
         marks = ", ".join("?" * len(self.columns))
         quoted = ", ".join(f'"{column}"' for column in self.columns)  # some are words of SQL
@@ -36,9 +40,13 @@ class Table:
 
     def values(self, thing: Any) -> tuple[Any, ...]:
         """The row of an object; lists and tables as JSON text."""
-        return tuple(
-            dump(getattr(thing, column)) if column in self.lists else getattr(thing, column) for column in self.columns
-        )
+        row = self._get(thing)
+        if not self._list_at:
+            return row
+        values = list(row)
+        for at in self._list_at:
+            values[at] = dump(values[at])
+        return tuple(values)
 
     def object(self, row: Iterable[Any]) -> Any:
         """The object of a row that `select` gave."""
@@ -51,7 +59,7 @@ class Table:
 
 
 def dump(value: Any) -> str:
-    return _JSON_DEFAULT[type(value)] if not value else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _JSON_DEFAULT[type(value)] if not value else _ENCODER.encode(value)
 
 
 def _load(text: str) -> Any:

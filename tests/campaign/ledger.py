@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from cronflow.core.model import AttemptRef, jobs_from_definition
-from tests.campaign.workload import MOVING, Workload, exit_code, items
+from cronflow.core.model import AttemptRef, jobs_from_definition, parse_ref
+from tests.campaign.workload import MOVING, Load, exit_code, items
 from tests.daemon.live import Live
 from tests.processes import PROCESSES, by_task, contradictions
 
@@ -43,16 +43,19 @@ class Account:
 
 @dataclass
 class Written:
-    """What the commands wrote: how often each began, and the codes with which each ended."""
+    """What the commands wrote: how often each began, the codes with which each ended, and the lines of either, which are in order
+    of time."""
 
     starts: Counter[str] = field(default_factory=Counter)
     ends: dict[str, list[int]] = field(default_factory=dict)
+    lines: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, record: Path) -> Written:
         written = cls()
-        for line in record.read_text().splitlines():
+        for place, line in enumerate(record.read_text().splitlines()):
             kind, name, number = line.split()
+            written.lines.setdefault(name, []).append(place)
             if kind == "start":
                 written.starts[name] += 1
             else:
@@ -60,18 +63,19 @@ class Written:
         return written
 
 
-def settle(account: Account, live: Live, load: Workload, promised: set[int]) -> None:
+def settle(account: Account, live: Live, load: Load, promised: set[int]) -> None:
     """Make up the account of a state folder in which everything has ended."""
     written = Written.read(load.record)
     account.commands = sum(written.starts.values())
     _attempts(live, load, written, account)
     _runs(live, promised, account)
     _tasks(live, load, account)
+    in_order(live, written, account)
     _ends(live, account)
     _slots(live, account)
 
 
-def _attempts(live: Live, load: Workload, written: Written, account: Account) -> None:
+def _attempts(live: Live, load: Load, written: Written, account: Account) -> None:
     for name, times in written.starts.items():
         if times != 1:
             account.add("twice", f"{name} began {times} times")
@@ -86,12 +90,12 @@ def _attempts(live: Live, load: Workload, written: Written, account: Account) ->
         if state != "ended":
             account.add("stuck", said)
         elif name not in written.starts:
-            if not (result == "cancelled" and (number is not None or pid is None)):
+            if not (result in ("cancelled", "timeout") and (number is not None or pid is None)):
                 account.add("missing", f"{said}; it never began")
         elif result == "lost":
             account.lost += 1
             account.add("lost", f"{said}; it wrote {ends}")
-        elif result == "cancelled" and number in (None, *ENDED_FROM_OUTSIDE) and code is None:
+        elif _cut_short(result, code, number, ends):
             account.told += 1
         elif ends != [code] or code != exit_code(ref, load.numbers[task.partition("[")[0]]):
             account.add("wrong", f"{said}; it wrote {ends}")
@@ -99,6 +103,13 @@ def _attempts(live: Live, load: Workload, written: Written, account: Account) ->
             account.told += 1
     for name in written.starts.keys() - known:
         account.add("missing", f"{name} ran and is not in the history")
+
+
+def _cut_short(result: str, code: int | None, number: int | None, ends: list[int]) -> bool:
+    """Whether an attempt was ended from outside, as is told of it."""
+    if result == "timeout":
+        return number in ENDED_FROM_OUTSIDE and not ends
+    return result == "cancelled" and number in (None, *ENDED_FROM_OUTSIDE) and code is None
 
 
 def _runs(live: Live, promised: set[int], account: Account) -> None:
@@ -109,7 +120,7 @@ def _runs(live: Live, promised: set[int], account: Account) -> None:
         account.add("missing", f"run {run} was confirmed and is not in the history")
 
 
-def _tasks(live: Live, load: Workload, account: Account) -> None:
+def _tasks(live: Live, load: Load, account: Account) -> None:
     """What became of each task follows from what its processes returned."""
     processes = by_task(live.rows(PROCESSES))
     plans = {digest: jobs_from_definition(body) for digest, body in live.rows("SELECT digest, body FROM definitions")}
@@ -135,6 +146,24 @@ def _tasks(live: Live, load: Workload, account: Account) -> None:
             lines = items(AttemptRef(run, name, lister.n, "foreach"), load.numbers[name])
             if name not in paused.get(run, ()) and copies.get((run, name)) != {f"{name}[{line}]" for line in lines}:
                 account.add("wrong", f"{run}/{name} listed {lines}, its tasks are {copies.get((run, name))}")
+
+
+def in_order(live: Live, written: Written, account: Account) -> None:
+    """Nothing of a task begins before the last attempt of what it comes after in its run has ended."""
+    when: dict[tuple[int, str], list[int]] = {}
+    upto: dict[tuple[int, str], int] = {}
+    for name, lines in written.lines.items():
+        ref = parse_ref(name)
+        place = ref.run, ref.task.partition("[")[0]
+        when.setdefault(place, []).append(lines[0])
+        if ref.kind in ("command", "check"):
+            upto[place] = max(upto.get(place, 0), lines[-1])
+    plans = {digest: jobs_from_definition(body) for digest, body in live.rows("SELECT digest, body FROM definitions")}
+    for run, digest in live.rows("SELECT id, definition FROM runs WHERE finished_at IS NOT NULL"):
+        for name, job in plans[digest].items() if digest in plans else ():
+            for edge in job.after if job.matrix_join == "all" and job.join == "all" else ():
+                if min(when.get((run, name), [len(written.lines) * 2])) < upto.get((run, edge.job), -1):
+                    account.add("order", f"run {run}: {name} began before {edge.job} had ended")
 
 
 def _ends(live: Live, account: Account) -> None:

@@ -40,12 +40,13 @@ class Figures:
     stuck: int = 0
     untried: int = 0
     slots: int = 0
+    order: int = 0
     seconds: float = 0.0
 
     @property
     def fine(self) -> bool:
         lost = 0 if set(MAY_LOSE) & set(kinds(self.who)) else self.lost
-        return not (lost or self.twice or self.wrong or self.missing or self.stuck or self.untried or self.slots)
+        return not (lost or self.twice or self.wrong or self.missing or self.stuck or self.untried or self.slots or self.order)
 
     def take(self, account: Account) -> None:
         self.commands = account.commands

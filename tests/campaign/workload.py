@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from cronflow.cli import client
@@ -36,7 +37,7 @@ esac
 [ $life -ge 100 ] || life=0$life
 [ ${#life} -eq 3 ] || life=0$life
 echo "start $id $$" >> "$HOUSE/record"
-sleep 0.$life
+sleep ${LIFE:-0.$life}
 [ "$kind" != foreach ] || seq $((1 + x % 3))
 echo "end $id $code" >> "$HOUSE/record"
 exit $code
@@ -70,40 +71,63 @@ def _chance(ref: AttemptRef, job_number: int) -> int:
     return x ^ (x >> 12)
 
 
-class Workload:
-    """A job file of some thirty jobs with every `overlap` and `catchup`, retries, flows, steps, copies, a pool, edges between
-    flows, and some that an edit changes; and the number of each job."""
+class Load:
+    """A job file whose commands write down what they do, and the number of each job."""
 
-    def __init__(self, house: Path) -> None:
+    def __init__(self, house: Path, head: str = "") -> None:
         self.house = house
         self.record = house / "record"
         self.numbers: dict[str, int] = {}
-        self._parts = ["[settings]\nmax_running = 40\n[pools]\nfew = 3\n"]
+        self._parts = [head]
+
+    def add(self, name: str, command: str = STEP, env: Mapping[str, str] = {}, **keys: object) -> None:
+        """A job more."""
+        number = self.numbers.setdefault(name, len(self.numbers))
+        env = {"HOUSE": str(self.house), "NUMBER": str(number), **env}
+        self._parts.append(job(name, command, env=env, kill_after="5s", **keys))
+
+    @property
+    def jobs(self) -> str:
+        """The text of the job file."""
+        return "\n".join(self._parts)
+
+    def write(self) -> None:
+        """The script of the commands, and an empty record."""
+        (self.house / "work").write_text(WORK)
+        self.record.touch()
+
+
+class Workload(Load):
+    """A job file of some thirty jobs with every `overlap` and `catchup`, retries, flows, steps, copies, a pool, edges between
+    flows, and some that an edit changes."""
+
+    def __init__(self, house: Path) -> None:
+        super().__init__(house, "[settings]\nmax_running = 40\n[pools]\nfew = 3\n")
         overlaps, catchups = ("skip", "queue", "replace", "allow"), ("last", "all", "none")
         for number in range(8):
             keys = {"overlap": overlaps[number % 4], "catchup": catchups[number % 3]}
-            self._add(f"cron{number}", schedule="* * * * * *", **keys, **_retry(number))
+            self.add(f"cron{number}", schedule="* * * * * *", **keys, **_retry(number))
         for number in range(4):
             keys = {"overlap": overlaps[(number + 2) % 4], "catchup": catchups[(number + 1) % 3]}
-            self._add(f"every{number}", every="1s", **keys, **_retry(number + 1))
+            self.add(f"every{number}", every="1s", **keys, **_retry(number + 1))
         for number in range(3):
-            self._add(f"flow{number}", every="2s" if number else "1s", overlap="allow", **_retry(number))
-            self._add(f"flow{number}-then", after={f"flow{number}": "done"}, **_retry(number + 1))
-            self._add(f"flow{number}-good", after={f"flow{number}": "success", f"flow{number}-then": "done"})
+            self.add(f"flow{number}", every="2s" if number else "1s", overlap="allow", **_retry(number))
+            self.add(f"flow{number}-then", after={f"flow{number}": "done"}, **_retry(number + 1))
+            self.add(f"flow{number}-good", after={f"flow{number}": "success", f"flow{number}-then": "done"})
         for name in BY_HAND[:-1]:
-            self._add(name, overlap="allow", **_retry(len(self.numbers)))
-        self._add("flow3-then", after={"flow3": "failure"}, retries=1, retry_delay="5ms")
+            self.add(name, overlap="allow", **_retry(len(self.numbers)))
+        self.add("flow3-then", after={"flow3": "failure"}, retries=1, retry_delay="5ms")
         self._add_stages()
 
     def _add_stages(self) -> None:
-        self._add("hand4", overlap="allow", **STEPS, **_retry(2))
-        self._add("steps", schedule="* * * * * *", overlap="allow", **STEPS, **_retry(1))
-        self._add("lines", schedule="*/2 * * * * *", overlap="skip", pool="few", foreach=STEP, check=STEP, **_retry(1))
-        self._add("lines-then", after={"lines": "done"}, matrix={"A": ["x", "y"]}, pool="few", pool_slots=2)
-        self._add("lines-each", after=["lines-then"], matrix={"A": ["x", "y"]}, matrix_join="each", on_failure=STEP)
-        self._add("joined", after={"flow0-good": "done"}, overlap="allow")
-        self._add("joined-two", after={"flow1": "done", "lines": "success_or_skipped"}, overlap="queue", check=STEP)
-        self._add("joined-own", schedule="*/3 * * * * *", after={"cron1": "success"}, overlap="allow", **_retry(1))
+        self.add("hand4", overlap="allow", **STEPS, **_retry(2))
+        self.add("steps", schedule="* * * * * *", overlap="allow", **STEPS, **_retry(1))
+        self.add("lines", schedule="*/2 * * * * *", overlap="skip", pool="few", foreach=STEP, check=STEP, **_retry(1))
+        self.add("lines-then", after={"lines": "done"}, matrix={"A": ["x", "y"]}, pool="few", pool_slots=2)
+        self.add("lines-each", after=["lines-then"], matrix={"A": ["x", "y"]}, matrix_join="each", on_failure=STEP)
+        self.add("joined", after={"flow0-good": "done"}, overlap="allow")
+        self.add("joined-two", after={"flow1": "done", "lines": "success_or_skipped"}, overlap="queue", check=STEP)
+        self.add("joined-own", schedule="*/3 * * * * *", after={"cron1": "success"}, overlap="allow", **_retry(1))
         self._fixed = len(self._parts)
         self.edit(random.Random(0))
 
@@ -115,30 +139,15 @@ class Workload:
             name = f"{MOVING}{number}"
             if dice.random() < 0.8:
                 keys = dice.choice(({"schedule": "* * * * * *"}, {"every": "2s"}, {"after": {"flow2": "done"}}))
-                self._add(name, **keys, overlap=dice.choice(("allow", "queue")), **dice.choice(forms), **_retry(number))
+                self.add(name, **keys, overlap=dice.choice(("allow", "queue")), **dice.choice(forms), **_retry(number))
                 if dice.random() < 0.5:
-                    self._add(f"{name}-then", after={name: "done"}, **dice.choice(forms))
+                    self.add(f"{name}-then", after={name: "done"}, **dice.choice(forms))
         return self.jobs
-
-    def _add(self, name: str, **keys: object) -> None:
-        number = self.numbers.setdefault(name, len(self.numbers))
-        env = {"HOUSE": str(self.house), "NUMBER": str(number)}
-        self._parts.append(job(name, STEP, env=env, kill_after="5s", **keys))
-
-    @property
-    def jobs(self) -> str:
-        """The text of the job file."""
-        return "\n".join(self._parts)
 
     @property
     def by_hand(self) -> str:
         """The jobs without a trigger alone, for callers who are nobody's daemon for long."""
         return "\n".join(part for part in self._parts if _of_hand(part))
-
-    def write(self) -> None:
-        """The script of the commands, and an empty record."""
-        (self.house / "work").write_text(WORK)
-        self.record.touch()
 
 
 def _of_hand(part: str) -> bool:

@@ -133,6 +133,13 @@ def test_a_full_disk_behind_standard_output_is_said(cli: Cli) -> None:
     assert done.stderr.decode() == "error: standard output: no space left on device\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_an_error_that_cannot_be_said_keeps_its_exit_status(cli: Cli) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(cli.command("logs", "nobody"), env=cli.env, stderr=full, timeout=60, check=False)
+    assert done.returncode == 4
+
+
 def test_closed_streams_do_no_harm(cli: Cli) -> None:
     for closing in (">&-", "2>&-", ">&- 2>&- <&-"):
         script = f"{sys.executable} -m cronflow.cli.main check {closing}"

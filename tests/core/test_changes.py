@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from cronflow.core.changes import HIDDEN, FlowChange, KeyChange, SlotChange, as_plain, compare, from_plain, in_force
+from cronflow.core.changes import HIDDEN, FlowChange, KeyChange, SlotChange, compare
+from cronflow.core.inforce import as_plain, from_plain, in_force
 from cronflow.core.model import AlertTarget, Job, JobSet, Settings
 from tests.core.stage import MIDNIGHT, Stage, job
 

@@ -118,15 +118,15 @@ def test_outputs_reach_all_tasks_after() -> None:
     jobs = {one.name: one for one in (job("a"), job("b", "a"), job("c", "b", "elsewhere"), job("d"))}
     tasks = [Task(1, name, name, outputs={"rows": name, "file.name": "x"}) for name in jobs]
     run = run_of(*tasks)
-    assert handed_down(jobs, run, run.tasks["a"]) == {}
-    assert handed_down(jobs, run, run.tasks["c"]) == {
+    assert handed_down(jobs, run, run.tasks["a"], jobs) == {}
+    assert handed_down(jobs, run, run.tasks["c"], jobs) == {
         "CRONFLOW_OUTPUT_A__ROWS": "a",
         "CRONFLOW_OUTPUT_A__FILE_NAME": "x",
         "CRONFLOW_OUTPUT_B__ROWS": "b",
         "CRONFLOW_OUTPUT_B__FILE_NAME": "x",
     }
     del run.tasks["b"]
-    assert set(handed_down(jobs, run, run.tasks["c"])) == {"CRONFLOW_OUTPUT_A__ROWS", "CRONFLOW_OUTPUT_A__FILE_NAME"}
+    assert set(handed_down(jobs, run, run.tasks["c"], jobs)) == {"CRONFLOW_OUTPUT_A__ROWS", "CRONFLOW_OUTPUT_A__FILE_NAME"}
 
 
 def test_outputs_of_copies() -> None:
@@ -141,10 +141,10 @@ def test_outputs_of_copies() -> None:
         "report": job("report", "load"),
     }
     both = {"CRONFLOW_OUTPUT_LOAD_EU__ROWS": "eu", "CRONFLOW_OUTPUT_LOAD_US__ROWS": "us"}
-    assert handed_down(jobs, run, each) == {"CRONFLOW_OUTPUT_LOAD__ROWS": "eu"}
-    assert handed_down(jobs, run, single) == both
+    assert handed_down(jobs, run, each, jobs) == {"CRONFLOW_OUTPUT_LOAD__ROWS": "eu"}
+    assert handed_down(jobs, run, single, jobs) == both
     jobs["sum"] = jobs["sum"]._replace(matrix_join="all")
-    assert handed_down(jobs, run, each) == both
+    assert handed_down(jobs, run, each, jobs) == both
 
 
 def test_what_does_not_fit_is_left_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import json
 import os
@@ -23,6 +24,7 @@ from cronflow.places import Places
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "cronflow.cli.main")
+compileall.compile_dir(ROOT / "cronflow", quiet=2)  # once, and not in each of the processes that tests start
 PATIENCE = 30.0
 """Seconds after which a test calls something hung; nothing here takes a tenth of it."""
 
@@ -220,14 +222,14 @@ class Live:
             self.process.kill()
             self.process.wait(PATIENCE)
         end = time.monotonic() + PATIENCE
-        while (pids := self._left()) and time.monotonic() < end:
+        while (pids := self.left()) and time.monotonic() < end:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
         assert not pids, f"processes {pids} are left"
 
-    def _left(self) -> list[int]:
+    def left(self) -> list[int]:
         """The keepers of this folder (it is in their command line), and before them all that they hold."""
         parents, keepers = dict[int, int](), set[int]()
         mark = str(self.folder)

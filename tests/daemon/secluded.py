@@ -25,6 +25,11 @@ def mount(place: str, options: str) -> None:
         raise OSError(number, os.strerror(number), place)
 
 
+def unmount(place: str) -> None:
+    """Also where something is still open."""
+    libc.umount2(os.fsencode(place), 2)
+
+
 def fill(live: Live) -> None:
     """Take every byte that is left."""
     with open(live.state / "fill", "wb", buffering=0) as file:
@@ -105,12 +110,12 @@ def restart(live: Live) -> dict[str, Any]:
 
 def no_reserve(live: Live) -> dict[str, Any]:
     """Without any room for rows nothing is started, nothing is forgotten, and all of it is saved when there is room again."""
-    live.start(jobs(live) + "".join(job(f"j{number}", "true") for number in range(12)))
+    live.start(jobs(live) + "".join(job(f"j{number}", "true") for number in range(20)) + '[alerts.ops]\nurls = ["json://[::1]:9"]\n')
     run = live.run("wait")
     live.started(run, "wait")
     fill(live)
     waiting = []
-    for number in range(12):  # rows that need more room than there is; nobody is answered before they are saved
+    for number in range(20):  # rows that need more room than there is; nobody is answered before they are saved
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(live.places.control))
         connection.sendall(json.dumps({"op": "pause", "jobs": [f"j{number}"], "reason": "x" * 900_000}).encode() + b"\n")
@@ -120,13 +125,15 @@ def no_reserve(live: Live) -> dict[str, Any]:
     time.sleep(1.0)
     stuck = live.one("SELECT state FROM runs WHERE id = ?", run)
     alive = live.ask("ping")["ok"]
+    problems = [one["message"] for one in live.cli("status", "--json").json["problems"]]
     os.unlink(live.state / "fill")
     state = live.final(run)
     live.until(lambda: "the database can be written again" in live.log)
     live.until(lambda: told(live) == [])
     for connection in waiting:
         assert json.loads(connection.makefile().readline())["ok"]
-    return {"states": [stuck, state], "alive": alive, **summary(live)}
+    alerts = live.rows("SELECT json_extract(facts, '$.message') FROM alerts WHERE kind = 'system' AND facts NOT LIKE '%arrive%'")
+    return {"states": [stuck, state], "alive": alive, "problems": problems, "alerts": alerts, **summary(live)}
 
 
 def inodes(live: Live) -> dict[str, Any]:
@@ -155,7 +162,7 @@ def inodes(live: Live) -> dict[str, Any]:
 CASES = {
     "full": (full, "size=32m"),
     "restart": (restart, "size=32m"),
-    "no_reserve": (no_reserve, "size=40m"),
+    "no_reserve": (no_reserve, "size=96m"),
     "inodes": (inodes, "size=64m,nr_inodes=200"),
 }
 
@@ -167,5 +174,5 @@ if __name__ == "__main__":
             result = case(one)
         finally:
             one.close()
-            libc.umount2(os.fsencode(str(one.state)), 2)
+            unmount(str(one.state))
     print(json.dumps(result))

@@ -56,6 +56,11 @@ def test_a_daemon_starts_on_a_full_disk() -> None:
 def test_without_room_for_rows_nothing_is_started_and_nothing_is_forgotten() -> None:
     seen = in_seclusion("no_reserve")
     assert seen["alive"]
+    assert sorted(one.split(" of ")[0] for one in seen["problems"]) == [
+        "the database could not be written: database or disk is full", "the disk"
+    ]
+    assert len(seen["alerts"]) == 1
+    assert "is nearly full" in seen["alerts"][0][0]
     assert seen["states"] == ["running", "failed"]
     assert seen["codes"] == [["tick", 0], ["wait", 5]]
 

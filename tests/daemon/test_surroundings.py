@@ -6,11 +6,12 @@ import grp
 import os
 import pwd
 import re
+import shlex
 import signal
 
 import pytest
 
-from tests.daemon.live import Live, job
+from tests.daemon.live import PROGRAM, Live, job
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 
@@ -187,3 +188,11 @@ def test_what_the_daemon_writes_is_for_its_user_alone(live: Live) -> None:
     found = [live.state, *live.state.rglob("*")]
     assert live.places.log(run, "a", 1) in found
     assert [path for path in found if path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_daemon_whose_words_find_no_room_works_and_leaves_in_peace(live: Live) -> None:
+    words = shlex.join((*PROGRAM, "daemon"))
+    live.start(job("a", "exit 3"), "/bin/sh", "-c", f"exec {words} 2>/dev/full")
+    assert live.final(live.run("a")) == "failed"
+    assert live.terminate() == 0

@@ -79,6 +79,7 @@ class House:
 
     def acknowledge(self, connection: Connection, name: str) -> None:
         connection.acknowledge(self.tag + name)
+        connection.flush()
 
     def journal(self, generation: int) -> list[Message]:
         return [self._plain(entry) for entry in client.read_journal(str(self.folder), generation)]

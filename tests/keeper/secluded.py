@@ -70,6 +70,7 @@ def full(folder: str) -> dict[str, Any]:
     }
     for name in said:
         connection.acknowledge(name)
+    connection.flush()
     spawn(connection, "after", "true", f"{place}/log")
     result["after"] = gather(connection, 1)["after"]["type"]
     fd = os.open(f"{place}/1.journal", os.O_RDONLY)

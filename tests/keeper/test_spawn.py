@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -160,11 +163,25 @@ def test_an_id_starts_once(house: House, tmp_path: Path) -> None:
     assert (tmp_path / "count").read_text() == "x\n"
 
 
-def test_one_start_that_hangs_holds_up_no_other(house: House, tmp_path: Path) -> None:
+@pytest.fixture
+def stuck_program(tmp_path: Path) -> Iterator[str]:
+    """A program that cannot be opened for as long as the test lasts, as on a mount that hangs: somebody has a lease on it
+    (fcntl(2), F_SETLEASE) and does not give way."""
+    path = tmp_path / "program"
+    shutil.copy("/bin/true", path)
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    fd = os.open(path, os.O_RDWR)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield str(path)
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, before)
+
+
+def test_one_start_that_hangs_holds_up_no_other(house: House, stuck_program: str) -> None:
     keeper = house.start()
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    house.spawn(keeper, "stuck", "echo never", log=str(pipe), timeout=None)
+    house.spawn(keeper, "stuck", [stuck_program], timeout=None)
     pid = house.started(keeper, "stuck")["pid"]
     for number in range(20):
         assert exited(house.run(keeper, f"free{number}", "true")["status"]) == 0
@@ -175,9 +192,16 @@ def test_one_start_that_hangs_holds_up_no_other(house: House, tmp_path: Path) ->
     assert tree.look(pid) is None
 
 
-def test_a_start_that_hangs_meets_its_timeout(house: House, tmp_path: Path) -> None:
+def test_a_start_that_hangs_meets_its_timeout(house: House, stuck_program: str) -> None:
     keeper = house.start()
-    os.mkfifo(tmp_path / "pipe")
-    end = house.run(keeper, "stuck", "echo never", log=str(tmp_path / "pipe"), timeout=0.2, kill_after=5)
+    end = house.run(keeper, "stuck", [stuck_program], timeout=0.2, kill_after=5)
     assert end["stopped"] == "timeout"
     assert end["status"] == signal.SIGTERM
+
+
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(house: House, tmp_path: Path) -> None:
+    keeper = house.start()
+    os.mkfifo(tmp_path / "pipe")
+    end = house.run(keeper, "a", "echo never", log=str(tmp_path / "pipe"))
+    assert (end["type"], end["stage"], end["errno"]) == ("failed", "log", errno.ENXIO)
+    assert exited(house.run(keeper, "b", "true")["status"]) == 0

@@ -1,0 +1,94 @@
+"""The last good reading of a job file, kept in its state folder by who has read it: the daemon, and `check`.
+
+A command that only shows something takes it from there, which costs a third of reading and checking the file itself. It counts as
+long as all that it was made of is the same: the program, the text of every file, the files that `include` finds, the machine's
+zone and name. Beside it lie the names of the jobs, for the completion of shells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cronflow import __version__
+from cronflow.core.inforce import InForce, as_plain, from_plain
+from cronflow.jobfile.machine import machine_zone
+
+if TYPE_CHECKING:
+    from cronflow.jobfile.read import Reading
+
+FILE = "reading"
+NAMES = "names"
+LIMIT = 256 << 20
+"""Bytes of a file that is looked at."""
+
+
+def keep(folder: Path, reading: Reading) -> None:
+    """Keep a reading in a state folder, if there is one. OSError if that cannot be: it is a convenience, and no more."""
+    if not folder.is_dir():
+        return
+    names = "".join(f"{name}\n" for name in reading.jobs.jobs)
+    _write(folder / NAMES, names)
+    made = {"made": _made(reading.include), "sources": [[path, digest.hex()] for path, digest in reading.sources]}
+    _write(folder / FILE, json.dumps({**made, "reading": as_plain(reading.jobs)}, separators=(",", ":")))
+
+
+def kept(folder: Path, file: Path) -> InForce | None:
+    """The reading of a job file that is kept in its state folder; None where there is none that still counts."""
+    text = _text(str(folder / FILE))
+    if text is None:
+        return None
+    try:
+        plain = json.loads(text)
+        sources = plain["sources"]
+        if sources[0][0] != str(file) or plain["made"] != json.loads(json.dumps(_made(plain["made"]["include"]))):
+            return None
+        for path, digest in sources:
+            found = _text(path)
+            if found is None or hashlib.sha256(found).hexdigest() != digest:
+                return None
+        return from_plain(plain["reading"])
+    except (ValueError, TypeError, LookupError, AttributeError):  # another program's, or cut off: as good as none
+        return None
+
+
+def _made(include: Any) -> dict[str, Any]:
+    """What a reading depends on beside the text of its files."""
+    found: list[str] = []
+    if include:
+        import glob
+
+        found = sorted({os.path.normpath(path) for pattern in include for path in glob.glob(pattern, recursive=True)})
+    host = os.uname().nodename
+    return {"program": __version__, "zone": machine_zone(), "host": host, "include": list(include), "found": found}
+
+
+def _text(path: str) -> bytes | None:
+    """What a file says; None where there is none, or something that would have to be waited for."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        with open(fd, "rb", buffering=0) as stream:
+            about = os.fstat(fd)
+            return stream.read() if stat.S_ISREG(about.st_mode) and about.st_size <= LIMIT else None
+    except OSError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole, unless it says so already."""
+    data = text.encode("utf-8", "surrogateescape")
+    if _text(str(path)) == data:
+        return
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb", buffering=0) as stream:
+            stream.write(data)
+        fresh.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            fresh.unlink()
