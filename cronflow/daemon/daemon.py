@@ -8,25 +8,20 @@ people. Where saving fails (a full disk), what was decided is kept and saved wit
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import selectors
 import signal
-import socket
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cronflow import __version__
 from cronflow.core import events as happened
 from cronflow.core import trace
 from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import Event
 from cronflow.core.model import Trouble
-from cronflow.core.setback import is_behind
 from cronflow.daemon import disk, harvest, rescue, spawning
 from cronflow.daemon.alerting import Alerting
 from cronflow.daemon.arrivals import Arrivals
@@ -40,6 +35,7 @@ from cronflow.daemon.people import People
 from cronflow.daemon.reloading import Reloading
 from cronflow.daemon.retention import Retention
 from cronflow.daemon.secrets import Vault
+from cronflow.daemon.setback import SetBack
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
@@ -73,7 +69,7 @@ class Daemon:
         self._save_at: float | None = None
         self._saved: list[Callable[[], None]] = []
         self._last_seen_at = 0.0
-        self._clock = math.inf
+        self._set_back = SetBack()
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
         self._spared_for, self._spared_until = REPLACED_AGAIN / 2, 0.0
@@ -92,18 +88,8 @@ class Daemon:
 
     def _facts_of(self, store: Store) -> Mapping[str, str]:
         """What the database is to say of this daemon."""
-        generation = 1 + max(int(store.meta("generation") or 0), rescue.newest_generation(self.places))
         self._boot_before = store.meta("boot")
-        self._facts = {
-            "generation": str(generation),
-            "id": store.meta("id") or uuid.uuid4().hex[:12],
-            "pid": str(os.getpid()),
-            "since": str(self.since),
-            "file": str(self.places.file),
-            "version": __version__,
-            "host": socket.gethostname(),
-            "boot": boot_id(),
-        }
+        self._facts = rescue.facts(store, self.places, self.since)
         return self._facts
 
     def _new_keepers(self) -> Keepers:
@@ -215,19 +201,14 @@ class Daemon:
         """Notice a clock that was set back by hours, once what ran before is in the database."""
         if self._unsaved.rows:
             return []
-        if self._clock <= now:
-            self._clock = now
-            return []
         try:
-            found = happened.ClockSetBack(*self.store.slots_after(now)) if is_behind(self.state, self.source.plan, now) else None
+            events = self._set_back.news(self.state, self.source.plan, self.store, now)
         except sqlite3.DatabaseError as error:
             self.mind(error)
             return []
-        self._clock = now
-        if found is None:
-            return []
-        self.log("the clock was set back: slots count from the time that it shows now")
-        return [found]
+        if events:
+            self.log("the clock was set back: slots count from the time that it shows now")
+        return events
 
     def _hear_time(self) -> list[Event]:
         now = time.time()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import sqlite3
 import time
+import uuid
 from collections.abc import Callable, Mapping
 
+from cronflow import __version__
 from cronflow.core.effects import Effects
 from cronflow.core.model import definition
 from cronflow.core.state import State
-from cronflow.daemon.keepers import STRIDE
+from cronflow.daemon.keepers import STRIDE, boot_id
 from cronflow.daemon.shelves import newest_logged
 from cronflow.keeper import client
 from cronflow.places import Places
@@ -22,6 +26,20 @@ LOCKED_AGAIN = 0.2
 
 
 Facts = Callable[[Store], Mapping[str, str]]
+
+
+def facts(store: Store, places: Places, since: float) -> dict[str, str]:
+    """What a database is to say of a new daemon."""
+    return {
+        "generation": str(1 + max(int(store.meta("generation") or 0), newest_generation(places))),
+        "id": store.meta("id") or uuid.uuid4().hex[:12],
+        "pid": str(os.getpid()),
+        "since": str(since),
+        "file": str(places.file),
+        "version": __version__,
+        "host": socket.gethostname(),
+        "boot": boot_id(),
+    }
 
 
 def revive(places: Places, log: Callable[[str], None], facts: Facts) -> tuple[Store, State]:

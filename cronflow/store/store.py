@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import ALERT_KINDS, Alert, Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
+from cronflow.store.file import LOCKED_FOR, OpenFile, move_aside, was_emptied
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
@@ -29,8 +29,6 @@ from cronflow.store.text import name_of
 from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
-LOCKED_FOR = 0.05
-"""Seconds that a statement waits for another connection. A longer lock is not waited for: it is tried again."""
 
 
 class LockedError(CronflowError):
@@ -45,8 +43,7 @@ class Store:
         self.connection = connection
         self.moved_aside: str | None = None
         self.accident: str | None = None
-        self._path = path
-        self._seen = os.stat(path) if path is not None else None
+        self._file = OpenFile(path) if path is not None else None
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -55,7 +52,7 @@ class Store:
         another program has locked."""
         path = folder / FILE
         try:
-            if _emptied(path):
+            if was_emptied(path):
                 return cls._anew(path)
             try:
                 return cls._open(path)
@@ -75,7 +72,7 @@ class Store:
     @classmethod
     def _anew(cls, path: Path) -> Store:
         """A new database in the place of a damaged one, which is moved aside, or of one that is not there any more."""
-        aside = _move_aside(path)
+        aside = move_aside(path)
         store = cls._open(path)
         store.moved_aside = aside
         what = "was deleted" if aside is None else f"was damaged; it was moved to `{aside}`"
@@ -119,19 +116,8 @@ class Store:
 
     def check_place(self) -> None:
         """Notice a file that was deleted or replaced under us, or cut: what is written to it then is lost. A DamageError."""
-        if self._path is None or self._seen is None:
-            return
-        try:
-            found = os.stat(self._path)
-        except FileNotFoundError:
-            raise DamageError("it was deleted") from None
-        except OSError:
-            return
-        before, self._seen = self._seen, found
-        if (found.st_dev, found.st_ino) != (before.st_dev, before.st_ino):
-            raise DamageError("another file is in its place")
-        if found.st_size < before.st_size and not (found.st_size and _is_whole(self._path)):
-            raise DamageError(f"it was {before.st_size} bytes long, and is {found.st_size}")
+        if self._file is not None:
+            self._file.check()
 
     def save(self, out: Effects) -> None:
         """Save all rows of some effects in one transaction. An sqlite3.Error leaves the database as it was."""
@@ -415,33 +401,3 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _is_lock(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether nothing is amiss in a database that has become smaller, as others see it: somebody may have called for VACUUM."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", LOCKED_FOR, uri=True)) as db:
-            return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-    except sqlite3.Error as error:
-        return not is_damage(error)
-
-
-def _emptied(path: Path) -> bool:
-    """Whether nothing is left of a database that a daemon has worked with: a new one is written before the first sign of life."""
-    try:
-        return path.with_name("alive").exists() and not (path.exists() and path.stat().st_size)
-    except OSError:
-        return False
-
-
-def _move_aside(path: Path) -> str | None:
-    """Move a damaged database away with everything that belongs to it; returns its new name, None where it is gone."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    if any(path.parent.glob(f"{path.name}.damaged-{stamp}*")):
-        stamp += f"-{time.time_ns() % 1_000_000_000}"
-    was_there = path.exists()
-    for suffix in ("", "-wal", "-shm"):
-        old = path.with_name(path.name + suffix)
-        if old.exists():
-            old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
-    return f"{path.name}.damaged-{stamp}" if was_there else None
