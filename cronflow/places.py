@@ -74,11 +74,11 @@ def find_places(
     root = (os.geteuid() if uid is None else uid) == 0
     standard = _default_file(environ, root)
     path = Path(os.path.abspath(file or environ.get("CRONFLOW_FILE") or standard))
-    name = "default" if path == standard else f"{path.stem}-{_digest(path)}"
     named = state or environ.get("CRONFLOW_STATE")
     if named:
         folder = Path(os.path.abspath(named))
         return Places(path, folder, folder)
+    name = "default" if path == standard else f"{path.stem}-{_digest(path)}"
     folder = _state_home(environ, root) / "cronflow" / name
     runtime = "/run" if root else environ.get("XDG_RUNTIME_DIR", "")
     if not runtime or not os.path.isdir(runtime):

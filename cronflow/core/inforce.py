@@ -5,7 +5,6 @@ Of alert targets there is only a digest, because their URLs may hold secrets.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +25,8 @@ class InForce(NamedTuple):
 
 def in_force(jobs: JobSet) -> InForce:
     """A reading as it is compared."""
+    import hashlib
+
     return InForce(
         jobs.jobs,
         jobs.settings._asdict(),

@@ -46,6 +46,8 @@ from cronflow.store.store import Store
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
 SAVE_AGAIN = 1.0
+SAVE_LATER = 0.05
+"""Seconds. That a process has begun is saved with what comes next: until then its keeper knows it, and would tell it again."""
 REST = 5.0
 REPLACED_AGAIN = 60.0
 """Seconds for which a new database is not replaced by another one, and each time twice as long: what is wrong then may be us."""
@@ -141,6 +143,8 @@ class Daemon:
     def close(self) -> None:
         """Leave: commands go on, held by their keepers; those who wait for the end hear of it as their connection closes."""
         self.notifier.stopping()
+        with contextlib.suppress(sqlite3.Error):
+            self._save(self._unsaved)
         self._touch()
         self.alerting.close()
         self.checkup.close()
@@ -315,6 +319,9 @@ class Daemon:
             for line in trace.news(made):
                 self.log(line)
             out.add(made)
+        if out.rows and not out.deeds and events and all(isinstance(event, happened.AttemptBegan) for event in events):
+            self._save_at = self._save_at or time.monotonic() + SAVE_LATER
+            return
         if not self._save(out):
             return
         self._unsaved = Effects()
@@ -343,8 +350,8 @@ class Daemon:
                 for event in disk.unsavable(self.places.state, "disk" in self.state.troubles, error):
                     out.add(step(self.state, event, time.time()))
             return False
-        if self._save_at is not None:
-            self._save_at = None
+        self._save_at = None
+        if "unsaved" in self.state.troubles:
             self.log("the database can be written again")
             self.inbox.append(happened.TroubleGone("unsaved"))
         return True

@@ -14,8 +14,6 @@ _EVENT = struct.Struct("iIII")
 _NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 CHANGES = 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200
 """attrib, close_write, moved_from, moved_to, create, delete"""
-WRITES = 0x2
-"""modify: each write to a file, and so by far the most frequent."""
 READS = 16
 ITSELF = 0x400 | 0x800 | 0x1000000
 """delete_self, move_self; folders only"""
@@ -79,7 +77,7 @@ class FolderWatch(Inotify):
             if number not in self._folders.values():
                 self.remove(number)
         for folder in wanted:  # those known too: another folder may have taken the place of one
-            number = self.add(folder, CHANGES | WRITES)
+            number = self.add(folder, CHANGES)
             before = self._folders.pop(folder, number)
             if before != number and before not in self._folders.values():
                 self.remove(before)

@@ -59,7 +59,7 @@ def request(
     if ref.kind in HOOKS:
         facts |= hook_facts(task, exit_code)
     given = {**vault.resolve(job, who), **params.values(job, run), **task.matrix}
-    outputs, left_out = fitting(handed_down(state.definition_of(run), run, task, state.givers[run.id]))
+    outputs, left_out = fitting(handed_down(state.definition_of(run), run, task, state.givers.get(run.id, ())))
     facts |= taskfiles.prepare(places, ref, task.attempts, who)
     env = environment(job, who, {**facts, **outputs, ATTEMPT_ID: name}, os.environ, given)
     folder = cwd(job, who)

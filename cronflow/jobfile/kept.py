@@ -2,15 +2,16 @@
 
 A command that only shows something takes it from there, which costs a third of reading and checking the file itself. It counts as
 long as all that it was made of is the same: the program, the text of every file, the files that `include` finds, the machine's
-zone and name. Beside it lie the names of the jobs, for the completion of shells.
+zone and name. A file that is the same by inode, size and times is not read for that, unless it was changed so shortly before the
+reading was kept that its times cannot tell. Beside it lie the names of the jobs, for the completion of shells.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FILE = "reading"
 NAMES = "names"
+SETTLED = 1.0
+"""Seconds after which a further change gives a file another time, on any file system."""
 LIMIT = 256 << 20
 """Bytes of a file that is looked at."""
 
@@ -34,7 +37,8 @@ def keep(folder: Path, reading: Reading) -> None:
         return
     names = "".join(f"{name}\n" for name in reading.jobs.jobs)
     _write(folder / NAMES, names)
-    made = {"made": _made(reading.include), "sources": [[path, digest.hex()] for path, digest in reading.sources]}
+    sources = [[path, digest.hex(), _stamp(path, digest.hex())] for path, digest in reading.sources]
+    made = {"made": _made(reading.include), "sources": sources}
     _write(folder / FILE, json.dumps({**made, "reading": as_plain(reading.jobs)}, separators=(",", ":")))
 
 
@@ -48,10 +52,8 @@ def kept(folder: Path, file: Path) -> InForce | None:
         sources = plain["sources"]
         if sources[0][0] != str(file) or plain["made"] != json.loads(json.dumps(_made(plain["made"]["include"]))):
             return None
-        for path, digest in sources:
-            found = _text(path)
-            if found is None or hashlib.sha256(found).hexdigest() != digest:
-                return None
+        if not all((stamp and stamp == _times(path)) or _digest(path) == digest for path, digest, stamp in sources):
+            return None
         return from_plain(plain["reading"])
     except (ValueError, TypeError, LookupError, AttributeError):  # another program's, or cut off: as good as none
         return None
@@ -66,6 +68,28 @@ def _made(include: Any) -> dict[str, Any]:
         found = sorted({os.path.normpath(path) for pattern in include for path in glob.glob(pattern, recursive=True)})
     host = os.uname().nodename
     return {"program": __version__, "zone": machine_zone(), "host": host, "include": list(include), "found": found}
+
+
+def _stamp(path: str, digest: str) -> list[int] | None:
+    """What tells that a file still has the text of this digest; None where nothing can."""
+    stamp = _times(path)
+    same = stamp is not None and _digest(path) == digest and _times(path) == stamp
+    return stamp if same and stamp is not None and max(stamp[3:]) < (time.time() - SETTLED) * 1e9 else None
+
+
+def _times(path: str) -> list[int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _digest(path: str) -> str | None:
+    import hashlib
+
+    text = _text(path)
+    return None if text is None else hashlib.sha256(text).hexdigest()
 
 
 def _text(path: str) -> bytes | None:

@@ -66,6 +66,7 @@ class Cgroups:
         self._count = 0
         self._free: list[Place] = []
         self._full: list[Place] = []
+        self._killed: set[str] = set()
 
     @classmethod
     def create(cls, generation: int) -> Cgroups | None:
@@ -111,19 +112,22 @@ class Cgroups:
         return rest.partition("/")[0] if found else None
 
     def kill(self, name: str) -> None:
-        """Ends every process in it, and those that are being born."""
+        """Ends every process in it, and those that are being born. It is of no use afterwards: newer kernels kill whatever is
+        born from elsewhere into a cgroup that has ever been killed (seen on Linux 6.18)."""
+        self._killed.add(name)
         kill(f"{self.place}/{name}")
 
     def give_back(self, place: Place) -> None:
         """Takes it for another attempt, now or, if something was left behind in it, some time later."""
         self._full.append(place)
-        populated = [one for one in self._full if one.populated()]
-        self._free += [one for one in self._full if one not in populated]
-        self._full = populated
-        while len(self._free) > SPARE:
-            spare = self._free.pop(0)
-            spare.close()
-            _removed(f"{self.place}/{spare.name}")
+        empty = [one for one in self._full if not one.populated()]
+        self._full = [one for one in self._full if one not in empty]
+        self._free += [one for one in empty if one.name not in self._killed]
+        spare, self._free = self._free[:-SPARE], self._free[-SPARE:]
+        for one in [*(one for one in empty if one.name in self._killed), *spare]:
+            one.close()
+            _removed(f"{self.place}/{one.name}")
+            self._killed.discard(one.name)
 
     def close(self) -> None:
         """Removes what is empty; what still has processes stays until they end and somebody sweeps."""

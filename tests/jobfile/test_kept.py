@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,33 @@ def rewrite(place: Path, change: Callable[[dict[str, dict[str, list[dict[str, in
 @pytest.mark.parametrize("change", CHANGES)
 def test_it_counts_only_as_long_as_nothing_differs(place: Path, change: str) -> None:
     CHANGES[change](place)
+    assert found(place) is None
+
+
+def test_a_file_that_cannot_have_changed_is_not_read_for_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_at(place, time.time() + 60)
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_module, "_digest", lambda path: pytest.fail(f"{path} was read"))
+        assert found(place) is not None
+    (place / "jobs.toml").chmod(0o640)
+    assert found(place) is not None, "its times differ now, and its text does not"
+
+
+def keep_at(place: Path, now: float) -> None:
+    """Keep the reading as if it were later: the files are none that have just been changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: now)
+        keep(place / "state", read(str(place / "jobs.toml"), thorough=False))
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_change_within_the_same_moment_is_seen(place: Path, later: bool) -> None:
+    """Same size, same times: only where the times cannot tell is the text looked at."""
+    if later:
+        keep_at(place, time.time() + 60)
+    before = (place / "holidays.txt").stat()
+    (place / "holidays.txt").write_text("2026-12-26\n")
+    os.utime(place / "holidays.txt", ns=(before.st_atime_ns, before.st_mtime_ns))
     assert found(place) is None
 
 

@@ -184,3 +184,11 @@ def test_a_pid_that_was_given_anew_is_not_signalled() -> None:
     stale = process._replace(ticks=process.ticks - 1)
     assert not tree.send_signal(stale, signal.SIGKILL)
     assert tree.send_signal(process, 0)
+
+
+def test_what_follows_one_that_was_killed_is_left_alone(house: House) -> None:
+    keeper = house.start()
+    for number in range(3):
+        end = house.run(keeper, f"stubborn{number}", "trap '' TERM; while :; do sleep 0.05; done", timeout=0.2, kill_after=0.1)
+        assert (end["stopped"], end["status"]) == ("timeout", signal.SIGKILL)
+        assert exited(house.run(keeper, f"next{number}", "sleep 0.05")["status"]) == 0
