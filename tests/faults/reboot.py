@@ -99,9 +99,10 @@ def _explain(one: Installation, lost: set[AttemptRef], account: Account) -> int:
     """Take out of the account what the reboot has lost; how many of these attempts were tried again. What was lost otherwise, or
     is not dealt with as its job says, stays."""
     names = {str(ref) for ref in lost}
-    for kind in ("lost", "missing"):
+    for kind in ("lost", "missing", "wrong"):
         for text in account.faults.pop(kind, []):
-            if text.split()[0] not in names or " ended lost " not in text:
+            of_boot = " ended lost " in text or (kind == "wrong" and " ended timeout " in text)  # it was just being ended
+            if text.split()[0] not in names or not of_boot:
                 account.add(kind, text)
     rows = {AttemptRef(*row[:4]): row[4] for row in one.live.rows("SELECT run, task, n, kind, result FROM attempts")}
     again = 0
