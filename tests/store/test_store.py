@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronflow.core.effects import Effects
@@ -167,6 +167,7 @@ def test_the_row_that_a_cursor_continues_is_loaded(store: Store) -> None:
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT, st.floats(0, 4e9), st.none() | st.integers(0, 4_000_000_000))
 def test_any_text_and_any_time_comes_back(reason: str, name: str, at: float, slot: int | None) -> None:
     store = Store.in_memory()
