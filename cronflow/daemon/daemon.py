@@ -203,7 +203,7 @@ class Daemon:
 
     def _hear_clock(self, now: float) -> list[Event]:
         """Notice a clock that was set back by hours, once what ran before is in the database."""
-        if self._unsaved.rows:
+        if self._unsaved.rows or not self.slots:
             return []
         try:
             events = self._set_back.news(self.state, self.source.plan, self.store, now)
