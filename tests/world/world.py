@@ -31,8 +31,10 @@ SAVED = (
     *("next_run", "left", "running", "used", "lining"),
 )
 """What of the live state has to be what the database rebuilds."""
-JUMPS = {"+1 h": 3600.0, "-1 h": -3600.0, "+3 days": 259200.0, "-3 days": -259200.0, "a suspend": 20_000.0}
+JUMPS = {"+1 h": 3600.0, "-1 h": -3600.0, "+3 days": 259200.0, "a suspend": 20_000.0}
 """What a clock may do at once. After a suspend timers are late, as after a step forward."""
+SET_BACK = {"-3 days": -259200.0}
+"""What it does besides in a world that is `far`."""
 FOLLOW_UPS = frozenset({"check", "on_failure", "on_success"})
 """Processes that take the place of the one before them in the limits."""
 
@@ -58,6 +60,7 @@ class World:
     crashes: bool = True
     pace: Pace = BUSY
     jumps: float = 0.0
+    far: bool = False
     was_set_back: bool = False
     log: list[str] = field(default_factory=list)
     now: float = START
@@ -283,8 +286,9 @@ class World:
         if self.rng.random() < 0.01:
             at += self.rng.choice((100.0, 4000.0))
         if self.jumps and self.rng.random() < self.jumps:
-            word = self.rng.choice(sorted(JUMPS))
-            self.now = max(self.now, at if JUMPS[word] > 0 else 0.0) + JUMPS[word]
+            jumps = JUMPS | SET_BACK if self.far else JUMPS
+            word = self.rng.choice(sorted(jumps))
+            self.now = max(self.now, at if jumps[word] > 0 else 0.0) + jumps[word]
             self.log.append(f"{self.now:.1f} the clock jumps: {word}")
             return self.now, None
         if self.rng.random() < 0.002:
