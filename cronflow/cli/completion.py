@@ -85,7 +85,7 @@ def _kind(parameter: Any) -> str:
         return "waiting"
     if "JOB" in name or "RUN" in name or name == "TASK":
         return "job"
-    return {"PATH": "file", "FILE": "file", "DIR": "folder"}.get(name, "")
+    return {"PATH": "file", "FILE": "file", "OUT": "file", "LOG": "file", "DIR": "folder"}.get(name, "")
 
 
 def names_file(caller: Caller) -> str:

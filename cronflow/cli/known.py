@@ -83,6 +83,12 @@ def jobs_of_file(caller: Caller) -> Known:
 
 def use_zone_of_file(caller: Caller) -> None:
     """Show times in the job file's zone, without reading more of it than that; a file that is broken there has no say."""
+    from cronflow.jobfile.kept import kept_zone
+
+    zone = kept_zone(caller.places.state, caller.places.file)
+    if zone is not None:
+        caller.zone = zone
+        return
     import tomllib
     from zoneinfo import ZoneInfo
 

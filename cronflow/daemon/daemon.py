@@ -33,7 +33,7 @@ from cronflow.daemon.listening import Conversation, Listening
 from cronflow.daemon.notify import Notifier
 from cronflow.daemon.people import People
 from cronflow.daemon.reloading import Reloading
-from cronflow.daemon.retention import Retention
+from cronflow.daemon.retention import FIRST, QUIET, Retention
 from cronflow.daemon.secrets import Vault
 from cronflow.daemon.setback import SetBack
 from cronflow.errors import CronflowError
@@ -46,7 +46,7 @@ from cronflow.store.store import Store
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
 SAVE_AGAIN = 1.0
-SAVE_LATER = 0.05
+SAVE_LATER = 0.25
 """Seconds. That a process has begun is saved with what comes next: until then its keeper knows it, and would tell it again."""
 REST = 5.0
 REPLACED_AGAIN = 60.0
@@ -77,10 +77,12 @@ class Daemon:
         self._spared_for, self._spared_until = REPLACED_AGAIN / 2, 0.0
         disk.make_room(places.state)
         self.store, self.state = rescue.revive(places, log, self._facts_of)
+        if self.store.copied is not None:
+            log(f"the database has a new format; as it was it is kept in `{self.store.copied}`")
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
         self.checkup = Checkup.of(places.database, slots)
-        self.retention = Retention(self.store, places, time.time() + 60.0)
+        self.retention = Retention(self.store, places, time.monotonic() + FIRST)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
         self.listening = Listening()
         self.arrivals = Arrivals(log)
@@ -161,7 +163,9 @@ class Daemon:
         """Turn until told to leave, or until `until` says so; `tick` seconds at most from one turn to the next."""
         while self.leaving is None and not until():
             self._wait(tick)
-            self._turn(self._hear())
+            events = self._hear()
+            self._turn(events)
+            self._forget(quiet=not events)
             if self.state.draining and self.state.running == 0 and not self._unsaved:
                 self.leaving = "drained"
 
@@ -171,7 +175,7 @@ class Daemon:
             return
         times = (next_wakeup(self.state), self.alerting.deadline(), now + LONGEST_SLEEP)
         wake_at = min(at for at in times if at is not None)
-        ours = (self.keepers, self.source, self.alerting.outbox, self.checkup)
+        ours = (self.keepers, self.source, self.alerting.outbox, self.checkup, self.retention)
         soon = (*(one.deadline() for one in ours), self.arrivals.deadline(self.state), self._save_at)
         limits = [at - monotonic for at in soon if at is not None] + [LONGEST_SLEEP]
         if tick is not None:
@@ -251,18 +255,31 @@ class Daemon:
         return []
 
     def _keep_house(self, now: float) -> list[Event]:
-        """Alerts and retention. A database that cannot be read or written now is left in peace for a while."""
+        """Alerts. A database that cannot be read or written now is left in peace for a while."""
         events: list[Event] = []
         if now < self._rest_until:
             return events
         try:
             events.extend(self.alerting.collect(now))
             events.extend(self.alerting.dispatch(self.source.reading.jobs, self.source.plan, now))
-            self.retention.step(self.state.jobs.settings, now)
         except sqlite3.DatabaseError as error:
             self.mind(error)
             self._rest_until = now + REST
         return events
+
+    def _forget(self, quiet: bool) -> None:
+        """A portion of what retention has to do, when nothing else is to be done."""
+        if time.monotonic() < self.retention.deadline():
+            return
+        if self._unsaved or self._damage is not None:
+            self.retention.put_off(REST)
+            return
+        now, wakeup = time.time(), next_wakeup(self.state)
+        quiet = quiet and not self.inbox and (wakeup is None or wakeup > now + QUIET)
+        try:
+            self.retention.step(self.state.jobs.settings, now, quiet)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
 
     def _hear_arrivals(self) -> list[Event]:
         try:

@@ -88,6 +88,11 @@ class People:
             case "reload":
                 acted = happened.Acted(client.by, "reload", storable(str(message.get("words") or "reload")))
                 return [acted, *self.daemon.reloading.reload(tell=True, client=client)]
+            case "prune":
+                self._check_file(message)
+                client.say({"ok": True})
+                self.daemon.retention.demand(client.say)
+                return [happened.Acted(client.by, "prune", storable(str(message.get("words") or "prune")))]
             case "stop":
                 return self._stop(client, message)
             case "handover":

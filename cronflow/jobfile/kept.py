@@ -12,9 +12,10 @@ import json
 import os
 import stat
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cronflow import __version__
 from cronflow.core.inforce import InForce, as_plain, from_plain
@@ -23,6 +24,7 @@ from cronflow.jobfile.machine import machine_zone
 if TYPE_CHECKING:
     from cronflow.jobfile.read import Reading
 
+T = TypeVar("T")
 FILE = "reading"
 NAMES = "names"
 SETTLED = 1.0
@@ -44,6 +46,15 @@ def keep(folder: Path, reading: Reading) -> None:
 
 def kept(folder: Path, file: Path) -> InForce | None:
     """The reading of a job file that is kept in its state folder; None where there is none that still counts."""
+    return _kept(folder, file, from_plain)
+
+
+def kept_zone(folder: Path, file: Path) -> str | None:
+    """The zone of a reading that is kept, and no more of it."""
+    return _kept(folder, file, lambda reading: str(reading["timezone"]))
+
+
+def _kept(folder: Path, file: Path, wanted: Callable[[Any], T]) -> T | None:
     text = _text(str(folder / FILE))
     if text is None:
         return None
@@ -54,7 +65,7 @@ def kept(folder: Path, file: Path) -> InForce | None:
             return None
         if not all((stamp and stamp == _times(path)) or _digest(path) == digest for path, digest, stamp in sources):
             return None
-        return from_plain(plain["reading"])
+        return wanted(plain["reading"])
     except (ValueError, TypeError, LookupError, AttributeError):  # another program's, or cut off: as good as none
         return None
 

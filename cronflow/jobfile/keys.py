@@ -258,7 +258,7 @@ JOB_LATER = frozenset({"webhook", "executor", "reads", "writes"})
 
 SETTINGS: Keys = {
     "max_running": Key(whole(1, 10_000, 64), "64", "How many processes run at once, over all jobs."),
-    "keep_runs": Key(KEEP_RUNS, '"90d"', "How long the history keeps a run; a plain number is a count of runs for each flow."),
+    "keep_runs": Key(KEEP_RUNS, '"90d"', "How long the history keeps a run; a plain number is a count of runs for each job."),
     "keep_logs": Key(duration(3600.0), '"30d"', "How long the output of attempts is kept."),
     "reload": Key(
         word(("auto", "manual")),

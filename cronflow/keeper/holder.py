@@ -79,6 +79,7 @@ class Keeper:
         self._guard = -1
         self._asked_to_leave = False
         self._fresh: list[Attempt] = []
+        self._ready: list[tuple[Attempt, spawn.Start]] = []
         self._signals = spawn.signals()
         self.epoll.register(self._signals, select.EPOLLIN)
         if self.watcher.fd >= 0:
@@ -114,6 +115,7 @@ class Keeper:
             else:
                 self.peers.happened(fd, events)
         self.peers.serve(TURN)
+        self._start_ready()
         self.reap()
         self._attend()
         self._leave_ticks()
@@ -190,6 +192,7 @@ class Keeper:
         if kind == "spawn":
             protocol.check_spawn(message)
             return self._spawn(message)
+        self._start_ready()
         if kind == "hello":
             return [self._hello(message)]
         if kind in ("stop", "ack") and not isinstance(message.get("id"), str):
@@ -219,16 +222,16 @@ class Keeper:
         name: str = request["id"]
         known = self.live.get(name) or self.ended.get(name)
         if known is not None:
+            self._start_ready()
             return [known.message()]
         if self.draining is not None or name in self._acknowledged:
             return [_refused(name, "draining" if self.draining is not None else "acknowledged")]
         attempt = Attempt(request, time.time())
-        now = time.monotonic()
-        attempt.begin(now)
+        attempt.begin(time.monotonic())
         place = self.families.place(attempt)
         try:
             attempt.page = self.journal.claim(attempt.record())
-            attempt.pid = self._start(request, attempt, place)
+            start = spawn.Start(request, self.around, self.journal.fd, self.journal.mark_at(attempt.page), place)
         except (JournalFullError, RecordTooLongError) as error:
             self.families.forget(attempt)
             return [_refused(name, "journal" if isinstance(error, JournalFullError) else "length")]
@@ -236,23 +239,41 @@ class Keeper:
             attempt.fail(error.stage, error.errno or 0, time.time())
             self._finish(attempt)
             return []
-        attempt.state = "running"
         self.live[name] = attempt
-        self.families.add(attempt)
-        self.watcher.begin(attempt, now)
-        self._fresh.append(attempt)
-        return [attempt.message()]
+        self._ready.append((attempt, start))
+        return []
 
-    def _start(self, request: Message, attempt: Attempt, place: int | None) -> int:
-        mark = self.journal.mark_at(attempt.page)
-        if place is not None:
+    def _start_ready(self) -> None:
+        """Starts what is claimed: all forks first, then what is to be remembered of each."""
+        ready, self._ready = self._ready, []
+        forked: list[int | OSError] = []
+        for _, start in ready:
             try:
-                return spawn.start(request, self.around, self.journal.fd, mark, place)
-            except spawn.StartError as error:
-                if error.stage != "fork":
-                    raise
+                forked.append(start.fork())
+            except OSError as error:
+                forked.append(error)
+        for (attempt, start), result in zip(ready, forked, strict=True):
+            if isinstance(result, OSError) and start.cgroup is not None:
                 self.families.use_no_cgroups()
-        return spawn.start(request, self.around, self.journal.fd, mark)
+                start.cgroup = None
+                try:
+                    result = start.fork()
+                except OSError as error:
+                    result = error
+            start.close()
+            if isinstance(result, OSError):
+                attempt.fail("fork", result.errno or 0, time.time())
+                self._finish(attempt)
+            else:
+                self._begun(attempt, result)
+
+    def _begun(self, attempt: Attempt, pid: int) -> None:
+        attempt.pid = pid
+        attempt.state = "running"
+        self.families.add(attempt)
+        self.watcher.begin(attempt, time.monotonic())
+        self._fresh.append(attempt)
+        self.peers.tell(attempt.message())
 
     def _stop(self, request: Message) -> list[Message]:
         attempt = self.live.get(request["id"])

@@ -59,32 +59,46 @@ class StartError(OSError):
         self.stage = stage
 
 
-def start(request: Message, around: Surroundings, fd: int, mark: int, cgroup: int | None = None) -> int:
-    """Forks the child that becomes the command; its pid, at once. StartError: there is no child.
+class Start:
+    """A start that is made ready: what has been opened and put together for it. Several of them are forked one right after the
+    other, so that the memory of the keeper is copied once for all and not again for each.
 
     `fd` is the journal, `mark` the offset where the child leaves its pid, and its reason if it fails; `cgroup` a
     descriptor of the cgroup it is to be born in. Nothing but 0, 1 and 2 of what a keeper has open stays open in it.
+    StartError: it cannot be made ready.
     """
-    stage = "log"
-    opened = []
-    try:
-        opened.append(_open_log(request["log"]))
-        stage = "stdin"
-        if request.get("stdin") is not None:
-            opened.append(_open_text(request["stdin"]))
-        stage = "exec"
-        calls = _calls(request, around, opened[0], opened[1] if len(opened) > 1 else around.null)
-        stage = "fork"
-        first = syscalls.leave_pid(fd, mark)
-        pid = syscalls.fork(cgroup)
+
+    __slots__ = ("_calls", "_failure", "_opened", "cgroup")
+
+    def __init__(self, request: Message, around: Surroundings, fd: int, mark: int, cgroup: int | None) -> None:
+        self.cgroup = cgroup
+        self._failure = fd, mark + FAILURE
+        self._opened: list[int] = []
+        stage = "log"
+        try:
+            self._opened.append(_open_log(request["log"]))
+            stage = "stdin"
+            if request.get("stdin") is not None:
+                self._opened.append(_open_text(request["stdin"]))
+            stage = "exec"
+            stdin = self._opened[1] if len(self._opened) > 1 else around.null
+            self._calls = [("fork", syscalls.leave_pid(fd, mark)), *_calls(request, around, self._opened[0], stdin)]
+        except OSError as error:
+            self.close()
+            raise StartError(stage, error.errno or errno.EINVAL) from error
+
+    def fork(self) -> int:
+        """Forks the child that becomes the command; its pid, at once. OSError: there is no child."""
+        pid = syscalls.fork(self.cgroup)
         if pid == 0:
-            _child([(stage, first), *calls], fd, mark + FAILURE)
-    except OSError as error:
-        raise StartError(stage, error.errno or errno.EINVAL) from error
-    finally:
-        for one in opened:
+            _child(self._calls, *self._failure)
+        return pid
+
+    def close(self) -> None:
+        """What was opened for the child is closed here."""
+        for one in self._opened:
             os.close(one)
-    return pid
+        self._opened.clear()
 
 
 def _calls(request: Message, around: Surroundings, log: int, stdin: int) -> list[tuple[str, syscalls.Call]]:

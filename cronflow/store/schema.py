@@ -2,7 +2,7 @@
 
 Instants are REAL epoch seconds, slots INTEGER epoch seconds; lists and tables are JSON text. `runs` also holds the rows of slots
 that did not run (no tasks; `slot`…`slot_last`, `slots` of them). `run_slots` is the unique index of the law that a slot opens at
-most one run.
+most one run. What a published program has written is never edited here, only added to.
 """
 
 from __future__ import annotations
@@ -201,5 +201,10 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX alerts_run ON alerts (run);
     CREATE INDEX alerts_unsent ON alerts (next_try_at) WHERE sent_at IS NULL;
+    """,
+    """
+    CREATE INDEX runs_definition ON runs (definition);
+    CREATE INDEX runs_retry ON runs (retry_of) WHERE retry_of IS NOT NULL;
+    CREATE INDEX acts_run ON acts (run);
     """,
 )

@@ -19,6 +19,7 @@ from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import ALERT_KINDS, Alert, Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
+from cronflow.store.copying import keep_copy
 from cronflow.store.file import LOCKED_FOR, OpenFile, move_aside, was_emptied
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
@@ -44,12 +45,13 @@ class Store:
         self.moved_aside: str | None = None
         self.accident: str | None = None
         self._file = OpenFile(path) if path is not None else None
+        self.copied: str | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Store:
         """Open or create the database of a folder. One that is damaged is moved aside as a whole, and `moved_aside` names
-        it; one of a newer program, or a folder that cannot be written, is a CronflowError (exit 1), and a LockedError one that
-        another program has locked."""
+        it; of one in an older format a copy is kept, and `copied` names that. One of a newer program, or a folder that cannot be
+        written, is a CronflowError (exit 1), and a LockedError one that another program has locked."""
         path = folder / FILE
         try:
             if was_emptied(path):
@@ -94,13 +96,15 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
-            _migrate(connection, path)
+            copied = _migrate(connection, path)
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
-            return cls(connection, path)
+            store = cls(connection, path)
         except BaseException:
             connection.close()
             raise
+        store.copied = copied
+        return store
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -137,6 +141,17 @@ class Store:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+    @contextlib.contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A transaction that a power cut may undo, as a whole, and that waits for no disk (`synchronous`,
+        https://sqlite.org/pragma.html): for what will be done again then."""
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self._transaction():
+                yield
+        finally:
+            self.connection.execute("PRAGMA synchronous = FULL")
 
     def _write(self, out: Effects) -> None:
         db = self.connection
@@ -285,42 +300,6 @@ class Store:
         row = self.connection.execute(query, (number,)).fetchone()
         return () if row is None else tuple(json.loads(row[0]))
 
-    # ---- forgetting ------------------------------------------------------------------------------------------------------
-
-    def forget(self, before: float | None, count: int | None, limit: int) -> int:
-        """Delete up to `limit` runs that ended before a time, or that have `count` newer ones of their flow; returns how many.
-        The newest of each flow stays, and so does the row that the next slot may continue."""
-        newest = "SELECT max(id) FROM runs GROUP BY flow"
-        rows = "SELECT row FROM cursors WHERE row IS NOT NULL"
-        old: list[int] = []
-        if before is not None:
-            sql = f"SELECT id FROM runs WHERE finished_at < ? AND id NOT IN ({newest}) AND id NOT IN ({rows}) ORDER BY id LIMIT ?"
-            old = [row[0] for row in self.connection.execute(sql, (before, limit))]
-        if count is not None and len(old) < limit:
-            ranked = "SELECT id, finished_at, row_number() OVER (PARTITION BY flow ORDER BY id DESC) AS rank FROM runs"
-            sql = f"SELECT id FROM ({ranked}) WHERE rank > ? AND finished_at IS NOT NULL AND id NOT IN ({rows}) LIMIT ?"
-            old += [row[0] for row in self.connection.execute(sql, (count, limit - len(old)))]
-        if old:
-            self._delete(old)
-        return len(old)
-
-    def _delete(self, runs: list[int]) -> None:
-        numbers = [(number,) for number in runs]
-        with self._transaction():
-            for table in ("attempts", "tasks", "run_slots", "run_paths", "alerts"):
-                self.connection.executemany(f"DELETE FROM {table} WHERE run = ?", numbers)
-            self.connection.executemany("DELETE FROM runs WHERE id = ?", numbers)
-
-    def newest_run_ended_before(self, before: float) -> int:
-        """The highest number among runs that ended before a time; 0 where there is none."""
-        row = self.connection.execute("SELECT max(id) FROM runs WHERE finished_at < ?", (before,)).fetchone()
-        return int(row[0] or 0)
-
-    def is_live(self, number: int) -> bool:
-        """Whether a run has not ended."""
-        row = self.connection.execute("SELECT 1 FROM runs WHERE id = ? AND finished_at IS NULL", (number,)).fetchone()
-        return row is not None
-
     # ---- meta ------------------------------------------------------------------------------------------------------------
 
     def meta(self, key: str) -> str | None:
@@ -379,7 +358,8 @@ def _facts(text: str) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path) -> str | None:
+    """Bring a database into today's format; the name of the copy that is kept of an older one."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS) and is_newer(connection, MIGRATIONS):
         raise CronflowError(
@@ -389,6 +369,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if not 0 <= version <= len(MIGRATIONS):
         raise DamageError(f"there is no format {version}")
     check_tables(connection, MIGRATIONS[:version])
+    copied = keep_copy(connection, path, version) if 0 < version < len(MIGRATIONS) else None
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         noted = f"INSERT OR REPLACE INTO meta (key, value) VALUES ('format', '{number}')"
         try:
@@ -397,6 +378,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise
             raise CronflowError(f"the database `{path}` cannot be brought to format {number}: {error}") from None
+    return copied
 
 
 def _is_lock(error: Exception) -> bool:

@@ -17,25 +17,29 @@ from tests.core.stage import Stage
 from tests.docs.readme import ROOT
 
 PAGE = ROOT / "man" / "cronflow-jobs.5"
-DISPLAY = re.compile(r'(?:^\.\\" example: (.*)\n)?^\.Bd -literal.*\n((?:.*\n)*?)^\.Ed$', re.MULTILINE)
+DISPLAY = re.compile(r'(?:^\.\\" (\w+: .*)\n)?^\.Bd -literal.*\n((?:.*\n)*?)^\.Ed$', re.MULTILINE)
 SIGNS = {r"\-": "-", r"\(aq": "'", r"\(ti": "~", r"\(ha": "^", r"\e": "\\", r"\&": ""}
 ZONE = ZoneInfo("Europe/Berlin")
 
 
-def displays() -> list[tuple[str, str]]:
-    """Every literal display of the page, in its order: its name ("" for most) and the job file that it shows."""
-    found = DISPLAY.findall(PAGE.read_text())
+def displays(page: Path = PAGE, kind: str = "example") -> list[tuple[str, str]]:
+    """Every literal display of a page, in its order: its name ("" for most) and the job file that it shows. The comment above it
+    gives it the name, and tells its kind."""
+    found = [
+        (label.removeprefix(f"{kind}: ") if label.startswith(f"{kind}: ") else "", text)
+        for label, text in DISPLAY.findall(page.read_text())
+    ]
     return [(name, re.sub(r"\\(?:[-e&]|\(..)", lambda sign: SIGNS[sign[0]], text)) for name, text in found]
 
 
-def example(name: str) -> str:
+def example(name: str, page: Path = PAGE, kind: str = "example") -> str:
     """The display that a comment line above it calls by this name."""
-    (text,) = (text for called, text in displays() if called == name)
+    (text,) = (text for called, text in displays(page, kind) if called == name)
     return text
 
 
 def instant(text: str) -> float:
-    """"2027-03-29 04:00", a time of the wall clock in Berlin."""
+    """ "2027-03-29 04:00", a time of the wall clock in Berlin."""
     return datetime.fromisoformat(text).replace(tzinfo=ZONE).timestamp()
 
 
@@ -43,10 +47,10 @@ class Play(Stage):
     """An example under a clock that the test moves. Commands end well after `takes` minutes (1 for those it does not name), or
     with the next exit code of `codes`. `ran`: what was started and when, "report 04:35"."""
 
-    def __init__(self, name: str, folder: Path, start: str, takes: dict[str, float] | None = None) -> None:
+    def __init__(self, name: str, folder: Path, start: str, takes: dict[str, float] | None = None, page: Path = PAGE) -> None:
         super().__init__(now=instant(start), up=False)
         file = folder / "jobs.toml"
-        text = example(name)
+        text = example(name, page)
         file.write_text(text if "timezone" in text else f'timezone = "Europe/Berlin"\n{text}')
         self.set = read(str(file), thorough=False, now=self.now).jobs._replace(alerts=self.jobset().alerts)
         self.takes = takes or {}

@@ -143,7 +143,12 @@ ANSWERS = (
     ("plan",),
     ("forecast",),
     ("alerts", "list"),
+    ("export", "crontab"),
     ("service", "install", "--print"),
+    ("import", "crontab"),
+    ("import", "crontab", "--prove", "400", "--shadow", "log"),
+    ("prune", "--dry-run"),
+    ("doctor",),
     ("why", "nobody"),
 )
 
@@ -151,6 +156,8 @@ ANSWERS = (
 def test_every_key_of_json_is_told(tmp_path: Path) -> None:
     file = tmp_path / "jobs.toml"
     file.write_text(JSON_JOBS)
+    (tmp_path / "crontab").write_text("0 2-3 * * * x\n60 * * * * y\n")
+    (tmp_path / "log").write_text("2026-11-02T02:10:01Z h CRON[1]: (a) CMD (x)\n2026-11-02T03:00:01Z h CRON[1]: (a) CMD (z)\n")
     text = part(COMMANDS, "JSON", "Sh")
     for words in (("run", "first"), *ANSWERS):
         answer = ask(file, *words)

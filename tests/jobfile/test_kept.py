@@ -10,7 +10,7 @@ import pytest
 
 from cronflow.core.inforce import in_force
 from cronflow.jobfile import kept as kept_module
-from cronflow.jobfile.kept import keep, kept
+from cronflow.jobfile.kept import keep, kept, kept_zone
 from cronflow.jobfile.read import read
 
 FILES = {
@@ -57,6 +57,7 @@ def found(place: Path) -> object:
 
 def test_what_is_kept_is_what_was_read(place: Path) -> None:
     assert found(place) == in_force(read(str(place / "jobs.toml"), thorough=False).jobs)
+    assert kept_zone(place / "state", place / "jobs.toml") == "Europe/Berlin"
     assert (place / "state" / "names").read_text() == "a\nb\nc\n"
 
 

@@ -1,0 +1,1 @@
+"""LEAVES: writes the jobs of a job file for another scheduler, and says what that one cannot express."""

@@ -1,0 +1,93 @@
+"""When a flow starts, as Airflow says it: a timetable, or the assets of the jobs that it comes after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cronflow.core.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, NTH_SHIFT, WEEKDAY, parse, spell
+from cronflow.core.flow import Flow
+from cronflow.core.model import Job
+from cronflow.core.triggers import cron_expressions
+from cronflow.core.words import local
+from cronflow.export.crontimes import every_lines
+from cronflow.export.losses import written
+from cronflow.export.pythontext import call, literal, period
+from cronflow.export.report import Report, UnwritableError, Wanted
+
+TRIGGER = "airflow.timetables.trigger"
+INDENT = "    "
+
+
+def schedule_of(flow: Flow, wanted: Wanted, report: Report, imports: set[tuple[str, str]]) -> str:
+    """The expression for `schedule=`; what it needs is added to `imports`, as (module, name)."""
+    root = flow.head
+    if flow.outer:
+        return _assets(flow, imports)
+    expressions = cron_expressions(root.schedule)
+    _tell_others(root, report)
+    if expressions:
+        return _cron([_croniter(one) for one in expressions], root.timezone, imports)
+    if root.every is not None:
+        try:
+            return _cron([line.when for line in every_lines(root.every)], "UTC", imports)
+        except UnwritableError:
+            told = f"`{written('every', root.every)}`: counted from the start of the DAG, not from 1970-01-01 00:00 UTC"
+            report.lose(root.name, "every", told)
+        imports.add((TRIGGER, "DeltaTriggerTimetable"))
+        return f"DeltaTriggerTimetable({period(root.every)})"
+    to_come = [moment for moment in root.at if moment > wanted.now]
+    if not to_come:
+        return "None"
+    imports.update({("airflow.timetables.events", "EventsTimetable"), ("pendulum", "")})
+    moments = [f"pendulum.datetime({local(one, 'UTC'):%Y, %-m, %-d, %-H, %-M, %-S})" for one in to_come]
+    return call("EventsTimetable", [("", f"[{', '.join(moments)}]"), ("restrict_to_events", "True")], INDENT)
+
+
+def _tell_others(root: Job, report: Report) -> None:
+    """A DAG has one timetable: what else starts the job is lost."""
+    expressions = cron_expressions(root.schedule)
+    if len(expressions) < len(root.schedule):
+        report.lose(root.name, "schedule", "`@reboot`: Airflow knows of no boot")
+    if root.watch:
+        report.lose(root.name, "watch", f"`{written('watch', root.watch)}`: no files are watched")
+    if root.every is not None and expressions:
+        report.lose(root.name, "every", f"`{written('every', root.every)}`: a DAG has one timetable, which is `schedule` here")
+    if root.at and (expressions or root.every is not None):
+        report.lose(root.name, "at", "`at`: a DAG has one timetable")
+
+
+def _assets(flow: Flow, imports: set[tuple[str, str]]) -> str:
+    """Jobs of other flows: a DAG starts when their assets have been updated anew."""
+    root = flow.head
+    if flow.triggers:
+        raise UnwritableError("its own schedule waits for jobs with another one, which a DAG cannot say")
+    for edge in flow.outer:
+        if edge.condition != "success":
+            raise UnwritableError(f"it comes after `{edge.job}`, of another DAG, by `{edge.condition}`: assets tell of successes")
+    imports.add(("airflow.sdk", "Asset"))
+    sign = " | " if root.join == "any" else " & "
+    return sign.join(f"Asset({literal(edge.job)})" for edge in flow.outer)
+
+
+def _cron(expressions: Sequence[str], zone: str, imports: set[tuple[str, str]]) -> str:
+    name = "CronTriggerTimetable" if len(expressions) == 1 else "MultipleCronTriggerTimetable"
+    imports.add((TRIGGER, name))
+    return f"{name}({', '.join(map(literal, expressions))}, timezone={literal(zone)})"
+
+
+def _croniter(text: str) -> str:
+    """An expression as croniter reads it for Airflow: the seconds stand last, and a day is in one of two day fields."""
+    fields = parse(text)
+    if fields.both and not (fields.every_day or fields.every_weekday):
+        raise UnwritableError(f'`schedule = "{text}"` wants days that are in both day fields; Airflow takes those in one of them')
+    words = NICKNAMES.get(text.strip().lower(), text).split()
+    seconds, words = words[:-5], words[-5:]
+    if "-sun" in words[4].lower() or fields.weekdays >> NTH_SHIFT:
+        words[4] = spell(WEEKDAY, fields.weekdays if fields.weekdays >> NTH_SHIFT else fields.weekdays & ALL_WEEKDAYS)
+    if fields.every_day and not fields.every_weekday:
+        words[2] = "*"
+    if fields.every_weekday and not fields.every_day:
+        words[4] = "*"
+    if "l" in words[2].lower():
+        words[2] = spell(DAY, fields.days).lower()
+    return " ".join([*words, *seconds])

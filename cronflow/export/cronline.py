@@ -1,0 +1,196 @@
+"""What stands behind the time in a line of a crontab: the commands of a chain, and in front of them what else their keys say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from cronflow.core.model import Job
+from cronflow.core.triggers import triggers_of
+from cronflow.export.chain import Chain, joined
+from cronflow.export.crontimes import CronLine
+from cronflow.export.report import Report, UnwritableError, Wanted
+from cronflow.export.shell import (
+    POSIX_SHELLS,
+    as_program,
+    bounded_loop,
+    checked,
+    env_files,
+    exports,
+    fed,
+    fetched,
+    home_word,
+    in_shell,
+    is_simple,
+    piece,
+    seconds,
+    text_of,
+)
+
+SH = "/bin/sh"
+BESIDE = ("only_if", "wait_until", "check", "on_failure", "on_success")
+AROUND = (*BESIDE, "cwd", "timeout", "nice", "umask", "env_file", "secrets", "success_codes")
+"""Keys that put something around the command."""
+
+
+def shell_of(chain: Chain) -> str:
+    """The shell of a line: that of its jobs, where it is one and can say what stands around them."""
+    shells = {job.shell for job in chain.jobs if isinstance(job.command, str)}
+    if len(shells) != 1:
+        return SH
+    shell = shells.pop()
+    return shell if os.path.basename(shell) in POSIX_SHELLS or _bare(chain) else SH
+
+
+def _bare(chain: Chain) -> bool:
+    """Whether nothing stands around the command of the only job."""
+    job = chain.jobs[0]
+    alone = Job(job.name, job.command)
+    return len(chain.jobs) == 1 and all(getattr(job, key) == getattr(alone, key) for key in AROUND)
+
+
+def line_of(
+    chain: Chain, time: CronLine, outside: Mapping[str, str], guard: str, flow: str, wanted: Wanted, report: Report
+) -> str:
+    """The text of a line, `%` and all, as cron reads it. `outside` are the variables that the table sets; `guard` is a statement
+    that ends the line on some days."""
+    shell = outside["SHELL"]
+    before = [guard] if guard else []
+    before += [f"{time.test} || exit 0"] if time.test else []
+    delay = _delay(chain.jobs[0], flow, wanted)
+    before += [f"sleep {seconds(delay)}"] if delay else []
+    setups = [_setup(job, outside, report) for job in chain.jobs]
+    stdin = ""
+    if len(chain.jobs) == 1:
+        job = chain.jobs[0]
+        stdin = _input(job)
+        body = _body(job, shell, fed_before=bool(stdin))
+        statements = [*before, *setups[0]]
+    elif all(setup == setups[0] for setup in setups):
+        body = joined(chain, lambda job: _part(job, shell, []))
+        statements = [*before, *setups[0]]
+    else:
+        ready = {job.name: setup for job, setup in zip(chain.jobs, setups, strict=True)}
+        body = joined(chain, lambda job: _part(job, shell, ready[job.name]))
+        statements = before
+    return _encoded(_after(statements, body), chain, report) + stdin
+
+
+def _after(statements: Sequence[str], body: str) -> str:
+    """Statements, then a body; `cd folder && command` where that is all."""
+    if statements and statements[-1].startswith("cd ") and (is_simple(body) or _only_and(body)):
+        return "; ".join([*statements[:-1], f"{statements[-1].removesuffix(' || exit 1')} && {body}"])
+    return "; ".join([*statements, body])
+
+
+def _only_and(body: str) -> bool:
+    return all(is_simple(part) for part in body.split(" && "))
+
+
+def _delay(root: Job, flow: str, wanted: Wanted) -> int:
+    """The jitter that the job has on this machine, where no variable of the table says it: the same number each time."""
+    if whole_minutes(root):
+        return 0
+    return max((trigger.delay(wanted.jobs.host, flow) for trigger in triggers_of(root)), default=0)
+
+
+def whole_minutes(root: Job) -> int:
+    """The jitter of a job as RANDOM_DELAY takes it (crontab(5) of cronie); 0 for one that it does not take."""
+    minutes, rest = divmod(root.jitter, 60)
+    return int(minutes) if not rest and minutes <= 1440 else 0
+
+
+def _setup(job: Job, outside: Mapping[str, str], report: Report) -> list[str]:
+    """Statements before the command: variables that the table does not set, the umask, the folder."""
+    inside = {
+        name: value for name, value in job.env.items() if outside.get(name) != value or (job.env_file and name not in ("SHELL",))
+    }
+    found = [*env_files(job), *exports(inside)]
+    for name, reference in job.secrets.items():
+        value = fetched(reference)
+        if value is None:
+            form = reference.partition(":")[0]
+            report.lose(job.name, "secrets", f"`{name}` is not set: `{form}:` is a word of cronflow's daemon")
+        else:
+            found.append(f"export {name}={value}")
+    if job.umask != 0o022:
+        found.append(f"umask {job.umask:03o}")
+    if job.cwd is not None and job.cwd not in ("~", outside.get("HOME")):
+        found.append(f"cd {home_word(job.cwd)} || exit 1")
+    return found
+
+
+def _part(job: Job, shell: str, setup: Sequence[str]) -> str:
+    """A job as a part of a chain."""
+    body = _body(job, shell, fed_before=False)
+    if not setup:
+        return body if is_simple(body) or _closed(body) else f"({body})"
+    return f"({_after(setup, body)})"
+
+
+def _closed(body: str) -> bool:
+    """Whether a body has brackets, braces or `if` around it already."""
+    return re.fullmatch(r"\([^()]*\)|\{ .*\}|if .*; fi", body) is not None
+
+
+def _body(job: Job, shell: str, fed_before: bool) -> str:
+    """The command with what stands beside it, as one list of a shell; verbatim where there is nothing."""
+    text = text_of(job.command)
+    other = isinstance(job.command, str) and job.shell != shell
+    if other or "\n" in text:
+        text = in_shell(text, job.shell if isinstance(job.command, str) else shell)
+    program = []
+    if job.nice is not None:
+        program.append(f"nice -n {job.nice}")
+    if job.timeout is not None:
+        program.append(f"timeout -k {seconds(job.kill_after)} {seconds(job.timeout)}")
+    if program:
+        text = " ".join([*program, as_program(text, job.shell)])
+    beside = any(getattr(job, key) for key in BESIDE) or job.success_codes != (0,)
+    if job.stdin and not fed_before:
+        text = fed(piece(text, job.shell), job.stdin)
+    return _beside(job, text, shell) if beside else text
+
+
+def _beside(job: Job, text: str, shell: str) -> str:
+    """A command between its sensor, its condition, its checks and its hooks."""
+    whole = text if text.startswith("printf ") and job.stdin else piece(text, shell)
+    parts = []
+    if job.wait_until is not None:
+        loop = bounded_loop(text_of(job.wait_until), job.wait_every)
+        parts.append(f"timeout {seconds(job.wait_timeout)} {in_shell(loop, shell)}")
+    if job.only_if is not None:
+        parts.append(piece(text_of(job.only_if), shell))
+    parts.append(checked(whole, job))
+    parts += [piece(check, shell) for check in job.check]
+    line = " && ".join(parts)
+    if job.on_failure is None and job.on_success is None:
+        return line
+    well = piece(text_of(job.on_success), shell) if job.on_success is not None else "true"
+    ill = f"{piece(text_of(job.on_failure), shell)}; false" if job.on_failure is not None else "false"
+    return f"if {line}; then {well}; true; else {ill}; fi" if job.on_success else f"if {line}; then true; else {ill}; fi"
+
+
+# ---- percent signs --------------------------------------------------------------------------------------------------------
+
+
+def _input(job: Job) -> str:
+    """A `stdin` as cron writes it, from the first `%` on; "" where it must be said otherwise, or there is none."""
+    text = job.stdin or ""
+    if any(getattr(job, key) for key in BESIDE) or not text.endswith("\n") or "\\\n" in text or "\r" in text:
+        return ""
+    body = text if text == "\n" or text.endswith("\n\n") else text[:-1]
+    return "%" + body.replace("%", "\\%").replace("\n", "%")
+
+
+def _encoded(text: str, chain: Chain, report: Report) -> str:
+    """A command as cron takes it: `%` would end it."""
+    name = chain.jobs[0].name
+    if "\n" in text or "\0" in text:
+        raise UnwritableError("its line would have a line break in it")
+    if "\\%" in text:
+        raise UnwritableError("it has a backslash before a `%`, which each cron reads in its own way")
+    if "\\\\" in text:
+        report.lose(name, "command", "`\\\\` in the command: Debian's cron gives the shell one backslash, cronie both")
+    return text.replace("%", "\\%")

@@ -1,0 +1,159 @@
+"""When a job starts, as systemd says it: `OnCalendar=` (systemd.time(7)).
+
+Where cron takes a day that is in one of its two day fields, systemd takes one that is in both: then there is a line for each
+field. Two lines that meet are no harm, a timer starts its unit once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from cronflow.core.cronfields import (
+    ALL_WEEKDAYS,
+    DAY,
+    HOUR,
+    LAST_DAY,
+    MINUTE,
+    MONTH,
+    NTH_SHIFT,
+    SECOND,
+    CronFields,
+    parse,
+)
+from cronflow.core.cronhints import KINDS
+from cronflow.export.report import UnwritableError
+from cronflow.jobfile.values import length
+
+_NAMES = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+_ANY_DAY = "*"
+A_DAY = 86_400
+
+
+def calendar_lines(expression: str, zone: str) -> list[str]:
+    """The lines of one cron expression; `zone` is named behind each, "" for the machine's own."""
+    fields = parse(expression)
+    clock = ":".join(_numbers(kind, mask) for kind, mask in ((HOUR, fields.hours), (MINUTE, fields.minutes)))
+    clock += ":" + _numbers(SECOND, fields.seconds)
+    tail = f"{clock} {zone}".rstrip()
+    month = _numbers(MONTH, fields.months)
+    return [f"{weekday}*-{month}{day} {tail}" for weekday, day in dict.fromkeys(_days(fields))]
+
+
+def _days(fields: CronFields) -> Iterator[tuple[str, str]]:
+    """Pairs of a weekday and a day of the month that both must be met, one pair for each line."""
+    dates = list(_dates(fields))
+    weeks = list(_weekdays(fields))
+    if not fields.both:
+        yield from (("", date) for date in dates)
+        yield from weeks
+        return
+    if fields.every_weekday:
+        yield from (("", date) for date in dates)
+    elif fields.every_day:
+        yield from weeks
+    else:
+        yield from _both(fields, dates)
+
+
+def _both(fields: CronFields, dates: list[str]) -> Iterator[tuple[str, str]]:
+    """Dates that must be such a weekday too. A weekday's place in the month is one of dates already: the two are met by hand."""
+    plain = fields.weekdays & ALL_WEEKDAYS
+    if plain:
+        yield from ((_weekday_names(plain), date) for date in dates)
+    if fields.weekdays >> NTH_SHIFT and fields.days & LAST_DAY:
+        raise UnwritableError("its days must be both `L` and `#`, for which `OnCalendar=` has no words")
+    for n, days in _nths(fields):
+        if n == 5:
+            raise UnwritableError("its days must be both a date and `L`, for which `OnCalendar=` has no words")
+        within = fields.days & _week(n)
+        if within:
+            yield _weekday_names(days), f"-{_numbers(DAY, within)}"
+
+
+def _dates(fields: CronFields) -> Iterator[str]:
+    """`-01,15`, and `~01` for the last day of the month."""
+    plain = fields.days & ~LAST_DAY
+    if plain:
+        yield f"-{_numbers(DAY, plain)}"
+    if fields.days & LAST_DAY:
+        yield "~01"
+
+
+def _weekdays(fields: CronFields) -> Iterator[tuple[str, str]]:
+    """`Fri` on any day; `fri#2` is a Friday among the 8th to the 14th, `L5` one among the last seven days."""
+    if fields.weekdays & ALL_WEEKDAYS:
+        yield _weekday_names(fields.weekdays & ALL_WEEKDAYS), f"-{_ANY_DAY}"
+    for n, days in _nths(fields):
+        yield _weekday_names(days), "~07/1" if n == 5 else f"-{_numbers(DAY, _week(n))}"
+
+
+def _nths(fields: CronFields) -> Iterator[tuple[int, int]]:
+    """The weeks that `#` and `L` name, 5 for the last one, each with its weekdays."""
+    for n in range(6):
+        days = fields.weekdays >> NTH_SHIFT >> 7 * n & ALL_WEEKDAYS
+        if days:
+            yield n, days
+
+
+def _week(n: int) -> int:
+    """The days of the month from the first to the seventh of a week, as a mask."""
+    return sum(1 << day for day in range(7 * n + 1, min(7 * n + 8, 32)))
+
+
+def _weekday_names(mask: int) -> str:
+    """`Mon..Fri `, `Tue,Sat `: the week of systemd begins on Monday."""
+    order = [*range(1, 7), 0]
+    runs: list[list[int]] = []
+    for place, day in enumerate(order):
+        if mask >> day & 1:
+            if runs and runs[-1][-1] == place - 1:
+                runs[-1].append(place)
+            else:
+                runs.append([place])
+    items = []
+    for run in runs:
+        names = [_NAMES[order[place]] for place in run]
+        items.append(f"{names[0]}..{names[-1]}" if len(names) > 2 else ",".join(names))
+    return ",".join(items) + " "
+
+
+def _numbers(kind: int, mask: int) -> str:
+    """A field: `*`, `00/15`, `09..17`, `00,30`."""
+    low, high = KINDS[kind].low, KINDS[kind].high
+    values = [value for value in range(low, high + 1) if mask >> value & 1]
+    if len(values) == high - low + 1:
+        return "*"
+    steps = {after - before for before, after in pairwise(values)}
+    if len(values) > 2 and len(steps) == 1:
+        step = steps.pop()
+        if step == 1:
+            return f"{values[0]:02}..{values[-1]:02}"
+        if values[-1] + step > high and kind not in (DAY, MONTH):
+            return f"{values[0]:02}/{step}"
+    return ",".join(f"{value:02}" for value in values)
+
+
+def interval_lines(seconds: int) -> list[str] | None:
+    """An interval counted from the epoch, as times of the day in UTC; None where a day is no multiple of it.
+
+    None as well where that would take more than 60 lines."""
+    if A_DAY % seconds:
+        return None
+    size = 3600 if 3600 % seconds == 0 else A_DAY
+    found: dict[tuple[int, int], int] = {}
+    for start in range(0, size, seconds):
+        hour, rest = divmod(start, 3600)
+        minute, second = divmod(rest, 60)
+        key = (second, 0) if size == 3600 else (second, minute)
+        found[key] = found.get(key, 0) | 1 << (minute if size == 3600 else hour)
+    if len(found) > 60:
+        return None
+    if size == 3600:
+        return [f"*-*-* *:{_numbers(MINUTE, mask)}:{second:02} UTC" for (second, _), mask in found.items()]
+    return [f"*-*-* {_numbers(HOUR, mask)}:{minute:02}:{second:02} UTC" for (second, minute), mask in found.items()]
+
+
+def monotonic(seconds: int) -> str:
+    """An interval as systemd counts it by itself."""
+    return length(seconds).replace("m", "min")

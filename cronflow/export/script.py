@@ -1,0 +1,80 @@
+"""A job as a script of several lines, for targets that give a text to a shell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from cronflow.core.model import Job
+from cronflow.export.report import Report
+from cronflow.export.shell import env_files, fetched, home_word, in_shell, is_program, is_simple, quoted, text_of
+
+SHELLS = frozenset({"/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"})
+"""Shells whose texts bash takes."""
+SKIP = 99
+
+
+def script(job: Job, report: Report, guard: str = "", *, cwd: bool = False, env: bool = False) -> str:
+    """The text: what comes before the command, the command, what is made of its exit status, its checks.
+
+    `guard` is a statement that leaves with SKIP on some days. `cwd` and `env`: the target itself has no word for these."""
+    before = [*([guard] if guard else []), *env_files(job)]
+    if env or job.env_file:
+        before += [f"export {name}={quoted(value)}" for name, value in job.env.items()]
+    for name, reference in job.secrets.items():
+        value = fetched(reference)
+        if value is None:
+            form = reference.partition(":")[0]
+            report.lose(job.name, "secrets", f"`{name}` is not set: `{form}:` is a word of cronflow's daemon")
+        else:
+            before.append(f"export {name}={value}")
+    if job.umask != 0o022:
+        before.append(f"umask {job.umask:03o}")
+    if cwd and job.cwd is not None and job.cwd != "~":
+        before.append(f"cd {home_word(job.cwd)} || exit 1")
+    if job.only_if is not None:
+        before.append(f"{bracketed(text_of(job.only_if))} || exit {SKIP}")
+    body = _command(job)
+    after = _after(job)
+    if after and not is_simple(body):
+        body = bracketed(body)
+    return "\n".join([*before, _fed(body, job.stdin), *after])
+
+
+def bracketed(text: str) -> str:
+    """A text as one command, whatever it is."""
+    return text if is_simple(text) else f"(\n{text}\n)"
+
+
+def _command(job: Job) -> str:
+    text = text_of(job.command)
+    if isinstance(job.command, str) and job.shell not in SHELLS:
+        text = in_shell(text, job.shell) if "\n" not in text else f"{quoted(job.shell)} -c {quoted(text)}"
+    if job.nice is not None:
+        program = text if is_program(text) else f"{os.path.basename(job.shell)} -c {quoted(text)}"
+        text = f"nice -n {job.nice} {program}"
+    return text
+
+
+def _after(job: Job) -> Sequence[str]:
+    """What is made of the exit status."""
+    lines = []
+    if job.success_codes != (0,):
+        lines += ["status=$?", f"case $status in {'|'.join(map(str, job.success_codes))}) ;; *) exit $status ;; esac"]
+        lines += ["true"] if not job.check else []
+    elif job.check:
+        lines.append("status=$?; [ $status = 0 ] || exit $status")
+    return [*lines, *(f"{bracketed(check)} || exit 1" for check in job.check)]
+
+
+def _fed(body: str, stdin: str | None) -> str:
+    """The command with its standard input as a here-document."""
+    if not stdin:
+        return body
+    if not stdin.endswith("\n"):
+        return f"printf %s {quoted(stdin)} | {bracketed(body)}"
+    mark = "END"
+    while mark in stdin.split("\n"):
+        mark += "_"
+    whole = body if body.startswith("(\n") else bracketed(body)
+    return f"{whole} <<'{mark}'\n{stdin}{mark}"

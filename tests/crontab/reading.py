@@ -1,0 +1,53 @@
+"""Crontabs as the tests have them: a text read, converted, written, and read back as a job file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cronflow.core.model import Job
+from cronflow.crontab import sources, writing
+from cronflow.crontab.convert import Draft, Import, convert
+from cronflow.crontab.tables import Daemon, Entry, Kind, Refusal, Table
+from cronflow.jobfile.read import read
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "crontabs"
+"""Real crontabs of public repositories, beside the repository where they are there."""
+
+
+def table(text: str | bytes, kind: Kind | None = "user", daemon: Daemon = "auto", name: str = "crontab") -> Table:
+    raw = text.encode() if isinstance(text, str) else text
+    return sources.table(name, raw, sources.Choice(kind, daemon))
+
+
+def imported(text: str | bytes, kind: Kind | None = "user", daemon: Daemon = "auto") -> Import:
+    return convert([table(text, kind, daemon)])
+
+
+def only(text: str, kind: Kind | None = "user", daemon: Daemon = "auto") -> Draft:
+    """The one job of a table."""
+    done = imported(text, kind, daemon)
+    assert not done.refused
+    assert len(done.drafts) == 1
+    return done.drafts[0]
+
+
+def entry(text: str, kind: Kind = "user", daemon: Daemon = "auto") -> Entry:
+    """The one line of a table, as the entry that it is."""
+    item = table(text + "\n", kind, daemon).items[0]
+    assert isinstance(item, Entry), item
+    return item
+
+
+def refusal(text: str, kind: Kind = "user", daemon: Daemon = "auto") -> Refusal:
+    """The one line of a table, as the refusal that it is."""
+    item = table(text + "\n", kind, daemon).items[0]
+    assert isinstance(item, Refusal), item
+    return item
+
+
+def jobs_of(done: Import, folder: Path) -> Mapping[str, Job]:
+    """The jobs of the job file that is written, in its order."""
+    path = folder / "imported.toml"
+    path.write_text(writing.write(done), encoding="utf-8")
+    return read(str(path), thorough=False).jobs.jobs
