@@ -60,12 +60,21 @@ def _run(arguments: Sequence[str]) -> int:
     except CronflowError as error:
         return report(error, "--json" in arguments)
     except Exception as error:
+        if _of_database(error):
+            message, hint = f"the database cannot be read: {error}", "`cronflow daemon` moves a damaged one aside"
+            return report(CronflowError(message, hint), "--json" in arguments)
         if not hasattr(error, "format_message"):
             raise
         from cronflow.cli.usage import usage_error
 
         return report(usage_error(error), "--json" in arguments)
     return status if isinstance(status, int) else 0
+
+
+def _of_database(error: Exception) -> bool:
+    """Whether an error comes from SQLite, and not from a wrong use of it, without an import of it where nothing else needs it."""
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "sqlite3"}
+    return "DatabaseError" in names and "ProgrammingError" not in names
 
 
 def _prepare_streams() -> None:

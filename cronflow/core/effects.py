@@ -61,9 +61,9 @@ class Amendment(NamedTuple):
 class Effects:
     """Rows and deeds of one step, or of several that are saved together.
 
-    `gone` are the tasks, and `gone_attempts` the attempts, whose rows are no more; `overruled` are attempts that a check made
-    failures; `watched` are files as a watch has seen them (None: gone), by its key and their path; `paths` the files that caused
-    a run."""
+    `gone` are the tasks, `gone_attempts` the attempts, and `gone_runs` the rows of slots, that are no more; `overruled` are
+    attempts that a check made failures; `watched` are files as a watch has seen them (None: gone), by its key and their path;
+    `paths` the files that caused a run."""
 
     definitions: dict[str, tuple[str, str]] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
@@ -73,6 +73,7 @@ class Effects:
     cursors: dict[tuple[str, str], Cursor | None] = field(default_factory=dict)
     links: dict[tuple[str, str], Link | None] = field(default_factory=dict)
     gone: dict[tuple[int, str], None] = field(default_factory=dict)
+    gone_runs: dict[int, None] = field(default_factory=dict)
     gone_attempts: dict[AttemptRef, None] = field(default_factory=dict)
     overruled: dict[AttemptRef, None] = field(default_factory=dict)
     amended: dict[int, Amendment] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class Effects:
         self.cursors.update(later.cursors)
         self.links.update(later.links)
         self.gone.update(later.gone)
+        self.gone_runs.update(later.gone_runs)
         self.gone_attempts.update(later.gone_attempts)
         self.overruled.update(later.overruled)
         self.amended.update(later.amended)
@@ -136,6 +138,8 @@ class Effects:
         self.deeds.extend(later.deeds)
         self.replies.update(later.replies)
         self.changes.extend(later.changes)
+        for number in self.gone_runs:
+            self.runs.pop(number, None)
         for place in self.gone:
             self.tasks.pop(place, None)
         for ref in self.gone_attempts:

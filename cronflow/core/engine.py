@@ -23,7 +23,22 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import attempts, byhand, health, lateness, line, links, occasions, retries, runs, skips, slots, tasks, waiting
+from cronflow.core import (
+    attempts,
+    byhand,
+    health,
+    lateness,
+    line,
+    links,
+    occasions,
+    retries,
+    runs,
+    setback,
+    skips,
+    slots,
+    tasks,
+    waiting,
+)
 from cronflow.core import events as happened
 from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StopAttempt
@@ -64,6 +79,8 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
         case happened.Reloaded():
             _open_due(state, out, now)
             _take_over(state, out, event.jobs, event.plan, now)
+        case happened.ClockSetBack():
+            setback.set_back(state, out, event, now)
         case happened.AttemptBegan():
             attempts.began(state, out, event)
         case happened.AttemptUnclaimed():

@@ -39,6 +39,15 @@ class Woke:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSetBack:
+    """The clock shows hours less than cursors have come to. Of what is later than it shows: `opened` are the slots that have had
+    a run, by root and trigger, and `rows` are the rows of slots that did not run."""
+
+    opened: tuple[tuple[str, str, int], ...] = ()
+    rows: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptBegan:
     """The keeper has started the process."""
 
@@ -211,6 +220,7 @@ Event = (
     Started
     | Reloaded
     | Woke
+    | ClockSetBack
     | AttemptBegan
     | AttemptUnclaimed
     | AttemptEnded

@@ -160,11 +160,31 @@ def fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -
         behind = [cursor for cursor in cursors if cursor.at == first]
         until = min((cursor.at for cursor in cursors if first < cursor.at < horizon), default=horizon)
         line = Line(flow, trigger, behind, until, state.jobs.calendars, delay)
+        if state.ahead and _has_been(state, out, line):
+            continue
         if behind[0].waits is not None or not _catch_up(state, out, line, now) or not _on_time(state, out, line, now):
             return False
         for cursor in behind:
-            cursor.at = until
+            cursor.at = line.until
             out.cursors[cursor.job, cursor.trigger_key] = cursor
+
+
+def _has_been(state: State, out: Effects, line: Line) -> bool:
+    """Pass by a slot that ran when the clock was ahead, if it is the next one, else end the line before it. True if one was
+    passed by."""
+    keys = [(cursor.job, cursor.trigger_key) for cursor in line.cursors]
+    been = min((slot for key in keys for slot in state.ahead.get(key, ()) if slot > line.at), default=None)
+    if been is None or been > line.until:
+        return False
+    if line.next() != been:
+        line.until = been - 1
+        return False
+    advance(state, out, line, been, None)
+    for key in keys:
+        state.ahead[key] = {slot for slot in state.ahead.get(key, ()) if slot > been}
+        if not state.ahead[key]:
+            del state.ahead[key]
+    return True
 
 
 def _catch_up(state: State, out: Effects, line: Line, now: float) -> bool:

@@ -72,6 +72,7 @@ class State:
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     pauses: dict[str, Pause] = field(default_factory=dict)
     skips: dict[str, Skip] = field(default_factory=dict)
+    ahead: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, Job]] = field(default_factory=dict)

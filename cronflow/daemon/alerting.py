@@ -51,6 +51,13 @@ class Alerting:
         """There may be new alerts in the outbox."""
         self.next_at = 0.0
 
+    def start_anew(self, store: Store) -> None:
+        """Go on with another database, in which alerts have other numbers: what is on its way counts as not sent."""
+        self.outbox.close()
+        self.store, self.outbox = store, Outbox()
+        self.going, self.unsaved = {}, {}
+        self.wake()
+
     def busy(self, now: float) -> bool:
         """Whether an alert is on its way, or due."""
         return bool(self.going) or (self.next_at is not None and self.next_at <= now)
@@ -75,7 +82,7 @@ class Alerting:
                 if target is None:
                     raise TargetError(f"there is no `[alerts.{row['target']}]` in the job file any more")
                 urls = resolve(target, os.environ, os.path.dirname(self.places.file))
-                title, body, compose = self._compose(row, jobs, plan, target, now)
+                title, body, compose = self._composed(row, jobs, plan, target, now)
             except TargetError as error:
                 events.extend(self._done(row, False, error.message, now))
                 continue
@@ -125,6 +132,16 @@ class Alerting:
             del self.unsaved[number]
 
     # ---- composing -------------------------------------------------------------------------------------------------------
+
+    def _composed(
+        self, row: Mapping[str, Any], jobs: JobSet, plan: Plan, target: AlertTarget, now: float
+    ) -> tuple[str, str, dict[str, Any] | None]:
+        """The message, or what is known of it where a damaged history makes no sense: it is sent all the same."""
+        try:
+            return self._compose(row, jobs, plan, target, now)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            about = f" {row['job']}" if row["job"] else ""
+            return f"{row['kind'].upper()}{about} on {self.host}"[:60], f"The history of it makes no sense: {row}", None
 
     def _compose(
         self, row: Mapping[str, Any], jobs: JobSet, plan: Plan, target: AlertTarget, now: float

@@ -11,14 +11,11 @@ import contextlib
 import os
 import selectors
 import signal
-import socket
 import sqlite3
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from cronflow import __version__
 from cronflow.core import events as happened
 from cronflow.core import trace
 from cronflow.core.effects import Effects, StartAttempt
@@ -28,6 +25,7 @@ from cronflow.core.model import Trouble
 from cronflow.daemon import disk, harvest, rescue, spawning
 from cronflow.daemon.alerting import Alerting
 from cronflow.daemon.arrivals import Arrivals
+from cronflow.daemon.checkup import Checkup
 from cronflow.daemon.control import Client
 from cronflow.daemon.jobsource import JobSource
 from cronflow.daemon.keepers import Keepers, boot_id
@@ -37,10 +35,13 @@ from cronflow.daemon.people import People
 from cronflow.daemon.reloading import Reloading
 from cronflow.daemon.retention import FIRST, QUIET, Retention
 from cronflow.daemon.secrets import Vault
+from cronflow.daemon.setback import SetBack
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.places import Places
 from cronflow.store.reserve import drop_ballast, keep_ballast, reserve
+from cronflow.store.sound import is_damage
+from cronflow.store.store import Store
 
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
@@ -48,6 +49,8 @@ SAVE_AGAIN = 1.0
 SAVE_LATER = 0.25
 """Seconds. That a process has begun is saved with what comes next: until then its keeper knows it, and would tell it again."""
 REST = 5.0
+REPLACED_AGAIN = 60.0
+"""Seconds for which a new database is not replaced by another one, and each time twice as long: what is wrong then may be us."""
 
 
 class Daemon:
@@ -68,14 +71,17 @@ class Daemon:
         self._save_at: float | None = None
         self._saved: list[Callable[[], None]] = []
         self._last_seen_at = 0.0
+        self._set_back = SetBack()
         self._rest_until = 0.0
         self._damage: sqlite3.Error | None = None
+        self._spared_for, self._spared_until = REPLACED_AGAIN / 2, 0.0
         disk.make_room(places.state)
-        self.store, self.state = rescue.revive(places)
+        self.store, self.state = rescue.revive(places, log, self._facts_of)
         if self.store.copied is not None:
             log(f"the database has a new format; as it was it is kept in `{self.store.copied}`")
         self.vault = Vault(os.path.dirname(places.file), warn=log)
         self.alerting = Alerting(self.store, places, self.vault)
+        self.checkup = Checkup.of(places.database, slots)
         self.retention = Retention(self.store, places, time.monotonic() + FIRST)
         self.reloading = Reloading(places, source, self.notifier, self._saved.append, log)
         self.listening = Listening()
@@ -84,23 +90,15 @@ class Daemon:
         self.keepers = self._new_keepers()
         self.people = People(self)
 
+    def _facts_of(self, store: Store) -> Mapping[str, str]:
+        """What the database is to say of this daemon."""
+        self._boot_before = store.meta("boot")
+        self._facts = rescue.facts(store, self.places, self.since)
+        return self._facts
+
     def _new_keepers(self) -> Keepers:
-        generation = 1 + max(int(self.store.meta("generation") or 0), rescue.newest_generation(self.places))
-        state_id = self.store.meta("id") or uuid.uuid4().hex[:12]
-        self._boot_before = self.store.meta("boot")
-        self._facts = {
-            "generation": str(generation),
-            "id": state_id,
-            "pid": str(os.getpid()),
-            "since": str(self.since),
-            "file": str(self.places.file),
-            "version": __version__,
-            "host": socket.gethostname(),
-            "boot": boot_id(),
-        }
-        self.store.set_meta(**self._facts)
-        sockets = str(self.places.runtime / "keeper")
-        return Keepers(str(self.places.journals), sockets, generation, state_id, self.log)
+        sockets, facts = str(self.places.runtime / "keeper"), self._facts
+        return Keepers(str(self.places.journals), sockets, int(facts["generation"]), facts["id"], self.log)
 
     # ---- beginning and ending --------------------------------------------------------------------------------------------
 
@@ -116,9 +114,9 @@ class Daemon:
         except KeeperError as error:
             raise CronflowError(f"the process that holds the commands cannot be started: {error}") from None
         self.state.jobs = self.source.reading.jobs  # whom to tell of what ended meanwhile
-        events: list[Event] = [*found, self._started(alive_at, rebooted)]
-        if self.store.moved_aside is not None:
-            events.append(self._moved_aside())
+        events: list[Event] = [*found, self._started(alive_at, rebooted), *self._hear_clock(time.time())]
+        if self.store.accident is not None:
+            events.append(self._accident(self.store.accident))
         elif "database" in self.state.troubles:
             events.append(happened.TroubleGone("database"))
         if "config" in self.state.troubles:
@@ -131,8 +129,7 @@ class Daemon:
         self.notifier.ready()
         self._reserve(anew=True)
 
-    def _moved_aside(self) -> Event:
-        message = f"the database was damaged; it was moved to `{self.store.moved_aside}` and a new one was started"
+    def _accident(self, message: str) -> Event:
         self.log(message)
         return happened.TroubleFound(Trouble("database", "system", message, time.time()))
 
@@ -152,6 +149,7 @@ class Daemon:
             self._save(self._unsaved)
         self._touch()
         self.alerting.close()
+        self.checkup.close()
         self.keepers.close()
         self.store.close()
         self.listening.close()
@@ -177,7 +175,7 @@ class Daemon:
             return
         times = (next_wakeup(self.state), self.alerting.deadline(), now + LONGEST_SLEEP)
         wake_at = min(at for at in times if at is not None)
-        ours = (self.keepers, self.source, self.alerting.outbox, self.retention)
+        ours = (self.keepers, self.source, self.alerting.outbox, self.checkup, self.retention)
         soon = (*(one.deadline() for one in ours), self.arrivals.deadline(self.state), self._save_at)
         limits = [at - monotonic for at in soon if at is not None] + [LONGEST_SLEEP]
         if tick is not None:
@@ -186,7 +184,7 @@ class Daemon:
             limits.append(self.notifier.watchdog_every)
         self.people.control.drop_closed()
         talks: list[Conversation] = [*self.people.control.clients, *self.keepers.connections()]
-        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds(), *self.arrivals.fds())
+        fds = (*self.alerting.outbox.fds(), *self.keepers.orphans.fds(), *self.arrivals.fds(), *self.checkup.fds())
         self._ready = self.listening.wait(max(wake_at, now), max(0.0, min(limits)), talks, fds)
 
     def _hear(self) -> list[Event]:
@@ -207,15 +205,30 @@ class Daemon:
         events.extend(self._hear_time())
         return events
 
+    def _hear_clock(self, now: float) -> list[Event]:
+        """Notice a clock that was set back by hours, once what ran before is in the database."""
+        if self._unsaved.rows or not self.slots:
+            return []
+        try:
+            events = self._set_back.news(self.state, self.source.plan, self.store, now)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            return []
+        if events:
+            self.log("the clock was set back: slots count from the time that it shows now")
+        return events
+
     def _hear_time(self) -> list[Event]:
         now = time.time()
-        events: list[Event] = []
+        events: list[Event] = self._hear_clock(now)
         if self.keepers.lost:
             events.extend(self.keepers.reconnect())
         if self.keepers.orphans.watched:
             events.extend(self.keepers.collect_orphans())
         events.extend(self.keepers.overdue())
         events.extend(self._keep_house(now))
+        if (damage := self.checkup.news(time.monotonic())) is not None:
+            self.mind(damage)
         while self.listening.caught and self.slots:
             events.extend(self._hear_signal(self.listening.caught.pop(0)))
         if now - self._last_seen_at >= LONGEST_SLEEP or now < self._last_seen_at:
@@ -278,6 +291,7 @@ class Daemon:
     def _reserve(self, anew: bool = False) -> None:
         if self.slots:
             try:
+                self.store.check_place()
                 reserve(self.store.connection, anew)
                 keep_ballast(self.places.state)
             except sqlite3.DatabaseError as error:
@@ -285,9 +299,10 @@ class Daemon:
 
     def mind(self, error: sqlite3.DatabaseError) -> None:
         """What an error of the database means: damage is dealt with in the next turn, a full or failing disk is waited for."""
-        if rescue.is_damage(error):
-            self._damage = error
-            self.inbox.append(happened.Woke())
+        if is_damage(error):
+            if time.monotonic() >= self._spared_until:
+                self._damage = error
+                self.inbox.append(happened.Woke())
         elif not isinstance(error, sqlite3.OperationalError):
             raise error
 
@@ -362,23 +377,25 @@ class Daemon:
         """Put all that goes on into a new database. The history stays in the damaged one, alerts that were not sent with it."""
         self.log(f"the database is damaged: {self._damage}")
         self._damage = None
-        self.store = self.alerting.store = self.retention.store = self.store.replaced(self.places.state)
-        self.store.set_meta(**self._facts)
+        self._spared_for *= 2
+        self._spared_until = time.monotonic() + self._spared_for
         whole = rescue.everything(self.state)
+        whole.add(rescue.salvaged(self.store, self.state))
+        self.store = self.retention.store = self.store.replaced(self.places.state)
+        self.alerting.start_anew(self.store)
+        self.store.set_meta(**self._facts)
         whole.watched.update(self.arrivals.known())
         whole.add(self._unsaved)
         whole.slots = list(dict.fromkeys(whole.slots))
         self._unsaved = whole
+        self._unsaved.add(step(self.state, self._accident(self.store.accident or ""), time.time()))
         self._save_at = time.monotonic()
-        self.inbox.append(self._moved_aside())
 
     def _act(self, out: Effects) -> None:
         """The deeds of what has been saved."""
         for deed in out.deeds:
             if isinstance(deed, StartAttempt):
-                failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store, self.vault)
-                if failure is not None:
-                    self.inbox.append(failure)
+                self._start(deed)
             else:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
         if self.keepers.ends:
@@ -396,3 +413,15 @@ class Daemon:
             self.inbox.extend(self._keep_house(time.time()))
         if out.runs or out.tasks:
             self.notifier.status(self.status_line())
+
+    def _start(self, deed: StartAttempt) -> None:
+        """Have an attempt started; later, where what it is to be told cannot be read in the database now."""
+        try:
+            failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store, self.vault)
+        except sqlite3.DatabaseError as error:
+            self.mind(error)
+            self._unsaved.deeds.append(deed)
+            self._save_at = time.monotonic() + SAVE_AGAIN
+            return
+        if failure is not None:
+            self.inbox.append(failure)

@@ -68,7 +68,7 @@ class People:
             except sqlite3.DatabaseError as error:
                 client.refuse(f"the database cannot be read: {error}", None, 1)
                 self.daemon.mind(error)
-            except (TypeError, ValueError, AttributeError):
+            except (TypeError, ValueError, AttributeError, LookupError):
                 client.refuse(f"`{message['op']}` with fields that it does not take", None, requests.USAGE)
         return events
 

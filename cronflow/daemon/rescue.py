@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Mapping
 
+from cronflow import __version__
 from cronflow.core.effects import Effects
 from cronflow.core.model import definition
 from cronflow.core.state import State
-from cronflow.daemon.keepers import STRIDE
+from cronflow.daemon.keepers import STRIDE, boot_id
 from cronflow.daemon.shelves import newest_logged
 from cronflow.keeper import client
 from cronflow.places import Places
-from cronflow.store.store import Store
+from cronflow.store.sound import DamageError, check_things, is_damage
+from cronflow.store.store import LockedError, Store
 
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is no longer a database (https://sqlite.org/rescode.html)."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+LOCKED_AGAIN = 0.2
+"""Seconds until a database that another program has locked is asked for again."""
 
 
-def revive(places: Places) -> tuple[Store, State]:
-    """The store of a state folder and the live state in it. Numbers of runs go on above those that have left logs, whatever
-    has become of the database: a number is never given twice."""
-    store = Store.open(places.state)
+Facts = Callable[[Store], Mapping[str, str]]
+
+
+def facts(store: Store, places: Places, since: float) -> dict[str, str]:
+    """What a database is to say of a new daemon."""
+    return {
+        "generation": str(1 + max(int(store.meta("generation") or 0), newest_generation(places))),
+        "id": store.meta("id") or uuid.uuid4().hex[:12],
+        "pid": str(os.getpid()),
+        "since": str(since),
+        "file": str(places.file),
+        "version": __version__,
+        "host": socket.gethostname(),
+        "boot": boot_id(),
+    }
+
+
+def revive(places: Places, log: Callable[[str], None], facts: Facts) -> tuple[Store, State]:
+    """The store of a state folder and the live state in it, once `facts` about the new daemon stand in it too. Numbers of runs go
+    on above those that have left logs, whatever has become of the database: a number is never given twice."""
+    store = _open(places, log)
     try:
-        state = store.load()
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
+        state = _begin(store, facts)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        if not is_damage(error) and not isinstance(error, ValueError):
             raise
+        log(f"the database is damaged: {error}")
         store = store.replaced(places.state)
-        state = store.load()
+        state = _begin(store, facts)
     state.next_run = max(state.next_run, 1 + newest_logged(places))
     return store, state
+
+
+def _begin(store: Store, facts: Facts) -> State:
+    state = store.load()
+    store.set_meta(**facts(store))
+    return state
+
+
+def _open(places: Places, log: Callable[[str], None]) -> Store:
+    """The store, once nobody keeps it to himself."""
+    told = False
+    while True:
+        try:
+            return Store.open(places.state)
+        except LockedError as locked:
+            if not told:
+                log(f"{locked.message}; nothing is started until it is not")
+            told = True
+            time.sleep(LOCKED_AGAIN)
 
 
 def newest_generation(places: Places) -> int:
@@ -63,4 +104,20 @@ def everything(state: State) -> Effects:
     out.skips.update(state.skips)
     out.health.update(state.health)
     out.troubles.update(state.troubles)
+    return out
+
+
+def salvaged(store: Store, state: State) -> Effects:
+    """What a damaged database still tells of what the live state does not hold: the files that caused the runs that go on, and
+    the alerts that were not sent. What makes no sense is left out."""
+    out = Effects()
+    with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+        for number in state.runs:
+            if (paths := store.paths(number)) and all(isinstance(path, str) for path in paths):
+                out.paths[number] = paths
+    with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+        for alert in store.alerts_unsent():
+            with contextlib.suppress(DamageError):
+                check_things([alert])
+                out.alerts.append(alert)
     return out

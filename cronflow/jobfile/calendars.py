@@ -16,7 +16,7 @@ from cronflow.jobfile.kinds import what
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.machine import home
 from cronflow.jobfile.report import Report
-from cronflow.jobfile.source import Source
+from cronflow.jobfile.source import Source, at_once
 from cronflow.jobfile.tables import read_keys, refuse_unknown, table_of
 from cronflow.jobfile.values import RefusalError, brief
 
@@ -130,9 +130,9 @@ def _ordinal(text: str) -> int:
 
 def _bytes(file: str) -> bytes:
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode):
-            raise RefusalError(f"`{file}` is no regular file", "a file of dates is read again and again")
-        with open(file, "rb") as stream:
+        with open(file, "rb", opener=at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise RefusalError(f"`{file}` is no regular file", "a file of dates is read again and again")
             raw = stream.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
         hint = "write a date such as `2026-12-25` on each of its lines; its path is relative to the job file"

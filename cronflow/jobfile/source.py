@@ -215,11 +215,11 @@ def _bytes(file: str) -> bytes:
         if stat.S_ISDIR(about.st_mode):
             inside = os.path.join(file, "jobs.toml")
             raise RefusalError(f"`{file}` is a folder, not a job file", f"name the file in it, such as `{inside}`")
-        if not stat.S_ISREG(about.st_mode):
-            hint = "a job file is read again and again, so it cannot be a pipe"
-            raise RefusalError(f"`{file}` is no regular file", hint)
-        with open(file, "rb") as stream:
+        with open(file, "rb", opener=at_once) as stream:
             about = os.fstat(stream.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                hint = "a job file is read again and again, so it cannot be a pipe"
+                raise RefusalError(f"`{file}` is no regular file", hint)
             raw = stream.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
         hint = "`cronflow init` writes one; `--file` names another one"
@@ -233,6 +233,11 @@ def _bytes(file: str) -> bytes:
         told = f"others than root can write to `{file}`, and root would run what they write"
         raise RefusalError(told, f"`chown root:root {file}` and `chmod go-w {file}`")
     return raw
+
+
+def at_once(path: str, flags: int) -> int:
+    """For `open`: does not wait for the writer of a pipe, whenever the file has become one (open(2), O_NONBLOCK)."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _open_to_others(about: os.stat_result) -> bool:

@@ -17,6 +17,8 @@ from . import syscalls
 SLACK = 65536
 """Bytes beyond the limit before anything is done, so that a slow writer does not cost a call for each line."""
 _CHUNK = 1 << 20
+_LINE = 64
+"""Bytes at most of the line that stands for what is missing: less than that is not worth it."""
 _GAP = re.compile(rb"\n\xe2\x80\xa6 (\d+) bytes dropped \xe2\x80\xa6\n")
 _UNABLE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV, errno.ESPIPE)
 
@@ -39,7 +41,7 @@ def written(path: str, limit: int | None) -> int:
         size = os.fstat(fd).st_size
         if limit is None or size <= limit // 2:
             return size
-        gap = _GAP.match(os.pread(fd, 64, limit // 2))
+        gap = _GAP.match(os.pread(fd, _LINE, limit // 2))
         return size + int(gap.group(1)) - len(gap.group()) if gap else size
     except OSError:
         return 0
@@ -78,19 +80,29 @@ def _trim(fd: int, limit: int) -> None:
 
 
 def collapse(fd: int, head: int, tail: int) -> None:
-    """Copies the tail behind the head, with a line between them that counts what is missing."""
-    earlier = _GAP.match(os.pread(fd, 64, head))
+    """Copies the tail behind the head, with a line between them that counts what is missing.
+
+    In place, and the file cut last: who writes to it all the time would else come in between head and tail.
+    """
+    earlier = _GAP.match(os.pread(fd, _LINE, head))
     skip = head + (len(earlier.group()) if earlier else 0)
     lost = int(earlier.group(1)) if earlier else 0
     end = start = max(os.fstat(fd).st_size - tail, skip)
-    kept = bytearray()
-    while len(kept) < tail + _CHUNK and (data := os.pread(fd, _CHUNK, end)):
-        kept += data
+    if start - skip <= _LINE:
+        return
+    lost += start - skip
+    place = head + os.pwrite(fd, _gap(lost), head)
+    while place < head + tail + _CHUNK and (data := os.pread(fd, _CHUNK, end)):
+        place += os.pwrite(fd, data, place)
         end += len(data)
-    lost += start - skip + os.fstat(fd).st_size - end
-    os.ftruncate(fd, head)
-    with open(os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb", buffering=0) as file:
-        file.write(f"\n… {lost} bytes dropped …\n".encode() + kept)
+    late = os.fstat(fd).st_size - end
+    os.ftruncate(fd, place)
+    if late > 0 and len(_gap(lost + late)) == len(_gap(lost)):
+        os.pwrite(fd, _gap(lost + late), head)
+
+
+def _gap(lost: int) -> bytes:
+    return f"\n… {lost} bytes dropped …\n".encode()
 
 
 def pieces(fd: int) -> Iterator[tuple[int, int]]:

@@ -9,10 +9,25 @@ from collections.abc import Iterable
 from cronflow.core.model import Run, Task
 from cronflow.core.state import State
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
+from cronflow.store.sound import DamageError, check_state
+
+AHEAD = (
+    "SELECT root, run_slots.trigger_key, slot FROM cursors"
+    " JOIN run_slots ON root = job AND run_slots.trigger_key = cursors.trigger_key AND slot > at"
+)
+"""Slots that ran although their trigger has not come to them: the clock was ahead."""
 
 
 def load_state(db: sqlite3.Connection) -> State:
-    """Runs that are not final, cursors, links, pauses, skips, health, troubles. Job file and plan are not in it."""
+    """Runs that are not final, cursors, links, pauses, skips, health, troubles. Job file and plan are not in it. A DamageError
+    where that is nothing that can have been saved."""
+    try:
+        return _load(db)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise DamageError(f"what it says makes no sense: {error!r}") from error
+
+
+def _load(db: sqlite3.Connection) -> State:
     state = State()
     for row in db.execute(f"{RUNS.select} WHERE finished_at IS NULL ORDER BY id"):
         run = RUNS.object(row)
@@ -33,12 +48,16 @@ def load_state(db: sqlite3.Connection) -> State:
     for row in db.execute(LINKS.select):
         link = LINKS.object(row)
         state.links[link.job, link.upstream] = link
+    for root, key, slot in db.execute(AHEAD):
+        state.ahead.setdefault((root, key), set()).add(slot)
     state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
     state.skips = {row[0]: SKIPS.object(row) for row in db.execute(SKIPS.select)}
     state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}
     state.troubles = {row[0]: TROUBLES.object(row) for row in db.execute(TROUBLES.select)}
-    for run in state.runs.values():
-        state.know(run.definition, definition_text(db, run.definition))
+    bodies = {run.definition: definition_text(db, run.definition) for run in state.runs.values()}
+    for digest, body in bodies.items():
+        state.know(digest, body)
+    check_state(state, bodies)
     state.next_run = 1 + (db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'runs'").fetchone()[0] or 0)
     reserved = [cursor.waits_run for cursor in state.cursors.values() if cursor.waits_run is not None]
     state.next_run = max(state.next_run, *(number + 1 for number in reserved), 1)

@@ -11,62 +11,74 @@ import contextlib
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from cronflow.core.effects import Amendment, Effects
-from cronflow.core.model import Attempt, Run
+from cronflow.core.model import ALERT_KINDS, Alert, Attempt, Run
 from cronflow.core.state import State
 from cronflow.errors import CronflowError
 from cronflow.store.copying import keep_copy
+from cronflow.store.file import LOCKED_FOR, OpenFile, move_aside, was_emptied
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
 from cronflow.store.schema import MIGRATIONS
+from cronflow.store.sound import DamageError, check_tables, check_things, is_damage, is_newer
 from cronflow.store.text import name_of
 from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
 
 
-class Store:
-    """The database of one state folder, opened for writing."""
+class LockedError(CronflowError):
+    """Another program keeps the database to itself for now."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+
+class Store:
+    """The database of one state folder, opened for writing. `accident` tells, in a sentence, what has become of the one before,
+    and `moved_aside` is its new name where there was something to keep."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
         self.connection = connection
         self.moved_aside: str | None = None
+        self.accident: str | None = None
+        self._file = OpenFile(path) if path is not None else None
         self.copied: str | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Store:
         """Open or create the database of a folder. One that is damaged is moved aside as a whole, and `moved_aside` names
         it; of one in an older format a copy is kept, and `copied` names that. One of a newer program, or a folder that cannot be
-        written, is a CronflowError (exit 1)."""
+        written, is a CronflowError (exit 1), and a LockedError one that another program has locked."""
         path = folder / FILE
         try:
-            if _emptied(path):
+            if was_emptied(path):
                 return cls._anew(path)
             try:
                 return cls._open(path)
-            except (sqlite3.OperationalError, OSError):
-                if not drop_ballast(folder):
+            except (sqlite3.OperationalError, OSError) as error:
+                if is_damage(error) or _is_lock(error) or not drop_ballast(folder):
                     raise
                 return cls._open(path)
-        except (sqlite3.OperationalError, OSError) as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
+            if is_damage(error):
+                return cls._anew(path)
+            if _is_lock(error):
+                raise LockedError(f"the database `{path}` is locked by another program", "which one? `fuser -v` says") from None
             reason = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
             hint = "check who owns the folder and whether the disk is full"
             raise CronflowError(f"cannot open the database `{path}`: {reason}", hint) from None
-        except sqlite3.DatabaseError:
-            return cls._anew(path)
 
     @classmethod
     def _anew(cls, path: Path) -> Store:
-        """A new database in the place of a damaged one, which is moved aside."""
-        aside = _move_aside(path)
+        """A new database in the place of a damaged one, which is moved aside, or of one that is not there any more."""
+        aside = move_aside(path)
         store = cls._open(path)
         store.moved_aside = aside
+        what = "was deleted" if aside is None else f"was damaged; it was moved to `{aside}`"
+        store.accident = f"the database {what}{',' if aside is None else ''} and a new one was started"
         return store
 
     def replaced(self, folder: Path) -> Store:
@@ -79,16 +91,18 @@ class Store:
     def _open(cls, path: Path) -> Store:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # the log gets the mode of the database
         os.chmod(path, 0o600)
-        connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(path, LOCKED_FOR, isolation_level=None, cached_statements=256)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
             copied = _migrate(connection, path)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            store = cls(connection, path)
         except BaseException:
             connection.close()
             raise
-        store = cls(connection)
         store.copied = copied
         return store
 
@@ -104,6 +118,11 @@ class Store:
 
     # ---- writing ---------------------------------------------------------------------------------------------------------
 
+    def check_place(self) -> None:
+        """Notice a file that was deleted or replaced under us, or cut: what is written to it then is lost. A DamageError."""
+        if self._file is not None:
+            self._file.check()
+
     def save(self, out: Effects) -> None:
         """Save all rows of some effects in one transaction. An sqlite3.Error leaves the database as it was."""
         with self._transaction():
@@ -112,6 +131,7 @@ class Store:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """All of it or nothing."""
+        self.check_place()
         db = self.connection
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -144,6 +164,7 @@ class Store:
         db.executemany(TASKS.insert, map(TASKS.values, out.tasks.values()))
         db.executemany(ATTEMPTS.insert, map(ATTEMPTS.values, out.attempts.values()))
         db.executemany("DELETE FROM tasks WHERE run = ? AND name = ?", list(out.gone))
+        db.executemany("DELETE FROM runs WHERE id = ?", [(number,) for number in out.gone_runs])
         db.executemany(
             "DELETE FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?", [tuple(ref) for ref in out.gone_attempts]
         )
@@ -226,8 +247,12 @@ class Store:
         row = self.connection.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
         if row is None:
             return None
-        run: Run = RUNS.object(row)
-        fill(self.connection, [run])
+        try:
+            run: Run = RUNS.object(row)
+            fill(self.connection, [run])
+        except (ValueError, TypeError, LookupError) as error:
+            raise DamageError(f"run {number} makes no sense: {error!r}") from error
+        check_things((run, *run.tasks.values()))
         return run
 
     def last_processes(self, number: int) -> dict[str, list[Attempt]]:
@@ -245,6 +270,13 @@ class Store:
         query = "SELECT exit_code FROM attempts WHERE run = ? AND task = ? AND kind = 'command' ORDER BY n DESC LIMIT 1"
         row = self.connection.execute(query, (run, task)).fetchone()
         return None if row is None else row[0]
+
+    def slots_after(self, now: float) -> tuple[tuple[tuple[str, str, int], ...], tuple[Run, ...]]:
+        """Of the slots later than a time: those that have had a run, by root and trigger, and the rows of the others."""
+        opened = self.connection.execute("SELECT root, trigger_key, slot FROM run_slots WHERE slot > ?", (now,)).fetchall()
+        no_tasks = "slots > 0 AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = id)"
+        rows = self.connection.execute(f"{RUNS.select} WHERE slot_last > ? AND {no_tasks}", (now,))
+        return tuple(opened), tuple(map(RUNS.object, rows))
 
     # ---- files -----------------------------------------------------------------------------------------------------------
 
@@ -282,6 +314,8 @@ class Store:
             with self._transaction():
                 db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
         except sqlite3.OperationalError as error:
+            if is_damage(error):
+                raise
             raise CronflowError(f"the database cannot be written: {error}", "is the disk full? `df -h`") from None
 
     # ---- the outbox ------------------------------------------------------------------------------------------------------
@@ -296,8 +330,16 @@ class Store:
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor]
         for row in rows:
-            row["facts"] = json.loads(row["facts"])
+            row["facts"] = _facts(row["facts"])
+            if row["kind"] not in ALERT_KINDS or not isinstance(row["tries"], int) or not isinstance(row["target"], str):
+                raise DamageError(f"alert {row['id']} makes no sense")
         return rows
+
+    def alerts_unsent(self) -> list[Alert]:
+        """Alerts that are still to be sent, oldest first."""
+        query = "SELECT at, kind, target, job, run, task, facts FROM alerts WHERE sent_at IS NULL ORDER BY id"
+        found = self.connection.execute(query)
+        return [Alert(at, kind, target, job, run, task, _facts(facts)) for at, kind, target, job, run, task, facts in found]
 
     def alert_tried(self, number: int, ok: bool, error: str | None, now: float, next_try_at: float | None) -> None:
         """Note how an attempt to send an alert ended."""
@@ -307,35 +349,37 @@ class Store:
         )
 
 
+def _facts(text: str) -> dict[str, Any]:
+    """The facts of an alert; none where they cannot be read: it is sent all the same."""
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> str | None:
     """Bring a database into today's format; the name of the copy that is kept of an older one."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
+    if version > len(MIGRATIONS) and is_newer(connection, MIGRATIONS):
         raise CronflowError(
             f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})",
             "install that version again, or name another folder with `--state`",
         )
+    if not 0 <= version <= len(MIGRATIONS):
+        raise DamageError(f"there is no format {version}")
+    check_tables(connection, MIGRATIONS[:version])
     copied = keep_copy(connection, path, version) if 0 < version < len(MIGRATIONS) else None
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        noted = f"INSERT OR REPLACE INTO meta (key, value) VALUES ('format', '{number}')"
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n{noted};\nPRAGMA user_version = {number};\nCOMMIT;")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise CronflowError(f"the database `{path}` cannot be brought to format {number}: {error}") from None
     return copied
 
 
-def _emptied(path: Path) -> bool:
-    """Whether nothing is left of a database that a daemon has worked with: a new one is written before the first sign of life."""
-    try:
-        return path.stat().st_size == 0 and path.with_name("alive").exists()
-    except OSError:
-        return False
-
-
-def _move_aside(path: Path) -> str:
-    """Move a damaged database away with everything that belongs to it; returns its new name."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    if path.with_name(f"{path.name}.damaged-{stamp}").exists():
-        stamp += f"-{os.getpid()}"
-    for suffix in ("", "-wal", "-shm"):
-        old = path.with_name(path.name + suffix)
-        if old.exists():
-            old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
-    return f"{path.name}.damaged-{stamp}"
+def _is_lock(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

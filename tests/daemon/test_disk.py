@@ -192,7 +192,7 @@ def test_a_newer_database_is_refused_and_not_touched(live: Live) -> None:
     live.start(job("a", "true"))
     live.terminate()
     db = sqlite3.connect(live.places.database)
-    db.execute("PRAGMA user_version = 99")
+    db.executescript("PRAGMA user_version = 99; UPDATE meta SET value = '99' WHERE key = 'format'")
     db.close()
     before = live.places.database.read_bytes()
     for words in (("daemon",), ("run", "a"), ("status",), ("runs",)):

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -393,3 +394,16 @@ def test_the_facts_of_status(live: Live) -> None:
     told = live.cli("status", "--json").json["daemon"]
     assert told["running"] is False
     assert json.dumps(told)
+
+
+def test_a_clock_that_was_days_ahead_does_not_keep_the_schedule_waiting(live: Live) -> None:
+    live.start(job("tick", "true", schedule="* * * * * *"))
+    live.until(lambda: live.one("SELECT count(*) FROM run_slots"))
+    live.terminate()
+    with contextlib.closing(sqlite3.connect(live.places.database)) as db, db:
+        db.execute("UPDATE cursors SET at = at + 864000")
+    before = live.one("SELECT max(slot) FROM run_slots")
+    live.start()
+    live.until(lambda: live.one("SELECT max(slot) FROM run_slots") > before + 1)
+    assert "the clock was set back" in live.log
+    live.until(lambda: live.one("SELECT at FROM cursors") < time.time() + 60)

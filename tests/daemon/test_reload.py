@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
 import time
+
+import pytest
 
 from cronflow.errors import CronflowError
 from tests.daemon.live import Live, job
@@ -34,6 +37,16 @@ def in_force(live: Live, name: str) -> bool:
 def config_trouble(live: Live) -> str | None:
     message = live.one("SELECT message FROM troubles WHERE key = 'config'")
     return None if message is None else str(message)
+
+
+def test_a_job_file_that_becomes_a_pipe_holds_up_nobody(live: Live) -> None:
+    live.start(job("a", "true"))
+    live.file.unlink()
+    os.mkfifo(live.file)
+    with pytest.raises(CronflowError, match="is no regular file"):
+        live.ask("reload")
+    assert live.ask("ping")["ok"]
+    assert in_force(live, "a")
 
 
 # ---- by itself ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,10 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-MODULES = ("effects", "fulldisk", "powercut", "reboot", "kills")
+MODULES = (
+    *("effects", "fulldisk", "kills", "database", "flood", "forks", "clocks", "jobfiles", "services", "sockets"),
+    *("powercut", "reboot"),
+)
 """The modules of this package that have rows, in the order of the table; each offers `ROWS`."""
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -116,6 +118,24 @@ def test_a_collapse_in_the_midst_of_writing_keeps_the_end(tmp_path: Path) -> Non
         assert path.stat().st_size < 2100
     assert path.read_bytes().endswith(b"49\n")
     assert output.written(str(path), 2000) == sum(len(b"%d\n" % n) * 1000 for n in range(50))
+
+
+def test_a_collapse_beside_one_who_writes_all_the_time_keeps_order_and_count(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = subprocess.Popen(["sh", "-c", f"exec >> {path}; seq -f %012.0f 1000000; sleep 0.2; echo last"])
+    eventually(lambda: path.exists() and path.stat().st_size > 2000)
+    fd = os.open(path, os.O_RDWR)
+    while writer.poll() is None:
+        output.collapse(fd, 1000, 100_000)
+        time.sleep(0.002)
+    shown = path.read_bytes()
+    marker = re.search(rb"\n\xe2\x80\xa6 \d+ bytes dropped \xe2\x80\xa6\n", shown)
+    assert marker is not None
+    assert marker.start() == 1000
+    *lines, last = shown[marker.end() :].split()[1:]
+    assert lines == sorted(lines)
+    assert last == b"last"
+    assert abs(output.written(str(path), 2000) - 13 * 1_000_000) < 4096 * 100
 
 
 @pytest.mark.parametrize(("bounds", "begins", "ends"), [

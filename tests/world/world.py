@@ -18,6 +18,7 @@ from cronflow.core.events import Event
 from cronflow.core.expectations import timers
 from cronflow.core.flow import several_flows
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, Job, JobSet, jobs_from_definition
+from cronflow.core.setback import is_behind
 from cronflow.core.state import State
 from cronflow.store.store import Store
 from tests.world.ends import check_rounds
@@ -30,6 +31,10 @@ SAVED = (
     *("next_run", "left", "running", "used", "lining"),
 )
 """What of the live state has to be what the database rebuilds."""
+JUMPS = {"+1 h": 3600.0, "-1 h": -3600.0, "+3 days": 259200.0, "a suspend": 20_000.0}
+"""What a clock may do at once. After a suspend timers are late, as after a step forward."""
+SET_BACK = {"-3 days": -259200.0}
+"""What it does besides in a world that is `far`."""
 FOLLOW_UPS = frozenset({"check", "on_failure", "on_success"})
 """Processes that take the place of the one before them in the limits."""
 
@@ -54,6 +59,9 @@ class World:
     seed: int
     crashes: bool = True
     pace: Pace = BUSY
+    jumps: float = 0.0
+    far: bool = False
+    was_set_back: bool = False
     log: list[str] = field(default_factory=list)
     now: float = START
     store: Store = field(default_factory=Store.in_memory)
@@ -93,6 +101,7 @@ class World:
                 self.do(happened.AttemptBegan(process.ref, process.pid, process.began))
         boot = f"boot {self.boot_number}"
         self.do(happened.Started(self.jobs, flow.plan(self.jobs.jobs), self.alive_at, boot=boot))
+        self._look_at_clock()
 
     def do(self, event: Event) -> None:
         """One turn of the daemon: step, save, deeds; it may die between any two of them."""
@@ -113,7 +122,9 @@ class World:
                 self.cursors.pop(key, None)
                 self.boots.pop(key, None)
             else:
-                self.cursors.setdefault(key, cursor.at)
+                since = self.cursors.setdefault(key, cursor.at)
+                if isinstance(event, happened.ClockSetBack):
+                    self.cursors[key] = min(since, cursor.at)
                 self.boots.setdefault(key, {self.boot_number})
         if isinstance(event, happened.Started):
             for key in state.cursors:
@@ -241,7 +252,14 @@ class World:
             event = self._person()
         if event is None and self.rng.random() < 0.03:
             event = self._file()
-        self._guarded(lambda: self.do(event or happened.Woke()))
+        self._guarded(lambda: self._look_at_clock() or self.do(event or happened.Woke()))
+
+    def _look_at_clock(self) -> None:
+        """Notice, as the daemon does, a clock that was set back by hours."""
+        assert self.state is not None
+        if is_behind(self.state, self.state.plan, self.now):
+            self.was_set_back = True
+            self.do(happened.ClockSetBack(*self.store.slots_after(self.now)))
 
     def _reboot(self) -> None:
         """Another boot of the machine: of what was running nothing is left, nor known how it ended."""
@@ -267,6 +285,12 @@ class World:
             return at, event
         if self.rng.random() < 0.01:
             at += self.rng.choice((100.0, 4000.0))
+        if self.jumps and self.rng.random() < self.jumps:
+            jumps = JUMPS | SET_BACK if self.far else JUMPS
+            word = self.rng.choice(sorted(jumps))
+            self.now = max(self.now, at if jumps[word] > 0 else 0.0) + jumps[word]
+            self.log.append(f"{self.now:.1f} the clock jumps: {word}")
+            return self.now, None
         if self.rng.random() < 0.002:
             self.now -= 3600.0
             self.log.append(f"{self.now:.1f} the clock goes back by an hour")

@@ -1,0 +1,70 @@
+"""A clock that is set back by hours was wrong before: from then on slots count from the time that it shows now.
+
+By up to three hours nothing is repeated: the slots up to the cursor have been dealt with, and come no second time (as for the
+fixed times of Debian's cron). A larger step is a correction, as there. Else no slot would come until the clock is where it was
+before, for years where a machine began its day in 2036. Rows of slots that did not run are cut back to the time that it is: those
+slots are still to come. A slot that did run while the clock was ahead has been, whenever its time comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cronflow.core import slots
+from cronflow.core.effects import Effects
+from cronflow.core.events import ClockSetBack
+from cronflow.core.flow import Plan
+from cronflow.core.model import Cursor, Run
+from cronflow.core.state import State
+
+CORRECTION = 3 * 3600.0
+"""Seconds, of cron(8): "Clock changes of more than 3 hours are considered to be corrections to the clock"."""
+
+
+def is_behind(state: State, plan: Plan, now: float) -> bool:
+    """Whether the clock shows hours less than what cursors of this plan have come to."""
+    return any(cursor.at > at + CORRECTION for cursor, at in _standing(state, plan, now))
+
+
+def set_back(state: State, out: Effects, event: ClockSetBack, now: float) -> None:
+    """Have the cursors stand at the time that it is."""
+    for root, key, slot in event.opened:
+        state.ahead.setdefault((root, key), set()).add(slot)
+    for row in event.rows:
+        _cut(state, out, row, now)
+    for cursor, at in _standing(state, state.plan, now):
+        if cursor.at > at:
+            _move(state, cursor, at)
+            out.cursors[cursor.job, cursor.trigger_key] = cursor
+    slots.follow_plan(state, out, now)
+
+
+def _standing(state: State, plan: Plan, now: float) -> Iterator[tuple[Cursor, float]]:
+    """The cursors of triggers that go by the clock, and where they stand if all that is due has been dealt with."""
+    for flow in plan.flows.values():
+        for trigger in flow.triggers:
+            if trigger.timed:
+                at = now - trigger.delay(state.jobs.host, flow.name)
+                yield from ((cursor, at) for cursor in slots.cursors_of(state, flow, trigger))
+
+
+def _move(state: State, cursor: Cursor, at: float) -> None:
+    cursor.at, cursor.row, cursor.lining = at, None, False
+    cursor.waits = cursor.waits_until = cursor.waits_as = cursor.waits_run = None
+    state.lining.discard((cursor.job, cursor.trigger_key))
+
+
+def _cut(state: State, out: Effects, row: Run, now: float) -> None:
+    """Take out of a row the slots that are still to come; the row with them, where it has no others."""
+    flow = state.plan.flows.get(state.plan.flow_of.get(row.roots[0], "")) if row.roots else None
+    trigger = next((one for one in flow.triggers if one.key == row.trigger_key), None) if flow else None
+    if flow is None or trigger is None or not trigger.timed or row.slot is None:
+        return
+    at = now - trigger.delay(state.jobs.host, flow.name)
+    last = trigger.schedule.last_until(at, row.slot - 1)
+    state.rows.pop(row.id, None)
+    if last is None:
+        out.gone_runs[row.id] = None
+        return
+    row.slot_last, row.slots = last, trigger.schedule.count(row.slot - 1, last)
+    out.runs[row.id] = row

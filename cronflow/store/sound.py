@@ -1,0 +1,149 @@
+"""Whether a database is still what this program has written.
+
+SQLite has no checksums: of a damaged file much can be read, and what is read is believed. So an error is damage unless it comes
+from elsewhere (a disk, a lock, the memory), the tables must be those that the migrations make, and what is loaded must be
+something that the engine can have saved. What passes all of this is another word or number that nobody can notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from cronflow.core.model import FINAL, TASK_MOVES
+from cronflow.core.state import State
+
+LATEST = 253370764800
+"""The year 9999, in epoch seconds: no instant, and no other number of the live state, is beyond."""
+
+_ELSEWHERE = frozenset(
+    {
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOLFS),
+        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_ABORT),
+    }
+)
+_SHORT = (sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DBMOVED)
+"""A file that is shorter than it says, one that calls itself read-only (we may write it), one that was moved away."""
+
+_KINDS: dict[type, dict[str, Any]] = {}
+Schema = frozenset[tuple[str, str, str]]
+
+
+class DamageError(sqlite3.DatabaseError):
+    """The database can be read, but is not what was written."""
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file is no longer the database that we wrote (https://sqlite.org/rescode.html): our
+    statements are the same every day, so that one which is suddenly wrong says so too."""
+    if isinstance(error, DamageError | UnicodeDecodeError):
+        return True
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError | sqlite3.NotSupportedError):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)  # None: a text that is no UTF-8
+    return code is None or code in _SHORT or code & 0xFF not in _ELSEWHERE
+
+
+# ---- the tables -----------------------------------------------------------------------------------------------------------
+
+
+def check_tables(connection: sqlite3.Connection, scripts: tuple[str, ...]) -> None:
+    """All tables and indexes that these migrations make are there, to the letter; where there are none, nothing is there."""
+    found = _schema(connection)
+    if not _made_by(scripts) <= found or (found and not scripts):
+        raise DamageError("its tables are not ours")
+
+
+def is_newer(connection: sqlite3.Connection, scripts: tuple[str, ...]) -> bool:
+    """Whether a database that calls itself newer than these migrations is so. `format` of the table `meta` says it too: the head
+    of a file alone may lie."""
+    found = _schema(connection)
+    if not {"meta", "runs", "run_slots"} <= {name for _, name, _ in found}:
+        return False
+    row = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    return row is None or row[0] != str(len(scripts)) or not _made_by(scripts) <= found
+
+
+def _schema(connection: sqlite3.Connection) -> Schema:
+    return frozenset(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+@cache
+def _made_by(scripts: tuple[str, ...]) -> Schema:
+    connection = sqlite3.connect(":memory:")
+    try:
+        for script in scripts:
+            connection.executescript(script)
+        return _schema(connection)
+    finally:
+        connection.close()
+
+
+# ---- the live state -------------------------------------------------------------------------------------------------------
+
+
+def check_state(state: State, bodies: Mapping[str, str]) -> None:
+    """What was loaded is a state that the engine can have saved: every value of the kind that its field has, every word one of
+    ours, every task of a job of its run. `bodies` are the texts of the definitions by their digests. Else a DamageError."""
+    for digest, body in bodies.items():
+        if hashlib.sha256(body.encode()).hexdigest()[:16] != digest:
+            raise DamageError(f"the definition {digest} is another one")
+    check_things(_things(state))
+    for run in state.runs.values():
+        if run.final or not run.tasks:
+            raise DamageError(f"run {run.id} is {run.state}, with {len(run.tasks)} tasks, and has not ended")
+        for task in run.tasks.values():
+            known = task.state in TASK_MOVES or task.state in FINAL
+            if not known or task.job not in state.definitions[run.definition] or task.final != (task.finished_at is not None):
+                raise DamageError(f"task {run.id}/{task.name} of `{task.job}` is {task.state}, ended at {task.finished_at}")
+            if task.state == "running" and task.live is None and not task.verdict and not task.stage:
+                raise DamageError(f"task {run.id}/{task.name} is running without a process")
+
+
+def check_things(things: Iterable[Any]) -> None:
+    """Every value of these objects is of the kind that its field has. Else a DamageError."""
+    for thing in things:
+        for name, hint in _hints(type(thing)).items():
+            if not _fits(getattr(thing, name), hint):
+                raise DamageError(f"{type(thing).__name__.lower()}: `{name}` is {getattr(thing, name)!r}")
+
+
+def _things(state: State) -> Iterator[Any]:
+    for run in (*state.runs.values(), *state.rows.values()):
+        yield run
+        yield from run.tasks.values()
+    yield from (task.live for task in state.live())
+    for table in (state.cursors, state.links, state.pauses, state.skips, state.health, state.troubles):
+        yield from table.values()
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """The fields of a noun and their kinds."""
+    if kind not in _KINDS:
+        _KINDS[kind] = {name: hint for name, hint in get_type_hints(kind).items() if name != "live"}
+    return _KINDS[kind]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a kind; numbers are finite, and no instant lies beyond the year 9999."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is None:
+        if hint is float or hint is int:
+            right = isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+            return right and math.isfinite(value) and abs(value) < LATEST
+        return isinstance(value, hint if hint is not None else type(None))
+    if origin in (tuple, list):
+        return isinstance(value, origin) and all(_fits(one, get_args(hint)[0]) for one in value)
+    if origin is dict:
+        of_key, of_value = get_args(hint)
+        return isinstance(value, dict) and all(_fits(key, of_key) and _fits(one, of_value) for key, one in value.items())
+    if origin is Mapping:
+        return isinstance(value, Mapping)
+    return any(_fits(value, one) for one in get_args(hint))

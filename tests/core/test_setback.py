@@ -1,0 +1,104 @@
+"""A clock that is set back: by little, nothing is repeated; by hours, slots count from the time that it shows."""
+
+from __future__ import annotations
+
+from cronflow.core import events as happened
+from cronflow.core.setback import CORRECTION, is_behind
+from tests.core.stage import MIDNIGHT, Stage, job
+
+HOUR = 3600.0
+
+
+def hourly(**keys: object) -> Stage:
+    """A job of each hour whose runs end at once, at half past midnight."""
+    return Stage(job("a", schedule="0 * * * *", **keys), now=MIDNIGHT + HOUR / 2)
+
+
+def let_run(stage: Stage, *hours: float) -> None:
+    """Come to these hours, one after the other; whatever begins ends."""
+    for hour in hours:
+        stage.at(hour * HOUR)
+        finish(stage)
+
+
+def finish(stage: Stage) -> None:
+    while stage.state.runs:
+        stage.end(f"{next(iter(stage.state.runs))}/a/1")
+
+
+def set_back(stage: Stage, hours: float) -> None:
+    """What the daemon does about a clock that shows another time."""
+    stage.now = MIDNIGHT + hours * HOUR
+    if is_behind(stage.state, stage.state.plan, stage.now):
+        stage.do(happened.ClockSetBack(*stage.store.slots_after(stage.now)))
+    else:
+        stage.do(happened.Woke())
+
+
+def slots(stage: Stage) -> list[tuple[float, str]]:
+    """Hours after midnight of all slots in rows, with the state of each row, in order."""
+    rows = stage.store.connection.execute("SELECT slot, slot_last, state FROM runs WHERE slot IS NOT NULL ORDER BY slot")
+    return [
+        ((at - MIDNIGHT) / HOUR, state) for first, last, state in rows for at in range(first, (last or first) + 1, int(HOUR))
+    ]
+
+
+def test_three_hours_back_repeat_nothing() -> None:
+    stage = hourly()
+    let_run(stage, 1, 2, 3, 4)
+    set_back(stage, 4 - CORRECTION / HOUR)
+    let_run(stage, 2, 3, 4, 5)
+    assert slots(stage) == [(1, "success"), (2, "success"), (3, "success"), (4, "success"), (5, "success")]
+
+
+def test_after_days_back_the_schedule_goes_on_at_once() -> None:
+    """The machine began its day three days ahead: what was recorded as missed is still to come."""
+    stage = hourly()
+    let_run(stage, 1, 73.5)
+    assert [state for _, state in slots(stage)] == ["success", *["missed"] * 71, "success"]
+    set_back(stage, 1.5)
+    assert slots(stage) == [(1, "success"), (73, "success")]
+    let_run(stage, 2, 3)
+    assert slots(stage) == [(1, "success"), (2, "success"), (3, "success"), (73, "success")]
+
+
+def test_a_row_that_reaches_beyond_is_cut_and_not_taken_away() -> None:
+    stage = hourly(catchup="none")
+    stage.at(10.5 * HOUR)
+    assert [hour for hour, _ in slots(stage)] == [*range(1, 11)]
+    set_back(stage, 4.2)
+    assert slots(stage) == [(1, "missed"), (2, "missed"), (3, "missed"), (4, "missed")]
+    let_run(stage, 5, 6)
+    assert slots(stage)[4:] == [(5, "success"), (6, "success")]
+
+
+def test_what_ran_when_the_clock_was_ahead_runs_no_second_time_also_after_a_restart() -> None:
+    stage = hourly()
+    let_run(stage, 1, 30, 31)
+    set_back(stage, 26.5)
+    before = stage.state.ahead
+    stage.restart()
+    assert stage.state.ahead == before
+    assert [sorted(ran) for ran in before.values()] == [[MIDNIGHT + hour * HOUR for hour in (29, 30, 31)]]
+    let_run(stage, 27, 28, 29)
+    before = len(stage.started)
+    let_run(stage, 30, 31)
+    assert len(stage.started) == before
+    let_run(stage, 32)
+    assert len(stage.started) == before + 1
+    assert stage.state.ahead == {}
+    ended = [hour for hour, state in slots(stage) if state == "success"]
+    assert ended == sorted(set(ended))
+    assert ended[-6:] == [27, 28, 29, 30, 31, 32]
+
+
+def test_a_cursor_ahead_is_found_when_the_daemon_starts() -> None:
+    stage = hourly()
+    let_run(stage, 1, 400)
+    stage.restart(-300 * HOUR)
+    assert is_behind(stage.state, stage.state.plan, stage.now)
+    set_back(stage, (stage.now - MIDNIGHT) / HOUR)
+    assert not is_behind(stage.state, stage.state.plan, stage.now)
+    before = len(stage.started)
+    let_run(stage, 101, 102)
+    assert len(stage.started) == before + 2

@@ -1,0 +1,155 @@
+"""Commands that become many: a fork bomb, 2,000 children, grandchildren in sessions of their own, all of it deaf to TERM.
+
+Each is ended by its timeout or by a cancel. Nothing of it is left `kill_after` + 2 s later, and the daemon answers all the time.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+from cronflow.cli import client
+from cronflow.keeper import tree
+from tests.daemon.live import Live, job, living
+from tests.faults.rows import Outcome, Row
+
+KILL_AFTER = 1.0
+GONE_WITHIN = 2.0
+ANSWERS_WITHIN = 0.5
+MARGIN = 10
+"""A bound of time is told from a hang; the figures are in the notes."""
+AT_MOST = 500
+"""Processes of the user of a fork bomb: the limit that any machine should have."""
+DEAF = "trap '' TERM INT HUP; "
+DAEMON = "import os,time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
+CHILDREN = "i=0; while [ $i -lt {many} ]; do sleep 600 & i=$((i + 1)); done; echo up; wait"
+SESSIONS = 'i=0; while [ $i -lt {many} ]; do setsid sh -c "sleep 601 & sleep 602" & i=$((i + 10)); done; echo up; wait'
+BOMB = (
+    f"exec prlimit --nproc={AT_MOST} perl -e '$SIG{{$_}} = q(IGNORE) for qw(TERM INT HUP); $| = 1; print qq(up\\n);"
+    " while (1) { fork() // select(undef, undef, undef, 0.001) }'"
+)
+KINDS = ("bomb", "children", "sessions", "deaf children", "deaf sessions", "daemons")
+BEARER = "nobody"
+
+
+class Seen(NamedTuple):
+    """What one trial has shown: how long after its end was asked for the tree was gone, and the slowest answer meanwhile."""
+
+    gone_s: float
+    ping_s: float
+    processes: int
+    wrong: tuple[str, ...]
+
+
+def command(kind: str, many: int) -> str:
+    """A command that becomes many."""
+    if kind == "bomb":
+        return BOMB
+    if kind == "daemons":
+        one = f"{sys.executable} -I -S -c '{DAEMON}'"
+        return f"{DEAF} i=0; while [ $i -lt {many // 40} ]; do {one}; i=$((i + 1)); done; echo up; while :; do sleep 1; done"
+    text = (CHILDREN if kind.endswith("children") else SESSIONS).format(many=many)
+    return DEAF + text.replace("wait", "while :; do sleep 1; done") if kind.startswith("deaf") else text
+
+
+def trial(live: Live, kind: str, how: str, many: int) -> Seen:
+    """Let a command become many, end it, and look what is left."""
+    env = {"HOUSE": str(live.folder)}
+    keys: dict[str, object] = {"user": BEARER, "cwd": "/"} if kind == "bomb" else {}
+    if how == "timeout":
+        keys["timeout"] = "6s"
+    live.start(job("many", command(kind, many), env=env, kill_after=f"{KILL_AFTER}s", **keys) + job("a", "true"))
+    run = live.run("many")
+    log = live.places.log(run, "many", 1)
+    live.until(lambda: log.exists() and "up" in log.read_text(errors="replace"), "the command does not come to be many")
+    if kind == "bomb":
+        time.sleep(1.0)
+    answers, stop = list[float](), threading.Event()
+    asker = threading.Thread(target=ask, args=(live, answers, stop))
+    asker.start()
+    try:
+        most = len(bearers(live))
+        asked = time.time()
+        if how == "timeout":
+            asked = live.one("SELECT started_at FROM attempts WHERE run = ?", run) + 6.0
+        else:
+            live.ask("cancel", run=run)
+        live.final(run)
+        gone_s = live.one("SELECT finished_at FROM attempts WHERE run = ?", run) - asked
+        left = bearers(live)
+    finally:
+        stop.set()
+        asker.join()
+    wrong = [f"{len(left)} processes are left"] if left else []
+    wrong += [f"gone after {gone_s:.1f} s"] if gone_s > KILL_AFTER + MARGIN * GONE_WITHIN else []
+    wrong += [f"an answer took {max(answers):.1f} s"] if max(answers) > MARGIN * ANSWERS_WITHIN else []
+    result = live.one("SELECT result FROM attempts WHERE run = ?", run)
+    wrong += [f"it has ended as {result}"] if result != ("timeout" if how == "timeout" else "cancelled") else []
+    if live.final(live.run("a")) != "success":
+        wrong.append("another job does not run afterwards")
+    return Seen(gone_s, max(answers), most, tuple(wrong))
+
+
+def ask(live: Live, answers: list[float], stop: threading.Event) -> None:
+    """Have the daemon answer all the time, and note how long that takes."""
+    while not stop.is_set():
+        begun = time.monotonic()
+        client.ping(live.places, MARGIN * 10.0)
+        answers.append(time.monotonic() - begun)
+        stop.wait(0.05)
+
+
+def bearers(live: Live) -> list[int]:
+    """What is alive of any attempt of this folder."""
+    mark = f"HOUSE={live.folder}".encode()
+    found = []
+    for process in tree.table().values():
+        if process.state not in "ZX":
+            try:
+                with open(f"/proc/{process.pid}/environ", "rb") as file:
+                    found += [process.pid] if mark in file.read().split(b"\0") else []
+            except OSError:
+                continue
+    return found
+
+
+def forks(trials: int, seed: int) -> Outcome:
+    """Each kind in turn, by cancel and by timeout; 100 processes at the counts of a test run."""
+    many = 2000 if trials >= len(KINDS) else 100
+    wrong: list[str] = []
+    seen: list[Seen] = []
+    why_not = no_bomb()
+    skipped = 0
+    for number in range(trials):
+        kind, how = KINDS[(number + seed - 1) % len(KINDS)], ("cancel", "timeout")[number // len(KINDS) % 2]
+        if kind == "bomb" and why_not:
+            skipped += 1
+            continue
+        with living() as live:
+            one = trial(live, kind, how, many)
+        seen.append(one)
+        wrong += [f"{kind}, {how}: {line}" for line in one.wrong]
+    slowest, answer = max((one.gone_s for one in seen), default=0.0), max((one.ping_s for one in seen), default=0.0)
+    notes = [f"up to {max((one.processes for one in seen), default=0)} processes; all gone within {slowest:.1f} s"
+             f" with `kill_after` of {KILL_AFTER:g} s; slowest answer {answer * 1000:.0f} ms"]
+    notes += [f"not tested: {skipped} fork bombs: {why_not}"] if skipped else []
+    return Outcome(len(seen), 0, 0, tuple(wrong), tuple(notes))
+
+
+def no_bomb() -> str:
+    """Why no fork bomb may be let off here; "" where it may."""
+    if os.geteuid() != 0 or shutil.which("prlimit") is None or shutil.which("perl") is None:
+        return "it takes root to give it a user with a limit of its own, prlimit(1) and perl(1)"
+    try:
+        pwd.getpwnam(BEARER)
+    except KeyError:
+        return f"there is no user `{BEARER}`"
+    return ""
+
+
+ROWS = (Row("forks", "a fork bomb, 2,000 children, grandchildren in other sessions, TERM ignored", 20, 3, forks),)

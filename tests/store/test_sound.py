@@ -1,0 +1,185 @@
+"""A database that SQLite reads without a word, and that is not what was written: noticed when it is opened or loaded."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cronflow.core.effects import Effects
+from cronflow.core.model import Alert, Attempt, Cursor, Pause, Run, Task, definition
+from cronflow.daemon.rescue import salvaged
+from cronflow.errors import CronflowError
+from cronflow.store.sound import DamageError, is_damage
+from cronflow.store.store import FILE, LockedError, Store
+from tests.core.stage import job
+
+HEADER = 100
+TELLING = (18, 19, 47, 59, 63)
+BITS = sorted({8 * byte + byte % 8 for byte in range(HEADER)} | {8 * byte + bit for byte in TELLING for bit in range(8)})
+"""One of each byte of the head, and all of those that say what kind of file it is (https://sqlite.org/fileformat2.html, 1.3)."""
+
+
+def going_on() -> Effects:
+    """A run with a task in an attempt, a cursor, a pause, an alert that is not sent, and the files that caused the run."""
+    out = Effects()
+    digest, body = definition({"a": job("a")})
+    run = Run(7, "a", "watch", 4000.0, digest, "key", ("a",), state="running", started_at=4000.5)
+    task = Task(7, "a", "a", "running", attempts=1, started_at=4000.5)
+    attempt = Attempt(7, "a", 1, state="running", pid=99, created_at=4000.5, started_at=4000.6)
+    run.tasks, task.live = {"a": task}, attempt
+    out.definitions[digest] = ("a", body)
+    out.runs[7], out.tasks[7, "a"], out.attempts[attempt.ref] = run, task, attempt
+    out.cursors["a", "key"] = Cursor("a", "key", 4000.0)
+    out.pauses["a"] = Pause("a", 10.0, "anna", 99.5, "quiet")
+    out.paths[7] = ("/in/x",)
+    out.alerts += [Alert(7.0, "failure", "ops", "a", 7, "a", {"failures": 2}), Alert(8.0, "late", "ops", "a", 7)]
+    return out
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    store = Store.open(tmp_path)
+    store.save(going_on())
+    store.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE runs SET state = 'rufning'",
+        "UPDATE runs SET roots = '[\"a\"'",
+        "UPDATE runs SET created_at = 'x'",
+        "UPDATE runs SET definition = 'another'",
+        "UPDATE runs SET upstreams = '[]'",
+        "UPDATE tasks SET job = 'b'",
+        "UPDATE tasks SET run = 8",
+        "UPDATE tasks SET state = 'redrying'",
+        "UPDATE tasks SET attempts = 1.5",
+        "UPDATE tasks SET finished_at = 5.0",
+        "DELETE FROM tasks",
+        "UPDATE attempts SET task = 'b'",
+        "UPDATE attempts SET state = 'ended'",
+        "UPDATE attempts SET state = x'72'",
+        "UPDATE cursors SET at = 9e300",
+        "UPDATE cursors SET at = 'never'",
+        "UPDATE pauses SET until = x'ff'",
+        "UPDATE definitions SET body = replace(body, 'true', 'tsue')",
+        "UPDATE definitions SET body = CAST(x'ff' AS TEXT)",
+        "DELETE FROM definitions",
+    ],
+)
+def test_a_state_that_cannot_have_been_saved_is_damage(folder: Path, harm: str) -> None:
+    store = Store.open(folder)
+    store.load()
+    store.connection.execute(harm)
+    with pytest.raises(sqlite3.DatabaseError) as noticed:
+        store.load()
+    assert is_damage(noticed.value)
+    store.close()
+
+
+def test_no_bit_of_the_head_keeps_a_daemon_from_starting(folder: Path) -> None:
+    sound, noticed = folder.parent / "sound", 0
+    shutil.copy(folder / FILE, sound)
+    for bit in BITS:
+        raw = bytearray(sound.read_bytes())
+        raw[bit // 8] ^= 1 << bit % 8
+        (folder / FILE).write_bytes(raw)
+        store = Store.open(folder)
+        noticed += store.moved_aside is not None
+        store.close()
+        for path in folder.glob(f"{FILE}*"):
+            path.unlink()
+    assert noticed > len(BITS) / 5
+
+
+@pytest.mark.parametrize("version", [0, 1, 77])
+def test_a_database_of_another_program_is_not_written_to(tmp_path: Path, version: int) -> None:
+    path = tmp_path / FILE
+    db = sqlite3.connect(path)
+    db.executescript(f"CREATE TABLE places (url TEXT); PRAGMA user_version = {version};")
+    db.close()
+    before = path.read_bytes()
+    store = Store.open(tmp_path)
+    assert store.moved_aside is not None
+    assert store.accident == f"the database was damaged; it was moved to `{store.moved_aside}` and a new one was started"
+    assert (tmp_path / store.moved_aside).read_bytes()[HEADER:] == before[HEADER:]
+    store.save(going_on())
+    store.close()
+
+
+def test_a_database_that_was_deleted_is_told_where_a_daemon_has_lived(tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    (tmp_path / "alive").touch()
+    (tmp_path / FILE).unlink()
+    store = Store.open(tmp_path)
+    assert (store.moved_aside, store.accident) == (None, "the database was deleted, and a new one was started")
+    store.close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "cut"])
+def test_what_happens_to_the_file_while_it_is_open_is_noticed_at_the_next_commit(folder: Path, how: str) -> None:
+    store = Store.open(folder)
+    store.save(Effects())
+    store.check_place()
+    if how == "deleted":
+        (folder / FILE).unlink()
+    elif how == "replaced":
+        shutil.copy(folder / FILE, folder / "copy")
+        (folder / "copy").rename(folder / FILE)
+    else:
+        with open(folder / FILE, "r+b") as file:
+            file.truncate(0)
+    with pytest.raises(DamageError):
+        store.save(going_on())
+    anew = store.replaced(folder)
+    anew.save(going_on())
+    anew.close()
+
+
+def test_a_file_that_somebody_has_made_smaller_with_vacuum_is_sound(folder: Path) -> None:
+    store = Store.open(folder)
+    room = "CREATE TABLE reserve (x); INSERT INTO reserve VALUES (zeroblob(1000000)); DROP TABLE reserve;"
+    store.connection.executescript(room)
+    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.check_place()
+    before = (folder / FILE).stat().st_size
+    other = sqlite3.connect(folder / FILE)
+    other.execute("VACUUM")
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    assert (folder / FILE).stat().st_size < before
+    store.save(Effects())
+    assert store.load().runs.keys() == {7}
+    store.close()
+
+
+def test_a_locked_database_is_neither_damaged_nor_a_full_disk(folder: Path) -> None:
+    other = sqlite3.connect(folder / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LockedError, match="is locked by another program"):
+        Store.open(folder)
+    other.execute("ROLLBACK")
+    other.close()
+    Store.open(folder).close()
+    assert issubclass(LockedError, CronflowError)
+
+
+def test_alerts_and_files_are_salvaged_as_far_as_they_make_sense(folder: Path) -> None:
+    store = Store.open(folder)
+    state = store.load()
+    found = salvaged(store, state)
+    assert found.paths == {7: ("/in/x",)}
+    assert found.alerts == going_on().alerts
+    store.connection.execute("UPDATE alerts SET at = 'then', facts = '{' WHERE kind = 'late'")
+    store.connection.execute("UPDATE run_paths SET paths = '[1]'")
+    found = salvaged(store, state)
+    assert found.paths == {}
+    assert found.alerts == going_on().alerts[:1]
+    store.connection.execute("DROP TABLE alerts")
+    assert salvaged(store, state).alerts == []
+    store.close()
