@@ -82,7 +82,8 @@ class Start:
                 self._opened.append(_open_text(request["stdin"]))
             stage = "exec"
             stdin = self._opened[1] if len(self._opened) > 1 else around.null
-            self._calls = [("fork", syscalls.leave_pid(fd, mark)), *_calls(request, around, self._opened[0], stdin)]
+            first = [("fork", syscalls.leave_pid(fd, mark)), *_streams(self._opened[0], stdin, fd)]
+            self._calls = [*first, *_calls(request, around)]
         except OSError as error:
             self.close()
             raise StartError(stage, error.errno or errno.EINVAL) from error
@@ -101,15 +102,20 @@ class Start:
         self._opened.clear()
 
 
-def _calls(request: Message, around: Surroundings, log: int, stdin: int) -> list[tuple[str, syscalls.Call]]:
-    """What the child has to do, in order, each with the stage that a failure of it is called by."""
-    calls = [
-        ("fork", syscalls.own_session),
-        ("fork", syscalls.let_signals_through),
+def _streams(log: int, stdin: int, journal: int) -> list[tuple[str, syscalls.Call]]:
+    """0, 1 and 2, and then nothing else but the journal: above all not its lock, which says that a child has yet to leave its
+    name. What comes after these may hang."""
+    return [
         ("log", syscalls.stand_for(log, 1)),
         ("log", syscalls.stand_for(log, 2)),
         ("stdin", syscalls.stand_for(stdin, 0)),
+        ("fork", syscalls.close_all_but(journal)),
     ]
+
+
+def _calls(request: Message, around: Surroundings) -> list[tuple[str, syscalls.Call]]:
+    """What the child has to do besides, in order, each with the stage that a failure of it is called by."""
+    calls = [("fork", syscalls.own_session), ("fork", syscalls.let_signals_through)]
     if around.protected:
         calls.append(("nice", syscalls.protect_no_more()))
     if request.get("nice") is not None:

@@ -68,6 +68,7 @@ _chdir, _dup2, _execve, _open, _pwrite, _setgid, _setgroups = (
 _setpriority, _setsid, _setuid, _sigprocmask, _umask, _write = (
     getattr(_python, name) for name in ("setpriority", "setsid", "setuid", "sigprocmask", "umask", "write")
 )
+_FD_END = os.sysconf("SC_OPEN_MAX")
 _NO_SIGNALS = ctypes.create_string_buffer(128)
 _SIG_SETMASK = 2
 _pwrite.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64]
@@ -87,6 +88,15 @@ def leave_pid(fd: int, offset: int) -> Call:
 def stand_for(fd: int, number: int) -> Call:
     """dup2(2)."""
     return _dup2, (fd, number)
+
+
+def close_all_but(fd: int) -> Call:
+    """Closes what is open beside 0, 1, 2 and this descriptor: exec would do so too, but may be long in coming."""
+    def close() -> int:
+        os.closerange(3, fd)
+        os.closerange(fd + 1, _FD_END)
+        return 0
+    return close, ()
 
 
 def protect_no_more() -> Call:
