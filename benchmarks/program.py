@@ -97,8 +97,7 @@ class House:
             )
             while b"READY=1" not in ears.recv(65536):
                 pass
-            seconds = time.perf_counter() - begun
-        return seconds
+            return time.perf_counter() - begun
 
     def stop(self) -> None:
         """End the daemon and wait until its keeper is gone too."""
