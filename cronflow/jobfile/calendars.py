@@ -129,11 +129,14 @@ def _ordinal(text: str) -> int:
 
 
 def _bytes(file: str) -> bytes:
+    irregular = RefusalError(f"`{file}` is no regular file", "a file of dates is read again and again")
     try:
         with open(file, "rb", opener=at_once) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise RefusalError(f"`{file}` is no regular file", "a file of dates is read again and again")
+                raise irregular
             raw = stream.read(SIZE_LIMIT + 1)
+    except IsADirectoryError:
+        raise irregular from None
     except FileNotFoundError:
         hint = "write a date such as `2026-12-25` on each of its lines; its path is relative to the job file"
         raise RefusalError(f"there is no file of dates `{file}`", hint) from None

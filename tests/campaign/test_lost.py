@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 
@@ -104,7 +105,10 @@ def test_without_a_reboot_what_no_journal_names_is_started(live: Live) -> None:
     live.write(recorder(live, command="exit 0"))
     with sqlite3.connect(live.places.database) as db:
         db.execute("UPDATE attempts SET state = 'starting', pid = NULL, started_at = NULL")
-        db.execute("UPDATE definitions SET body = replace(body, 'sleep 600', 'exit 0')")
+        body = db.execute("SELECT body FROM definitions").fetchone()[0].replace("sleep 600", "exit 0")
+        digest = hashlib.sha256(body.encode()).hexdigest()[:16]
+        db.execute("UPDATE definitions SET digest = ?, body = ?", (digest, body))
+        db.execute("UPDATE runs SET definition = ?", (digest,))
     db.close()
     live.start()
     assert live.final(run) == "success"
