@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 
 from cronflow.core import health, links, rounds, runs, skips
@@ -171,17 +171,18 @@ def fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -
 
 def _has_been(state: State, out: Effects, line: Line) -> bool:
     """Pass by a slot that ran when the clock was ahead, if it is the next one, else end the line before it. True if one was
-    passed by."""
-    keys = [(cursor.job, cursor.trigger_key) for cursor in line.cursors]
+    passed by: by those roots alone that it was a slot of, for the others it is still to come."""
+    keys = {(cursor.job, cursor.trigger_key): cursor for cursor in line.cursors}
     been = min((slot for key in keys for slot in state.ahead.get(key, ()) if slot > line.at), default=None)
     if been is None or been > line.until:
         return False
     if line.next() != been:
         line.until = been - 1
         return False
-    advance(state, out, line, been, None)
-    for key in keys:
-        state.ahead[key] = {slot for slot in state.ahead.get(key, ()) if slot > been}
+    passing = {key: cursor for key, cursor in keys.items() if been in state.ahead.get(key, ())}
+    advance(state, out, replace(line, cursors=list(passing.values())), been, None)
+    for key in passing:
+        state.ahead[key] = {slot for slot in state.ahead[key] if slot > been}
         if not state.ahead[key]:
             del state.ahead[key]
     return True

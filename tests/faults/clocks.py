@@ -1,5 +1,5 @@
-"""The clock steps by +1 h, -1 h, +3 days, or the machine is suspended: in the simulated world, and under a real daemon whose time
-comes from a file (libfaketime). No slot runs twice, and none is dropped without a row.
+"""The clock steps by +1 h, -1 h, +3 days (in the simulated world also back by them), or the machine is suspended: there, and
+under a real daemon whose time comes from a file (libfaketime). No slot runs twice, and none is dropped without a row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tests.daemon.live import Live, job, living
 from tests.faults.rows import NotTestedError, Outcome, Row
-from tests.world.world import JUMPS, World
+from tests.world.world import JUMPS, SET_BACK, World
 
 NOTICED_WITHIN = 30.0
 MARGIN = 3
@@ -32,12 +32,12 @@ def simulated(trials: int, seed: int) -> Outcome:
     wrong: list[str] = []
     jumps: Counter[str] = Counter()
     for number in range(seed * 10_000, seed * 10_000 + trials):
-        world = World(number, jumps=JUMPING)
+        world = World(number, jumps=JUMPING, far=True)
         try:
             world.run(hours=HOURS)
         except Exception as error:
             wrong.append(f"world {number}: {type(error).__name__}: {error}")
-        jumps.update(word for word in JUMPS for line in world.log if line.endswith(f"the clock jumps: {word}"))
+        jumps.update(word for word in JUMPS | SET_BACK for line in world.log if line.endswith(f"the clock jumps: {word}"))
     told = ", ".join(f"{count} times {word}" for word, count in sorted(jumps.items()))
     return Outcome(trials, 0, 0, tuple(wrong), (f"in {trials} worlds: {told}",))
 
@@ -149,6 +149,6 @@ def real(trials: int, seed: int) -> Outcome:
 
 
 ROWS = (
-    Row("clock-world", "the clock steps by +1 h, -1 h, +3 days, suspend: simulated", 1000, 12, simulated, batch=250),
+    Row("clock-world", "the clock steps by +1 h, -1 h, +3 days, -3 days, suspend: simulated", 1000, 12, simulated, batch=250),
     Row("clock-real", "the clock steps by +1 h, -1 h, +3 days, suspend: a real daemon, by libfaketime", 10, 1, real),
 )
