@@ -19,12 +19,12 @@ from cronflow.export.shell import (
     env_files,
     exports,
     fed,
-    fetched,
     home_word,
     in_shell,
     is_simple,
     piece,
     seconds,
+    secret_exports,
     text_of,
 )
 
@@ -106,14 +106,7 @@ def _setup(job: Job, outside: Mapping[str, str], report: Report) -> list[str]:
     inside = {
         name: value for name, value in job.env.items() if outside.get(name) != value or (job.env_file and name not in ("SHELL",))
     }
-    found = [*env_files(job), *exports(inside)]
-    for name, reference in job.secrets.items():
-        value = fetched(reference)
-        if value is None:
-            form = reference.partition(":")[0]
-            report.lose(job.name, "secrets", f"`{name}` is not set: `{form}:` is a word of cronflow's daemon")
-        else:
-            found.append(f"export {name}={value}")
+    found = [*env_files(job), *exports(inside), *secret_exports(job, report)]
     if job.umask != 0o022:
         found.append(f"umask {job.umask:03o}")
     if job.cwd is not None and job.cwd not in ("~", outside.get("HOME")):

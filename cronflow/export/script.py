@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cronflow.core.model import Job
 from cronflow.export.report import Report
-from cronflow.export.shell import env_files, fetched, home_word, in_shell, is_program, is_simple, quoted, text_of
+from cronflow.export.shell import env_files, home_word, in_shell, is_program, is_simple, quoted, secret_exports, text_of
 
 SHELLS = frozenset({"/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"})
 """Shells whose texts bash takes."""
@@ -21,13 +21,7 @@ def script(job: Job, report: Report, guard: str = "", *, cwd: bool = False, env:
     before = [*([guard] if guard else []), *env_files(job)]
     if env or job.env_file:
         before += [f"export {name}={quoted(value)}" for name, value in job.env.items()]
-    for name, reference in job.secrets.items():
-        value = fetched(reference)
-        if value is None:
-            form = reference.partition(":")[0]
-            report.lose(job.name, "secrets", f"`{name}` is not set: `{form}:` is a word of cronflow's daemon")
-        else:
-            before.append(f"export {name}={value}")
+    before += secret_exports(job, report)
     if job.umask != 0o022:
         before.append(f"umask {job.umask:03o}")
     if cwd and job.cwd is not None and job.cwd != "~":

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping
 
 from cronflow.core.model import Command, Job
+from cronflow.export.report import Report
 
 POSIX_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 _OWN_WORDS = frozenset(
@@ -125,6 +126,19 @@ def fetched(reference: str) -> str | None:
     if form == "file":
         return f'"$(cat {home_word(rest)})"'
     return f'"$({rest})"' if form == "command" and "\n" not in rest and "#" not in rest else None
+
+
+def secret_exports(job: Job, report: Report) -> list[str]:
+    """Statements that set the secrets of a job; those that only the daemon of cronflow has are told as lost."""
+    found = []
+    for name, reference in job.secrets.items():
+        value = fetched(reference)
+        if value is None:
+            form = reference.partition(":")[0]
+            report.lose(job.name, "secrets", f"`{name}` is not set: `{form}:` is a word of cronflow's daemon")
+        else:
+            found.append(f"export {name}={value}")
+    return found
 
 
 def checked(text: str, job: Job) -> str:

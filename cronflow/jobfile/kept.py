@@ -61,7 +61,7 @@ def _kept(folder: Path, file: Path, wanted: Callable[[Any], T]) -> T | None:
     try:
         plain = json.loads(text)
         sources = plain["sources"]
-        if sources[0][0] != str(file) or plain["made"] != json.loads(json.dumps(_made(plain["made"]["include"]))):
+        if sources[0][0] != str(file) or plain["made"] != _made(plain["made"]["include"]):
             return None
         if not all((stamp and stamp == _times(path)) or _digest(path) == digest for path, digest, stamp in sources):
             return None
