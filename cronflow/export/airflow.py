@@ -59,7 +59,7 @@ class Dag:
 def export(wanted: Wanted) -> Written:
     """The DAGs, as one file."""
     report = Report()
-    plan = select(wanted.jobs.jobs, report, _judge)
+    plan = select(wanted.jobs.jobs, report)
     producers = {edge.job for flow in plan.flows.values() for edge in flow.outer}
     file = Dag(wanted, report, producers)
     names = ids(plan.flows)
@@ -80,14 +80,6 @@ def export(wanted: Wanted) -> Written:
 def _next(wanted: Wanted) -> list[str]:
     pools = [f"next: airflow pools set {name} {slots} ''" for name, slots in wanted.jobs.pools.items()]
     return [*pools, "next: put it into the folder of your DAGs"]
-
-
-def _judge(job: Job) -> None:
-    """Refuse what no task can say."""
-    if job.foreach is not None:
-        raise UnwritableError("a `foreach` makes its tasks while it runs")
-    if not job.enabled and job.after:
-        raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
 def _head(file: Dag, shared: Sequence[str]) -> str:

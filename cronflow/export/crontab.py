@@ -66,16 +66,12 @@ def _next(wanted: Wanted) -> str:
 
 def _judge(job: Job, wanted: Wanted) -> None:
     """Refuse what no line of a crontab can say."""
-    if job.foreach is not None:
-        raise UnwritableError("a `foreach` makes its tasks while it runs")
     if job.approve is not None:
         raise UnwritableError("it waits for an approval, which cron cannot ask for")
     if job.user is not None and not wanted.system and job.user != wanted.user:
         raise UnwritableError(f"it runs as `{job.user}`, and this table is for `{wanted.user}`: `--system` writes a user column")
     if wanted.system and (job.user or wanted.user).split() != [job.user or wanted.user]:
         raise UnwritableError(f"`user = {job.user!r}` is no word for a column")
-    if not job.enabled and job.after:
-        raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
 def _entry(flow: Flow, wanted: Wanted, report: Report) -> Entry:

@@ -71,12 +71,8 @@ def _remarks(flow: Flow, place: Place) -> str:
 
 def _judge(job: Job, wanted: Wanted) -> None:
     """Refuse what no step can say."""
-    if job.foreach is not None:
-        raise UnwritableError("a `foreach` makes its tasks while it runs")
     if job.user is not None and job.user != wanted.user:
         raise UnwritableError(f"it runs as `{job.user}`, and Dagu runs everything as its own user")
-    if not job.enabled and job.after:
-        raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
 # ---- a DAG ----------------------------------------------------------------------------------------------------------------

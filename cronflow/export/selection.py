@@ -11,14 +11,14 @@ from cronflow.core.model import Edge, Job
 from cronflow.export.report import Report, UnwritableError
 
 
-def select(jobs: Mapping[str, Job], report: Report, judge: Callable[[Job], None]) -> Plan:
-    """The flows of the jobs that can be written. `judge` raises UnwritableError for a job that cannot."""
+def select(jobs: Mapping[str, Job], report: Report, judge: Callable[[Job], None] = lambda _job: None) -> Plan:
+    """The flows of the jobs that can be written. `judge` raises UnwritableError for a job that this target cannot say."""
     every = expanded(jobs)
     report.names = list(every)
     for flow in plan(every).flows.values():
         for name, job in flow.jobs.items():
             try:
-                judge(job)
+                _judge(job, judge)
             except UnwritableError as fact:
                 report.refuse([name], fact.reason)
     refused_before = None
@@ -31,6 +31,15 @@ def select(jobs: Mapping[str, Job], report: Report, judge: Callable[[Job], None]
     kept = plan({name: job for name, job in every.items() if name not in report.refused})
     report.roots = {root for flow in kept.flows.values() for root in flow.roots}
     return kept
+
+
+def _judge(job: Job, by_target: Callable[[Job], None]) -> None:
+    """Refuse what nobody else can say, and what this target cannot."""
+    if job.foreach is not None:
+        raise UnwritableError("a `foreach` makes its tasks while it runs")
+    by_target(job)
+    if not job.enabled and job.after:
+        raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
 def expanded(jobs: Mapping[str, Job]) -> dict[str, Job]:

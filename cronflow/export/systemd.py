@@ -67,14 +67,10 @@ def _next(files: Mapping[str, str], wanted: Wanted) -> list[str]:
 
 def _judge(job: Job, wanted: Wanted) -> None:
     """Refuse what no unit can say."""
-    if job.foreach is not None:
-        raise UnwritableError("a `foreach` makes its tasks while it runs")
     if job.approve is not None:
         raise UnwritableError("it waits for an approval, which systemd cannot ask for")
     if job.user is not None and not wanted.system and job.user != wanted.user:
         raise UnwritableError(f"it runs as `{job.user}`, and the units of `--user` run as `{wanted.user}`")
-    if not job.enabled and job.after:
-        raise UnwritableError("it is disabled, and what comes after it hangs on that")
 
 
 def _flow(flow: Flow, place: Place) -> dict[str, str]:
