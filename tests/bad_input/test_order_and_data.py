@@ -3,6 +3,7 @@ a refusal that says which run or slots it is about."""
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import subprocess
@@ -12,11 +13,11 @@ from collections.abc import Iterator
 import pytest
 
 from cronflow.daemon.lock import prepare
-from cronflow.errors import CronflowError
 from cronflow.places import Places
 from tests.bad_input.test_commands import FAILED, NO_DAEMON, NOT_THERE, USAGE, check_sane, is_told, is_told_as_json
 from tests.daemon.live import Live, job, living
 from tests.daemon.test_control import AS_ANOTHER, needs_root
+from tests.nobody import exit_status_of
 
 NOT_PERMITTED = 5
 
@@ -233,19 +234,7 @@ def test_a_state_folder_that_may_not_be_entered_is_not_an_empty_one(served: Live
 def test_a_folder_that_only_another_user_may_write_into(live: Live) -> None:
     live.state.mkdir()
     for state in (live.state, live.state / "below"):
-        child = os.fork()
-        if child == 0:
-            status = 99
-            try:
-                os.setgroups([])
-                os.setresgid(65534, 65534, 65534)
-                os.setresuid(65534, 65534, 65534)
-                prepare(Places(live.file, state, state))
-            except CronflowError as error:
-                status = error.exit_status
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == NOT_PERMITTED
+        assert exit_status_of(functools.partial(prepare, Places(live.file, state, state))) == NOT_PERMITTED
 
 
 def test_a_backfill_that_never_began_says_no_more_than_why(live: Live) -> None:
