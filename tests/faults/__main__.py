@@ -1,9 +1,10 @@
-"""`python -m tests.faults [ROW…] [--trials N] [--ci] [--seed N] [--json] [--figures FILE [--continue]]`
+"""`python -m tests.faults [ROW…] [--trials N] [--ci] [--seed N] [--jobs N] [--json] [--figures FILE [--continue]]`
 
 Makes the faults of the table happen (without ROW: all of them, one after the other, at their full counts) and says for each how
 many trials there were, what was lost, what was there twice, what else was wrong, and how long it took. A fault that cannot be
 made on this machine is named "not tested" with the reason, and is counted nowhere. `--figures` adds a line of JSON to a file
 after each batch; `--continue` counts what is there already. Exit status 1 if anything was wrong. `--list` names the rows.
+`--jobs`: so many trials, or batches of them, at the same time; for rows that look at how quick the daemon is, leave it at 1.
 The same seed makes the same choices, but not at the same moments.
 """
 
@@ -14,9 +15,13 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.faults import rows
 from tests.faults.rows import NotTestedError, Outcome, Row, every
 
 SHOWN = 20
@@ -58,6 +63,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--trials", type=int, help="instead of the count of the full campaign")
     parser.add_argument("--ci", action="store_true", help="the counts of a test run")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--continue", dest="goes_on", action="store_true")
@@ -78,30 +84,67 @@ def campaign(row: Row, options: argparse.Namespace) -> Line:
     seed = options.seed + len(before)
     print(f"{row.name}: {wanted - whole.trials if wanted else 'every'} trials, seed {seed}", file=sys.stderr, flush=True)
     while not before or whole.trials < wanted:
-        left = wanted - whole.trials
-        began = time.monotonic()
-        try:
-            made = row.run(min(row.batch, left) if row.batch else left, seed)
-        except NotTestedError as why:
-            return Line(row, None, str(why))
-        except AssertionError as fault:
-            made = Outcome(0, wrong=(f"seed {seed} did not come to its end: {fault}",))
-        part = made._replace(seconds=round(time.monotonic() - began, 1))
-        _note(options.figures, row, seed, part)
-        before.append(part)
-        whole, seed = whole + part, seed + 1
-        if not row.batch or not part.trials:
+        plan = _plan(row, wanted - whole.trials, seed)
+        began = whole.trials
+        for batch, part in _run(plan, options.jobs):
+            if isinstance(part, str):
+                return Line(row, None, part)
+            _note(options.figures, batch, part)
+            before.append(part)
+            whole += part
+        seed += len(plan)
+        if not row.batch or whole.trials == began:
             break
     return Line(row, whole)
 
 
-def _note(figures: Path | None, row: Row, seed: int, part: Outcome) -> None:
-    line = json.dumps({"fault": row.name, "seed": seed, **part._asdict()})
+class Batch(NamedTuple):
+    """Trials that one process makes, one after the other; 0: every one there is."""
+
+    row: str
+    trials: int
+    seed: int
+
+
+def _plan(row: Row, left: int, seed: int) -> list[Batch]:
+    size = row.batch or left
+    if not left:
+        return [Batch(row.name, 0, seed)]
+    return [Batch(row.name, min(size, left - begun), seed + number) for number, begun in enumerate(range(0, left, size))]
+
+
+def _run(plan: list[Batch], jobs: int) -> Iterator[tuple[Batch, Outcome | str]]:
+    """Several batches in as many processes as may be; one alone here, with as many threads, if it has a use for them."""
+    if len(plan) == 1 or jobs == 1:
+        rows.at_once = jobs
+        for batch in plan:
+            yield batch, _made(batch)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        going = {pool.submit(_made, batch): batch for batch in plan}
+        for done in as_completed(going):
+            yield going[done], done.result()
+
+
+def _made(batch: Batch) -> Outcome | str:
+    """What came of it, or why it cannot be tested here."""
+    (row,) = (row for row in every() if row.name == batch.row)
+    began = time.monotonic()
+    try:
+        made = row.run(batch.trials, batch.seed)
+    except NotTestedError as why:
+        return str(why)
+    except AssertionError as fault:
+        made = Outcome(0, wrong=(f"seed {batch.seed} did not come to its end: {fault}",))
+    return made._replace(seconds=round(time.monotonic() - began, 1))
+
+
+def _note(figures: Path | None, batch: Batch, part: Outcome) -> None:
+    line = json.dumps({"fault": batch.row, "seed": batch.seed, **part._asdict()})
     if figures is not None:
         with open(figures, "a", encoding="utf-8") as file:
             file.write(line + "\n")
-    if row.batch:
-        print(line, file=sys.stderr, flush=True)
+    print(line[:400], file=sys.stderr, flush=True)
 
 
 def _before(figures: Path, row: Row) -> list[Outcome]:

@@ -10,14 +10,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.alerts.conftest import WebService
 from tests.campaign.ledger import Account
-from tests.faults import seam
+from tests.faults import rows, seam
 from tests.faults.day import Installation, installation, kill_daemon, template
 from tests.faults.rows import Outcome, Row
 from tests.faults.seam import Effect, Seam
@@ -76,15 +77,15 @@ class Stage:
         self.web = WebService()
         self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
         self.template = template(self.folder, self.web)
-        self.count = 0
+        self.count = count(1)
 
     @contextmanager
     def installation(self, scene: str) -> Iterator[tuple[Installation, Seam]]:
         """One that is ready for its scene, and its seam."""
-        self.count += 1
-        with installation(self.web, f"trial{self.count}", whole=scene == "day") as one:
+        number = next(self.count)
+        with installation(self.web, f"trial{number}", whole=scene == "day") as one:
             SCENES[scene](one, self.template)
-            shared = Seam(self.folder / "seam", one.live.state, self.tape)
+            shared = Seam(self.folder / f"seam{number}", one.live.state, self.tape)
             try:
                 yield one, shared
             finally:
@@ -240,20 +241,31 @@ def _spread(places: list[Place], trials: int, seed: int) -> list[Place]:
 def _tried(stage: Stage, trial: Callable[[Stage, Place], Account | None], places: list[Place], note: str) -> Outcome:
     out = Outcome(0)
     unreached = 0
-    for number, place in enumerate(places, 1):
-        account = trial(stage, place)
-        if account is None:
-            unreached += 1
-            continue
-        wrong = tuple(f"{place}: {text}" for text in account.text().splitlines())
-        for text in wrong:
-            print(text, file=sys.stderr, flush=True)
-        out += Outcome(1, account.lost, account.count("twice"), wrong)
-        if number % 100 == 0:
-            print(f"{number} of {len(places)}, {len(out.wrong)} wrong", file=sys.stderr, flush=True)
+    with ThreadPoolExecutor(rows.at_once) as pool:
+        for number, part in enumerate(pool.map(lambda place: _one(stage, trial, place), places), 1):
+            if part is None:
+                unreached += 1
+                continue
+            out += part
+            if number % 100 == 0:
+                print(f"{number} of {len(places)}, {len(out.wrong)} wrong", file=sys.stderr, flush=True)
     if unreached:
         note += f"; {unreached} were not reached again"
     return out._replace(notes=(note,))
+
+
+def _one(stage: Stage, trial: Callable[[Stage, Place], Account | None], place: Place) -> Outcome | None:
+    try:
+        account = trial(stage, place)
+    except AssertionError as fault:
+        account = Account()
+        account.add("wrong", f"did not come to its end: {fault}")
+    if account is None:
+        return None
+    wrong = tuple(f"{place}: {text}" for text in account.text().splitlines())
+    for text in wrong:
+        print(text, file=sys.stderr, flush=True)
+    return Outcome(1, account.lost, account.count("twice"), wrong)
 
 
 def _disk(name: str, fault: str, number: int, lasting: bool) -> Row:

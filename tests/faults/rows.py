@@ -13,6 +13,10 @@ MODULES = (
 """The modules of this package that have rows, in the order of the table; each offers `ROWS`."""
 
 
+at_once = 1
+"""How many trials go on at the same time, in a row that can do so; set by the command line."""
+
+
 class NotTestedError(Exception):
     """This fault cannot be made on this machine; the text says why. It is named so, and never counted."""
 
