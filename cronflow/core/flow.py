@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 from cronflow.core.model import NOTHING, Edge, Job, definition
@@ -23,7 +22,7 @@ FLOW_KEYS = ("overlap", "catchup", "catchup_window")
 """Keys that act on a flow through its roots, which therefore must agree."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Flow:
     """Jobs that start together and run as one graph; `jobs` stand in an order in which each comes after its upstreams."""
 
@@ -31,29 +30,34 @@ class Flow:
     jobs: Mapping[str, Job]
     roots: tuple[str, ...]
     triggers: tuple[Trigger, ...] = ()
-    down: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    down: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NOTHING)
+    outer: tuple[Edge, ...] = field(init=False)
+    """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
+    _definition: tuple[str, str] | None = field(init=False, default=None, repr=False, compare=False)
 
-    @cached_property
-    def outer(self) -> tuple[Edge, ...]:
-        """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
-        return tuple(edge for edge in self.head.after if edge.job not in self.jobs)
+    def __post_init__(self) -> None:
+        heads = (self.jobs[root] for root in self.roots[:1])
+        object.__setattr__(self, "outer", tuple(edge for head in heads for edge in head.after if edge.job not in self.jobs))
 
     @property
     def head(self) -> Job:
         """The root that speaks for the flow in the keys on which its roots agree."""
         return self.jobs[self.roots[0]]
 
-    @cached_property
-    def _definition(self) -> tuple[str, str]:
-        return definition(self.jobs)
-
     @property
     def digest(self) -> str:
-        return self._definition[0]
+        return self._defined()[0]
 
     @property
     def body(self) -> str:
-        return self._definition[1]
+        return self._defined()[1]
+
+    def _defined(self) -> tuple[str, str]:
+        """Made for the first run, and kept: there may be many flows that never have one."""
+        if self._definition is None:
+            object.__setattr__(self, "_definition", definition(self.jobs))
+        assert self._definition is not None
+        return self._definition
 
     @property
     def dormant(self) -> bool:
@@ -128,6 +132,15 @@ def flow_of_definition(jobs: Mapping[str, Job], name: str, roots: tuple[str, ...
 
 
 def _assemble(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Plan:
+    flows = {}
+    flow_of = {}
+    for flow in _flows(jobs, signs):
+        flows[flow.name] = flow
+        flow_of.update(dict.fromkeys(flow.jobs, flow.name))
+    return Plan(flows, flow_of)
+
+
+def _flows(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Iterator[Flow]:
     group = {name: name for name in jobs}
 
     def leader(name: str) -> str:
@@ -143,13 +156,8 @@ def _assemble(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Plan:
     members: dict[str, list[str]] = {}
     for name in jobs:
         members.setdefault(leader(name), []).append(name)
-    flows = {}
-    flow_of = {}
     for names in members.values():
-        flow = _flow({name: jobs[name] for name in names})
-        flows[flow.name] = flow
-        flow_of.update(dict.fromkeys(flow.jobs, flow.name))
-    return Plan(flows, flow_of)
+        yield _flow({name: jobs[name] for name in names})
 
 
 def _inside(job: Job, signs: Mapping[str, Signature]) -> bool:
@@ -190,6 +198,7 @@ def _sorted(jobs: Mapping[str, Job]) -> list[str]:
 
 def _sign(jobs: Mapping[str, Job], order: list[str]) -> dict[str, Signature]:
     signs: dict[str, Signature] = {}
+    known: dict[Signature, Signature] = {}
     for name in order:
         job = jobs[name]
         try:
@@ -201,7 +210,7 @@ def _sign(jobs: Mapping[str, Job], order: list[str]) -> dict[str, Signature]:
         if own:
             sign: Signature = ("trigger", frozenset(trigger.key for trigger in own))
             elsewhere = bool(job.after) and upstream != {sign}
-            signs[name] = (*sign, frozenset(job.after), job.join) if elsewhere else sign
+            signs[name] = (*sign, frozenset(job.after), job.join) if elsewhere else known.setdefault(sign, sign)
         elif not job.after:
             signs[name] = BY_HAND
         elif len(upstream) == 1:
@@ -219,7 +228,7 @@ def faults(jobs: Mapping[str, Job]) -> list[Fault]:
     signs = _sign(jobs, _sorted(jobs))
     if any(sign[0] == "unreadable" for sign in signs.values()):
         return []
-    for flow in _assemble(jobs, signs).flows.values():
+    for flow in _flows(jobs, signs):
         found.extend(_disagreements(flow))
     return found
 

@@ -40,9 +40,13 @@ def in_force(jobs: JobSet) -> InForce:
 
 def as_plain(jobs: JobSet) -> dict[str, Any]:
     """A reading as values that JSON knows; `from_plain` is the inverse."""
-    compared = in_force(jobs)
+    return {**frame_as_plain(jobs), "jobs": [job.as_dict() for job in jobs.jobs.values()]}
+
+
+def frame_as_plain(jobs: JobSet) -> dict[str, Any]:
+    """The same without the jobs, of which there may be many."""
     calendars = {name: sorted(days) for name, days in jobs.calendars.items()}
-    return {**compared._asdict(), "jobs": [job.as_dict() for job in compared.jobs.values()], "calendars": calendars}
+    return {**in_force(jobs)._asdict(), "jobs": [], "calendars": calendars}
 
 
 def from_plain(plain: Mapping[str, Any]) -> InForce:

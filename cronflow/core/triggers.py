@@ -78,7 +78,8 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
     Each moment of `at` is a trigger, so that an edit of the list touches no other one. Neither jitter nor calendars apply to
     it; jitter applies to no event. Jobs that start at the same times share what says so."""
     days = tuple(sorted(job.skip_on)), tuple(sorted(job.only_on))
-    found = list(_timetable(job.schedule, job.every, job.timezone, job.jitter, *days))
+    timed = _timetable(job.schedule, job.every, job.timezone, job.jitter, *days)
+    found = list(timed)
     for moment in sorted(set(job.at)):
         found.append(Trigger("at", f"at {moment}", Schedule.at((moment,), job.timezone)))
     zone = f" {job.timezone}{_days(*days)}" if _days(*days) else ""
@@ -87,7 +88,7 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
     if job.watch:
         key = f"watch {job.settle:g} {' | '.join(sorted(set(job.watch)))}{zone}"
         found.append(Trigger("watch", key, Schedule.at((), job.timezone), 0.0, *days, job.watch, job.settle))
-    return tuple(found)
+    return tuple(found) if len(found) > len(timed) else timed
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,7 @@ from cronflow.daemon.control import Client
 from cronflow.daemon.jobsource import JobSource
 from cronflow.daemon.keepers import Keepers, boot_id
 from cronflow.daemon.listening import Conversation, Listening
+from cronflow.daemon.memory import give_back
 from cronflow.daemon.notify import Notifier
 from cronflow.daemon.people import People
 from cronflow.daemon.reloading import Reloading
@@ -128,6 +129,7 @@ class Daemon:
         self._touch()
         self.notifier.ready()
         self._reserve(anew=True)
+        give_back(self.store.connection)
 
     def _accident(self, message: str) -> Event:
         self.log(message)

@@ -58,6 +58,7 @@ class Draft:
         defaults, self._refused = read_keys(table, keys.JOB, main, ("defaults",), report)
         _octal(table, main, ("defaults",), report)
         self._defaults = _absolute(defaults, main)
+        self._texts: dict[Any, Any] = {}
         self.defaults: Mapping[str, Any] = table
 
     @property
@@ -125,6 +126,12 @@ class Draft:
         job = self._job(name, body, _absolute(found, source), source)
         self.written[name] = Written(job, source, body, frozenset(refused | (self._refused - body.keys())))
 
+    def _one(self, value: Any) -> Any:
+        """The first text, or tuple of texts, that is equal to this one: ten thousand jobs need not keep each its own."""
+        if type(value) is str or (type(value) is tuple and all(type(part) is str for part in value)):
+            return self._texts.setdefault(value, value)
+        return value
+
     def _job(self, name: str, body: Mapping[str, Any], found: dict[str, Any], source: Source) -> Job:
         merged = {**self._defaults, **found}
         for key in MERGED:
@@ -140,7 +147,7 @@ class Draft:
             merged["every"] = int(merged["every"])
         if "at" in merged:
             merged["at"] = tuple(sorted({instant(local, merged["timezone"]) for local in merged["at"]}))
-        job = Job(name=name, **merged)
+        job = Job(name=name, **{key: self._one(value) for key, value in merged.items()})
         both = sorted(set(job.success_codes) & set(job.skip_codes))
         if both:
             message = f"exit code {both[0]} of job `{name}` is in `success_codes` and in `skip_codes`"

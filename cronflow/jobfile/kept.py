@@ -12,13 +12,14 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cronflow import __version__
-from cronflow.core.inforce import InForce, as_plain, from_plain
+from cronflow.core.inforce import InForce, frame_as_plain, from_plain
 from cronflow.jobfile.machine import machine_zone
 
 if TYPE_CHECKING:
@@ -37,35 +38,39 @@ def keep(folder: Path, reading: Reading) -> None:
     """Keep a reading in a state folder, if there is one. OSError if that cannot be: it is a convenience, and no more."""
     if not folder.is_dir():
         return
-    names = "".join(f"{name}\n" for name in reading.jobs.jobs)
-    _write(folder / NAMES, names)
+    _write(folder / NAMES, reading.jobs.jobs)
     sources = [[path, digest.hex(), _stamp(path, digest.hex())] for path, digest in reading.sources]
-    made = {"made": _made(reading.include), "sources": sources}
-    _write(folder / FILE, json.dumps({**made, "reading": as_plain(reading.jobs)}, separators=(",", ":")))
+    made = {"made": _made(reading.include), "sources": sources, "count": len(reading.jobs.jobs)}
+    head = {**made, "reading": frame_as_plain(reading.jobs)}
+    lines = chain((head,), (job.as_dict() for job in reading.jobs.jobs.values()))
+    _write(folder / FILE, map(json.JSONEncoder(separators=(",", ":")).encode, lines))
 
 
 def kept(folder: Path, file: Path) -> InForce | None:
     """The reading of a job file that is kept in its state folder; None where there is none that still counts."""
-    return _kept(folder, file, from_plain)
+    return _kept(folder, file, lambda reading, jobs: from_plain({**reading, "jobs": json.loads(b"[%s]" % b",".join(jobs))}))
 
 
 def kept_zone(folder: Path, file: Path) -> str | None:
     """The zone of a reading that is kept, and no more of it."""
-    return _kept(folder, file, lambda reading: str(reading["timezone"]))
+    return _kept(folder, file, lambda reading, _: str(reading["timezone"]))
 
 
-def _kept(folder: Path, file: Path, wanted: Callable[[Any], T]) -> T | None:
+def _kept(folder: Path, file: Path, wanted: Callable[[Any, list[bytes]], T]) -> T | None:
     text = _text(str(folder / FILE))
     if text is None:
         return None
     try:
-        plain = json.loads(text)
+        head, *jobs = text.splitlines()
+        plain = json.loads(head)
         sources = plain["sources"]
         if sources[0][0] != str(file) or plain["made"] != _made(plain["made"]["include"]):
             return None
+        if len(jobs) != plain["count"]:
+            return None
         if not all((stamp and stamp == _times(path)) or _digest(path) == digest for path, digest, stamp in sources):
             return None
-        return wanted(plain["reading"])
+        return wanted(plain["reading"], jobs)
     except (ValueError, TypeError, LookupError, AttributeError):  # another program's, or cut off: as good as none
         return None
 
@@ -114,15 +119,12 @@ def _text(path: str) -> bytes | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file as a whole, unless it says so already."""
-    data = text.encode("utf-8", "surrogateescape")
-    if _text(str(path)) == data:
-        return
+def _write(path: Path, lines: Iterable[str]) -> None:
+    """Replace a file as a whole. Line by line: what a daemon needs for a moment only, it would keep for ever."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb", buffering=0) as stream:
-            stream.write(data)
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as stream:
+            stream.writelines(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
         fresh.replace(path)
     finally:
         with suppress(FileNotFoundError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterable
 
 from cronflow.core.model import Run, Task
@@ -39,6 +40,7 @@ def _load(db: sqlite3.Connection) -> State:
         state.runs[attempt.run].tasks[attempt.task].live = attempt
     for row in db.execute(CURSORS.select):
         cursor = CURSORS.object(row)
+        cursor.trigger_key = sys.intern(cursor.trigger_key)  # many jobs have the same
         state.cursors[cursor.job, cursor.trigger_key] = cursor
     numbers = sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None})
     for number in numbers:

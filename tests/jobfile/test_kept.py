@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,18 +78,19 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a pipe in its place": lambda place: ((place / "jobs.toml").unlink(), os.mkfifo(place / "jobs.toml")),
     "nothing is kept": lambda place: (place / "state/reading").unlink(),
     "it is cut off": lambda place: os.truncate(place / "state/reading", 400),
+    "its last job is missing": lambda place: rewrite(place, lambda _, jobs: jobs.pop()),
     "it is empty": lambda place: os.truncate(place / "state/reading", 0),
     "it is something else": lambda place: (place / "state/reading").write_text("[1, 2]"),
-    "it has a key that no job knows": lambda place: rewrite(place, lambda one: one["reading"]["jobs"][0].update(colour=1)),
-    "it lacks a key": lambda place: rewrite(place, lambda one: one["reading"].pop("jobs")),
+    "it has a key that no job knows": lambda place: rewrite(place, lambda _, jobs: jobs[0].update(colour=1)),
+    "it lacks a key": lambda place: rewrite(place, lambda head, _: head["reading"].pop("calendars")),
 }
 
 
-def rewrite(place: Path, change: Callable[[dict[str, dict[str, list[dict[str, int]]]]], object]) -> None:
+def rewrite(place: Path, change: Callable[[dict[str, Any], list[dict[str, Any]]], object]) -> None:
     file = place / "state" / "reading"
-    plain = json.loads(file.read_text())
-    change(plain)
-    file.write_text(json.dumps(plain))
+    head, *jobs = map(json.loads, file.read_text().splitlines())
+    change(head, jobs)
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in (head, *jobs)))
 
 
 @pytest.mark.parametrize("change", CHANGES)
