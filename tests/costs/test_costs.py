@@ -6,6 +6,7 @@ is there to be moved by somebody who knows why.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -192,3 +193,26 @@ def test_a_step_of_a_chain_makes_few_system_calls(tmp_path: Path) -> None:
     assert each["newfstatat"] <= 12
     assert each.get("getdents64", 0.0) <= 0.2
     assert each["sendto"] <= 5
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_are_alike_share_what_says_so(tmp_path: Path) -> None:
+    from cronflow.core.flow import plan
+    from cronflow.jobfile.read import read
+
+    def blocks(count: int) -> int:
+        """Small pieces of memory that a reading of so many jobs and its flows keep."""
+        file = tmp_path / "jobs.toml"
+        file.write_text("".join(f'[jobs.job{n}]\nschedule = "0 4 * * *"\ncommand = "true"\n' for n in range(count)))
+        gc.collect()
+        before = sys.getallocatedblocks()
+        reading = read(str(file), thorough=False)
+        flows = plan(reading.jobs.jobs)
+        gc.collect()
+        assert len(flows.flows) == count
+        return sys.getallocatedblocks() - before
+
+    blocks(10)  # what is imported and kept with the first one
+    assert (blocks(1100) - blocks(100)) / 1000 <= 8
