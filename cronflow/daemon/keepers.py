@@ -142,9 +142,10 @@ class Keepers:
             self.waiting[ref] = since
             return None
         assert self.own is not None
+        if not self.own.post({"type": "spawn", "id": name, **request}):
+            return reports.refused(ref, "length", time.time())
         self.facts[name] = facts
         self.where[name] = self.own.keeper
-        self.own.post({"type": "spawn", "id": name, **request})
         return None
 
     def _try_own(self) -> bool:

@@ -55,13 +55,17 @@ class Connection:
             self._unsent += protocol.encode(message)
             self.flush()
 
-    def post(self, message: Message) -> None:
+    def post(self, message: Message) -> bool:
         """Puts something to what is to be sent: a message alone costs the keeper a turn. It goes with the next `flush`, or when
-        there is enough of it."""
+        there is enough of it. False for one that is longer than a keeper reads: it would hang up."""
+        line = protocol.encode(message)
+        if len(line) > protocol.MAX_LINE:
+            return False
         if not self.closed:
-            self._unsent += protocol.encode(message)
+            self._unsent += line
             if len(self._unsent) > _PARCEL:
                 self.flush()
+        return True
 
     def flush(self) -> None:
         """Sends what is left."""

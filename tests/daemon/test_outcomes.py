@@ -81,6 +81,14 @@ def test_a_start_that_fails_once_and_then_does(live: Live) -> None:
     assert live.output(run, "a", len(results)) == f"{live.path('later')}\n"
 
 
+def test_a_start_that_is_longer_than_a_keeper_reads_is_told_and_does_not_hold_up_others(live: Live) -> None:
+    live.start(job("a", "cat", stdin="é" * 700_000) + job("b", "true"))
+    state, reason, note = task(live, live.run("a"))
+    assert (state, reason) == ("failed", "too_long")
+    assert note.endswith("longer than the 4 MB that a start may have")
+    assert live.final(live.run("b")) == "success"
+
+
 def test_the_others_go_on_while_one_cannot_start(live: Live) -> None:
     live.start(job("a", "true", cwd="/no/where") + job("b", "true", after={"a": "done"}) + job("c", "true", after=["a"]))
     run = live.run("a")
