@@ -1,8 +1,13 @@
-"""Who may be the daemon of a state folder: who holds its lock. The kernel gives it back when a process dies, however it dies."""
+"""Who may be the daemon of a state folder: who holds its lock. The kernel gives it back when a process dies, however it dies.
+
+The lock is on a file, which others can look at, and on the folder itself: a file is easily removed by who finds it in the way, and
+two daemons on one database run everything twice.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
@@ -34,10 +39,12 @@ class Held:
     """The lock of a state folder, ours until `release` or the end of a `with`. (A FileLock counts: `with` on one that has been
     taken would only give back the second hold.)"""
 
-    def __init__(self, lock: FileLock) -> None:
+    def __init__(self, lock: FileLock, folder: int) -> None:
         self._lock = lock
+        self._folder = folder
 
     def release(self) -> None:
+        os.close(self._folder)
         self._lock.release()
 
     def __enter__(self) -> Held:
@@ -57,12 +64,29 @@ def take_lock(places: Places, seconds: float = 0.0) -> Held | None:
     while True:
         try:
             lock.acquire(timeout=0)
+            folder = _locked_folder(places)
+            if folder is not None:
+                return Held(lock, folder)
+            lock.release()
         except Timeout:
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(0.01)
+            pass
         except OSError as error:
             message = f"cannot write `{places.lock}`: {(error.strerror or '').lower()}"
             raise CronflowError(message, "name another folder with `--state`") from None
-        else:
-            return Held(lock)
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.01)
+
+
+def _locked_folder(places: Places) -> int | None:
+    """A descriptor that holds the lock of the folder (flock(2)); None where another process does. Some file systems of the network
+    lock no folders: there the file has to do."""
+    folder = os.open(places.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        return None
+    except OSError:
+        pass
+    return folder

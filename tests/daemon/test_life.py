@@ -216,9 +216,12 @@ def test_retries_go_on_where_they_were(live: Live) -> None:
 # ---- beginnings -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_daemon_is_refused_with_the_pid_and_age_of_the_first(live: Live) -> None:
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_second_daemon_is_refused_with_the_pid_and_age_of_the_first(live: Live, removed: bool) -> None:
     live.start(job("a", "true"))
     assert live.process is not None
+    if removed:
+        live.places.lock.unlink()
     with living() as other:
         second = other.cli("daemon", CRONFLOW_FILE=str(live.file), CRONFLOW_STATE=str(live.state))
     assert second.status == 1
