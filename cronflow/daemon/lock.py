@@ -1,7 +1,7 @@
 """Who may be the daemon of a state folder: who holds its lock. The kernel gives it back when a process dies, however it dies.
 
-The lock is on a file, which others can look at, and on the folder itself: a file is easily removed by who finds it in the way, and
-two daemons on one database run everything twice.
+The lock is on a file, which others can look at, and on the folder itself: a file is easily removed by who finds it in the way,
+and two daemons on one database run everything twice.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def take_lock(places: Places, seconds: float = 0.0) -> Held | None:
 
 
 def _locked_folder(places: Places) -> int | None:
-    """A descriptor that holds the lock of the folder (flock(2)); None where another process does. Some file systems of the network
-    lock no folders: there the file has to do."""
+    """A descriptor that holds the lock of the folder (flock(2)); None where another process does. Some file systems of the
+    network lock no folders: there the file has to do."""
     folder = os.open(places.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
