@@ -186,6 +186,13 @@ def retry_delay(job: Job, ref: AttemptRef) -> float:
     return float(min(delay, job.retry_max_delay) * (0.9 + 0.2 * spread(str(ref))))
 
 
+def pace(job: Job, task: Task) -> float:
+    """Seconds after which a task comes again by itself: for the next poll of its sensor, or the next attempt of its command."""
+    if task.stage == "sensor":
+        return max(job.wait_every, 0.01)
+    return retry_delay(job, AttemptRef(task.run, task.name, task.attempts))
+
+
 def _retry_later(
     state: State, out: Effects, job: Job, task: Task, reason: str | None, event: AttemptEnded, now: float
 ) -> None:
@@ -222,7 +229,7 @@ def _poll_later(state: State, out: Effects, run: Run, task: Task, now: float) ->
     if now >= task.stage_at + job.wait_timeout:
         waited_too_long(state, out, run, task, now)
     else:
-        stages.come_again(state, out, run, task, now + max(job.wait_every, 0.01))
+        stages.come_again(state, out, run, task, now + pace(job, task))
 
 
 def waited_too_long(state: State, out: Effects, run: Run, task: Task, now: float) -> None:

@@ -3,18 +3,20 @@
 By up to three hours nothing is repeated: the slots up to the cursor have been dealt with, and come no second time (as for the
 fixed times of Debian's cron). A larger step is a correction, as there. Else no slot would come until the clock is where it was
 before, for years where a machine began its day in 2036. Rows of slots that did not run are cut back to the time that it is: those
-slots are still to come. A slot that did run while the clock was ahead has been, whenever its time comes.
+slots are still to come. A slot that did run while the clock was ahead has been, whenever its time comes. And what goes on waits
+no longer than it would have: a next attempt or poll is at most its own delay away, a sensor has waited since now at the latest.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 
-from cronflow.core import slots
+from cronflow.core import attempts, slots, stages
 from cronflow.core.effects import Effects
 from cronflow.core.events import ClockSetBack
 from cronflow.core.flow import Plan
-from cronflow.core.model import Cursor, Run
+from cronflow.core.model import Cursor, Run, Task
 from cronflow.core.state import State
 
 CORRECTION = 3 * 3600.0
@@ -22,8 +24,9 @@ CORRECTION = 3 * 3600.0
 
 
 def is_behind(state: State, plan: Plan, now: float) -> bool:
-    """Whether the clock shows hours less than what cursors of this plan have come to."""
-    return any(cursor.at > at + CORRECTION for cursor, at in _standing(state, plan, now))
+    """Whether the clock shows hours less than what cursors of this plan, or tasks that come again, have come to."""
+    ahead = any(cursor.at > at + CORRECTION for cursor, at in _standing(state, plan, now))
+    return ahead or any(_too_late(state, run, task, now + CORRECTION) for run, task in _unfinished(state))
 
 
 def set_back(state: State, out: Effects, event: ClockSetBack, now: float) -> None:
@@ -37,6 +40,12 @@ def set_back(state: State, out: Effects, event: ClockSetBack, now: float) -> Non
             _move(state, cursor, at)
             out.cursors[cursor.job, cursor.trigger_key] = cursor
     slots.follow_plan(state, out, now)
+    for run, task in _unfinished(state):
+        _bring_nearer(state, out, run, task, now)
+    for health in state.health.values():
+        if health.told_at is not None and health.told_at > now:
+            health.told_at = now  # or no reminder would come for as long
+            out.health[health.job] = health
 
 
 def _standing(state: State, plan: Plan, now: float) -> Iterator[tuple[Cursor, float]]:
@@ -46,6 +55,26 @@ def _standing(state: State, plan: Plan, now: float) -> Iterator[tuple[Cursor, fl
             if trigger.timed:
                 at = now - trigger.delay(state.jobs.host, flow.name)
                 yield from ((cursor, at) for cursor in slots.cursors_of(state, flow, trigger))
+
+
+def _unfinished(state: State) -> Iterator[tuple[Run, Task]]:
+    for run in state.runs.values():
+        yield from ((run, task) for task in run.tasks.values() if not task.final)
+
+
+def _too_late(state: State, run: Run, task: Task, now: float) -> bool:
+    """Whether a task comes again later than its own delay from now."""
+    return task.next_attempt_at is not None and task.next_attempt_at > now + attempts.pace(state.job(run, task), task)
+
+
+def _bring_nearer(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
+    job = state.job(run, task)
+    if _too_late(state, run, task, now):
+        stages.come_again(state, out, run, task, now + attempts.pace(job, task))
+    if task.stage == "sensor" and not task.verdict and task.stage_at is not None and task.stage_at > now:
+        task.stage_at = now
+        out.tasks[run.id, task.name] = task
+        heapq.heappush(state.timers, (now + job.wait_timeout, "wait_timeout", run.id, task.name))
 
 
 def _move(state: State, cursor: Cursor, at: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cronflow.core import events as happened
 from cronflow.core.setback import CORRECTION, is_behind
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -102,3 +104,46 @@ def test_a_cursor_ahead_is_found_when_the_daemon_starts() -> None:
     before = len(stage.started)
     let_run(stage, 101, 102)
     assert len(stage.started) == before + 2
+
+
+# ---- what goes on ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", [None, "*/5 * * * *"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_retry_comes_after_its_own_delay_and_not_when_the_clock_is_there_again(schedule: str | None, restarted: bool) -> None:
+    stage = Stage(job("a", schedule=schedule, retries=1, retry_delay=60.0), now=MIDNIGHT + 10 * HOUR)
+    stage.run("a")
+    stage.end("1/a/1", 1)
+    set_back(stage, 1)
+    if restarted:
+        stage.restart()
+    stage.at(HOUR + 70)
+    assert stage.started == ["1/a/1", "1/a/2"]
+
+
+def test_a_sensor_polls_and_gives_up_as_if_it_had_begun_to_wait_now() -> None:
+    sensor = job("a", wait_until="test -e x", wait_every=60.0, wait_timeout=600.0)
+    stage = Stage(sensor, now=MIDNIGHT + 10 * HOUR)
+    stage.run("a")
+    stage.end("1/a/sensor1", 1)
+    set_back(stage, 1)
+    stage.at(HOUR + 60)
+    stage.end("1/a/sensor2", 1)
+    stage.at(HOUR + 601)
+    assert (stage.tasks(1), stage.reasons(1)) == ({"a": "failed"}, {"a": "wait_timeout"})
+
+
+def test_a_job_that_goes_on_failing_is_told_again_a_day_after() -> None:
+    stage = Stage(job("a"), now=MIDNIGHT + 100 * HOUR)
+    stage.run("a")
+    stage.end("1/a/1", 1)
+    stage.run("a")
+    stage.end("2/a/1", 1)
+    assert stage.alerts == [("failure", "a")]
+    stage.now = MIDNIGHT
+    stage.do(happened.ClockSetBack(*stage.store.slots_after(stage.now)))
+    stage.at(24 * HOUR)
+    stage.run("a")
+    stage.end("3/a/1", 1)
+    assert stage.alerts == [("failure", "a")] * 2
