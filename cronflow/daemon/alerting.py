@@ -21,7 +21,7 @@ from cronflow.core.model import TELLING, AlertTarget, Job, JobSet, Trouble, jobs
 from cronflow.core.triggers import next_start, untimed_words
 from cronflow.core.words import duration
 from cronflow.daemon.alert_text import text
-from cronflow.daemon.outbox import Outbox, TargetError, backoff, resolve
+from cronflow.daemon.outbox import LONGEST, Outbox, TargetError, backoff, resolve
 from cronflow.daemon.secrets import Vault, command_orders
 from cronflow.keeper.output import read_log
 from cronflow.places import Places
@@ -68,11 +68,11 @@ class Alerting:
 
     def dispatch(self, jobs: JobSet, plan: Plan, now: float) -> list[Event]:
         """Give to workers what is due."""
-        if self.next_at is None or self.next_at > now or self.outbox.room() <= 0:
+        if self.next_at is None or now < self.next_at <= now + LONGEST or self.outbox.room() <= 0:
             return []
         events: list[Event] = []
         self._save()
-        for row in self.store.alerts_due(now, 50):
+        for row in self.store.alerts_due(now, 50, now + LONGEST):
             if row["id"] in self.going or row["id"] in self.unsaved:
                 continue
             if self.outbox.room() <= 0:
@@ -92,11 +92,13 @@ class Alerting:
         return events
 
     def _next(self) -> float | None:
-        """The next try among those that are not on their way."""
-        known = (*self.going, *self.unsaved)
-        sql = f"SELECT min(next_try_at) FROM alerts WHERE sent_at IS NULL AND id NOT IN ({','.join('?' * len(known))})"
-        row = self.store.connection.execute(sql, known).fetchone()
-        times = [at for at in (row[0], time.time() + SAVE_AGAIN if self.unsaved else None) if at is not None]
+        """The next try among those that are not on their way; farther away than any is made, it is told by a clock that was set
+        back since, and due."""
+        known, now = (*self.going, *self.unsaved), time.time()
+        times_left = f"SELECT next_try_at AS at FROM alerts WHERE sent_at IS NULL AND id NOT IN ({','.join('?' * len(known))})"
+        sql = f"SELECT min(CASE WHEN at > ? THEN 0 ELSE at END) FROM ({times_left})"
+        row = self.store.connection.execute(sql, (now + LONGEST, *known)).fetchone()
+        times = [at for at in (row[0], now + SAVE_AGAIN if self.unsaved else None) if at is not None]
         return min(times, default=None)
 
     def collect(self, now: float) -> list[Event]:

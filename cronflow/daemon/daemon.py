@@ -259,14 +259,14 @@ class Daemon:
     def _keep_house(self, now: float) -> list[Event]:
         """Alerts. A database that cannot be read or written now is left in peace for a while."""
         events: list[Event] = []
-        if now < self._rest_until:
+        if time.monotonic() < self._rest_until:
             return events
         try:
             events.extend(self.alerting.collect(now))
             events.extend(self.alerting.dispatch(self.source.reading.jobs, self.source.plan, now))
         except sqlite3.DatabaseError as error:
             self.mind(error)
-            self._rest_until = now + REST
+            self._rest_until = time.monotonic() + REST
         return events
 
     def _forget(self, quiet: bool) -> None:

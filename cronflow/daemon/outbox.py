@@ -28,6 +28,8 @@ GRACE = 5.0
 """Seconds after its own limit at which a worker that has not ended is killed."""
 
 _BACKOFF = (30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+LONGEST = _BACKOFF[-1]
+"""Seconds from one try to send an alert to the next, at the most."""
 _REAP_SOON = 0.05
 _ANSWER_LIMIT = 65536
 _REMEMBERED = 1000

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -320,12 +321,12 @@ class Store:
 
     # ---- the outbox ------------------------------------------------------------------------------------------------------
 
-    def alerts_due(self, now: float, limit: int = 20) -> list[dict[str, Any]]:
-        """Alerts to be sent now, oldest first, as plain rows."""
+    def alerts_due(self, now: float, limit: int = 20, latest: float = math.inf) -> list[dict[str, Any]]:
+        """Alerts to be sent now, oldest first, as plain rows; and those whose next try would be after `latest`."""
         cursor = self.connection.execute(
             "SELECT id, at, kind, target, job, run, task, facts, tries FROM alerts"
-            " WHERE sent_at IS NULL AND next_try_at <= ? ORDER BY id LIMIT ?",
-            (now, limit),
+            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?) ORDER BY id LIMIT ?",
+            (now, latest, limit),
         )
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor]

@@ -49,12 +49,12 @@ def titles(web: WebService) -> list[str]:
     return [str(message["title"]) for message in web.arrived]
 
 
-def due_now(live: Live) -> None:
-    """Let the next try of every alert be due, as if time had passed. The daemon must not be running."""
+def due_now(live: Live, at: float = 0.0) -> None:
+    """Let the next try of every alert be due, as if time had passed; or at another time. The daemon must not be running."""
     assert not live.alive()
     db = sqlite3.connect(live.state / "cronflow.db")
     with db:
-        db.execute("UPDATE alerts SET next_try_at = 0 WHERE sent_at IS NULL")
+        db.execute("UPDATE alerts SET next_try_at = ? WHERE sent_at IS NULL", (at,))
     db.close()
 
 
@@ -236,6 +236,18 @@ def test_a_service_that_is_down_loses_nothing_and_delays_nobody(live: Live, web:
     live.until(lambda: unsent(live) == 0)
     assert titles(web) == [f"FAILED a on {HOST}"[:60]] * 2
     assert "NOT DELIVERED" not in live.cli("status").out
+
+
+def test_an_alert_of_a_clock_that_was_days_ahead_does_not_wait_for_that_time(live: Live, web: WebService) -> None:
+    web.answer = 500
+    live.start(job("a", "false") + target(web.url()))
+    live.final(live.run("a"))
+    live.until(lambda: live.one("SELECT tries FROM alerts") == 1)
+    live.terminate()
+    due_now(live, time.time() + 864_000)
+    web.answer = 200
+    live.start()
+    live.until(lambda: unsent(live) == 0, "the alert was not sent")
 
 
 def test_after_three_tries_the_others_hear_of_it(live: Live, web: WebService, mail: MailService) -> None:
