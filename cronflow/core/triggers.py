@@ -87,6 +87,7 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
         found.append(Trigger("reboot", REBOOT + zone, Schedule.at((), job.timezone), 0.0, *days))
     if job.watch:
         key = f"watch {job.settle:g} {' | '.join(sorted(set(job.watch)))}{zone}"
+        key = key.encode("utf-8", "backslashreplace").decode()  # a folder may have a name that is no UTF-8, and a database none
         found.append(Trigger("watch", key, Schedule.at((), job.timezone), 0.0, *days, job.watch, job.settle))
     return tuple(found) if len(found) > len(timed) else timed
 
