@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cronflow.core.model import Attempt, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
+from cronflow.store.text import storable
 
 _JSON_DEFAULT: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -39,14 +40,11 @@ class Table:
         self.select = f"SELECT {quoted} FROM {name}"
 
     def values(self, thing: Any) -> tuple[Any, ...]:
-        """The row of an object; lists and tables as JSON text."""
-        row = self._get(thing)
-        if not self._list_at:
-            return row
-        values = list(row)
+        """The row of an object; lists and tables as JSON text. A name of a file that is no UTF-8 may stand in a message."""
+        values = list(self._get(thing))
         for at in self._list_at:
             values[at] = dump(values[at])
-        return tuple(values)
+        return tuple([storable(value) if type(value) is str else value for value in values])
 
     def object(self, row: Iterable[Any]) -> Any:
         """The object of a row that `select` gave."""

@@ -346,7 +346,7 @@ class Store:
         """Note how an attempt to send an alert ended."""
         self.connection.execute(
             "UPDATE alerts SET tries = tries + 1, sent_at = ?, error = ?, next_try_at = ? WHERE id = ?",
-            (now if ok else None, error, None if ok else next_try_at, number),
+            (now if ok else None, error and storable(error), None if ok else next_try_at, number),
         )
 
 

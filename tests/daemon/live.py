@@ -123,7 +123,7 @@ class Live:
     @property
     def log(self) -> str:
         """All that the daemons have said."""
-        return (self.folder / "daemon.log").read_text()
+        return (self.folder / "daemon.log").read_text(errors="replace")
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None

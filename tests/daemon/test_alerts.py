@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -248,6 +249,27 @@ def test_an_alert_of_a_clock_that_was_days_ahead_does_not_wait_for_that_time(liv
     web.answer = 200
     live.start()
     live.until(lambda: unsent(live) == 0, "the alert was not sent")
+
+
+def test_a_folder_whose_name_is_no_utf8_is_told_of(live: Live, web: WebService) -> None:
+    folder = live.folder / os.fsdecode(b"d\xff")
+    folder.mkdir()
+    here = Live(folder)
+    try:
+        broken = job("a", "true", secrets={"S": "file:none"}, watch=["in/*"])
+        here.start(broken + target(web.url()))
+        assert here.final(here.run("a")) == "failed"
+        here.write("[jobs.a]\n")
+        assert here.cli("reload").status == 1
+        here.until(lambda: len(web.arrived) == 2, "an alert was not sent")
+        assert here.rows("SELECT key FROM troubles") == [("config",)]
+        here.write(broken)
+        here.terminate()
+        here.start()
+        assert here.rows("SELECT key FROM troubles") == []
+    finally:
+        if here.alive():
+            here.terminate()
 
 
 def test_after_three_tries_the_others_hear_of_it(live: Live, web: WebService, mail: MailService) -> None:
