@@ -26,6 +26,10 @@ HELD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 child only has to let them through, and none that comes before exec is lost."""
 
 
+FILES = 65536
+"""Open files that a keeper may have: its cgroup costs two for each command that runs."""
+
+
 def signals() -> int:
     """A descriptor from which the signals of a keeper are read. Those that Python ignores get a handler: it ends at exec."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -43,12 +47,13 @@ def _nothing(_number: int, _frame: object) -> None:
 class Surroundings:
     """What every command gets from its keeper and not from its request."""
 
-    __slots__ = ("null", "protected", "umask")
+    __slots__ = ("files", "null", "protected", "umask")
 
     def __init__(self, umask: int, protected: bool) -> None:
         self.umask = umask
         self.protected = protected
         self.null = os.open("/dev/null", os.O_RDONLY)
+        self.files = syscalls.open_more(FILES)
 
 
 class StartError(OSError):
@@ -116,6 +121,8 @@ def _streams(log: int, stdin: int, journal: int) -> list[tuple[str, syscalls.Cal
 def _calls(request: Message, around: Surroundings) -> list[tuple[str, syscalls.Call]]:
     """What the child has to do besides, in order, each with the stage that a failure of it is called by."""
     calls = [("fork", syscalls.own_session), ("fork", syscalls.let_signals_through)]
+    if around.files is not None:
+        calls.append(("fork", around.files))
     if around.protected:
         calls.append(("nice", syscalls.protect_no_more()))
     if request.get("nice") is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import signal
 import struct
 import sys
@@ -65,10 +66,9 @@ itself is in pages of memory that are copied for it."""
 _chdir, _dup2, _execve, _open, _pwrite, _setgid, _setgroups = (
     getattr(_python, name) for name in ("chdir", "dup2", "execve", "open", "pwrite64", "setgid", "setgroups")
 )
-_setpriority, _setsid, _setuid, _sigprocmask, _umask, _write = (
-    getattr(_python, name) for name in ("setpriority", "setsid", "setuid", "sigprocmask", "umask", "write")
+_setpriority, _setrlimit, _setsid, _setuid, _sigprocmask, _umask, _write = (
+    getattr(_python, name) for name in ("setpriority", "setrlimit64", "setsid", "setuid", "sigprocmask", "umask", "write")
 )
-_FD_END = os.sysconf("SC_OPEN_MAX")
 _NO_SIGNALS = ctypes.create_string_buffer(128)
 _SIG_SETMASK = 2
 _pwrite.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64]
@@ -92,9 +92,11 @@ def stand_for(fd: int, number: int) -> Call:
 
 def close_all_but(fd: int) -> Call:
     """Closes what is open beside 0, 1, 2 and this descriptor: exec would do so too, but may be long in coming."""
+    end = os.sysconf("SC_OPEN_MAX")
+
     def close() -> int:
         os.closerange(3, fd)
-        os.closerange(fd + 1, _FD_END)
+        os.closerange(fd + 1, end)
         return 0
     return close, ()
 
@@ -106,6 +108,20 @@ def protect_no_more() -> Call:
         _write(fd, b"0", 1)
         return 0
     return write, ()
+
+
+def open_more(most: int) -> Call | None:
+    """Lets this process have up to so many open files, as far as it may; what gives a child the limit back that there was, which
+    programs count on that use select(2). None where nothing was changed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return None
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        return None
+    return _setrlimit, (int(resource.RLIMIT_NOFILE), (ctypes.c_uint64 * 2)(soft, hard))
 
 
 def rank(nice: int) -> Call:

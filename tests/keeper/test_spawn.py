@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -59,6 +60,25 @@ def test_a_command_begins_with_nothing_of_its_keeper(house: House) -> None:
     adjusted, folder = adj.split()
     assert int(adjusted) >= 0
     assert folder == "/"
+
+
+def test_more_commands_than_its_caller_may_have_files_and_these_have_its_limit(house: House) -> None:
+    few, most = 64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+    try:
+        keeper = house.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    names = [str(number) for number in range(few)]
+    for name in names:
+        house.spawn(keeper, name, "ulimit -Sn; ulimit -Hn; exec sleep 60")
+    assert {house.started(keeper, name)["type"] for name in names} == {"started"}
+    limits = f"{few}\n{'unlimited' if most == resource.RLIM_INFINITY else most}\n"
+    eventually(lambda: house.log("0").read_text() == limits)
+    assert not [message for message in house.said if message["type"] == "failed"]
+    for name in names:
+        house.stop(keeper, name, now=True)
 
 
 def test_no_signal_is_ignored_in_a_command(house: House) -> None:
