@@ -28,6 +28,8 @@ FULL_FOR = 0.5
 SAID_WITHIN = 15.0
 FEW = 30
 """Fewer trials are all of the same scene: it takes some seconds to learn what can happen in one."""
+TRIES = 3
+"""No day is quite like the one before: a call that is not reached again may be in the next one."""
 EDGE, EVERY = 2, 250
 """Of writes to one file in a row: the first and the last EDGE of them, and each one in EVERY. (Between two syncs there is nothing
 that a crash could tell apart; the power cut looks at each of them.)"""
@@ -255,12 +257,16 @@ def _tried(stage: Stage, trial: Callable[[Stage, Place], Account | None], places
 
 
 def _one(stage: Stage, trial: Callable[[Stage, Place], Account | None], place: Place) -> Outcome | None:
-    try:
-        account = trial(stage, place)
-    except AssertionError as fault:
-        account = Account()
-        account.add("wrong", f"did not come to its end: {fault}")
-    if account is None:
+    account = None
+    for _ in range(TRIES):
+        try:
+            account = trial(stage, place)
+        except AssertionError as fault:
+            account = Account()
+            account.add("wrong", f"did not come to its end: {fault}")
+        if account is not None:
+            break
+    else:
         return None
     wrong = tuple(f"{place}: {text}" for text in account.text().splitlines())
     for text in wrong:
