@@ -159,7 +159,7 @@ def failing(number: int, lasting: bool) -> Callable[[Stage, Place], Account | No
         with stage.installation(place.scene) as (one, shared):
             shared.arm(place.effect.role, place.effect.count, seam.FAIL if lasting else seam.FAIL_ONCE, number)
             said = suffer(one, shared, lasting)
-            if not shared.hit:
+            if said is None:
                 return None
             shared.heal()
             if lasting and not said:
@@ -173,19 +173,22 @@ def failing(number: int, lasting: bool) -> Callable[[Stage, Place], Account | No
     return trial
 
 
-def suffer(one: Installation, shared: Seam, lasting: bool) -> bool:
-    """The day until the disk has failed for a while; whether the daemon told of it."""
+def suffer(one: Installation, shared: Seam, lasting: bool) -> bool | None:
+    """The day until the disk has failed for a while; whether the daemon told of it. None where the day ends before."""
     one.live.launch(**shared.env)
     begun = one.up()
     if begun:
         one.ask_for_runs()
         one.wait(lambda: shared.hit or one.day_done())
+    if not shared.hit:
+        assert one.live.alive(), one.live.log
+        return None
     end = time.monotonic() + (SAID_WITHIN if lasting else 0.0)
     said = False
-    while shared.hit and not said and one.live.alive() and time.monotonic() < end:
+    while not said and one.live.alive() and time.monotonic() < end:
         said = one.has_problems()
         time.sleep(0.05)
-    time.sleep(FULL_FOR if shared.hit and one.live.alive() else 0.0)
+    time.sleep(FULL_FOR if one.live.alive() else 0.0)
     if begun and not one.live.alive():
         one.wrong.append(f"the daemon ended with {one.live.ended()}: {one.live.log[-1500:]}")
     elif not one.live.alive():
