@@ -121,15 +121,16 @@ def list_alerts(
 ) -> None:
     """List the alerts of the history: when, what about, to whom, and whether they were sent.
 
-    An alert that its service did not take waits and is tried again, at first after 30 seconds, at last every hour.
-    `--json`: `alerts` with id, at, kind, target, job, run, task, tries, sent_at, next_try_at, error.
+    An alert that its service did not take waits and is tried again, at first after 30 seconds, at last every hour; it is given up
+    only a day after its target has gone from the job file.
+    `--json`: `alerts` with id, at, kind, target, job, run, task, tries, sent_at, given_up_at, next_try_at, error.
     """
     from cronflow.store.queries import History
 
     use_zone_of_file(caller)
     with History.open(caller.places.database) as history:
         rows = history.db.execute(f"SELECT {_COLUMNS} FROM alerts ORDER BY id DESC LIMIT ?", (number,)).fetchall()
-    alerts = [dict(zip(_COLUMNS.split(", "), row, strict=True)) for row in rows]
+    alerts = [_known(dict(zip(_COLUMNS.split(", "), row, strict=True))) for row in rows]
     if caller.json:
         caller.answer({"alerts": [_plain(alert, caller.zone) for alert in alerts]})
         return
@@ -142,6 +143,12 @@ def list_alerts(
         caller.out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def _known(alert: dict[str, Any]) -> dict[str, Any]:
+    """What is done with and has an error was not sent, but given up."""
+    given_up = alert["sent_at"] is not None and alert["error"] is not None
+    return {**alert, "sent_at": None if given_up else alert["sent_at"], "given_up_at": alert["sent_at"] if given_up else None}
+
+
 def _cells(alert: dict[str, Any], caller: Caller) -> list[str]:
     at = clock(alert["at"], caller.now, caller.zone) if caller.tty else iso(alert["at"], caller.zone)
     about = alert["job"] or alert["task"] or "-"
@@ -151,6 +158,8 @@ def _cells(alert: dict[str, Any], caller: Caller) -> list[str]:
 
 
 def _fate(alert: dict[str, Any], caller: Caller) -> str:
+    if alert["given_up_at"] is not None:
+        return f"given up: {alert['error']}"
     if alert["sent_at"] is not None:
         late = alert["sent_at"] - alert["at"] > 60
         if not late:
@@ -167,5 +176,5 @@ def _fate(alert: dict[str, Any], caller: Caller) -> str:
 
 
 def _plain(alert: dict[str, Any], zone: str) -> dict[str, Any]:
-    times = {key: iso(alert[key], zone) if alert[key] is not None else None for key in ("at", "sent_at", "next_try_at")}
+    times = {key: iso(alert[key], zone) if alert[key] is not None else None for key in ("at", "sent_at", "given_up_at", "next_try_at")}
     return {**alert, **times}

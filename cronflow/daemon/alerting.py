@@ -32,6 +32,8 @@ TAIL_BYTES = 8192
 SAVE_AGAIN = 5.0
 UNDELIVERED = 3
 """Tries after which an alert that does not arrive is trouble of its own."""
+FORGOTTEN = 86400.0
+"""Seconds for which an alert waits for its target to come back into the job file."""
 
 
 @dataclass(slots=True)
@@ -67,7 +69,8 @@ class Alerting:
         return None if self.outbox.room() <= 0 else self.next_at
 
     def dispatch(self, jobs: JobSet, plan: Plan, now: float) -> list[Event]:
-        """Give to workers what is due."""
+        """Give to workers what is due. Whom the job file no longer names may be back after the next edit, but not after a day:
+        then the alert is done with, and keeps the reason as its error."""
         if self.next_at is None or now < self.next_at <= now + LONGEST or self.outbox.room() <= 0:
             return []
         events: list[Event] = []
@@ -84,7 +87,8 @@ class Alerting:
                 urls = resolve(target, os.environ, os.path.dirname(self.places.file))
                 title, body, compose = self._composed(row, jobs, plan, target, now)
             except TargetError as error:
-                events.extend(self._done(row, False, error.message, now))
+                given_up = row["target"] not in jobs.alerts and now - row["at"] > FORGOTTEN
+                events.extend(self._done(row, given_up, error.message, now))
                 continue
             if self.outbox.submit(row["id"], urls, title, body, row["kind"], compose):
                 self.going[row["id"]] = row
@@ -116,6 +120,10 @@ class Alerting:
         self.unsaved[row["id"]] = (ok, error, now, now + backoff(tries))
         self._save()
         key = f"alerts:{row['target']}"
+        if ok and error is not None:
+            waiting = "SELECT 1 FROM alerts WHERE target = ? AND sent_at IS NULL AND id != ?"
+            others = self.store.connection.execute(waiting, (row["target"], row["id"])).fetchone()
+            return [] if others else [TroubleGone(key)]
         if ok:
             return [TroubleGone(key)]
         if tries < UNDELIVERED:

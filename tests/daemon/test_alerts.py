@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -232,6 +233,33 @@ def test_an_alert_of_a_clock_that_was_days_ahead_does_not_wait_for_that_time(liv
     web.answer = 200
     live.start()
     live.until(lambda: unsent(live) == 0, "the alert was not sent")
+
+
+def test_an_alert_is_given_up_a_day_after_its_target_has_gone(live: Live, web: WebService) -> None:
+    web.answer = 500
+    live.start(job("a", "false") + target(web.url(), name="old") + target(web.url("/new"), on='["system"]'))
+    live.final(live.run("a"))
+    live.final(live.run("a"))
+    live.until(lambda: live.one("SELECT min(tries) FROM alerts") == 1)
+    live.terminate()
+    live.write(job("a", "false") + target(web.url("/new"), on='["system"]'))
+    due_now(live, time.time())
+    tries = "UPDATE alerts SET tries = 2 WHERE target = 'old'"
+    with contextlib.closing(sqlite3.connect(live.places.database)) as db, db:
+        db.execute(tries)
+    live.start()
+    live.until(lambda: live.one("SELECT min(tries) FROM alerts WHERE target = 'old'") == 3)
+    assert live.one("SELECT count(*) FROM alerts WHERE target = 'old' AND sent_at IS NULL") == 1, "a failure that went on is one alert"
+    live.until(lambda: bool(live.rows("SELECT 1 FROM troubles WHERE key = 'alerts:old'")))
+    live.terminate()
+    with contextlib.closing(sqlite3.connect(live.places.database)) as db, db:
+        db.execute("UPDATE alerts SET at = at - 90000, next_try_at = 0 WHERE target = 'old'")
+    live.start()
+    live.until(lambda: not live.rows("SELECT 1 FROM troubles WHERE key = 'alerts:old'"), "the trouble goes on")
+    (given_up,) = [one for one in live.cli("alerts", "list", "--json").json["alerts"] if one["target"] == "old"]
+    assert (given_up["sent_at"], given_up["next_try_at"]) == (None, None)
+    assert given_up["given_up_at"] is not None
+    assert "given up: there is no `[alerts.old]` in the job file any more" in live.cli("alerts", "list").out
 
 
 def test_a_folder_whose_name_is_no_utf8_is_told_of(live: Live, web: WebService) -> None:
