@@ -157,6 +157,7 @@ def failing(number: int, lasting: bool) -> Callable[[Stage, Place], Account | No
         with stage.installation(place.scene) as (one, shared):
             shared.arm(place.effect.role, place.effect.count, seam.FAIL if lasting else seam.FAIL_ONCE, number)
             said = suffer(one, shared, lasting)
+            lives = one.live.alive()
             if not shared.hit:
                 return None
             shared.heal()
@@ -164,7 +165,7 @@ def failing(number: int, lasting: bool) -> Callable[[Stage, Place], Account | No
                 one.wrong.append("a daemon on a disk that does not work says nothing of it")
             one.bring_to_end()
             account = one.account()
-            _told_once(one, account)
+            _told_once(one, account, lasting and lives)
         _forgive(account, "(no_log)", "(disk_full)", "(no_process)", "exit 126")
         return account
 
@@ -200,9 +201,12 @@ def _forgive(account: Account, *reasons: str) -> None:
         account.add("missing", text)
 
 
-def _told_once(one: Installation, account: Account) -> None:
-    """No trouble is told twice, and none is left."""
+def _told_once(one: Installation, account: Account, must: bool) -> None:
+    """No trouble is told twice, and none is left. `must`: there is one, of which there has to be an alert."""
     rows = one.live.rows("SELECT facts FROM alerts WHERE kind = 'system'")
+    if must and not rows:
+        account.add("lost", "no alert tells of the disk")
+        account.lost += 1
     if len(rows) > len(set(rows)):
         account.add("twice", f"alerts: {rows}")
     if left := one.live.rows("SELECT key, message FROM troubles"):
