@@ -68,8 +68,8 @@ def library() -> str:
 
 
 def trial(live: Live, seed: str, preload: str, patient: bool) -> Seen:
-    """A daemon with a slot an hour, half an hour away from now, and some steps of its clock. `patient`: nobody wakes it, and so the
-    file of its time lies in no folder that it watches."""
+    """A daemon with a slot an hour, half an hour away from now, and some steps of its clock. `patient`: nobody wakes it, and so
+    the file of its time lies in no folder that it watches."""
     dice = random.Random(seed)
     stamp = live.path("time/clock")
     stamp.parent.mkdir()

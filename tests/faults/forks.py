@@ -159,4 +159,9 @@ def no_bomb() -> str:
     return ""
 
 
-ROWS = (Row("forks", "a fork bomb, 2,000 children, grandchildren in other sessions, TERM ignored", 20, 3, forks),)
+ROWS = (
+    Row(
+        *("forks", "a fork bomb, 2,000 children, grandchildren in other sessions, TERM ignored", 20, 3, forks),
+        uncounted=("lost", "twice"),
+    ),
+)
