@@ -274,11 +274,11 @@ def _one(stage: Stage, trial: Callable[[Stage, Place], Account | None], place: P
 
 
 def _disk(name: str, fault: str, number: int, lasting: bool, first: str) -> Row:
-    return Row(name, fault, 0, 5, campaign(failing(number, lasting), lambda place: place.effect.fails_with(number), first), 100)
+    return Row(name, fault, 0, 4, campaign(failing(number, lasting), lambda place: place.effect.fails_with(number), first), 100)
 
 
 ROWS = (
-    Row("crash", "a crash at the k-th call of the daemon or its keeper", 0, 10, campaign(crash, lambda _: True, "heir"), 100),
+    Row("crash", "a crash at the k-th call of the daemon or its keeper", 0, 8, campaign(crash, lambda _: True, "heir"), 100),
     _disk("enospc", "a full disk (ENOSPC) from the k-th call on, until there is room", errno.ENOSPC, True, "day"),
     _disk("eio", "an error of the disk (EIO) at the k-th call", errno.EIO, False, "heir"),
     _disk("eio-lasting", "a defective disk (EIO) from the k-th call on, until it works again", errno.EIO, True, "birth"),
