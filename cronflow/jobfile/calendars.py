@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -16,7 +15,7 @@ from cronflow.jobfile.kinds import what
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.machine import home
 from cronflow.jobfile.report import Report
-from cronflow.jobfile.source import Source, at_once
+from cronflow.jobfile.source import Source, content
 from cronflow.jobfile.tables import read_keys, refuse_unknown, table_of
 from cronflow.jobfile.values import RefusalError, brief
 
@@ -131,18 +130,12 @@ def _ordinal(text: str) -> int:
 def _bytes(file: str) -> bytes:
     irregular = RefusalError(f"`{file}` is no regular file", "a file of dates is read again and again")
     try:
-        with open(file, "rb", opener=at_once) as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise irregular
-            raw = stream.read(SIZE_LIMIT + 1)
+        raw, _ = content(file, SIZE_LIMIT, irregular)
     except IsADirectoryError:
         raise irregular from None
     except FileNotFoundError:
         hint = "write a date such as `2026-12-25` on each of its lines; its path is relative to the job file"
         raise RefusalError(f"there is no file of dates `{file}`", hint) from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise RefusalError(f"`{file}` cannot be read: {reason}", f"look at it with `ls -l {file}`, also at its folders") from None
     if len(raw) > SIZE_LIMIT:
         raise RefusalError(f"`{file}` is larger than 1 MB", "a file of dates has a date on each line")
     return raw

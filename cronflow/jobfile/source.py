@@ -206,27 +206,36 @@ def _foreign(file: str, body: bytes, start: int, report: Report) -> None:
     report.add("error", f"the byte 0x{body[start]:02x} is no UTF-8", hint, Span(file, line, column, 1, _unread(before, row)))
 
 
-def _bytes(file: str) -> bytes:
-    """All bytes of a file; RefusalError with the reason why they are not taken."""
-    if "\0" in file:
-        raise RefusalError(f"`{file}` cannot be read: there is a NUL character in its name", "`--file` names another one")
+def content(file: str, limit: int, irregular: RefusalError) -> tuple[bytes, os.stat_result]:
+    """All bytes of a regular file, or one more than `limit` of a larger one, and what it is; nothing is waited for.
+
+    FileNotFoundError, IsADirectoryError; RefusalError with the reason for all else, `irregular` for what is no file."""
     try:
-        about = os.stat(file)
-        if stat.S_ISDIR(about.st_mode):
-            inside = os.path.join(file, "jobs.toml")
-            raise RefusalError(f"`{file}` is a folder, not a job file", f"name the file in it, such as `{inside}`")
         with open(file, "rb", opener=at_once) as stream:
             about = os.fstat(stream.fileno())
             if not stat.S_ISREG(about.st_mode):
-                hint = "a job file is read again and again, so it cannot be a pipe"
-                raise RefusalError(f"`{file}` is no regular file", hint)
-            raw = stream.read(SIZE_LIMIT + 1)
-    except FileNotFoundError:
-        hint = "`cronflow init` writes one; `--file` names another one"
-        raise RefusalError(f"there is no job file `{file}`", hint) from None
+                raise irregular
+            return stream.read(limit + 1), about
+    except (FileNotFoundError, IsADirectoryError):
+        raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RefusalError(f"`{file}` cannot be read: {reason}", f"look at it with `ls -l {file}`, also at its folders") from None
+
+
+def _bytes(file: str) -> bytes:
+    """All bytes of a job file; RefusalError with the reason why they are not taken."""
+    if "\0" in file:
+        raise RefusalError(f"`{file}` cannot be read: there is a NUL character in its name", "`--file` names another one")
+    try:
+        pipe = RefusalError(f"`{file}` is no regular file", "a job file is read again and again, so it cannot be a pipe")
+        raw, about = content(file, SIZE_LIMIT, pipe)
+    except IsADirectoryError:
+        inside = os.path.join(file, "jobs.toml")
+        raise RefusalError(f"`{file}` is a folder, not a job file", f"name the file in it, such as `{inside}`") from None
+    except FileNotFoundError:
+        hint = "`cronflow init` writes one; `--file` names another one"
+        raise RefusalError(f"there is no job file `{file}`", hint) from None
     if len(raw) > SIZE_LIMIT:
         raise RefusalError(f"`{file}` is larger than 10 MB", "a job file holds commands; keep data in files of its own")
     if os.geteuid() == 0 and _open_to_others(about):

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.daemon.live import Answer
+
 PROGRAM = (sys.executable, "-m", "cronflow.cli.main")
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = """\
@@ -36,22 +38,6 @@ env = { GREETING = "it's here", EMPTY = "" }
 [jobs.sweep]
 command = "true"
 """
-
-
-@dataclass
-class Answer:
-    """What a command said and how it ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one object on standard output."""
-        value = json.loads(self.out)
-        assert isinstance(value, dict)
-        return value
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.alerts.conftest import mail, web  # noqa: F401 (fixtures of tests here too)
 from tests.daemon.live import Live, living
 
 

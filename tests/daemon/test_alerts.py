@@ -7,29 +7,12 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from tests.alerts.conftest import MailService, WebService
 from tests.daemon.live import Live, job
 
 HOST = socket.gethostname()
-
-
-@pytest.fixture
-def web() -> Iterator[WebService]:
-    service = WebService()
-    yield service
-    service.close()
-
-
-@pytest.fixture
-def mail() -> Iterator[MailService]:
-    service = MailService()
-    yield service
-    service.close()
 
 
 def target(*urls: str, name: str = "ops", **keys: str) -> str:

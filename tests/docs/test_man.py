@@ -215,3 +215,13 @@ def test_the_settings_of_the_unit_are_told() -> None:
     assert len(settings) == 7
     for name, value in settings:
         assert has(told, f"{name}={value}")
+
+
+def test_the_figures_of_the_campaign_are_those_of_the_readme() -> None:
+    _, found, table = (ROOT / "README.md").read_text().partition("| fault | trials | lost | twice |\n")
+    assert found
+    lines = table.split("\n\n")[0].splitlines()[1:]
+    told = {fault: figures for fault, *figures in (line.strip("| ").split(" | ") for line in lines)}
+    items = re.findall(r"^\.It (.+)$", part(DAEMON, "HOW IT WAS TESTED", "Sh"), re.MULTILINE)
+    shown = [item.split(" Ta ") for item in items if " Ta " in item]
+    assert {fault: figures for *figures, fault in shown[1:]} == told

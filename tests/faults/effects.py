@@ -28,6 +28,8 @@ FULL_FOR = 0.5
 SAID_WITHIN = 15.0
 FEW = 30
 """Fewer trials are all of the same scene: it takes some seconds to learn what can happen in one."""
+TRIES = 3
+"""No day is quite like the one before: a call that is not reached again may be in the next one."""
 EDGE, EVERY = 2, 250
 """Of writes to one file in a row: the first and the last EDGE of them, and each one in EVERY. (Between two syncs there is nothing
 that a crash could tell apart; the power cut looks at each of them.)"""
@@ -158,7 +160,7 @@ def failing(number: int, lasting: bool) -> Callable[[Stage, Place], Account | No
             shared.arm(place.effect.role, place.effect.count, seam.FAIL if lasting else seam.FAIL_ONCE, number)
             said = suffer(one, shared, lasting)
             lives = one.live.alive()
-            if not shared.hit:
+            if said is None:
                 return None
             shared.heal()
             if lasting and not said:
@@ -172,19 +174,22 @@ def failing(number: int, lasting: bool) -> Callable[[Stage, Place], Account | No
     return trial
 
 
-def suffer(one: Installation, shared: Seam, lasting: bool) -> bool:
-    """The day until the disk has failed for a while; whether the daemon told of it."""
+def suffer(one: Installation, shared: Seam, lasting: bool) -> bool | None:
+    """The day until the disk has failed for a while; whether the daemon told of it. None where the day ends before."""
     one.live.launch(**shared.env)
     begun = one.up()
     if begun:
         one.ask_for_runs()
         one.wait(lambda: shared.hit or one.day_done())
+    if not shared.hit:
+        assert one.live.alive(), one.live.log
+        return None
     end = time.monotonic() + (SAID_WITHIN if lasting else 0.0)
     said = False
-    while shared.hit and not said and one.live.alive() and time.monotonic() < end:
+    while not said and one.live.alive() and time.monotonic() < end:
         said = one.has_problems()
         time.sleep(0.05)
-    time.sleep(FULL_FOR if shared.hit and one.live.alive() else 0.0)
+    time.sleep(FULL_FOR if one.live.alive() else 0.0)
     if begun and not one.live.alive():
         one.wrong.append(f"the daemon ended with {one.live.ended()}: {one.live.log[-1500:]}")
     elif not one.live.alive():
@@ -260,12 +265,16 @@ def _tried(stage: Stage, trial: Callable[[Stage, Place], Account | None], places
 
 
 def _one(stage: Stage, trial: Callable[[Stage, Place], Account | None], place: Place) -> Outcome | None:
-    try:
-        account = trial(stage, place)
-    except AssertionError as fault:
-        account = Account()
-        account.add("wrong", f"did not come to its end: {fault}")
-    if account is None:
+    account = None
+    for _ in range(TRIES):
+        try:
+            account = trial(stage, place)
+        except AssertionError as fault:
+            account = Account()
+            account.add("wrong", f"did not come to its end: {fault}")
+        if account is not None:
+            break
+    else:
         return None
     wrong = tuple(f"{place}: {text}" for text in account.text().splitlines())
     for text in wrong:
