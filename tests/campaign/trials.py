@@ -76,6 +76,7 @@ class Batch:
         self.account = Account()
         self.killed: list[str] = []
         self._hurt: set[int] = set()
+        self._whole_kills: list[float] = []
         self._begun = time.monotonic()
         self._trials: dict[str, Callable[[], str | None]] = {
             "daemon": self.kill_daemon,
@@ -101,6 +102,8 @@ class Batch:
                 self.killed.append(f"{time.time():.3f} {what}")
         self.drain()
         settle(self.account, self.live, self.load, self.hand.promised)
+        if self.kinds == ("both",):
+            self._explain_losses()
         self.figures.take(self.account)
         self.figures.seconds = round(time.monotonic() - self._begun, 1)
         return self.figures
@@ -150,6 +153,7 @@ class Batch:
         said += self._hurt_one(house, first)
         time.sleep(self.dice.choice((0.0, 0.0, 0.002, 0.01)))
         said += " and " + self._hurt_one(house, second)
+        self._whole_kills.append(time.time())
         if and_daemon == "after":
             time.sleep(self.dice.uniform(0, 0.05))
             said += " and " + self._kill_daemon()
@@ -221,6 +225,14 @@ class Batch:
             self.account.add("stuck", f"keeper process {pid}")
         for line in _complaints(self.live.places.journals / "keeper.log"):
             self.account.add("wrong", f"a keeper has said: {line}")
+
+    def _explain_losses(self) -> None:
+        """An attempt may be lost only if its keeper was killed as a whole while it ran: from when it was claimed until it was
+        told as lost."""
+        query = "SELECT run, task, n, kind, created_at, finished_at FROM attempts WHERE result = 'lost'"
+        for *ref, created, finished in self.live.rows(query):
+            if not any(created <= at <= finished for at in self._whole_kills):
+                self.account.add("wrong", f"{ref} was lost, and no keeper was killed as a whole while it ran")
 
     def _wait(self, truth: Callable[[], bool]) -> None:
         until = time.monotonic() + DRAINED_WITHIN

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import time
+import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cronflow.doctor import crontabs, jobs, machine
+from cronflow.doctor import crontabs, jobs, machine, state
 from cronflow.doctor.finding import Finding, Scene
 from cronflow.jobfile.read import read
 from cronflow.places import Places
@@ -339,6 +340,69 @@ def test_a_daemon_of_another_job_file(live: Live) -> None:
     live.start(alerts(live) + job("a", "true"))
     other = live.write(live.file.read_text(), "other.toml")
     assert "another job file" in found(live, "daemon", "--file", str(other))["message"]
+
+
+# ---- what the machine has -------------------------------------------------------------------------------------------------
+
+
+def scene(live: Live, text: str, now: float | None = None) -> Scene:
+    live.write(text)
+    return Scene(live.places, read(str(live.file), thorough=False).jobs, None, time.time() if now is None else now)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "result", "words"),
+    [
+        (2000, "problem", "nearly full: 8.2 MB left"),
+        (100_000, "warning", "jobs that run at once may print 1049 MB"),
+        (1_000_000, "ok", "4.1 GB are left"),
+    ],
+)
+def test_the_room_that_is_left_for_output(
+    live: Live, monkeypatch: pytest.MonkeyPatch, blocks: int, result: str, words: str
+) -> None:
+    disk = os.statvfs_result((4096, 4096, 1_000_000, blocks, blocks, 9, 9, 9, 0, 255))
+    text = job("a", "true", max_output="1000MiB") + "".join(job(f"job{n}", "true", max_output="1KiB") for n in range(9))
+    looked_at = scene(live, "[settings]\nmax_running = 2\n" + text)
+    monkeypatch.setattr(os, "statvfs", lambda _path: disk)
+    (one,) = state.room(looked_at)
+    assert (one.check, one.result) == ("disk", result)
+    assert words in one.message
+
+
+@pytest.mark.parametrize(("version", "result"), [("2019c", "warning"), ("2999a", "ok")])
+def test_the_age_of_the_zone_data(live: Live, version: str, result: str) -> None:
+    looked_at = scene(live, job("a", "true", schedule="0 4 * * *", timezone="Asia/Tokyo"))
+    data = live.path("zoneinfo")
+    data.mkdir()
+    (data / "UTC").touch()
+    (data / "tzdata.zi").write_text(f"# version {version}\n")
+    zoneinfo.reset_tzpath(to=[str(data)])
+    try:
+        (one,) = machine.zones(looked_at)
+    finally:
+        zoneinfo.reset_tzpath()
+    assert (one.check, one.result) == ("zones", result)
+    assert f"2 time zones in use, by the data of {data} {version}" in one.message
+
+
+def test_a_clock_that_is_years_behind(live: Live) -> None:
+    (one,) = state.clock(scene(live, job("a", "true"), now=86400.0))
+    assert (one.check, one.result, one.message) == ("clock", "problem", "the clock is years behind")
+
+
+@AS_ROOT
+def test_a_state_folder_of_somebody_else(live: Live) -> None:
+    os.chown(live.state, 65534, 65534)
+    live.write(alerts(live) + job("a", "true"))
+    assert found(live, "state_owner")["message"] == f"`{live.state}` belongs to user 65534"
+
+
+@pytest.mark.parametrize(("few", "result"), [(1 << 60, "warning"), (1, "ok")])
+def test_the_limit_of_folders_that_can_be_watched(live: Live, monkeypatch: pytest.MonkeyPatch, few: int, result: str) -> None:
+    monkeypatch.setattr(machine, "FEW_WATCHES", few)
+    (one,) = machine.watches(scene(live, job("a", "true", watch=str(live.path("*.csv")))))
+    assert (one.check, one.result) == ("inotify", result)
 
 
 # ---- systemd --------------------------------------------------------------------------------------------------------------

@@ -160,7 +160,8 @@ def table(lines: list[Line]) -> str:
     text = ["| fault | trials | lost | twice | wrong | seconds |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for row, out, _ in lines:
         if out is not None:
-            text.append(f"| {row.fault} | {out.trials:,} | {out.lost} | {out.twice} | {len(out.wrong)} | {out.seconds:,.0f} |")
+            lost, twice = ("–" if name in row.uncounted else getattr(out, name) for name in ("lost", "twice"))
+            text.append(f"| {row.fault} | {out.trials:,} | {lost} | {twice} | {len(out.wrong)} | {out.seconds:,.0f} |")
     text += [f"\nnot tested: {row.fault}: {why}" for row, out, why in lines if out is None]
     text += [f"\n{row.name}: {note}" for row, out, _ in lines if out is not None for note in out.notes]
     text += [f"\n{row.name}: {row.may_lose}" for row, out, _ in lines if out is not None and out.lost and row.may_lose]
@@ -171,7 +172,7 @@ def as_json(lines: list[Line]) -> str:
     """The same for a program. Keys that do not apply are null."""
     rows = []
     for row, out, why in lines:
-        told = dict.fromkeys(Outcome._fields) if out is None else out._asdict()
+        told = dict.fromkeys(Outcome._fields) if out is None else out._asdict() | dict.fromkeys(row.uncounted)
         rows.append({"name": row.name, "fault": row.fault, "tested": out is not None, "why_not": why or None, **told})
     return json.dumps({"schema": 1, "fine": all(line.fine for line in lines), "rows": rows}, indent=1)
 

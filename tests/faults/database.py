@@ -84,8 +84,8 @@ def houses(count: int) -> Iterator[list[tuple[Live, Path]]]:
         yield [(live, kept / str(number)) for number, live in enumerate(made)]
 
 
-def campaign(harm: Harm) -> Callable[[int, int], Outcome]:
-    """Trials with one harm; every other one on a daemon that runs."""
+def campaign(harm: Harm, sure: bool = False) -> Callable[[int, int], Outcome]:
+    """Trials with one harm; every other one on a daemon that runs. `sure`: it is noticed at the next commit at the latest."""
 
     def run(trials: int, seed: int) -> Outcome:
         at_once = min(AT_ONCE, trials)
@@ -94,7 +94,7 @@ def campaign(harm: Harm) -> Callable[[int, int], Outcome]:
             def one(lane: int) -> list[Verdict]:
                 live, kept = places[lane]
                 mine = range(lane, trials, at_once)
-                return [trial(live, kept, harm, number % 2 == 1, f"{seed} {number}") for number in mine]
+                return [trial(live, kept, harm, sure, number % 2 == 1, f"{seed} {number}") for number in mine]
 
             found = [verdict for lane in pool.map(one, range(at_once)) for verdict in lane]
         return outcome(found)
@@ -104,14 +104,14 @@ def campaign(harm: Harm) -> Callable[[int, int], Outcome]:
 
 def outcome(found: list[Verdict]) -> Outcome:
     wrong = tuple(line for verdict in found for line in verdict.wrong)
-    noticed, changed = sum(one.noticed for one in found), sum(one.changed for one in found)
-    left = len(found) - noticed
-    note = f"noticed and moved aside: {noticed} of {len(found)}; not noticeable, harmless: {left}"
+    seen, changed = sum(one.noticed for one in found), sum(one.changed for one in found)
+    left = len(found) - seen
+    note = f"noticed and moved aside: {seen} of {len(found)}; not noticeable, harmless: {left}"
     note += f" (in {changed} of these the history tells another word or number)" if changed else ""
     return Outcome(len(found), 0, sum(one.twice for one in found), wrong, (note,))
 
 
-def trial(live: Live, kept: Path, harm: Harm, running: bool, seed: str) -> Verdict:
+def trial(live: Live, kept: Path, harm: Harm, sure: bool, running: bool, seed: str) -> Verdict:
     """One trial, in the folder of a daemon as it was kept."""
     shutil.rmtree(live.state)
     shutil.copytree(kept, live.state)
@@ -128,6 +128,8 @@ def trial(live: Live, kept: Path, harm: Harm, running: bool, seed: str) -> Verdi
             look(live, dice, wrong)
             live.start()
         goes_on(live)
+        if sure and not noticed(live):
+            wrong.append("commits later it is still not noticed")
         if running:  # what its cache still knew is read from the file now
             live.signal(dice.choice((9, 15)))
             live.ended()
@@ -137,14 +139,14 @@ def trial(live: Live, kept: Path, harm: Harm, running: bool, seed: str) -> Verdi
     except (AssertionError, OSError, sqlite3.Error, CronflowError) as fault:
         wrong.append(f"{type(fault).__name__}: {fault}"[-1500:])
     wrong += judge(live)
-    noticed = bool(moved(live)) or "was deleted" in live.log
     where = f"seed {seed}, {'running' if running else 'stopped'}, {what}: "
     twice = sum(count - 1 for count in slots(live).values())
     if live.alive():
         live.signal(9)
         live.ended()
     live.process = None
-    return Verdict(noticed, twice, tuple(where + line for line in wrong), not noticed and not before <= history(live))
+    seen = noticed(live)
+    return Verdict(seen, twice, tuple(where + line for line in wrong), not seen and not before <= history(live))
 
 
 def goes_on(live: Live) -> None:
@@ -175,6 +177,11 @@ def judge(live: Live) -> list[str]:
         if alerts != told:
             wrong.append(f"{alerts} alerts of {told} new databases")
     return wrong
+
+
+def noticed(live: Live) -> bool:
+    """Whether a daemon has told of the damage and begun a new database."""
+    return bool(moved(live)) or "was deleted" in live.log
 
 
 def moved(live: Live) -> list[Path]:
@@ -329,8 +336,11 @@ def gaps(live: Live) -> list[str]:
 
 ROWS = (
     Row("db-locked", "the database locked by another program for 60 s", 20, 2, locked),
-    Row("db-cut", "the database cut", 200, 4, campaign(cut)),
-    Row("db-bits", "a bit of the database flipped", 1000, 8, campaign(flip), batch=200),
-    Row("db-deleted", "the database deleted", 20, 2, campaign(delete)),
-    Row("db-replaced", "the database replaced by another program's file", 20, 2, campaign(replace)),
+    Row("db-cut", "the database cut", 200, 4, campaign(cut), uncounted=("lost",)),
+    Row("db-bits", "a bit of the database flipped", 1000, 8, campaign(flip), batch=200, uncounted=("lost",)),
+    Row("db-deleted", "the database deleted", 20, 2, campaign(delete, sure=True), uncounted=("lost",)),
+    Row(
+        *("db-replaced", "the database replaced by another program's file", 20, 2, campaign(replace, sure=True)),
+        uncounted=("lost",),
+    ),
 )

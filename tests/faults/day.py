@@ -165,11 +165,17 @@ class Installation:
         return [one for at, one in zip(self.web.paths, self.web.arrived, strict=True) if at == self.path + path]
 
     def _alerts(self, account: Account) -> None:
-        """A row each, and each has arrived at least once."""
+        """One of each failure, and each has arrived at least once."""
         arrived = [one["title"] for one in self.arrived()]
-        rows = self.live.rows("SELECT kind, job, sent_at FROM alerts")
-        if len(rows) != len(set(rows)):
-            account.add("twice", f"alerts: {rows}")
+        rows = self.live.rows("SELECT kind, job, run, target FROM alerts")
+        failures = [row for row in rows if row[0] == "failure"]
+        if len(failures) != len(set(failures)):
+            account.add("twice", f"alerts: {failures}")
+        for target, path in (("ops", ""), ("night", "/night")):
+            of_target = [row for row in rows if row[3] == target]
+            if len(self.arrived(path)) < len(of_target):
+                account.add("lost", f"of the alerts {of_target} only {self.arrived(path)} have arrived")
+                account.lost += len(of_target) - len(self.arrived(path))
         if self.whole and not any(title.startswith("FAILED late") for title in arrived):
             account.add("lost", f"the alert of a failure has not arrived: {rows}, {arrived}")
             account.lost += 1

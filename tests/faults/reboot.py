@@ -34,12 +34,13 @@ def run(trials: int, seed: int) -> Outcome:
             with installation(web, f"boot{number}", whole=False) as one:
                 lost = go_down_and_up(one, dice)
                 account = one.account()
-                told, again = told + len(lost), again + _explain(one, lost, account)
+                here, anew = _explain(one, lost, account)
+                told, again = told + here, again + anew
             wrong = tuple(f"trial {number}: {text}" for text in account.text().splitlines())
             out += Outcome(1, account.count("lost") + account.count("missing"), account.count("twice"), wrong)
     finally:
         web.close()
-    return out._replace(notes=(f"{told} attempts ran when the machine went down: told as `lost`, {again} of them tried again",))
+    return out._replace(notes=(f"{told} attempts were lost with the machine, and told so; {again} of them were tried again",))
 
 
 def go_down_and_up(one: Installation, dice: random.Random) -> set[AttemptRef]:
@@ -95,9 +96,9 @@ def _damage(journal: Path, dice: random.Random) -> None:
         journal.write_bytes(data)
 
 
-def _explain(one: Installation, lost: set[AttemptRef], account: Account) -> int:
-    """Take out of the account what the reboot has lost; how many of these attempts were tried again. What was lost otherwise, or
-    is not dealt with as its job says, stays."""
+def _explain(one: Installation, lost: set[AttemptRef], account: Account) -> tuple[int, int]:
+    """Take out of the account what the reboot has lost; how many attempts were told so, and how many tried again.
+    What was lost otherwise, or is not dealt with as its job says, stays."""
     names = {str(ref) for ref in lost}
     for kind in ("lost", "missing", "wrong"):
         for text in account.faults.pop(kind, []):
@@ -113,7 +114,7 @@ def _explain(one: Installation, lost: set[AttemptRef], account: Account) -> int:
         if rows[ref] == "lost" and ref.kind == "command" and tried != (ref.n <= retries):
             account.add("wrong", f"{ref} was lost, `retries` is {retries}, and it {'was' if tried else 'was not'} tried again")
     _told_in_one_alert(one, account)
-    return again
+    return sum(rows[ref] == "lost" for ref in lost), again
 
 
 def _retries(live: Live, ref: AttemptRef) -> int:

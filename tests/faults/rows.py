@@ -54,6 +54,8 @@ class Row(NamedTuple):
     """How many trials share one call, for a row that can be continued; 0: all of them."""
     may_lose: str = ""
     """Where losses are documented: they are counted, and are no defect."""
+    uncounted: tuple[str, ...] = ()
+    """`lost` or `twice`, where trials of this fault have nothing of the kind to count: no figure is given for it."""
 
     def fine(self, outcome: Outcome) -> bool:
         """Whether the outcome is what is promised."""

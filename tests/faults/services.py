@@ -44,11 +44,11 @@ class Service:
         port = self.closed.getsockname()[1] if self.fault == "refused" else self.web.port
         return f"json://127.0.0.1:{port}/hook"
 
-    def come_back(self) -> str:
-        """Where it is to be found now, and answers."""
+    def come_back(self) -> None:
+        """Be there and answer. What was said before to a service that did not take it has not arrived."""
         self.fault, self.web.answer = "", 200
         self.web.closing.set()
-        return self.url()
+        self.web.arrived.clear()
 
     def close(self) -> None:
         self.web.close()
@@ -143,4 +143,10 @@ def alerts(trials: int, seed: int) -> Outcome:
     return Outcome(trials, lost, 0, tuple(wrong), (note,))
 
 
-ROWS = (Row("services", "the alert service refuses, hangs, drips, answers 500, comes back", 200, 3, alerts, batch=50),)
+ROWS = (
+    Row(
+        *("services", "the alert service refuses, hangs, drips, answers 500, comes back", 200, 3, alerts),
+        batch=50,
+        uncounted=("twice",),
+    ),
+)

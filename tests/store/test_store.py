@@ -37,6 +37,7 @@ from cronflow.daemon.shelves import newest_logged
 from cronflow.errors import CronflowError
 from cronflow.places import Places
 from cronflow.store import reserve
+from cronflow.store.file import move_aside
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS
 from cronflow.store.store import FILE, Store, storable
@@ -367,6 +368,16 @@ def test_a_damaged_database_is_moved_aside_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / store.moved_aside).read_bytes() == b"garbage" * 1000
     store.save(of_every_noun())
     store.close()
+
+
+def test_the_log_of_a_damaged_database_goes_with_it(tmp_path: Path) -> None:
+    """Left behind, it would be taken for the log of the new one."""
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"{FILE}{suffix}").write_text(f"old{suffix}")
+    aside = move_aside(tmp_path / FILE)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        f"{aside}{suffix}": f"old{suffix}" for suffix in ("", "-wal", "-shm")
+    }
 
 
 def test_two_that_are_damaged_in_one_second_are_both_kept(tmp_path: Path) -> None:
