@@ -176,5 +176,6 @@ def _fate(alert: dict[str, Any], caller: Caller) -> str:
 
 
 def _plain(alert: dict[str, Any], zone: str) -> dict[str, Any]:
-    times = {key: iso(alert[key], zone) if alert[key] is not None else None for key in ("at", "sent_at", "given_up_at", "next_try_at")}
+    keys = ("at", "sent_at", "given_up_at", "next_try_at")
+    times = {key: iso(alert[key], zone) if alert[key] is not None else None for key in keys}
     return {**alert, **times}
