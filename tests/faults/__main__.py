@@ -14,15 +14,11 @@ import argparse
 import json
 import signal
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults import rows
-from tests.faults.rows import NotTestedError, Outcome, Row, every
+from tests.faults import batches
+from tests.faults.rows import Outcome, Row, every
 
 SHOWN = 20
 """Lines about what is wrong that are printed for each row."""
@@ -84,9 +80,9 @@ def campaign(row: Row, options: argparse.Namespace) -> Line:
     seed = options.seed + len(before)
     print(f"{row.name}: {wanted - whole.trials if wanted else 'every'} trials, seed {seed}", file=sys.stderr, flush=True)
     while not before or whole.trials < wanted:
-        plan = _plan(row, wanted - whole.trials, seed)
+        plan = batches.plan(row, wanted - whole.trials, seed)
         began = whole.trials
-        for batch, part in _run(plan, options.jobs):
+        for batch, part in batches.run(plan, options.jobs):
             if isinstance(part, str):
                 return Line(row, None, part)
             _note(options.figures, batch, part)
@@ -98,48 +94,7 @@ def campaign(row: Row, options: argparse.Namespace) -> Line:
     return Line(row, whole)
 
 
-class Batch(NamedTuple):
-    """Trials that one process makes, one after the other; 0: every one there is."""
-
-    row: str
-    trials: int
-    seed: int
-
-
-def _plan(row: Row, left: int, seed: int) -> list[Batch]:
-    size = row.batch or left
-    if not left:
-        return [Batch(row.name, 0, seed)]
-    return [Batch(row.name, min(size, left - begun), seed + number) for number, begun in enumerate(range(0, left, size))]
-
-
-def _run(plan: list[Batch], jobs: int) -> Iterator[tuple[Batch, Outcome | str]]:
-    """Several batches in as many processes as may be; one alone here, with as many threads, if it has a use for them."""
-    if len(plan) == 1 or jobs == 1:
-        rows.at_once = jobs
-        for batch in plan:
-            yield batch, _made(batch)
-        return
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        going = {pool.submit(_made, batch): batch for batch in plan}
-        for done in as_completed(going):
-            yield going[done], done.result()
-
-
-def _made(batch: Batch) -> Outcome | str:
-    """What came of it, or why it cannot be tested here."""
-    (row,) = (row for row in every() if row.name == batch.row)
-    began = time.monotonic()
-    try:
-        made = row.run(batch.trials, batch.seed)
-    except NotTestedError as why:
-        return str(why)
-    except AssertionError as fault:
-        made = Outcome(0, wrong=(f"seed {batch.seed} did not come to its end: {fault}",))
-    return made._replace(seconds=round(time.monotonic() - began, 1))
-
-
-def _note(figures: Path | None, batch: Batch, part: Outcome) -> None:
+def _note(figures: Path | None, batch: batches.Batch, part: Outcome) -> None:
     line = json.dumps({"fault": batch.row, "seed": batch.seed, **part._asdict()})
     if figures is not None:
         with open(figures, "a", encoding="utf-8") as file:
