@@ -146,6 +146,8 @@ class Keepers:
             return reports.refused(ref, "length", time.time())
         self.facts[name] = facts
         self.where[name] = self.own.keeper
+        if name in self.stopping:  # the start was put off, and it was told to end meanwhile
+            self.own.stop(name, *self.stopping[name])
         return None
 
     def _try_own(self) -> bool:

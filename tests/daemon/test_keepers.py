@@ -72,3 +72,16 @@ def test_one_that_was_cancelled_meanwhile_is_not_asked_for_again(tmp_path: Path)
     one.again_at = 0.0
     assert one.overdue() == [AttemptUnclaimed(REF)]
     assert one.overdue() == []
+
+
+def test_one_that_was_told_to_end_before_it_was_started_ends(tmp_path: Path) -> None:
+    one = keepers(tmp_path)
+    (tmp_path / "journals").unlink()
+    (tmp_path / "journals").mkdir()
+    one.stop(REF, "cancel")
+    assert one.start(REF, {**request(tmp_path), "argv": ["/bin/sleep", "1000"]}, {}) is None
+    heard = heard_until(one, AttemptEnded)
+    assert isinstance(heard[-1], AttemptEnded)
+    assert heard[-1].stopped == "cancel"
+    one.acknowledge()
+    one.close()

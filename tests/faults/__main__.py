@@ -1,9 +1,10 @@
-"""`python -m tests.faults [ROW…] [--trials N] [--ci] [--seed N] [--jobs N] [--json] [--figures FILE [--continue]]`
+"""`python -m tests.faults [ROW…] [--trials N] [--ci] [--seed N] [--jobs N] [--json] [--figures FILE [--continue | --show]]`
 
 Makes the faults of the table happen (without ROW: all of them, one after the other, at their full counts) and says for each how
 many trials there were, what was lost, what was there twice, what else was wrong, and how long it took. A fault that cannot be
 made on this machine is named "not tested" with the reason, and is counted nowhere. `--figures` adds a line of JSON to a file
-after each batch; `--continue` counts what is there already. Exit status 1 if anything was wrong. `--list` names the rows.
+after each batch; `--continue` counts what is there already, `--show` only prints it. Exit status 1 if anything was wrong.
+`--list` names the rows.
 `--jobs`: so many trials, or batches of them, at the same time; for rows that look at how quick the daemon is, leave it at 1.
 The same seed makes the same choices, but not at the same moments.
 """
@@ -44,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing of ours is left running
     chosen = [row for row in every() if not options.rows or row.name in options.rows]
     lines = []
+    if options.show:
+        found = {row: _before(options.figures, row) for row in chosen}
+        print(table([Line(row, sum(before, Outcome(0))) for row, before in found.items() if before]))
+        return 0
     for row in chosen:
         lines.append(campaign(row, options))
         for text in lines[-1].outcome.wrong[:SHOWN] if lines[-1].outcome is not None else ():
@@ -63,12 +68,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--continue", dest="goes_on", action="store_true")
+    parser.add_argument("--show", action="store_true")
     options = parser.parse_args(arguments)
     unknown = set(options.rows) - {row.name for row in every()}
     if unknown:
         parser.error(f"no row {', '.join(sorted(unknown))}; `--list` names them")
-    if options.goes_on and options.figures is None:
-        parser.error("`--continue` needs `--figures`")
+    if (options.goes_on or options.show) and options.figures is None:
+        parser.error(f"`--{'show' if options.show else 'continue'}` needs `--figures`")
     return options
 
 
