@@ -135,7 +135,8 @@ def test_the_list_tells_what_became_of_each(cli: Cli) -> None:
     assert len(cli("alerts", "list", "-n", "2").out.splitlines()) == 2
     told = cli("alerts", "list", "--json").json["alerts"]
     assert [one["id"] for one in told] == [4, 3, 2, 1]
-    assert set(told[0]) == {"id", "at", "kind", "target", "job", "run", "task", "tries", "sent_at", "next_try_at", "error"}
+    times = {"at", "sent_at", "given_up_at", "next_try_at"}
+    assert set(told[0]) == {"id", "kind", "target", "job", "run", "task", "tries", "error", *times}
     assert told[2]["error"] == "json: answered 500"
     assert told[3]["sent_at"] == "2026-02-02T03:40:01+01:00"
     assert told[3]["next_try_at"] is None
