@@ -160,7 +160,7 @@ def fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -
         behind = [cursor for cursor in cursors if cursor.at == first]
         until = min((cursor.at for cursor in cursors if first < cursor.at < horizon), default=horizon)
         line = Line(flow, trigger, behind, until, state.jobs.calendars, delay)
-        if state.ahead and _has_been(state, out, line):
+        if state.ahead and has_been(state, out, line):
             continue
         if behind[0].waits is not None or not _catch_up(state, out, line, now) or not _on_time(state, out, line, now):
             return False
@@ -169,7 +169,7 @@ def fire(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -
             out.cursors[cursor.job, cursor.trigger_key] = cursor
 
 
-def _has_been(state: State, out: Effects, line: Line) -> bool:
+def has_been(state: State, out: Effects, line: Line) -> bool:
     """Pass by a slot that ran when the clock was ahead, if it is the next one, else end the line before it. True if one was
     passed by: by those roots alone that it was a slot of, for the others it is still to come."""
     keys = {(cursor.job, cursor.trigger_key): cursor for cursor in line.cursors}

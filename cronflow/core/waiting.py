@@ -8,6 +8,7 @@ a row `skipped` (`upstream_not_new`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from cronflow.core import rounds, runs, slots
 from cronflow.core.effects import Effects
@@ -94,9 +95,17 @@ def _met_at(state: State, flow: Flow, now: float) -> float:
 
 def _pass_over(state: State, out: Effects, line: Line, until: float, now: float) -> None:
     """Slots that came while this one waited beyond them, up to the end of its waiting, met `overlap`. What came after that while
-    no daemon was there has been missed."""
-    if line.trigger.timed and not line.cursors[0].lining and line.flow.head.after_timeout is not None:
-        slots.record(state, out, line, until - line.delay, "skipped", "overlap", now)
+    no daemon was there has been missed; one that ran when the clock was ahead is passed by."""
+    if not line.trigger.timed or line.cursors[0].lining or line.flow.head.after_timeout is None:
+        return
+    end = until - line.delay
+    while len({cursor.at for cursor in line.cursors}) == 1:
+        part = replace(line, until=end)
+        if state.ahead and slots.has_been(state, out, part):
+            continue
+        slots.record(state, out, part, part.until, "skipped", "overlap", now)
+        if part.until >= end:
+            return
 
 
 def _go_on(state: State, out: Effects, flow: Flow, trigger: Trigger, now: float) -> None:

@@ -147,3 +147,25 @@ def test_a_job_that_goes_on_failing_is_told_again_a_day_after() -> None:
     stage.run("a")
     stage.end("3/a/1", 1)
     assert stage.alerts == [("failure", "a")] * 2
+
+
+def test_a_slot_that_ended_when_the_clock_was_ahead_is_not_skipped_behind_one_that_waits() -> None:
+    """Two hours long a slot waits for another flow, which never runs; those that come meanwhile meet `overlap`."""
+    waits = job("w", schedule="0 * * * *", after={"never": "success"}, after_timeout=2 * HOUR)
+    stage = Stage(waits, job("never", schedule="0 0 1 1 *"), now=MIDNIGHT + HOUR / 2)
+    for hour in range(1, 11):
+        stage.at(hour * HOUR)
+    set_back(stage, 1.5)
+    for hour in range(2, 8):
+        stage.at(hour * HOUR)
+    told = [row for row in slots(stage) if row[0] <= 7]
+    assert told == [
+        (1, "blocked"), (2, "blocked"), (3, "skipped"), (4, "blocked"), (5, "blocked"), (6, "skipped"), (7, "blocked"),
+    ]
+
+
+def test_a_sensor_gives_up_once_after_the_clock_was_set_back() -> None:
+    stage = Stage(job("a", schedule="0 * * * *", wait_until="false", wait_timeout=HOUR, wait_every=60.0), now=MIDNIGHT + 72 * HOUR)
+    stage.at(73 * HOUR)
+    set_back(stage, 1.5)
+    assert [at - stage.now for at, kind, _, _ in stage.state.timers if kind == "wait_timeout" and at < MIDNIGHT + 4 * HOUR] == [HOUR]
