@@ -165,7 +165,9 @@ def test_a_slot_that_ended_when_the_clock_was_ahead_is_not_skipped_behind_one_th
 
 
 def test_a_sensor_gives_up_once_after_the_clock_was_set_back() -> None:
-    stage = Stage(job("a", schedule="0 * * * *", wait_until="false", wait_timeout=HOUR, wait_every=60.0), now=MIDNIGHT + 72 * HOUR)
+    asks = job("a", schedule="0 * * * *", wait_until="false", wait_timeout=HOUR, wait_every=60.0)
+    stage = Stage(asks, now=MIDNIGHT + 72 * HOUR)
     stage.at(73 * HOUR)
     set_back(stage, 1.5)
-    assert [at - stage.now for at, kind, _, _ in stage.state.timers if kind == "wait_timeout" and at < MIDNIGHT + 4 * HOUR] == [HOUR]
+    limits = [at - stage.now for at, kind, _, _ in stage.state.timers if kind == "wait_timeout"]
+    assert min(limits) == HOUR
