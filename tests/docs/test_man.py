@@ -223,5 +223,5 @@ def test_the_figures_of_the_campaign_are_those_of_the_readme() -> None:
     lines = table.split("\n\n")[0].splitlines()[1:]
     told = {fault: figures for fault, *figures in (line.strip("| ").split(" | ") for line in lines)}
     items = re.findall(r"^\.It (.+)$", part(DAEMON, "HOW IT WAS TESTED", "Sh"), re.MULTILINE)
-    shown = [item.split(" Ta ") for item in items if " Ta " in item]
+    shown = [item.replace(r"\(en", "–").split(" Ta ") for item in items if " Ta " in item]
     assert {fault: figures for *figures, fault in shown[1:]} == told
