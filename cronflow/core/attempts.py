@@ -232,13 +232,6 @@ def _poll_later(state: State, out: Effects, run: Run, task: Task, now: float) ->
         stages.come_again(state, out, run, task, now + pace(job, task))
 
 
-def gives_up_at(state: State, run: Run, task: Task) -> float | None:
-    """When a sensor that is still asking has waited long enough."""
-    if task.stage != "sensor" or task.stage_at is None or task.verdict:
-        return None
-    return task.stage_at + state.job(run, task).wait_timeout
-
-
 def waited_too_long(state: State, out: Effects, run: Run, task: Task, now: float) -> None:
     """The time of a sensor is over: its task fails; a poll that is going on is ended first."""
     if task.live is None:

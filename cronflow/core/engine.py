@@ -250,5 +250,5 @@ def _ring(state: State, out: Effects, now: float) -> None:
             continue
         if kind == "again" and task.next_attempt_at == at:
             line.enqueue(state, out, run, task, now)
-        elif kind == "wait_timeout" and attempts.gives_up_at(state, run, task) == at:
+        elif kind == "wait_timeout" and state.gives_up_at(run, task) == at:
             attempts.waited_too_long(state, out, run, task, now)

@@ -144,9 +144,15 @@ class State:
             self.ready.setdefault(line_of(job, task), []).append(place_in_line(job, task))
         elif task.next_attempt_at is not None:
             self.timers.append((task.next_attempt_at, "again", run.id, task.name))
-        stopped = task.live is not None and task.live.stop is not None
-        if task.stage == "sensor" and task.stage_at is not None and not task.verdict and not stopped:
-            self.timers.append((task.stage_at + job.wait_timeout, "wait_timeout", run.id, task.name))
+        at = self.gives_up_at(run, task)
+        if at is not None and (task.live is None or task.live.stop is None):
+            self.timers.append((at, "wait_timeout", run.id, task.name))
+
+    def gives_up_at(self, run: Run, task: Task) -> float | None:
+        """When a sensor that is still asking has waited long enough."""
+        if task.stage != "sensor" or task.stage_at is None or task.verdict:
+            return None
+        return task.stage_at + self.job(run, task).wait_timeout
 
     def take_place(self, job: Job, task: Task) -> None:
         """A process of a task takes its place in the limits; in its pool once the command has had an attempt."""

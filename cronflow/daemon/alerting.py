@@ -120,16 +120,18 @@ class Alerting:
         self.unsaved[row["id"]] = (ok, error, now, now + backoff(tries))
         self._save()
         key = f"alerts:{row['target']}"
-        if ok and error is not None:
-            waiting = "SELECT 1 FROM alerts WHERE target = ? AND sent_at IS NULL AND id != ?"
-            others = self.store.connection.execute(waiting, (row["target"], row["id"])).fetchone()
-            return [] if others else [TroubleGone(key)]
         if ok:
-            return [TroubleGone(key)]
+            given_up = error is not None
+            return [] if given_up and self._others_wait(row) else [TroubleGone(key)]
         if tries < UNDELIVERED:
             return []
         message = f"alerts to `{row['target']}` do not arrive: {error}"
         return [TroubleFound(Trouble(key, "system", message, now), not_to=row["target"])]
+
+    def _others_wait(self, row: Mapping[str, Any]) -> bool:
+        """Whether there is another alert to the same target that was not sent."""
+        query = "SELECT 1 FROM alerts WHERE target = ? AND sent_at IS NULL AND id != ?"
+        return self.store.connection.execute(query, (row["target"], row["id"])).fetchone() is not None
 
     def _save(self) -> None:
         """Note in the database how tries ended. Where it cannot be written now, they are known here, so that nothing is sent

@@ -72,3 +72,16 @@ def _number(pid: str, journals: bytes) -> int | None:
     if len(words) < 12 or b"cronflow.keeper" not in words[6] or words[8] != journals:
         return None
     return int(words[10])
+
+
+def carrying(setting: str) -> list[int]:
+    """The living processes that have this `NAME=value` in the environment that they were started with."""
+    found = []
+    for process in tree.table().values():
+        if process.state not in "ZX":
+            try:
+                with open(f"/proc/{process.pid}/environ", "rb") as file:
+                    found += [process.pid] if setting.encode() in file.read().split(b"\0") else []
+            except OSError:
+                continue
+    return found

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from cronflow.keeper import tree
+from tests.campaign.household import carrying
 from tests.campaign.test_stall import present
 from tests.campaign.workload import kill
 from tests.daemon.live import Live, job
@@ -47,16 +48,7 @@ def hit(live: Live, roles: tuple[str, ...]) -> None:
 
 def bearers(live: Live) -> list[int]:
     """What is alive of any attempt of this folder."""
-    mark = f"HOUSE={live.folder}".encode()
-    found = []
-    for process in tree.table().values():
-        if process.state not in "ZX" and tree.attempt_of(process.pid) is not None:
-            try:
-                with open(f"/proc/{process.pid}/environ", "rb") as file:
-                    found += [process.pid] if mark in file.read().split(b"\0") else []
-            except OSError:
-                continue
-    return found
+    return [pid for pid in carrying(f"HOUSE={live.folder}") if tree.attempt_of(pid) is not None]
 
 
 def alive(pid: int) -> bool:

@@ -14,7 +14,7 @@ import time
 from typing import NamedTuple
 
 from cronflow.cli import client
-from cronflow.keeper import tree
+from tests.campaign.household import carrying
 from tests.daemon.live import Live, job, living
 from tests.faults.rows import Outcome, Row
 
@@ -113,16 +113,7 @@ def ask(live: Live, answers: list[float], stop: threading.Event) -> None:
 
 def bearers(live: Live) -> list[int]:
     """What is alive of any attempt of this folder."""
-    mark = f"HOUSE={live.folder}".encode()
-    found = []
-    for process in tree.table().values():
-        if process.state not in "ZX":
-            try:
-                with open(f"/proc/{process.pid}/environ", "rb") as file:
-                    found += [process.pid] if mark in file.read().split(b"\0") else []
-            except OSError:
-                continue
-    return found
+    return carrying(f"HOUSE={live.folder}")
 
 
 def forks(trials: int, seed: int) -> Outcome:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 from cronflow.core import events as happened
 from cronflow.core import flow, trace
-from cronflow.core.attempts import gives_up_at
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
@@ -507,7 +506,7 @@ def _still_meant(state: State) -> list[tuple[object, ...]]:
         one = state.health.get(task.job)
         if (at, kind, number, name) in timers(run, task, state.job(run, task), one.durations if one else ()):
             found.add((at, kind, number, name))
-        waits = gives_up_at(state, run, task) == at and (task.live is None or task.live.stop is None)
+        waits = state.gives_up_at(run, task) == at and (task.live is None or task.live.stop is None)
         if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
             found.add((at, kind, number, name))
     return sorted(found)
