@@ -92,7 +92,7 @@ def stable(screen: str) -> str:
         r"\((now|in TIME|TIME ago)\)": "(WHEN)",
         r"pid \d+": "pid N",
         r"[ \t]+": " ",
-        r"\b(DAY|DATE) CLOCK": "CLOCK",  # what comes within the next hours is told without its day
+        r"\b((DAY|DATE) )?CLOCK( in TIME)?": "CLOCK",  # what comes within the next hours is told without its day, and how soon
     }
     for pattern, word in rules.items():
         screen = re.sub(pattern, word, screen)
