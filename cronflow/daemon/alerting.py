@@ -34,11 +34,14 @@ UNDELIVERED = 3
 """Tries after which an alert that does not arrive is trouble of its own."""
 FORGOTTEN = 86400.0
 """Seconds for which an alert waits for its target to come back into the job file."""
+AT_ONCE = 25
+"""Alerts of a target that a turn looks at."""
 
 
 @dataclass(slots=True)
 class Alerting:
-    """The outbox of one daemon."""
+    """The outbox of one daemon. Targets that did not take what they were sent last share one worker, in turn, so that a service
+    that hangs, with however many alerts, never holds up those to another one."""
 
     store: Store
     places: Places
@@ -48,6 +51,8 @@ class Alerting:
     going: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsaved: dict[int, tuple[bool, str | None, float, float]] = field(default_factory=dict)
     next_at: float | None = 0.0
+    failing: set[str] = field(default_factory=set)
+    begun: dict[str, int] = field(default_factory=dict)
 
     def wake(self) -> None:
         """There may be new alerts in the outbox."""
@@ -75,8 +80,8 @@ class Alerting:
             return []
         events: list[Event] = []
         self._save()
-        for row in self.store.alerts_due(now, 50, now + LONGEST):
-            if row["id"] in self.going or row["id"] in self.unsaved:
+        for row in sorted(self.store.alerts_due(now, AT_ONCE, now + LONGEST), key=self._turn_of):
+            if row["id"] in self.going or row["id"] in self.unsaved or row["target"] in self._held():
                 continue
             if self.outbox.room() <= 0:
                 break
@@ -92,16 +97,26 @@ class Alerting:
                 continue
             if self.outbox.submit(row["id"], urls, title, body, row["kind"], compose):
                 self.going[row["id"]] = row
+                self.begun[row["target"]] = max(self.begun.values(), default=0) + 1
         self.next_at = self._next()
         return events
 
+    def _turn_of(self, row: Mapping[str, Any]) -> tuple[bool, int, int, int]:
+        """Those that take alerts come first, one of each target after the other, and who had the last turn comes last."""
+        return row["target"] in self.failing, row["nth"], self.begun.get(row["target"], 0), row["id"]
+
+    def _held(self) -> set[str]:
+        """The targets that have to wait for the worker which those that fail share."""
+        at_work = any(row["target"] in self.failing for row in self.going.values())
+        return self.failing if at_work else set()
+
     def _next(self) -> float | None:
-        """The next try among those that are not on their way; farther away than any is made, it is told by a clock that was set
-        back since, and due."""
-        known, now = (*self.going, *self.unsaved), time.time()
-        times_left = f"SELECT next_try_at AS at FROM alerts WHERE sent_at IS NULL AND id NOT IN ({','.join('?' * len(known))})"
-        sql = f"SELECT min(CASE WHEN at > ? THEN 0 ELSE at END) FROM ({times_left})"
-        row = self.store.connection.execute(sql, (now + LONGEST, *known)).fetchone()
+        """The next try among those that are not on their way, and need not wait for one that is. Farther away than any is made,
+        it is told by a clock that was set back since, and due."""
+        known, held, now = (*self.going, *self.unsaved), self._held(), time.time()
+        others = f"id NOT IN ({','.join('?' * len(known))}) AND target NOT IN ({','.join('?' * len(held))})"
+        sql = f"SELECT min(CASE WHEN next_try_at > ? THEN 0 ELSE next_try_at END) FROM alerts WHERE sent_at IS NULL AND {others}"
+        row = self.store.connection.execute(sql, (now + LONGEST, *known, *held)).fetchone()
         times = [at for at in (row[0], now + SAVE_AGAIN if self.unsaved else None) if at is not None]
         return min(times, default=None)
 
@@ -111,6 +126,7 @@ class Alerting:
         for sent in self.outbox.collect(time.monotonic()):
             row = self.going.pop(sent.alert_id, None)
             if row is not None:
+                (self.failing.discard if sent.ok else self.failing.add)(row["target"])
                 events.extend(self._done(row, sent.ok, sent.error or None, now))
                 self.next_at = self._next()
         return events

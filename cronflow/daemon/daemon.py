@@ -327,6 +327,8 @@ class Daemon:
         """Step, save, act."""
         if self._damage is not None:
             self._replace_database()
+        elif self.store.stands_in is not None and self._save_at is not None and time.monotonic() >= self._save_at:
+            self._use_another()
         if not events and self._save_at is None:
             return
         now = time.time()
@@ -383,14 +385,17 @@ class Daemon:
         self._spared_until = time.monotonic() + self._spared_for
         whole = rescue.everything(self.state)
         whole.add(rescue.salvaged(self.store, self.state))
-        self.store = self.retention.store = self.store.replaced(self.places.state)
-        self.alerting.start_anew(self.store)
-        self.store.set_meta(**self._facts)
         whole.watched.update(self.arrivals.known())
         whole.add(self._unsaved)
         whole.slots = list(dict.fromkeys(whole.slots))
         self._unsaved = whole
+        self._use_another()
         self._unsaved.add(step(self.state, self._accident(self.store.accident or ""), time.time()))
+
+    def _use_another(self) -> None:
+        """A new database, in which nothing is yet; where there is no room for one, it is asked for again with every save."""
+        self.store = self.retention.store = self.store.replaced(self.places.state, **self._facts)
+        self.alerting.start_anew(self.store)
         self._save_at = time.monotonic()
 
     def _act(self, out: Effects) -> None:

@@ -39,7 +39,8 @@ class LockedError(CronflowError):
 
 class Store:
     """The database of one state folder, opened for writing. `accident` tells, in a sentence, what has become of the one before,
-    and `moved_aside` is its new name where there was something to keep."""
+    and `moved_aside` is its new name where there was something to keep. `stands_in` says why there is no file: nothing can be
+    saved, until `replaced` finds room for one."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
         self.connection = connection
@@ -47,6 +48,7 @@ class Store:
         self.accident: str | None = None
         self._file = OpenFile(path) if path is not None else None
         self.copied: str | None = None
+        self.stands_in: str | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -57,12 +59,7 @@ class Store:
         try:
             if was_emptied(path):
                 return cls._anew(path)
-            try:
-                return cls._open(path)
-            except (sqlite3.OperationalError, OSError) as error:
-                if is_damage(error) or _is_lock(error) or not drop_ballast(folder):
-                    raise
-                return cls._open(path)
+            return cls._make_room(path)
         except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
             if is_damage(error):
                 return cls._anew(path)
@@ -76,17 +73,38 @@ class Store:
     def _anew(cls, path: Path) -> Store:
         """A new database in the place of a damaged one, which is moved aside, or of one that is not there any more."""
         aside = move_aside(path)
-        store = cls._open(path)
-        store.moved_aside = aside
-        what = "was deleted" if aside is None else f"was damaged; it was moved to `{aside}`"
-        store.accident = f"the database {what}{',' if aside is None else ''} and a new one was started"
+        store = cls._make_room(path)
+        store.moved_aside, store.accident = aside, _accident(aside)
         return store
 
-    def replaced(self, folder: Path) -> Store:
-        """The store that takes the place of this one, whose database has turned out to be damaged."""
+    def replaced(self, folder: Path, **facts: str) -> Store:
+        """The store that takes the place of this one, whose database has turned out to be damaged, with these facts in it; where
+        no file can be made now, one that stands in for it."""
         with contextlib.suppress(sqlite3.Error):
             self.connection.close()
-        return self._anew(folder / FILE)
+        path = folder / FILE
+        if self.stands_in is None:
+            self.moved_aside = move_aside(path)
+        try:
+            store = self._make_room(path)
+            store.set_meta(**facts)
+        except (sqlite3.OperationalError, OSError) as error:
+            if is_damage(error):
+                raise
+            store = self.in_memory()
+            store.stands_in = f"no new one can be made: {error}"
+        store.moved_aside, store.accident = self.moved_aside, _accident(self.moved_aside)
+        return store
+
+    @classmethod
+    def _make_room(cls, path: Path) -> Store:
+        """Open or create a database; where there is no room for it, at the cost of the ballast."""
+        try:
+            return cls._open(path)
+        except (sqlite3.OperationalError, OSError) as error:
+            if is_damage(error) or _is_lock(error) or not drop_ballast(path.parent):
+                raise
+            return cls._open(path)
 
     @classmethod
     def _open(cls, path: Path) -> Store:
@@ -126,6 +144,8 @@ class Store:
 
     def save(self, out: Effects) -> None:
         """Save all rows of some effects in one transaction. An sqlite3.Error leaves the database as it was."""
+        if self.stands_in is not None:
+            raise sqlite3.OperationalError(self.stands_in)
         with self._transaction():
             self._write(out)
 
@@ -321,12 +341,14 @@ class Store:
 
     # ---- the outbox ------------------------------------------------------------------------------------------------------
 
-    def alerts_due(self, now: float, limit: int = 20, latest: float = math.inf) -> list[dict[str, Any]]:
-        """Alerts to be sent now, oldest first, as plain rows; and those whose next try would be after `latest`."""
+    def alerts_due(self, now: float, each: int = 20, latest: float = math.inf) -> list[dict[str, Any]]:
+        """Alerts to be sent now, as plain rows; and those whose next try would be after `latest`. Of each target the oldest, as
+        many as `each` says; `nth` counts them from 1."""
         cursor = self.connection.execute(
-            "SELECT id, at, kind, target, job, run, task, facts, tries FROM alerts"
-            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?) ORDER BY id LIMIT ?",
-            (now, latest, limit),
+            "SELECT * FROM (SELECT id, at, kind, target, job, run, task, facts, tries,"
+            " row_number() OVER (PARTITION BY target ORDER BY id) AS nth FROM alerts"
+            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?)) WHERE nth <= ? ORDER BY id",
+            (now, latest, each),
         )
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor]
@@ -348,6 +370,12 @@ class Store:
             "UPDATE alerts SET tries = tries + 1, sent_at = ?, error = ?, next_try_at = ? WHERE id = ?",
             (now if ok else None, error and storable(error), None if ok else next_try_at, number),
         )
+
+
+def _accident(aside: str | None) -> str:
+    """What has become of a database, of which that is the new name."""
+    what = "was deleted" if aside is None else f"was damaged; it was moved to `{aside}`"
+    return f"the database {what}, and a new one takes its place"
 
 
 def _facts(text: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Run by test_disk in a mount namespace of its own: a daemon whose state folder lies on a disk that fills up.
 
-Usage: python -m tests.daemon.secluded full|restart|inodes|no_reserve. Prints one JSON object.
+Usage: python -m tests.daemon.secluded full|restart|inodes|no_reserve|no_database. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -136,6 +136,31 @@ def no_reserve(live: Live) -> dict[str, Any]:
     return {"states": [stuck, state], "alive": alive, "problems": problems, "alerts": alerts, **summary(live)}
 
 
+def no_database(live: Live) -> dict[str, Any]:
+    """Neither a database nor room for another one: what goes on is kept in memory, and saved when there is room."""
+    live.start(jobs(live))
+    run = live.run("wait")
+    live.started(run, "wait")
+    (live.state / "ballast").unlink()
+    fill(live)
+    live.places.database.rename(live.state / "elsewhere")
+    live.places.database.touch()
+    live.until(lambda: "nothing is started until it can" in live.log)
+    live.path("go").touch()
+    time.sleep(1.0)
+    alive = live.ask("ping")["ok"]
+    screen = live.cli("status")
+    os.unlink(live.state / "fill")
+    live.until(lambda: "the database can be written again" in live.log)
+    state = live.final(run)
+    live.until(lambda: told(live) == ["database"])
+    live.terminate()
+    live.start()
+    live.until(lambda: told(live) == [])
+    said = screen.out + screen.err
+    return {"states": [state], "alive": alive, "status": screen.status, "said": said, "log": live.log, **summary(live)}
+
+
 def inodes(live: Live) -> dict[str, Any]:
     """Where no file can be made, commands run without a log."""
     live.start(jobs(live))
@@ -163,6 +188,7 @@ CASES = {
     "full": (full, "size=32m"),
     "restart": (restart, "size=32m"),
     "no_reserve": (no_reserve, "size=96m"),
+    "no_database": (no_database, "size=32m"),
     "inodes": (inodes, "size=64m,nr_inodes=200"),
 }
 

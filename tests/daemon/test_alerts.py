@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sqlite3
+import sys
 import time
 from typing import Any
 
@@ -326,6 +327,23 @@ def test_a_service_that_hangs_holds_up_neither_jobs_nor_the_next_daemon(live: Li
     live.start()
     live.until(lambda: unsent(live) == 0)
     assert {title[:8] for title in titles(web)} == {"FAILED a"}
+
+
+def test_a_service_that_hangs_does_not_hold_up_the_alerts_to_another(live: Live, web: WebService, mail: MailService) -> None:
+    web.answer = "hang"
+    names = [f"j{number}" for number in range(8)]
+    jobs = "".join(job(name, "false", alert=["slow"]) for name in names) + job("b", "false", alert=["good"])
+    live.write(jobs + target(web.url(), name="slow") + target(mail.url(), name="good"))
+    live.start(None, sys.executable, "-m", "tests.faults.hasty", "6")
+    for run in live.ask("run", jobs=names)["runs"]:
+        live.final(run)
+    live.final(live.run("b"))
+    live.until(lambda: unsent(live) == len(names), "the mail was not sent", 60)
+    assert len(mail.mails) == 1
+    assert live.one("SELECT count(*) FROM alerts WHERE target = 'slow' AND tries = 0") >= 4
+    web.answer = 200
+    web.closing.set()
+    live.until(lambda: live.one("SELECT count(*) FROM alerts WHERE target = 'slow' AND tries = 0") == 0, "not all are tried", 60)
 
 
 def test_a_target_whose_url_cannot_be_had_is_tried_again(live: Live, web: WebService) -> None:

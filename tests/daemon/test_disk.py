@@ -66,6 +66,15 @@ def test_without_room_for_rows_nothing_is_started_and_nothing_is_forgotten() -> 
     assert seen["codes"] == [["tick", 0], ["wait", 5]]
 
 
+def test_without_room_for_a_new_database_the_daemon_goes_on_until_there_is() -> None:
+    seen = in_seclusion("no_database")
+    assert seen["alive"]
+    assert seen["states"] == ["failed"]
+    assert seen["codes"] == [["tick", 0], ["wait", 5]]
+    assert seen["log"].count("the database is damaged") == 1
+    assert "Traceback" not in seen["said"] + seen["log"]
+
+
 def test_where_no_file_can_be_made_commands_run_without_a_log() -> None:
     seen = in_seclusion("inodes")
     assert seen["states"] == ["failed", "failed", "failed"]
@@ -129,7 +138,7 @@ def test_a_damaged_database_goes_aside_and_the_schedule_goes_on(live: Live, harm
     live.start()
     (aside,) = live.state.glob("cronflow.db.damaged-*")
     assert aside.read_bytes() == damaged
-    message = f"the database was damaged; it was moved to `{aside.name}` and a new one was started"
+    message = f"the database was damaged; it was moved to `{aside.name}`, and a new one takes its place"
     assert message in live.log
     assert [one["message"] for one in live.cli("status", "--json").json["problems"]] == [message]
     assert live.rows("SELECT kind, target FROM alerts WHERE kind = 'system'") == [("system", "ops")]

@@ -169,11 +169,11 @@ def look(live: Live, dice: random.Random, wrong: list[str]) -> None:
 def judge(live: Live) -> list[str]:
     """What does not hold after a trial."""
     wrong = [f"the daemon says `{word}`: {live.log[-1500:]}" for word in ("Traceback", "defect") if word in live.log]
-    told = live.log.count("a new one was started")
+    told = live.log.count("a new one takes its place")
     if told > 1 or (told == 0 and moved(live)):
         wrong.append(f"{told} times a new database: {live.log[-1500:]}")
     with contextlib.suppress(sqlite3.Error):
-        alerts = live.one("SELECT count(*) FROM alerts WHERE kind = 'system' AND facts LIKE '%a new one was started%'")
+        alerts = live.one("SELECT count(*) FROM alerts WHERE kind = 'system' AND facts LIKE '%a new one takes its place%'")
         if alerts != told:
             wrong.append(f"{alerts} alerts of {told} new databases")
     return wrong

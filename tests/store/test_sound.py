@@ -106,7 +106,7 @@ def test_a_database_of_another_program_is_not_written_to(tmp_path: Path, version
     before = path.read_bytes()
     store = Store.open(tmp_path)
     assert store.moved_aside is not None
-    assert store.accident == f"the database was damaged; it was moved to `{store.moved_aside}` and a new one was started"
+    assert store.accident == f"the database was damaged; it was moved to `{store.moved_aside}`, and a new one takes its place"
     assert (tmp_path / store.moved_aside).read_bytes()[HEADER:] == before[HEADER:]
     store.save(going_on())
     store.close()
@@ -117,7 +117,7 @@ def test_a_database_that_was_deleted_is_told_where_a_daemon_has_lived(tmp_path: 
     (tmp_path / "alive").touch()
     (tmp_path / FILE).unlink()
     store = Store.open(tmp_path)
-    assert (store.moved_aside, store.accident) == (None, "the database was deleted, and a new one was started")
+    assert (store.moved_aside, store.accident) == (None, "the database was deleted, and a new one takes its place")
     store.close()
 
 
