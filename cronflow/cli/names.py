@@ -53,7 +53,7 @@ def resolve_run(history: History, text: str, jobs: Iterable[str]) -> int:
     number = number_of(text)
     if number is not None:
         if not history.has_run(number):
-            raise CronflowError(f"there is no run {text}", _last_hint(history), 4)
+            raise CronflowError(f"there is no run {text}", _hint(history, number), 4)
         return number
     if text == LAST:
         number = history.newest_run()
@@ -120,6 +120,10 @@ def number_of(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-def _last_hint(history: History) -> str | None:
+def _hint(history: History, number: int) -> str:
     newest = history.newest_run()
-    return f"the last one is {newest}" if newest is not None else "there is no run yet"
+    if newest is None:
+        return "there is no run yet"
+    if 0 < number < newest:
+        return "it is not in the history any more: `keep_runs` says how long runs are kept"
+    return f"the last one is {newest}"

@@ -57,7 +57,6 @@ def read_secret(ref: str, home: str, folder: str, environ: Mapping[str, str]) ->
             raise SecretError("the daemon has no credentials: the unit needs `LoadCredential=`")
         return _read_file(os.path.join(given, os.path.basename(name)))
     path = home + name[1:] if name == "~" or name.startswith("~/") else name
-    path = home + name[1:] if name == "~" or name.startswith("~/") else name
     return _read_file(os.path.join(folder, path))
 
 

@@ -372,13 +372,13 @@ def _not_ours(path: Path) -> CronflowError:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """A read-only connection. In a folder where SQLite may not create its own files next to the database, the database is read
-    as it is, if no writer has left anything beside it."""
+    """A read-only connection. In a folder where SQLite cannot create its own files next to the database (it may not, or the disk
+    is full), the database is read as it is, if no writer has left anything beside it."""
     if not os.access(path, os.R_OK):
         raise _not_ours(path)
     name = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     for mode in ("mode=ro", "mode=ro&immutable=1"):
-        if "immutable" in mode and os.path.exists(f"{path}-wal"):
+        if "immutable" in mode and _size(f"{path}-wal"):  # SQLite leaves an empty one where its next file has no room
             break
         db = sqlite3.connect(f"file:{name}?{mode}", uri=True, isolation_level=None, timeout=10.0)
         try:
@@ -391,4 +391,14 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise CronflowError(
                 f"cannot read the database `{path}`: {error}", "`cronflow daemon` moves a damaged one aside"
             ) from None
+    if not os.statvfs(path.parent).f_bavail:
+        raise CronflowError(f"cannot read the database `{path}`: its disk is full", f"make room in `{path.parent}`")
     raise CronflowError(f"cannot read the database `{path}`", "check who owns it, and its folder", 5)
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, 0 where there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

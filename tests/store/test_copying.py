@@ -133,3 +133,11 @@ def test_a_copy_that_fails_leaves_nothing_behind(old: Path) -> None:
     assert not any(name.startswith(COPY) for name in names(old))
     with contextlib.closing(sqlite3.connect(old / FILE)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_a_history_on_a_full_disk_is_read(old: Path) -> None:
+    Store.open(old).close()
+    for _ in range(2):  # the first time SQLite leaves an empty log beside it
+        with no_file_above(0), History.open(old / FILE) as history:
+            assert history.has_run(3)
+    assert (old / f"{FILE}-wal").stat().st_size == 0
