@@ -129,7 +129,7 @@ def of_machine(root: str, choice: Choice) -> Found:
         choice = choice._replace(daemon=daemon_of(root))
     _add(found, root, "etc/crontab", choice._replace(kind="system"))
     for name in (name for name in _listed(root, "etc/cron.d") if name[0] != "."):
-        reason = _unread(name, choice.daemon)
+        reason = unread(name, choice.daemon)
         if reason:
             found.left_out.append((f"/etc/cron.d/{name}", reason))
         else:
@@ -180,7 +180,7 @@ def _listed(root: str, folder: str) -> Sequence[str]:
         raise CronflowError(f"`{path}` may not be read, and tables are in it", "call it with `sudo`", 5) from None
 
 
-def _unread(name: str, daemon: Daemon) -> str | None:
+def unread(name: str, daemon: Daemon) -> str | None:
     """Why cron reads no file of this name in /etc/cron.d."""
     if LEFT.fullmatch(name):
         return "no cron reads a file of such a name"

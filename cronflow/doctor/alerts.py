@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
-from cronflow.doctor.jobs import environ_of
+from cronflow.doctor.jobs import environ_of, exposed
 from cronflow.errors import CronflowError
 
 
@@ -30,9 +29,8 @@ def alerts(scene: Scene) -> Iterator[Finding]:
             continue
         if target.url_file is not None:
             path = os.path.join(folder, os.path.expanduser(target.url_file))
-            if os.stat(path).st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-                told = f"others may read or write `{path}`, which holds the URLs of alert `{name}`"
-                yield warning("alerts_mode", told, f"`chmod 600 {path}`")
+            if (fault := exposed(path, f"the URLs of alert `{name}`", os.geteuid())) is not None:
+                yield warning("alerts_mode", *fault)
         refused = _refused(urls)
         if refused:
             told = f"Apprise does not understand a `{refused[0]}://` URL of alert `{name}`, or lacks a module for it"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import selectors
 import signal
 import stat
@@ -21,15 +20,14 @@ from typing import Any, NoReturn
 
 from cronflow.core.model import Job
 from cronflow.daemon.environment import Account, Unstartable, account, argv, cwd, environment, home_path
-from cronflow.daemon.secrets import SecretError, read_secret
+from cronflow.daemon.secrets import SecretError, commands_of, read_secret
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
+from cronflow.doctor.programs import named, unstartable
 from cronflow.jobfile.advice import SHELLS
 
 AT_ONCE = 8
 SECONDS = 5.0
 """What a look at one job may take."""
-WORD = re.compile(r"\s*([A-Za-z0-9_./+-]+)(?=\s|$)")
-"""The first word of a command, where it is plain to see."""
 
 
 def each_job(scene: Scene) -> Iterator[Finding]:
@@ -54,8 +52,14 @@ def each_job(scene: Scene) -> Iterator[Finding]:
                 job, pid, _ = going.pop(fd)
                 selector.unregister(fd)
                 answers[job.name] = _answer(job, fd, pid, answered)
-    for name in scene.jobs.jobs:
-        yield from answers[name] or [ok("job", "could start now", name)]
+    for name, job in scene.jobs.jobs.items():
+        found = answers[name] or [ok("job", "could start now", name)]
+        yield from found if job.enabled else map(_of_disabled, found)
+
+
+def _of_disabled(found: Finding) -> Finding:
+    """A job that never starts by itself has no problem yet."""
+    return found._replace(result="warning") if found.result == "problem" else found
 
 
 def environ_of(scene: Scene) -> Mapping[str, str]:
@@ -156,9 +160,19 @@ def _secrets(job: Job, who: Account, folder: str, environ: Mapping[str, str]) ->
             yield problem("no_secret", f"secret `{key}` (`{ref}`): {fact}", None, job.name)
             continue
         path = os.path.join(folder, home_path(name, who))
-        if kind == "file" and os.stat(path).st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-            told = f"others may read or write `{path}`, which holds secret `{key}`"
-            yield warning("secret_mode", told, f"`chmod 600 {path}`", job.name)
+        if kind == "file" and (fault := exposed(path, f"secret `{key}`", who.uid)) is not None:
+            yield warning("secret_mode", *fault, job.name)
+
+
+def exposed(path: str, what: str, user: int) -> tuple[str, str] | None:
+    """Who else can read or change a file that holds something secret, and what to do about it. It may belong to root, to who
+    asks, and to this user."""
+    about = os.stat(path)
+    if about.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+        return f"others may read or write `{path}`, which holds {what}", f"`chmod 600 {path}`"
+    if about.st_uid not in (0, os.geteuid(), user):
+        return f"`{path}`, which holds {what}, belongs to user {about.st_uid}", f"`chown {os.geteuid()} {path}`"
+    return None
 
 
 def _commands(job: Job) -> Iterator[tuple[str, Any]]:
@@ -167,34 +181,59 @@ def _commands(job: Job) -> Iterator[tuple[str, Any]]:
         if getattr(job, key) is not None:
             yield key, getattr(job, key)
     yield from (("check", command) for command in job.check)
+    yield from (("secrets", command) for command in commands_of(job).values())
 
 
 def _program(job: Job, who: Account, key: str, command: Any, env: Mapping[str, str], where: str) -> Iterator[Finding]:
-    """Whether the shell, or the program of a command, is there and may be executed."""
-    program = argv(command, job.shell, env, where)[0]
+    """Whether the shell, or the program of a command, is there and can be started, and what the command calls."""
+    program, shell = argv(command, job.shell, env, where)[0], isinstance(command, str)
+    named_by = f"which `{'shell' if shell else key}` names"
     if "/" not in program:
         yield _missing(job, f"`{program}` of `{key}` is not in the PATH of the job, `{env.get('PATH', '')}`")
     elif not os.path.exists(program):
-        yield _missing(job, f"there is no `{program}`, which `{'shell' if isinstance(command, str) else key}` names")
-    elif os.path.isdir(program) or not os.access(program, os.X_OK):
-        yield problem("not_executable", f"`{who.name}` may not execute `{program}`", f"`ls -l {program}`", job.name)
-    elif isinstance(command, str) and (word := WORD.match(command)) and not _known(word[1], program, env):
-        yield _missing(job, f"`{word[1]}`, with which `{key}` begins, is not found by `{program}`")
+        yield _missing(job, f"there is no `{program}`, {named_by}, or `{who.name}` may not look there", program)
+    elif (fault := unstartable(program, env, alone=not shell)) is not None:
+        yield problem("not_executable", f"`{program}`, {named_by}, {fault[0]}", fault[1], job.name)
+    elif shell and os.path.basename(program) in SHELLS:
+        yield from _called(job, key, command, env)
 
 
-def _missing(job: Job, told: str) -> Finding:
+def _called(job: Job, key: str, command: str, env: Mapping[str, str]) -> Iterator[Finding]:
+    """The programs that a command for the shell calls: those that the shell does not find, or could not start. A path is told of
+    in a warning where something before it may make it."""
+    words = list(named(command))
+    for place, (word, path) in enumerate(zip(words, _found(words, job.shell, env), strict=True)):
+        told = f"`{word}`, {f'which `{key}` calls' if place else f'with which `{key}` begins'},"
+        if not path:
+            finding = _missing(job, f"{told} is not found by `{job.shell}`", word)
+        elif "/" in path and (fault := unstartable(path, env, alone=False)) is not None:
+            finding = problem("not_executable", f"{told} {fault[0]}", fault[1], job.name)
+        else:
+            continue
+        yield finding._replace(result="warning") if place and "/" in word else finding
+
+
+def _missing(job: Job, told: str, path: str = "") -> Finding:
     hint = f"`cronflow env {job.name}` shows its PATH; name the program with its whole path"
+    if path.startswith("/"):
+        hint = f"`namei -l {path}` shows the folders on the way to it"
+    elif "/" in path:
+        hint = f"it is looked for in the folder of the job, which `cwd` names; `cronflow env {job.name}` shows its environment"
     return problem("no_program", told, hint, job.name)
 
 
-def _known(word: str, shell: str, env: Mapping[str, str]) -> bool:
-    """Whether a shell knows a word: as a program, or as one of its own. One that cannot be asked is believed to."""
-    if os.path.basename(shell) not in SHELLS:
-        return True
-    ask = [shell, "-c", 'command -v -- "$1"', shell, word]
+def _found(words: list[str], shell: str, env: Mapping[str, str]) -> list[str]:
+    """What a shell takes these words for: the path of a program, a word of its own, or nothing. One that cannot be asked is
+    believed to know them."""
+    if not words:
+        return []
+    ask = [shell, "-c", 'for word in "$@"; do command -v -- "$word" || echo; done', shell, *words]
     nowhere = subprocess.DEVNULL
     try:
-        done = subprocess.run(ask, env=dict(env), stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=SECONDS / 2, check=False)
+        done = subprocess.run(
+            ask, env=dict(env), stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, timeout=SECONDS / 2, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return True
-    return done.returncode == 0
+        return ["a shell"] * len(words)
+    found = os.fsdecode(done.stdout).split("\n")[:-1]
+    return found if len(found) == len(words) else ["a shell"] * len(words)

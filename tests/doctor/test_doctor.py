@@ -17,6 +17,7 @@ import pytest
 
 from cronflow.doctor import crontabs, jobs, machine, state
 from cronflow.doctor.finding import Finding, Scene
+from cronflow.doctor.programs import named
 from cronflow.jobfile.read import read
 from cronflow.places import Places
 from cronflow.store.schema import MIGRATIONS
@@ -105,6 +106,10 @@ FAULTS = (
     ({"command": "/nonexistent/run.sh now"}, "no_program", "`/nonexistent/run.sh`"),
     ({"only_if": "nosuchprogram"}, "no_program", "`only_if`"),
     ({"check": ["true", "nosuchprogram"]}, "no_program", "`check`"),
+    ({"secrets": {"A": "command:nosuchprogram"}}, "no_program", "`secrets`"),
+    ({"command": "cat x | nosuchprogram | sort"}, "no_program", "`nosuchprogram`, which `command` calls"),
+    ({"command": "set -eu\nnosuchprogram -f x\n"}, "no_program", "`nosuchprogram`, which `command` calls"),
+    ({"command": "/tmp"}, "not_executable", "`/tmp`, with which `command` begins, is a folder"),
     ({"shell": "/nonexistent/bash"}, "no_program", "which `shell` names"),
     ({"shell": "/etc/passwd"}, "not_executable", "`/etc/passwd`"),
     ({"cwd": "/nonexistent"}, "no_cwd", "cannot enter `/nonexistent`: no such file or directory"),
@@ -135,13 +140,86 @@ def test_a_program_given_as_an_array_is_looked_for_in_the_jobs_own_path(live: Li
     assert [one["check"] for one in told(live.cli("doctor", "--json"))] == ["daemon"]
 
 
-WORDS = ("if true; then :; fi", "set -eu; true", "A=1 nosuch", "'true'", ". ./x; true", "cd / && true")
+WORDS = ("if true; then :; fi", "set -eu; true", "PATH=/x nosuch", "'true'", ". ./x; true", "cd / && true", "[ -x /y ] && /y")
 
 
 @pytest.mark.parametrize("command", WORDS)
 def test_words_of_the_shell_are_no_missing_programs(live: Live, command: str) -> None:
     live.write(alerts(live) + job("a", command))
     assert [one["check"] for one in told(live.cli("doctor", "--json"))] == ["daemon"]
+
+
+SCRIPTS = (
+    ("#!/usr/bin/nosuch -x\n", "wants an interpreter that is not there, `/usr/bin/nosuch`"),
+    ("#!/usr/bin/env nosuch\n", "wants an interpreter that is not in the PATH of the job, `nosuch`"),
+    ("#!/bin/sh\r\ntrue\r\n", "ends its lines as on Windows"),
+    ("true\n", "has no `#!` in its first line"),
+)
+
+
+@pytest.mark.parametrize(("text", "words"), SCRIPTS)
+def test_a_script_that_cannot_be_started(live: Live, text: str, words: str) -> None:
+    script = live.path("script")
+    script.write_text(text)
+    script.chmod(0o755)
+    live.write(alerts(live) + f'[jobs.a]\ncommand = ["{script}"]\n[jobs.b]\ncommand = "true"\n')
+    one = found(live, "not_executable")
+    assert (one["result"], one["job"]) == ("problem", "a")
+    assert f"`{script}`, which `command` names, {words}" in one["message"]
+
+
+def test_a_relative_path_is_looked_for_in_the_folder_of_the_job(live: Live) -> None:
+    script = live.path("script")
+    script.write_text("#!/bin/sh\n")
+    live.write(alerts(live) + job("a", "./script", cwd=str(live.folder)))
+    assert "`./script`, with which `command` begins, may not be executed" in found(live, "not_executable")["message"]
+    script.chmod(0o755)
+    assert [one["check"] for one in told(live.cli("doctor", "--json"))] == ["daemon"]
+
+
+def test_a_job_that_is_disabled_has_no_problem_yet(live: Live) -> None:
+    live.write(alerts(live) + job("a", "nosuchprogram", enabled=False))
+    assert found(live, "no_program")["result"] == "warning"
+
+
+CALLS = (
+    ("tar czf \"/b/$(date +%F).tgz\" /srv 2>&1 | tee -a log; logger 'a; b' # c | d", ["tar", "tee", "logger"]),
+    ("A=1 B='2 3' one && ! two >x 2>>y &\nthree", ["one", "two", "three"]),
+    ("cd x && ./y && /z/w && v", ["cd", "/z/w", "v"]),
+    ("one || two", ["one"]),
+    ("command -v one && one", ["command"]),
+    ("cat <<E\none\nE\ntwo", ["cat"]),
+    ("one () { two; }\none", []),
+    ("one $((1 + 2)); two", ["one"]),
+    ("one\nfor x in 1 2; do two; done", ["one"]),
+    ("one; export PATH=/x; two", ["one", "export"]),
+    ("PATH=/x\none", []),
+    ("$one; ~/two; `three`; 'four'; five; five", ["five"]),
+    ("exec one; two", ["exec"]),
+    ("one & two &> x; three", ["one", "two", "three"]),
+    ("# one\n\n  two\\\n  three; four", ["two", "four"]),
+    ("(one; two)", []),
+    ("one 'never closed; two", ["one"]),
+    ("", []),
+)
+
+
+@pytest.mark.parametrize(("command", "words"), CALLS)
+def test_what_a_command_surely_calls(command: str, words: list[str]) -> None:
+    assert list(named(command)) == words
+
+
+@AS_ROOT
+def test_a_secret_that_belongs_to_somebody_else(live: Live) -> None:
+    secret = live.path("db")
+    secret.write_text("hunter22")
+    secret.chmod(0o600)
+    os.chown(secret, 1, 1)
+    text = alerts(live) + job("a", "true", secrets={"DB": "file:db"})
+    live.write(text + job("b", "true", user="daemon", cwd="/", secrets={"DB": "file:db"}))
+    one = found(live, "secret_mode")
+    assert (one["job"], one["result"]) == ("a", "warning")
+    assert "belongs to user 1" in one["message"]
 
 
 def test_a_secret_that_others_can_read(live: Live) -> None:
@@ -170,7 +248,7 @@ def test_a_job_is_looked_at_with_the_rights_of_its_user(live: Live, kind: str, c
     live.write(alerts(live) + job("a", "true", user="nobody", **keys) + job("b", "true", **keys))
     one = found(live, check)
     assert (one["result"], one["job"]) == ("problem", "a")
-    assert "`nobody` " in one["message"]
+    assert ("`nobody` cannot enter" if kind == "folder" else "may not be executed by the job's user") in one["message"]
 
 
 @AS_ROOT
@@ -462,13 +540,17 @@ def test_the_services_of_a_user_that_go_on_without_a_session(tmp_path: Path, mon
 
 
 def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, where: str = "cron.d/old") -> list[Finding]:
-    for name, folder in (("FOLDER", "cron.d"), ("SYSTEM", "crontab"), ("SPOOLS", "spool")):
+    for name, folder in (("FOLDER", "cron.d"), ("SYSTEM", "crontab"), ("SPOOLS", "spool"), ("ANACRON", "anacrontab")):
         monkeypatch.setattr(crontabs, name, (str(tmp_path / folder),) if name == "SPOOLS" else str(tmp_path / folder))
     monkeypatch.setattr(crontabs.os, "geteuid", lambda: 0)
     (tmp_path / where).parent.mkdir(exist_ok=True)
     (tmp_path / where).write_text(text)
     file = tmp_path / "jobs.toml"
-    file.write_text('[jobs.sync]\ncommand = "/srv/sync.sh --all"\n[jobs.tidy]\ncommand = ["find", "/tmp", "-name", "*.tmp"]\n')
+    file.write_text(
+        '[jobs.sync]\ncommand = "/srv/sync.sh --all"\n'
+        '[jobs.tidy]\ncommand = ["find", "/tmp", "-name", "*.tmp"]\n'
+        '[jobs.mail]\ncommand = "mail ops"\nstdin = "line one\\nline two\\n"\n'
+    )
     file.chmod(0o644)
     return list(crontabs.crontabs(Scene(Places(file, tmp_path, tmp_path), read(str(file), thorough=False).jobs, None, 0.0)))
 
@@ -481,6 +563,8 @@ def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, where:
         ("crontab", "17 *\t* * *\troot    /srv/sync.sh --all >> /var/log/sync.log 2>&1", "sync"),
         ("spool/ada", "0 4 * * mon-fri /srv/sync.sh --all", "sync"),
         ("spool/ada", "@reboot find /tmp -name '*.tmp'", "tidy"),
+        ("spool/ada", "0 4 * * * mail ops %line one%line two", "mail"),
+        ("anacrontab", "7\t10\tsync.weekly\t/srv/sync.sh --all", "sync"),
     ],
 )
 def test_a_line_of_cron_that_does_the_same(
@@ -497,6 +581,8 @@ def test_a_line_of_cron_that_does_the_same(
         "#0 4 * * * root /srv/sync.sh --all",
         "0 4 * * * root /srv/sync.sh",
         "A=/srv/sync.sh --all\n",
+        "0 4 * * * root mail ops %line one%line three",
+        "\0",
         "0 4 * * * /srv/sync.sh --all",  # without a user, which cron.d wants
         "",
     ],
