@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cronflow.cli import client
 from cronflow.cli.caller import Caller
 from cronflow.core.words import count, listing
-from cronflow.errors import JobFileError
+from cronflow.errors import CronflowError, JobFileError
 
 if TYPE_CHECKING:
     from cronflow.cli.views.style import Style
@@ -45,15 +45,32 @@ def doctor(caller: Caller) -> int:
 
 def _scene(caller: Caller) -> tuple[list[Finding], Scene]:
     """What there is to look at, and how the job file itself does."""
-    from cronflow.doctor.finding import Scene, ok, problem
+    from cronflow.doctor.finding import Scene, ok
 
-    daemon, reading = client.ping(caller.places, 5.0), None
+    daemon, reading, not_ours = None, None, ""
+    try:
+        with client.connect(caller.places) as there:
+            daemon = there.ask("ping", seconds=5.0)
+    except CronflowError as error:
+        not_ours = error.message if error.exit_status == client.NOT_PERMITTED else ""
     try:
         reading = caller.reading
         found = ok("job_file", f"`{caller.places.file}` has {count(len(reading.jobs.jobs), 'job')}")
     except JobFileError as error:
-        found = problem("job_file", f"the job file has errors: {error.message}", "`cronflow check` shows all of them")
-    return [found], Scene(caller.places, reading.jobs if reading is not None else None, daemon, caller.now)
+        found = _faulty(error)
+    jobs = reading.jobs if reading is not None else None
+    return [found], Scene(caller.places, jobs, daemon, caller.now, not_ours)
+
+
+def _faulty(error: JobFileError) -> Finding:
+    """The first thing about the job file that a person should change."""
+    from cronflow.doctor.finding import problem
+
+    first = next((one for one in error.problems if one.severity == "error"), None)
+    if first is None or first.span is None:
+        return problem("job_file", error.message, first.hint if first is not None else None)
+    place = f"{first.span.file}:{first.span.line}"
+    return problem("job_file", f"the job file has errors: {error.message} ({place})", "`cronflow check` shows all of them")
 
 
 def _show(caller: Caller, found: list[Finding]) -> None:

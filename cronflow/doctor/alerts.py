@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.doctor.jobs import environ_of, exposed
@@ -31,12 +34,23 @@ def alerts(scene: Scene) -> Iterator[Finding]:
             path = os.path.join(folder, os.path.expanduser(target.url_file))
             if (fault := exposed(path, f"the URLs of alert `{name}`", os.geteuid())) is not None:
                 yield warning("alerts_mode", *fault)
+        elif _in_the_open(target.urls, scene.places.file):
+            told = f"others may read `{scene.places.file}`, which holds the URLs of alert `{name}`"
+            yield warning("alerts_mode", told, f"`chmod 600 {scene.places.file}`, or keep them in a `url_file`")
         refused = _refused(urls)
         if refused:
             told = f"Apprise does not understand a `{refused[0]}://` URL of alert `{name}`, or lacks a module for it"
             yield problem("alerts", told, f"`cronflow alerts test {name}` tells more")
         else:
             yield ok("alerts", f"alert `{name}` has {len(urls)} URL{'s' if len(urls) > 1 else ''}")
+
+
+def _in_the_open(urls: Iterable[str], file: Path) -> bool:
+    """Whether the job file can be read by others and holds a URL that is a secret: any but those of mail without a password."""
+    if not file.stat().st_mode & stat.S_IRWXO:
+        return False
+    text = file.read_text(encoding="utf-8")
+    return any(url in text and not re.match(r"mailtos?://[^:/?@]*(\?|/?$)", url) for url in urls)
 
 
 def _refused(urls: list[str]) -> list[str]:

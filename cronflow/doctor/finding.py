@@ -23,12 +23,13 @@ class Finding(NamedTuple):
 
 class Scene(NamedTuple):
     """What there is to look at: the places, the jobs of the job file (None where it has errors), what a daemon that answers says
-    of itself, and the time (epoch seconds)."""
+    of itself, the time (epoch seconds), and a sentence about a daemon that does not answer this user."""
 
     places: Places
     jobs: JobSet | None
     daemon: Mapping[str, Any] | None
     now: float
+    not_ours: str = ""
 
 
 Look = Callable[[Scene], Iterator[Finding]]

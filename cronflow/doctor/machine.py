@@ -13,6 +13,8 @@ from pathlib import Path
 from cronflow import __version__
 from cronflow.core.words import count, iso
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
+from cronflow.doctor.jobs import environ_of
+from cronflow.jobfile.machine import machine_zone
 from cronflow.places import find_places
 
 UNIT = "cronflow.service"
@@ -32,7 +34,9 @@ def daemon(scene: Scene) -> Iterator[Finding]:
     there = scene.daemon
     if there is None:
         pid = _holder(scene.places.lock)
-        if pid is not None:
+        if scene.not_ours:
+            yield warning("daemon", scene.not_ours, "call `cronflow doctor` as that user, or with `sudo`")
+        elif pid is not None:
             told = f"process {pid} holds the state folder and does not answer"
             yield problem("daemon", told, "`journalctl -u cronflow` tells what it is doing")
         else:
@@ -47,7 +51,7 @@ def daemon(scene: Scene) -> Iterator[Finding]:
         told = f"the daemon is of version {there.get('version')}, this command of {__version__}"
         yield warning("daemon", told, "`systemctl restart cronflow`: jobs go on meanwhile")
     else:
-        yield ok("daemon", f"the daemon runs since {iso(float(there['since']), 'UTC')}, process {there['pid']}")
+        yield ok("daemon", f"the daemon has run since {iso(float(there['since']), 'UTC')}, process {there['pid']}")
 
 
 def _holder(lock: Path) -> int | None:
@@ -73,9 +77,10 @@ def twins(scene: Scene) -> Iterator[Finding]:
             if process.pid in ours or "daemon" not in words or not any("cronflow" in word for word in words[:4]):
                 continue
             file = _file_of(words, process.environ(), process.uids().effective, process.cwd())
-        except psutil.Error:
+            same = os.path.samefile(f"/proc/{process.pid}/root{file}", scene.places.file)  # not that of a container
+        except (psutil.Error, OSError):
             continue
-        if os.path.realpath(file) == os.path.realpath(scene.places.file):
+        if same:
             told = f"process {process.pid} is a daemon of this job file too, with another state folder: every job starts twice"
             yield problem("two_daemons", told, f"`kill {process.pid}` ends it; its jobs go on")
 
@@ -166,6 +171,10 @@ def zones(scene: Scene) -> Iterator[Finding]:
         yield warning("zones", f"{told}: rules may have changed since", "update the package `tzdata`")
     else:
         yield ok("zones", told)
+    here, there = os.environ.get("TZ", ""), environ_of(scene).get("TZ", "")
+    if here != there and scene.jobs.timezone == machine_zone():
+        told = f"this shell has {f'`TZ={here}`' if here else 'no `TZ`'}, the daemon {f'`TZ={there}`' if there else 'none'}"
+        yield warning("zones", f"{told}: times may be shown in another zone than jobs start by", "`timezone` in the job file")
 
 
 def _zone_data() -> tuple[str, str]:

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from cronflow.core.words import count, duration
 from cronflow.daemon import disk
@@ -14,6 +15,7 @@ from cronflow.daemon.keepers import STRIDE, boot_id
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.errors import CronflowError
 from cronflow.keeper import client as keepers
+from cronflow.store.copying import room_for_copy
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS
 from cronflow.store.standing import standing
@@ -70,7 +72,11 @@ def room(scene: Scene) -> Iterator[Finding]:
             told = f"{left / 1e6:.0f} MB are left on the disk of `{path}`; jobs that run at once may print {needed / 1e6:.0f} MB"
             yield warning("disk", told, "`max_output` of the jobs, or `max_running`, makes that less")
             return
-    yield ok("disk", f"{left / 1e9:.1f} GB are left on the disk of `{path}`")
+    yield ok("disk", f"{_size(left)} are left on the disk of `{path}`")
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def database(scene: Scene) -> Iterator[Finding]:
@@ -83,8 +89,7 @@ def database(scene: Scene) -> Iterator[Finding]:
         with History.open(path) as history:
             version = history.scalar("PRAGMA user_version")
             if version < len(MIGRATIONS):
-                told = f"the database has format {version}; the next start copies it and makes {len(MIGRATIONS)} of it"
-                yield ok("database_format", told)
+                yield _old_format(history.db, path, version)
             whole = _integrity(history.db, path.stat().st_size)
             yield whole
             if whole.result == "ok":
@@ -93,6 +98,16 @@ def database(scene: Scene) -> Iterator[Finding]:
         yield problem("database", error.message, error.hint)
     except sqlite3.DatabaseError as error:
         yield problem("database", f"`{path}` is damaged: {error}", MOVED)
+
+
+def _old_format(db: sqlite3.Connection, path: Path, version: int) -> Finding:
+    """What the next start does with a database of an older format, and whether it can."""
+    told = f"the database has format {version}; the next start copies it and makes {len(MIGRATIONS)} of it"
+    needed, left = room_for_copy(db, path)
+    if version and left < needed:
+        told += f", which needs {_size(needed)}: {_size(left)} are left, so the daemon will not start"
+        return problem("database_format", told, f"make room in `{path.parent}`")
+    return ok("database_format", told)
 
 
 def _told(scene: Scene, history: History) -> Iterator[Finding]:

@@ -38,10 +38,15 @@ def keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> str:
     return copy.name
 
 
-def _check_room(connection: sqlite3.Connection, path: Path, version: int) -> None:
+def room_for_copy(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
+    """How many bytes a copy and the change need, and how many are left."""
     pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     disk = os.statvfs(path.parent)
-    needed, left = pages * size + SPARE, disk.f_bavail * disk.f_frsize
+    return pages * size + SPARE, disk.f_bavail * disk.f_frsize
+
+
+def _check_room(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    needed, left = room_for_copy(connection, path)
     if left < needed:
         told = f"it and the change need {needed / 1e6:.0f} MB, {left / 1e6:.0f} MB are left"
         raise _refusal(path, version, told, f"make room in `{path.parent}`; the version before can still use it as it is")

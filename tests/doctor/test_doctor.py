@@ -295,7 +295,10 @@ def test_a_broken_job_file_is_told_and_the_rest_is_looked_at(live: Live) -> None
 
 def test_without_a_job_file(live: Live) -> None:
     answer = live.cli("doctor")
-    assert (answer.status, "✗ the job file has errors" in answer.out) == (1, True)
+    assert (answer.status, answer.out.splitlines()[0]) == (1, f"✗ there is no job file `{live.file}`")
+    live.write("[jobs.a]\ncommand = 'true'\nnosuch = 1\n")
+    expected = f"✗ the job file has errors: unknown key `nosuch` in job `a` ({live.file}:3)"
+    assert live.cli("doctor").out.splitlines()[0] == expected
 
 
 def test_targets_of_alerts(live: Live) -> None:
@@ -311,6 +314,16 @@ def test_targets_of_alerts(live: Live) -> None:
     assert "`nosuchservice://`" in answer.out
     live.write(job("a", "true"))
     assert found(live, "alerts")["message"] == "nobody is told when a job fails"
+
+
+def test_urls_in_a_job_file_that_others_can_read(live: Live) -> None:
+    text = '[alerts.desk]\nurls = ["mailto://localhost?to=ops@example.com"]\n[alerts.hook]\nurls = ["json://host/s3cr3t"]\n'
+    live.write(text + job("a", "true")).chmod(0o644)
+    one = found(live, "alerts_mode")
+    assert one["result"] == "warning"
+    assert f"others may read `{live.file}`, which holds the URLs of alert `hook`" in one["message"]
+    live.file.chmod(0o600)
+    assert [one["check"] for one in told(live.cli("doctor", "--json"))] == ["daemon"]
 
 
 # ---- state and daemon -----------------------------------------------------------------------------------------------------
@@ -356,6 +369,16 @@ def test_databases_of_other_versions(live: Live) -> None:
     db.close()
     checks = {one["check"]: one["message"] for one in live.cli("doctor", "--json").json["checks"]}
     assert checks["database_format"] == f"the database has format 1; the next start copies it and makes {len(MIGRATIONS)} of it"
+
+
+def test_an_older_database_that_has_no_room_to_be_copied(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(with_history(live)) as db:
+        db.execute("PRAGMA user_version = 1")
+    full = os.statvfs_result((4096, 4096, 100_000, 3000, 3000, 9, 9, 9, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _path: full)
+    one = next(state.database(Scene(live.places, None, None, time.time())))
+    assert (one.check, one.result) == ("database_format", "problem")
+    assert "which needs 17 MB: 12 MB are left, so the daemon will not start" in one.message
 
 
 def test_what_the_history_itself_says_of_troubles(live: Live) -> None:
@@ -414,6 +437,27 @@ def test_two_daemons_of_one_job_file(live: Live) -> None:
     assert told(live.cli("doctor", "--json")) == []
 
 
+@AS_ROOT
+def test_a_daemon_of_another_user_is_not_told_to_be_down(live: Live) -> None:
+    live.start(alerts(live) + job("a", "true"))
+    live.folder.chmod(0o755)
+    live.state.chmod(0o755)
+    with living(prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) as other:
+        os.chown(other.folder, 65534, 65534)
+        one = found(other, "daemon", "--file", str(live.file), "--state", str(live.state))
+    assert one["result"] == "warning"
+    assert "belongs to another user" in one["message"]
+
+
+@AS_ROOT
+def test_a_daemon_of_a_container_whose_job_file_has_the_same_name(live: Live) -> None:
+    seen = live.write(alerts(live) + job("a", "true"), "seen.toml")
+    with living(prefix=("unshare", "-m", "sh", "-c", f'mount --bind {seen} "$CRONFLOW_FILE" && exec "$@"', "sh")) as other:
+        other.start(alerts(other) + job("a", "true"))
+        answer = live.cli("doctor", "--json", "--file", str(other.file))
+    assert [one["check"] for one in told(answer)] == ["daemon"]
+
+
 def test_a_daemon_of_another_job_file(live: Live) -> None:
     live.start(alerts(live) + job("a", "true"))
     other = live.write(live.file.read_text(), "other.toml")
@@ -462,6 +506,14 @@ def test_the_age_of_the_zone_data(live: Live, version: str, result: str) -> None
         zoneinfo.reset_tzpath()
     assert (one.check, one.result) == ("zones", result)
     assert f"2 time zones in use, by the data of {data} {version}" in one.message
+
+
+def test_a_shell_whose_zone_is_not_that_of_the_daemon(live: Live) -> None:
+    live.start(alerts(live) + job("a", "true", schedule="0 4 * * *"))
+    live.env["TZ"] = "Asia/Tokyo"
+    messages = [one["message"] for one in live.cli("doctor", "--json").json["checks"] if one["check"] == "zones"]
+    assert len(messages) == 2
+    assert "`TZ=Asia/Tokyo`" in messages[1]
 
 
 def test_a_clock_that_is_years_behind(live: Live) -> None:
