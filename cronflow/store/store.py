@@ -403,10 +403,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> str | None:
         noted = f"INSERT OR REPLACE INTO meta (key, value) VALUES ('format', '{number}')"
         try:
             connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n{noted};\nPRAGMA user_version = {number};\nCOMMIT;")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+        except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT):
                 raise
-            raise CronflowError(f"the database `{path}` cannot be brought to format {number}: {error}") from None
+            hint = f"install the version before again; the database as it was is in `{copied}`" if copied else None
+            raise CronflowError(f"the database `{path}` cannot be brought to format {number}: {error}", hint) from None
     return copied
 
 

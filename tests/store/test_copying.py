@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cronflow.errors import CronflowError
+from cronflow.store import store as stores
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS
 from cronflow.store.store import FILE, Store
@@ -141,3 +142,23 @@ def test_a_history_on_a_full_disk_is_read(old: Path) -> None:
         with no_file_above(0), History.open(old / FILE) as history:
             assert history.has_run(3)
     assert (old / f"{FILE}-wal").stat().st_size == 0
+
+
+@pytest.mark.parametrize("script", ["CREATE TABLE runs (x);", "CREATE UNIQUE INDEX one ON runs (roots);"])
+def test_a_change_that_fails_half_way_is_undone(old: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Also where it is the data that do not fit: nothing is damaged then, and nothing is moved aside."""
+    with contextlib.closing(sqlite3.connect(old / FILE)) as db:
+        db.execute("UPDATE runs SET roots = '[]'").connection.commit()
+    before = told(old / FILE)
+    monkeypatch.setattr(stores, "MIGRATIONS", (MIGRATIONS[0], f"CREATE INDEX half ON runs (definition); {script}"))
+    for _ in range(2):
+        with pytest.raises(CronflowError, match="cannot be brought to format 2") as refusal:
+            Store.open(old)
+        assert refusal.value.hint == f"install the version before again; the database as it was is in `{COPY}`"
+        assert told(old / FILE) == told(old / COPY) == before
+        assert not [name for name in names(old) if "damaged" in name]
+        with contextlib.closing(sqlite3.connect(old / FILE)) as db:
+            assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
+    monkeypatch.undo()
+    Store.open(old).close()
+    assert told(old / FILE) == before
