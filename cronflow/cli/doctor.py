@@ -102,5 +102,5 @@ def _line(alike: list[Finding], style: Style) -> str:
         about = f"{count(len(names), 'job')}: "
     else:
         about = f"{'job' if len(names) == 1 else 'jobs'} {listing(names, 3)}: " if names else ""
-    line = f"{style.paint(kind, sign)} {about}{one.message}"
-    return line if one.hint is None else f"{line}\n    = hint: {one.hint}"
+    line = f"{style.paint(kind, sign)} {style.wrapped(about + one.message, 2)}"
+    return line if one.hint is None else f"{line}\n    = hint: {style.wrapped(one.hint, 12)}"

@@ -181,7 +181,7 @@ def _commands(job: Job) -> Iterator[tuple[str, Any]]:
         if getattr(job, key) is not None:
             yield key, getattr(job, key)
     yield from (("check", command) for command in job.check)
-    yield from (("secrets", command) for command in commands_of(job).values())
+    yield from ((f"secrets.{key}", command) for key, command in commands_of(job).items())
 
 
 def _program(job: Job, who: Account, key: str, command: Any, env: Mapping[str, str], where: str) -> Iterator[Finding]:

@@ -15,8 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from cronflow.cli.doctor import _line
+from cronflow.cli.views.style import Style
 from cronflow.doctor import crontabs, jobs, machine, state
-from cronflow.doctor.finding import Finding, Scene
+from cronflow.doctor.finding import Finding, Scene, problem
 from cronflow.doctor.programs import named
 from cronflow.jobfile.read import read
 from cronflow.places import Places
@@ -84,6 +86,18 @@ def test_the_screen_tells_jobs_that_are_well_in_one_line(live: Live) -> None:
     assert answer.out.splitlines()[-1].endswith(("1 problem, 1 warning", "1 problem, 2 warnings", "1 problem, 3 warnings"))
 
 
+def test_on_a_terminal_lines_are_folded_and_paths_stay_whole() -> None:
+    one = problem("no_program", "`/srv/etl/bin/a-long-name-of-a-program`, which `command` calls, is not found", "`ls -l`", "a")
+    lines = _line([one], Style("UTC", 0.0, 40, False)).splitlines()
+    assert lines == [
+        "✗ job `a`:",
+        "  `/srv/etl/bin/a-long-name-of-a-program`,",
+        "  which `command` calls, is not found",
+        "    = hint: `ls -l`",
+    ]
+    assert _line([one], Style("UTC", 0.0, None, False)).count("\n") == 1
+
+
 def test_what_is_the_same_of_several_jobs_is_told_once(live: Live) -> None:
     live.write("".join(job(f"job{number}", "true", cwd="/nonexistent") for number in range(7)))
     lines = live.cli("doctor").out.splitlines()
@@ -106,7 +120,7 @@ FAULTS = (
     ({"command": "/nonexistent/run.sh now"}, "no_program", "`/nonexistent/run.sh`"),
     ({"only_if": "nosuchprogram"}, "no_program", "`only_if`"),
     ({"check": ["true", "nosuchprogram"]}, "no_program", "`check`"),
-    ({"secrets": {"A": "command:nosuchprogram"}}, "no_program", "`secrets`"),
+    ({"secrets": {"A": "command:nosuchprogram"}}, "no_program", "`secrets.A`"),
     ({"command": "cat x | nosuchprogram | sort"}, "no_program", "`nosuchprogram`, which `command` calls"),
     ({"command": "set -eu\nnosuchprogram -f x\n"}, "no_program", "`nosuchprogram`, which `command` calls"),
     ({"command": "/tmp"}, "not_executable", "`/tmp`, with which `command` begins, is a folder"),

@@ -133,6 +133,16 @@ class Style(NamedTuple):
             begun = True
         return "\n".join(line.rstrip() for line in lines)
 
+    def wrapped(self, text: str, indent: int) -> str:
+        """A sentence in lines of the terminal's width, the first of which begins elsewhere; in a pipe one line."""
+        if self.width is None or len(text) + indent <= self.width:
+            return text
+        import textwrap
+
+        room = max(self.width - indent, 20)
+        lines = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False)
+        return ("\n" + " " * indent).join(lines)
+
     def _fit(self, part: str, used: int) -> str:
         """A part within the rest of its line, unless it was wrapped before."""
         if self.width is None or "\n" in part or len(visible(part)) + used <= self.width:
