@@ -99,6 +99,8 @@ def _here(caller: Caller) -> Mapping[str, int]:
     History.open(caller.places.database).close()  # a damaged one is the daemon's to move aside, and to tell of
     with _lock(caller):
         store = Store.open(caller.places.state)
+        if store.copied is not None:
+            caller.note(f"the database has a new format; as it was it is kept in `{store.copied}`")
         try:
             store.save(Effects(acts=[Act(caller.now, own_name(), "prune", caller.words)]))
             for wait in do_round(store, caller.places, settings, caller.now, tally):

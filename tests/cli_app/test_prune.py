@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +80,16 @@ def test_a_dry_run_asks_nobody(cli: Cli, peer: Meet) -> None:
     there = peer(saying())
     assert cli("prune", "--dry-run").out == "there is nothing to remove\n"
     assert there.requests == []
+
+
+def test_without_a_daemon_a_database_of_an_older_format_is_counted_as_it_is_and_copied_before_it_changes(cli: Cli) -> None:
+    cli.state.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(cli.state / "cronflow.db")) as db:
+        db.executescript(Path(__file__).parents[1].joinpath("store/format_1.sql").read_text())
+        db.execute("PRAGMA user_version = 1")
+    assert cli("prune", "--dry-run").status == 0
+    assert not (cli.state / "cronflow.db.v1").exists()
+    answer = cli("prune")
+    assert (answer.status, answer.err) == (0, "the database has a new format; as it was it is kept in `cronflow.db.v1`\n")
+    assert (cli.state / "cronflow.db.v1").exists()
+    assert cli("prune").err == ""
