@@ -19,6 +19,7 @@ from typing import Any
 from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import ALERT_KINDS, Alert, Attempt, Run
 from cronflow.core.state import State
+from cronflow.core.words import storable
 from cronflow.errors import CronflowError
 from cronflow.store.copying import keep_copy
 from cronflow.store.file import LOCKED_FOR, OpenFile, move_aside, was_emptied
@@ -28,7 +29,6 @@ from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, 
 from cronflow.store.schema import MIGRATIONS
 from cronflow.store.sound import DamageError, check_tables, check_things, is_damage, is_newer
 from cronflow.store.text import name_of
-from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
 
