@@ -345,9 +345,9 @@ class Store:
         """Alerts to be sent now, as plain rows; and those whose next try would be after `latest`. Of each target the oldest, as
         many as `each` says; `nth` counts them from 1."""
         cursor = self.connection.execute(
-            "SELECT * FROM (SELECT id, at, kind, target, job, run, task, facts, tries,"
-            " row_number() OVER (PARTITION BY target ORDER BY id) AS nth FROM alerts"
-            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?)) WHERE nth <= ? ORDER BY id",
+            "SELECT id, at, kind, target, job, run, task, facts, tries, nth FROM alerts JOIN"
+            " (SELECT id, row_number() OVER (PARTITION BY target ORDER BY id) AS nth FROM alerts"
+            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?)) USING (id) WHERE nth <= ? ORDER BY id",
             (now, latest, each),
         )
         names = [column[0] for column in cursor.description]
