@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from cronflow.core.model import Job
 from cronflow.core.schedule import Schedule
 from cronflow.core.spread import spread
-from cronflow.core.words import duration, listing, local
+from cronflow.core.words import duration, listing, local, storable
 
 Kind = Literal["schedule", "every", "at", "reboot", "watch"]
 Calendars = Mapping[str, frozenset[int]]
@@ -87,8 +87,7 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
         found.append(Trigger("reboot", REBOOT + zone, Schedule.at((), job.timezone), 0.0, *days))
     if job.watch:
         key = f"watch {job.settle:g} {' | '.join(sorted(set(job.watch)))}{zone}"
-        key = key.encode("utf-8", "backslashreplace").decode()  # a folder may have a name that is no UTF-8, and a database none
-        found.append(Trigger("watch", key, Schedule.at((), job.timezone), 0.0, *days, job.watch, job.settle))
+        found.append(Trigger("watch", storable(key), Schedule.at((), job.timezone), 0.0, *days, job.watch, job.settle))
     return tuple(found) if len(found) > len(timed) else timed
 
 

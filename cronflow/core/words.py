@@ -31,6 +31,11 @@ _ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\x9c|$)|\x1b[
 _CONTROLS = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 
 
+def storable(text: str) -> str:
+    """A text that is UTF-8, as SQLite wants: bytes of a command line or path that are none (PEP 383) are written as escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def duration(seconds: float, units: int = 2) -> str:
     """A span of time in words, exact enough to act on: "4 s", "4 min 11 s", "2 days 23 h".
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import stat
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from cronflow.daemon.inotify import FolderWatch
 from cronflow.errors import JobFileError
 from cronflow.jobfile.calendars import files_named
 from cronflow.jobfile.read import Reading, read
-from cronflow.jobfile.source import at_once
+from cronflow.jobfile.source import whole
 
 QUIET = 2.0
 """Seconds for which the files must have been unchanged before they are read again by themselves."""
@@ -125,11 +124,8 @@ class JobSource:
         """The patterns of `include` and the files of calendars in a job file that may be broken; the ones before where it is no
         TOML."""
         try:
-            with open(self.path, "rb", opener=at_once) as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return
-                document = tomllib.load(file)
-        except (OSError, ValueError, RecursionError):
+            document = tomllib.loads(whole(self.path).decode("utf-8-sig"))
+        except (ValueError, RecursionError):
             return
         named = document.get("include", [])
         patterns = named if isinstance(named, list) else [named]

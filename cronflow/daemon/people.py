@@ -14,11 +14,11 @@ from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import Event
 from cronflow.core.inforce import as_plain
 from cronflow.core.model import Attempt
+from cronflow.core.words import storable
 from cronflow.daemon import requests
 from cronflow.daemon.control import Client, Control
 from cronflow.daemon.following import run_event, task_event
 from cronflow.errors import CronflowError, JobFileError
-from cronflow.store.store import storable
 
 if TYPE_CHECKING:
     from cronflow.daemon.daemon import Daemon

@@ -20,8 +20,9 @@ from cronflow.core.events import (
 from cronflow.core.flow import several_flows
 from cronflow.core.model import jobs_from_definition
 from cronflow.core.state import State
+from cronflow.core.words import storable
 from cronflow.errors import CronflowError
-from cronflow.store.store import Store, storable
+from cronflow.store.store import Store
 
 USAGE = 2
 NOT_THERE = 4

@@ -156,7 +156,7 @@ def load(file: str, report: Report, included: tuple[Source, Path] | None = None)
     (for root only), no UTF-8, no TOML. `included` is the place of another file that includes it."""
     report.begin(file)
     try:
-        raw = _bytes(file)
+        raw = whole(file)
     except RefusalError as refusal:
         report.add("error", refusal.message, refusal.hint, included[0].span(included[1]) if included else None)
         return None
@@ -223,7 +223,7 @@ def content(file: str, limit: int, irregular: RefusalError) -> tuple[bytes, os.s
         raise RefusalError(f"`{file}` cannot be read: {reason}", f"look at it with `ls -l {file}`, also at its folders") from None
 
 
-def _bytes(file: str) -> bytes:
+def whole(file: str) -> bytes:
     """All bytes of a job file; RefusalError with the reason why they are not taken."""
     if "\0" in file:
         raise RefusalError(f"`{file}` cannot be read: there is a NUL character in its name", "`--file` names another one")

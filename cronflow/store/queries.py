@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from cronflow.core.expectations import usual
 from cronflow.core.model import Act, Attempt, Job, Run, Task, jobs_from_definition
+from cronflow.core.words import storable
 from cronflow.errors import CronflowError
 from cronflow.store.rows import ATTEMPTS, RUNS, TASKS
 from cronflow.store.schema import MIGRATIONS
-from cronflow.store.text import storable
 
 Edges = tuple[tuple[str, str], ...]
 """The upstream jobs of a job, each with its condition."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cronflow.core.model import Attempt, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
-from cronflow.store.text import storable
+from cronflow.core.words import storable
 
 _JSON_DEFAULT: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

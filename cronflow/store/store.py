@@ -19,6 +19,7 @@ from typing import Any
 from cronflow.core.effects import Amendment, Effects
 from cronflow.core.model import ALERT_KINDS, Alert, Attempt, Run
 from cronflow.core.state import State
+from cronflow.core.words import storable
 from cronflow.errors import CronflowError
 from cronflow.store.copying import keep_copy
 from cronflow.store.file import LOCKED_FOR, OpenFile, move_aside, was_emptied
@@ -28,7 +29,6 @@ from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, 
 from cronflow.store.schema import MIGRATIONS
 from cronflow.store.sound import DamageError, check_tables, check_things, is_damage, is_newer
 from cronflow.store.text import name_of
-from cronflow.store.text import storable as storable  # part of what this module offers
 
 FILE = "cronflow.db"
 
@@ -345,9 +345,9 @@ class Store:
         """Alerts to be sent now, as plain rows; and those whose next try would be after `latest`. Of each target the oldest, as
         many as `each` says; `nth` counts them from 1."""
         cursor = self.connection.execute(
-            "SELECT * FROM (SELECT id, at, kind, target, job, run, task, facts, tries,"
-            " row_number() OVER (PARTITION BY target ORDER BY id) AS nth FROM alerts"
-            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?)) WHERE nth <= ? ORDER BY id",
+            "SELECT id, at, kind, target, job, run, task, facts, tries, nth FROM alerts JOIN"
+            " (SELECT id, row_number() OVER (PARTITION BY target ORDER BY id) AS nth FROM alerts"
+            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?)) USING (id) WHERE nth <= ? ORDER BY id",
             (now, latest, each),
         )
         names = [column[0] for column in cursor.description]

@@ -1,4 +1,4 @@
-"""Text for SQLite, which takes only what is UTF-8."""
+"""Names of files for SQLite, which takes text only where it is UTF-8."""
 
 from __future__ import annotations
 
@@ -12,8 +12,3 @@ def name_of(path: str) -> str | bytes:
     except UnicodeEncodeError:
         return os.fsencode(path)
     return path
-
-
-def storable(text: str) -> str:
-    """A text that SQLite takes: bytes of a command line or path that are no UTF-8 are written as escapes (PEP 383)."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

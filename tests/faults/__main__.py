@@ -121,7 +121,7 @@ def table(lines: list[Line]) -> str:
     text = ["| fault | trials | lost | twice | wrong | seconds |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for row, out, _ in lines:
         if out is not None:
-            lost, twice = ("–" if name in row.uncounted else getattr(out, name) for name in ("lost", "twice"))
+            lost, twice = ("–" if name in row.uncounted else f"{getattr(out, name):,}" for name in ("lost", "twice"))
             text.append(f"| {row.fault} | {out.trials:,} | {lost} | {twice} | {len(out.wrong)} | {out.seconds:,.0f} |")
     text += [f"\nnot tested: {row.fault}: {why}" for row, out, why in lines if out is None]
     text += [f"\n{row.name}: {note}" for row, out, _ in lines if out is not None for note in out.notes]

@@ -32,6 +32,7 @@ from cronflow.core.model import (
     definition,
 )
 from cronflow.core.state import State
+from cronflow.core.words import storable
 from cronflow.daemon.rescue import everything, revive
 from cronflow.daemon.shelves import newest_logged
 from cronflow.errors import CronflowError
@@ -40,7 +41,7 @@ from cronflow.store import reserve
 from cronflow.store.file import move_aside
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS
-from cronflow.store.store import FILE, Store, storable
+from cronflow.store.store import FILE, Store
 
 JOBS = {"a": Job("a", "true", schedule=("0 4 * * *",), env={"K": "v"}), "b": Job("b", ("x", "y"), after=(Edge("a", "done"),))}
 DIGEST, BODY = definition(JOBS)
