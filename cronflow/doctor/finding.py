@@ -55,5 +55,5 @@ def looked(look: Look, scene: Scene) -> list[Finding]:
     except OSError as error:
         what = f"`{error.filename}`" if error.filename else f"`{look.__name__}`"
         reason = (error.strerror or str(error)).lower()
-        found.append(warning(look.__name__, f"{what} could not be looked at: {reason}", "try it as root"))
+        found.append(warning("unseen", f"{what} could not be looked at: {reason}", "try it as root"))
     return found

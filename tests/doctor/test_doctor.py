@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import stat
 import time
 import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 import pytest
 
 from cronflow.cli.doctor import _line
 from cronflow.cli.views.style import Style
+from cronflow.daemon.environment import Reason
 from cronflow.doctor import crontabs, jobs, machine, state
 from cronflow.doctor.finding import Finding, Scene, problem
 from cronflow.doctor.programs import named
@@ -111,6 +113,27 @@ def test_a_first_look_before_there_is_any_state(live: Live) -> None:
     answer = live.cli("doctor", "--json")
     assert [one["check"] for one in told(answer)] == ["daemon"]
     assert not live.state.exists()
+
+
+@AS_ROOT
+def test_what_may_not_be_looked_at_is_told(live: Live) -> None:
+    with_history(live).close()
+    live.state.chmod(0o700)
+    with living(prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) as other:
+        answer = other.cli("doctor", "--json", "--file", str(live.file), "--state", str(live.state))
+    unseen = [one["message"] for one in told(answer) if one["check"] == "unseen"]
+    assert unseen
+    assert all("could not be looked at: permission denied" in one for one in unseen)
+
+
+def test_every_word_for_a_check_is_in_the_manual() -> None:
+    root = Path(jobs.__file__).parents[1]
+    sources = [root / "cli/doctor.py", *(root / "doctor").glob("*.py")]
+    words = {word for file in sources for word in re.findall(r'\b(?:ok|warning|problem)\(\s*"([a-z_]+)"', file.read_text())}
+    words |= set(get_args(Reason))
+    assert len(words) > 30
+    manual = (root.parent / "man/cronflow.1").read_text()
+    assert not [word for word in words if f".Ql {word}" not in manual]
 
 
 # ---- jobs -----------------------------------------------------------------------------------------------------------------
