@@ -227,7 +227,7 @@ CALLS = (
     ("command -v one && one", ["command"]),
     ("cat <<E\none\nE\ntwo", ["cat"]),
     ("one () { two; }\none", []),
-    ("one $((1 + 2)); two", ["one"]),
+    ("one $((1 + 2)) \"$((3))\"; two $(a $(b)); three", ["one", "two"]),
     ("one\nfor x in 1 2; do two; done", ["one"]),
     ("one; export PATH=/x; two", ["one", "export"]),
     ("PATH=/x\none", []),
