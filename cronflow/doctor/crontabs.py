@@ -16,7 +16,7 @@ from cronflow.core.model import Command
 from cronflow.core.words import count
 from cronflow.crontab.sources import Choice, daemon_of, of_file, table, unread
 from cronflow.crontab.tables import Entry, Kind, Table
-from cronflow.doctor.finding import Finding, Scene, ok, problem
+from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.errors import CronflowError
 
 SYSTEM = "/etc/crontab"
@@ -24,6 +24,10 @@ FOLDER = "/etc/cron.d"
 ANACRON = "/etc/anacrontab"
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron", "/etc/crontabs")
 SECONDS = 5.0
+CRONS = frozenset(("cron", "crond", "anacron", "fcron"))
+"""Names of programs that start what crontabs say."""
+GENERATED = "/run/systemd/generator"
+"""Where systemd-cron keeps the units that it makes of crontabs."""
 ELSEWHERE = re.compile(r"(?:\s*[12&]?>{1,2}\s*\S+|\s*2>&1)+\s*$")
 """Where a command sends its output, at its end: with a scheduler that keeps the output nobody writes that any more."""
 
@@ -33,18 +37,31 @@ def crontabs(scene: Scene) -> Iterator[Finding]:
     if scene.jobs is None:
         return
     jobs = {_plain(job.command, job.stdin): job.name for job in scene.jobs.jobs.values()}
-    twice, others = 0, 0
+    twice, others, active = 0, 0, _active()
     for one in _tables():
         for line in one.items:
             name = jobs.get(_plain(line.command, line.stdin)) if isinstance(line, Entry) else None
             if name is not None:
                 twice += 1
-                told = f"cron runs the command of this job as well: line {line.line} of `{one.name}`"
-                yield problem("crontab", told, "put a `#` in front of that line", name)
+                place, hint = f"line {line.line} of `{one.name}`", "put a `#` in front of that line"
+                if active:
+                    yield problem("crontab", f"cron runs the command of this job as well: {place}", hint, name)
+                else:
+                    told = f"cron, which does not run now, would run the command of this job as well: {place}"
+                    yield warning("crontab", told, hint, name)
             others += isinstance(line, Entry)
     if not twice:
         told = f"; {count(others, 'line')} of crontabs {'runs' if others == 1 else 'run'} other things" if others else ""
         yield ok("crontab", f"cron runs none of these jobs{told}")
+
+
+def _active() -> bool:
+    """Whether a program runs that reads crontabs; True where the processes of others cannot be seen (proc(5), hidepid)."""
+    import psutil
+
+    if not os.path.exists("/proc/1/stat") or any(name.startswith("cron-") for name in _listed(GENERATED)):
+        return True
+    return any(process.info["name"] in CRONS for process in psutil.process_iter(["name"]))
 
 
 def _plain(command: Command, stdin: str | None) -> tuple[str, str]:
@@ -81,7 +98,11 @@ def _own() -> bytes | None:
 
 
 def _names(folder: str) -> list[str]:
+    return sorted(name for name in _listed(folder) if name[0] != "." and os.path.isfile(os.path.join(folder, name)))
+
+
+def _listed(folder: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(folder) if name[0] != "." and os.path.isfile(os.path.join(folder, name)))
+        return os.listdir(folder)
     except OSError:
         return []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sqlite3
 import stat
+import subprocess
 import time
 import zoneinfo
 from collections.abc import Iterator
@@ -227,7 +229,7 @@ CALLS = (
     ("command -v one && one", ["command"]),
     ("cat <<E\none\nE\ntwo", ["cat"]),
     ("one () { two; }\none", []),
-    ("one $((1 + 2)) \"$((3))\"; two $(a $(b)); three", ["one", "two"]),
+    ('one $((1 + 2)) "$((3))"; two $(a $(b)); three', ["one", "two"]),
     ("one\nfor x in 1 2; do two; done", ["one"]),
     ("one; export PATH=/x; two", ["one", "export"]),
     ("PATH=/x\none", []),
@@ -628,6 +630,17 @@ def test_the_services_of_a_user_that_go_on_without_a_session(tmp_path: Path, mon
 # ---- crontabs -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def cron(tmp_path: Path) -> Iterator[None]:
+    """A process with the name of a cron."""
+    program = tmp_path / "cron"
+    shutil.copy(shutil.which("sleep") or "", program)
+    process = subprocess.Popen([str(program), "600"])
+    yield
+    process.kill()
+    process.wait()
+
+
 def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, where: str = "cron.d/old") -> list[Finding]:
     for name, folder in (("FOLDER", "cron.d"), ("SYSTEM", "crontab"), ("SPOOLS", "spool"), ("ANACRON", "anacrontab")):
         monkeypatch.setattr(crontabs, name, (str(tmp_path / folder),) if name == "SPOOLS" else str(tmp_path / folder))
@@ -656,12 +669,21 @@ def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, where:
         ("anacrontab", "7\t10\tsync.weekly\t/srv/sync.sh --all", "sync"),
     ],
 )
+@pytest.mark.usefixtures("cron")
 def test_a_line_of_cron_that_does_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, line: str, name: str
 ) -> None:
     results = looked_at(tmp_path, monkeypatch, f"# old things\nPATH=/bin\n\n{line}\n", where)
     assert [(one.check, one.result, one.job) for one in results] == [("crontab", "problem", name)]
     assert f"line 4 of `{tmp_path / where}`" in results[0].message
+
+
+def test_lines_of_a_cron_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crontabs, "CRONS", frozenset(("no such program",)))
+    monkeypatch.setattr(crontabs, "GENERATED", str(tmp_path / "none"))
+    (one,) = looked_at(tmp_path, monkeypatch, "*/5 * * * * root /srv/sync.sh --all\n")
+    assert (one.check, one.result, one.job) == ("crontab", "warning", "sync")
+    assert "cron, which does not run now, would run" in one.message
 
 
 @pytest.mark.parametrize(
