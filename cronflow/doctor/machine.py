@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from cronflow import __version__
 from cronflow.core.words import count, iso
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.doctor.jobs import environ_of
 from cronflow.jobfile.machine import machine_zone
-from cronflow.places import find_places
+from cronflow.places import Places, find_places
 
 UNIT = "cronflow.service"
 BOOTED = "/run/systemd/system"
@@ -33,7 +33,7 @@ def daemon(scene: Scene) -> Iterator[Finding]:
     """Whether one daemon works, on this job file, of this version."""
     there = scene.daemon
     if there is None:
-        pid = _holder(scene.places.lock)
+        pid = holder(scene.places)
         if scene.not_ours:
             yield warning("daemon", scene.not_ours, "call `cronflow doctor` as that user, or with `sudo`")
         elif pid is not None:
@@ -54,23 +54,27 @@ def daemon(scene: Scene) -> Iterator[Finding]:
         yield ok("daemon", f"the daemon has run since {iso(float(there['since']), 'UTC')}, process {there['pid']}")
 
 
-def _holder(lock: Path) -> int | None:
-    """The process that holds a lock by flock(2), from /proc/locks (proc(5))."""
+def holder(places: Places) -> int | None:
+    """The process that is the daemon of a state folder, whether it answers or not: who holds the flock(2) on its lock file, or on
+    the folder, where somebody has removed the file; from /proc/locks (proc(5))."""
+    held = set()
+    for path in (places.lock, places.state):
+        with contextlib.suppress(OSError):
+            about = path.stat()
+            held.add(f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}")
     try:
-        about = lock.stat()
-        place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
         with open("/proc/locks", encoding="ascii") as file:
             found = [line.split() for line in file]
     except OSError:
         return None
-    return next((int(words[4]) for words in found if len(words) > 5 and words[1] == "FLOCK" and words[5] == place), None)
+    return next((int(words[4]) for words in found if len(words) > 5 and words[1] == "FLOCK" and words[5] in held), None)
 
 
 def twins(scene: Scene) -> Iterator[Finding]:
     """Other daemons of the same job file, with a state folder of their own: every job starts twice."""
     import psutil
 
-    ours = {os.getpid(), None if scene.daemon is None else scene.daemon.get("pid"), _holder(scene.places.lock)}
+    ours = {os.getpid(), None if scene.daemon is None else scene.daemon.get("pid"), holder(scene.places)}
     for process in psutil.process_iter():
         try:
             words = process.cmdline()

@@ -13,6 +13,7 @@ from cronflow.core.words import count, duration
 from cronflow.daemon import disk
 from cronflow.daemon.keepers import STRIDE, boot_id
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
+from cronflow.doctor.machine import holder
 from cronflow.errors import CronflowError
 from cronflow.keeper import client as keepers
 from cronflow.store.copying import room_for_copy
@@ -149,7 +150,7 @@ def sqlite(scene: Scene) -> Iterator[Finding]:
     import psutil
 
     version, path = sqlite3.sqlite_version, os.path.realpath(scene.places.database)
-    ours = (os.getpid(), None if scene.daemon is None else scene.daemon.get("pid"))
+    ours = (os.getpid(), holder(scene.places) if scene.daemon is None else scene.daemon.get("pid"))
     found = False
     for process in psutil.process_iter():
         try:

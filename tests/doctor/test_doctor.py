@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -462,6 +463,19 @@ def test_a_daemon_that_holds_the_state_and_does_not_answer(live: Live) -> None:
         one = found(live, "daemon")
     assert one["message"] == f"process {os.getpid()} holds the state folder and does not answer"
     assert found(live, "daemon")["result"] == "warning"
+
+
+def test_a_daemon_that_hangs_and_whose_lock_file_was_removed(live: Live) -> None:
+    live.start(alerts(live) + job("a", "true"))
+    live.places.lock.unlink()
+    assert live.process is not None
+    live.process.send_signal(signal.SIGSTOP)
+    try:
+        answer = live.cli("doctor", "--json")
+    finally:
+        live.process.send_signal(signal.SIGCONT)
+    expected = f"process {live.process.pid} holds the state folder and does not answer"
+    assert [(one["check"], one["message"]) for one in told(answer)] == [("daemon", expected)]
 
 
 def test_two_daemons_of_one_job_file(live: Live) -> None:
