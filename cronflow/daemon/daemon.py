@@ -108,6 +108,7 @@ class Daemon:
         alive_at = None
         with contextlib.suppress(OSError):
             alive_at = self.places.alive.stat().st_mtime
+            self.retention.seen = alive_at, time.monotonic()
         rebooted = self._boot_before not in (None, boot_id())
         try:
             live = {task.live.ref: task.live.pid for task in self.state.live() if task.live is not None}

@@ -27,6 +27,8 @@ FIRST = 60.0
 EVERY = 3600.0
 AGAIN = 60.0
 """Seconds after a round that failed."""
+DOUBT = 86400.0
+"""Seconds for which nothing is removed after the clock has gone ahead by more than anything is kept: it may be wrong."""
 REST = 4.0
 """Times as long as a portion took."""
 QUIET = 0.25
@@ -158,6 +160,8 @@ class Retention:
     places: Places
     next_at: float
     tally: Tally = field(default_factory=Tally)
+    seen: tuple[float, float] | None = None
+    """What the clock showed at the last look or sign of life, and the monotonic clock at that time."""
     _round: Iterator[float] | None = None
     _of: Store | None = None
     _put_off_to: float = 0.0
@@ -200,6 +204,8 @@ class Retention:
             self._tell(over=self._round is None)
 
     def _portion(self, settings: Settings, now: float) -> float:
+        if self._round is None and self._has_leapt(settings, now) and not self._askers:
+            return DOUBT
         if self._round is None or self._of is not self.store:
             self.tally = self.tally if self._askers else Tally()
             self._of, self._round = self.store, do_round(self.store, self.places, settings, now, self.tally)
@@ -207,6 +213,12 @@ class Retention:
         if wait is None:
             self._round = None
         return EVERY if wait is None else wait
+
+    def _has_leapt(self, settings: Settings, now: float) -> bool:
+        """Whether the clock shows that by now all that there was at the last look would be past its time."""
+        before, self.seen = self.seen, (now, time.monotonic())
+        kept = min(settings.keep_logs, settings.keep_runs or settings.keep_logs)
+        return before is not None and (self.seen[0] - before[0]) - (self.seen[1] - before[1]) > kept
 
     def _tell(self, over: bool, failed: str | None = None) -> None:
         for tell in self._askers:

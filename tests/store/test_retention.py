@@ -15,7 +15,7 @@ import pytest
 from benchmarks.history import make
 from cronflow.core import events as happened
 from cronflow.core.model import Act, Alert, Settings
-from cronflow.daemon.retention import AGAIN, EVERY, FOLDERS, PATIENCE, Retention, Tally, count_round, do_round
+from cronflow.daemon.retention import AGAIN, DOUBT, EVERY, FOLDERS, PATIENCE, Retention, Tally, count_round, do_round
 from cronflow.jobfile.read import read
 from cronflow.places import Places
 from cronflow.store import forgetting
@@ -355,6 +355,26 @@ def test_a_round_that_somebody_asks_for_begins_at_once_and_tells_how_it_goes(tmp
     assert said[-1] == {"event": "pruned", "over": True, "failed": None, "runs": 58, "logs": 0, "acts": 0, "alerts": 0}
     assert retention.next_at > time.monotonic() + EVERY - 60
     assert numbers(stage) == [59, 60]
+
+
+def test_a_clock_that_leaps_beyond_all_that_is_kept_removes_nothing_for_a_day_unless_somebody_asks(tmp_path: Path) -> None:
+    stage, settings = history(60), Settings(keep_runs=DAY, keep_logs=DAY)
+    begun = time.monotonic()
+    retention = Retention(stage.store, places(tmp_path), begun)
+    retention.seen = stage.now, begun
+    retention.step(settings, stage.now + 3000 * DAY, quiet=True)
+    assert len(numbers(stage)) == 60
+    assert begun + DOUBT <= retention.next_at <= begun + DOUBT + 60
+    said: list[dict[str, Any]] = []
+    retention.demand(lambda event: said.append(dict(event)))
+    retention.step(settings, stage.now + 3000 * DAY, quiet=True)
+    assert len(numbers(stage)) < 60
+
+    stage = history(60)
+    retention = Retention(stage.store, places(tmp_path), begun)
+    retention.seen = stage.now - DAY / 2, begun
+    retention.step(settings, stage.now, quiet=True)
+    assert len(numbers(stage)) < 60
 
 
 def test_a_round_that_fails_is_begun_anew_and_its_asker_hears_of_it(tmp_path: Path) -> None:
