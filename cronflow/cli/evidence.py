@@ -108,7 +108,7 @@ class Scene:
     def paused_now(self, job: str) -> Evidence:
         """Who paused a job that is paused."""
         pause = self.pauses[job]
-        message = f"it is paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
+        message = f"it has been paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
         return Evidence("paused", message, None, None, f"cronflow resume {job}")
 
     def skipped(self, job: str, at: float | None) -> Evidence:
