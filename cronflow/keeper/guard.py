@@ -50,8 +50,8 @@ class Files:
         self.listener.listen(BACKLOG)
 
     def remove_socket(self) -> None:
-        """Takes the name away; who has connected stays."""
-        with suppress(FileNotFoundError):
+        """Takes the name away, if that can be done; who has connected stays."""
+        with suppress(OSError):
             os.unlink(self.name, dir_fd=self.sockets)
 
 
@@ -167,12 +167,14 @@ def _deaf(_number: int, _frame: object) -> None:
 
 
 def _live(life: Callable[[], None]) -> NoReturn:
+    status = 1
     try:
         life()
+        status = 0
     except BaseException:
         traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+    finally:
+        os._exit(status)
 
 
 def hold(files: Files, keeper: Keeper, guard_end: int) -> None:

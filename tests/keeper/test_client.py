@@ -121,6 +121,17 @@ def test_a_folder_with_a_long_path_and_one_for_sockets(house: House, tmp_path: P
     assert list(sockets.iterdir()) == []
 
 
+def test_a_keeper_that_cannot_take_its_name_away_ends_in_peace(house: House) -> None:
+    keeper = house.start()
+    house.run(keeper, "a", "true")
+    (house.folder / "1.sock").unlink()
+    (house.folder / "1.sock").mkdir()
+    keeper.close()
+    eventually(lambda: client.living(str(house.folder)) == [])
+    assert (house.folder / "keeper.log").read_text() == ""
+    (house.folder / "1.sock").rmdir()
+
+
 def test_it_does_not_keep_its_callers_variables(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CRONFLOW_ID", "NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC"):
         monkeypatch.setenv(name, "x")
