@@ -40,8 +40,8 @@ class Woke:
 
 @dataclass(frozen=True, slots=True)
 class ClockSetBack:
-    """The clock shows hours less than cursors have come to. Of what is later than it shows: `opened` are the slots that have had
-    a run, by root and trigger, and `rows` are the rows of slots that did not run."""
+    """The clock shows hours less than cursors have come to. Of what is later than cursors will stand: `opened` are the slots that
+    have had a run, by root and trigger, and `rows` are the rows of slots that did not run."""
 
     opened: tuple[tuple[str, str, int], ...] = ()
     rows: tuple[Run, ...] = ()

@@ -29,10 +29,17 @@ def is_behind(state: State, plan: Plan, now: float) -> bool:
     return ahead or any(_too_late(state, run, task, now + CORRECTION) for run, task in _unfinished(state))
 
 
+def since(state: State, plan: Plan, now: float) -> float:
+    """The time after which slots may be still to come: with jitter, some that are past have not started."""
+    return min((at for _, at in _standing(state, plan, now)), default=now)
+
+
 def set_back(state: State, out: Effects, event: ClockSetBack, now: float) -> None:
     """Have the cursors stand at the time that it is."""
+    places = {(cursor.job, cursor.trigger_key): at for cursor, at in _standing(state, state.plan, now)}
     for root, key, slot in event.opened:
-        state.ahead.setdefault((root, key), set()).add(slot)
+        if slot > places.get((root, key), now):
+            state.ahead.setdefault((root, key), set()).add(slot)
     for row in event.rows:
         _cut(state, out, row, now)
     for cursor, at in _standing(state, state.plan, now):
@@ -90,6 +97,8 @@ def _cut(state: State, out: Effects, row: Run, now: float) -> None:
     if flow is None or trigger is None or not trigger.timed or row.slot is None:
         return
     at = now - trigger.delay(state.jobs.host, flow.name)
+    if row.slot_last is not None and row.slot_last <= at:
+        return
     last = trigger.schedule.last_until(at, row.slot - 1)
     state.rows.pop(row.id, None)
     if last is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cronflow.core.events import ClockSetBack, Event
 from cronflow.core.flow import Plan
-from cronflow.core.setback import is_behind
+from cronflow.core.setback import is_behind, since
 from cronflow.core.state import State
 from cronflow.store.store import Store
 
@@ -21,7 +21,7 @@ class SetBack:
     def news(self, state: State, plan: Plan, store: Store, now: float) -> list[Event]:
         """The event of a clock that was set back, with what the database knows of later slots."""
         if self.shown > now and is_behind(state, plan, now):
-            found = ClockSetBack(*store.slots_after(now))
+            found = ClockSetBack(*store.slots_after(since(state, plan, now)))
             self.shown = now
             return [found]
         self.shown = now

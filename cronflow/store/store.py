@@ -292,11 +292,11 @@ class Store:
         row = self.connection.execute(query, (run, task)).fetchone()
         return None if row is None else row[0]
 
-    def slots_after(self, now: float) -> tuple[tuple[tuple[str, str, int], ...], tuple[Run, ...]]:
+    def slots_after(self, at: float) -> tuple[tuple[tuple[str, str, int], ...], tuple[Run, ...]]:
         """Of the slots later than a time: those that have had a run, by root and trigger, and the rows of the others."""
-        opened = self.connection.execute("SELECT root, trigger_key, slot FROM run_slots WHERE slot > ?", (now,)).fetchall()
+        opened = self.connection.execute("SELECT root, trigger_key, slot FROM run_slots WHERE slot > ?", (at,)).fetchall()
         no_tasks = "slots > 0 AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = id)"
-        rows = self.connection.execute(f"{RUNS.select} WHERE slot_last > ? AND {no_tasks}", (now,))
+        rows = self.connection.execute(f"{RUNS.select} WHERE slot_last > ? AND {no_tasks}", (at,))
         return tuple(opened), tuple(map(RUNS.object, rows))
 
     # ---- files -----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cronflow.core import events as happened
-from cronflow.core.setback import CORRECTION, is_behind
+from cronflow.core.setback import CORRECTION, is_behind, since
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0
@@ -32,7 +32,7 @@ def set_back(stage: Stage, hours: float) -> None:
     """What the daemon does about a clock that shows another time."""
     stage.now = MIDNIGHT + hours * HOUR
     if is_behind(stage.state, stage.state.plan, stage.now):
-        stage.do(happened.ClockSetBack(*stage.store.slots_after(stage.now)))
+        stage.do(happened.ClockSetBack(*stage.store.slots_after(since(stage.state, stage.state.plan, stage.now))))
     else:
         stage.do(happened.Woke())
 
@@ -94,6 +94,33 @@ def test_what_ran_when_the_clock_was_ahead_runs_no_second_time_also_after_a_rest
     assert ended[-6:] == [27, 28, 29, 30, 31, 32]
 
 
+def test_a_slot_that_jitter_delays_has_been_although_the_clock_shows_more_than_it() -> None:
+    stage = hourly(jitter=3000.0, catchup="none")
+    (trigger,) = stage.state.plan.flows["a"].triggers
+    delay = trigger.delay(stage.state.jobs.host, "a") / HOUR
+    assert delay > 0
+    let_run(stage, *(hour + delay for hour in (1, 2, 3, 4, 5, 6, 7)))
+    set_back(stage, 2 + delay / 2)
+    assert len(stage.started) == 7
+    assert [sorted(ran) for ran in stage.state.ahead.values()] == [[MIDNIGHT + hour * HOUR for hour in range(2, 8)]]
+    let_run(stage, *(hour + delay for hour in (2, 3, 4, 5, 6, 7)))
+    assert len(stage.started) == 7
+    let_run(stage, 8 + delay)
+    assert [hour for hour, _ in slots(stage)] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_row_that_jitter_delays_is_cut_where_it_has_come_to() -> None:
+    stage = hourly(jitter=3000.0, catchup="none")
+    (trigger,) = stage.state.plan.flows["a"].triggers
+    delay = trigger.delay(stage.state.jobs.host, "a") / HOUR
+    stage.at((6 + delay + 0.5) * HOUR)
+    assert [hour for hour, _ in slots(stage)] == [1, 2, 3, 4, 5, 6]
+    set_back(stage, 2 + delay / 2)
+    assert slots(stage) == [(1, "missed")]
+    let_run(stage, 2 + delay)
+    assert slots(stage) == [(1, "missed"), (2, "success")]
+
+
 def test_a_cursor_ahead_is_found_when_the_daemon_starts() -> None:
     stage = hourly()
     let_run(stage, 1, 400)
@@ -142,7 +169,7 @@ def test_a_job_that_goes_on_failing_is_told_again_a_day_after() -> None:
     stage.end("2/a/1", 1)
     assert stage.alerts == [("failure", "a")]
     stage.now = MIDNIGHT
-    stage.do(happened.ClockSetBack(*stage.store.slots_after(stage.now)))
+    stage.do(happened.ClockSetBack(*stage.store.slots_after(since(stage.state, stage.state.plan, stage.now))))
     stage.at(24 * HOUR)
     stage.run("a")
     stage.end("3/a/1", 1)

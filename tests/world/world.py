@@ -18,7 +18,7 @@ from cronflow.core.events import Event
 from cronflow.core.expectations import timers
 from cronflow.core.flow import several_flows
 from cronflow.core.model import QUEUE_LIMIT, AttemptRef, Job, JobSet, jobs_from_definition
-from cronflow.core.setback import is_behind
+from cronflow.core.setback import is_behind, since
 from cronflow.core.state import State
 from cronflow.store.store import Store
 from tests.world.ends import check_rounds
@@ -259,7 +259,7 @@ class World:
         assert self.state is not None
         if is_behind(self.state, self.state.plan, self.now):
             self.was_set_back = True
-            self.do(happened.ClockSetBack(*self.store.slots_after(self.now)))
+            self.do(happened.ClockSetBack(*self.store.slots_after(since(self.state, self.state.plan, self.now))))
 
     def _reboot(self) -> None:
         """Another boot of the machine: of what was running nothing is left, nor known how it ended."""
