@@ -125,9 +125,12 @@ class Families:
         attempt.asked.update((process.pid, process.ticks) for process in fresh)
 
     def kill(self, attempt: Attempt) -> list[Process]:
-        """Kills round by round until a look shows nothing that has not been killed; what is still to be seen."""
+        """Kills round by round until a look shows nothing that has not been killed; what is still to be seen. What can be
+        killed at one blow is, before: hundreds that fork all the time leave no time to look at each."""
         if attempt.cgroup is not None and self.cgroups is not None:
             self.cgroups.kill(attempt.cgroup)
+        if attempt.pid is not None and self.mains.get(attempt.pid) is attempt:
+            tree.kill_group(attempt.pid)
         found: list[Process] = []
         for _ in range(KILL_ROUNDS):
             found = self.members(attempt, tree.table())

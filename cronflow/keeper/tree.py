@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 VARIABLE = "CRONFLOW_ID"
@@ -179,6 +180,13 @@ def kill(processes: Iterable[Process]) -> None:
     """Ends them."""
     for process in processes:
         send_signal(process, signal.SIGKILL)
+
+
+def kill_group(leader: int) -> None:
+    """Ends a process group whose leader is a child of ours that we have not reaped: nobody else has its number. All of it at
+    once, also what is being forked at the moment: kill(2), of a negative pid."""
+    with suppress(OSError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 class Children:

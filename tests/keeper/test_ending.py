@@ -127,6 +127,20 @@ def test_a_stop_outlives_an_endless_breeder(house: House, tmp_path: Path) -> Non
     assert house.bearers("a") == []
 
 
+def test_what_is_never_the_same_process_twice_dies_with_its_group(house: House) -> None:
+    """It forks, and its parent ends, again and again: who looks at one process after the other always comes too late."""
+    keeper = house.start()
+    hopper = f"{sys.executable} -I -S -c 'import os\nwhile True:\n  if os.fork(): os._exit(0)'"
+    house.spawn(keeper, "a", f"{DEAF} for i in 1 2 3 4 5 6 7 8; do {hopper} & done; echo up; while :; do sleep 0.1; done")
+    eventually(lambda: house.log("a").exists() and "up" in house.log("a").read_text())
+    time.sleep(0.3)
+    house.stop(keeper, "a")
+    house.stop(keeper, "a")
+    end = house.final(keeper, "a")
+    assert end["left_behind"] == []
+    assert house.bearers("a") == []
+
+
 def test_a_stopped_process_hears_term(house: House) -> None:
     keeper = house.start()
     house.spawn(keeper, "a", "kill -STOP $$; sleep 600", kill_after=600)
