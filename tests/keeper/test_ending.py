@@ -130,7 +130,8 @@ def test_a_stop_outlives_an_endless_breeder(house: House, tmp_path: Path) -> Non
 def test_what_is_never_the_same_process_twice_dies_with_its_group(house: House) -> None:
     """It forks, and its parent ends, again and again: who looks at one process after the other always comes too late."""
     keeper = house.start()
-    hopper = f"{sys.executable} -I -S -c 'import os\nwhile True:\n  if os.fork(): os._exit(0)'"
+    program = "import os, time\nend = time.time() + 30\nwhile time.time() < end:\n  if os.fork(): os._exit(0)"
+    hopper = f"{sys.executable} -I -S -c '{program}'"
     house.spawn(keeper, "a", f"{DEAF} for i in 1 2 3 4 5 6 7 8; do {hopper} & done; echo up; while :; do sleep 0.1; done")
     eventually(lambda: house.log("a").exists() and "up" in house.log("a").read_text())
     time.sleep(0.3)
