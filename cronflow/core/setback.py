@@ -36,13 +36,14 @@ def since(state: State, plan: Plan, now: float) -> float:
 
 def set_back(state: State, out: Effects, event: ClockSetBack, now: float) -> None:
     """Have the cursors stand at the time that it is."""
-    places = {(cursor.job, cursor.trigger_key): at for cursor, at in _standing(state, state.plan, now)}
+    standing = list(_standing(state, state.plan, now))
+    places = {(cursor.job, cursor.trigger_key): at for cursor, at in standing}
     for root, key, slot in event.opened:
         if slot > places.get((root, key), now):
             state.ahead.setdefault((root, key), set()).add(slot)
     for row in event.rows:
         _cut(state, out, row, now)
-    for cursor, at in _standing(state, state.plan, now):
+    for cursor, at in standing:
         if cursor.at > at:
             _move(state, cursor, at)
             out.cursors[cursor.job, cursor.trigger_key] = cursor

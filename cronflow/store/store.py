@@ -85,10 +85,13 @@ class Store:
         path = folder / FILE
         if self.stands_in is None:
             self.moved_aside = move_aside(path)
+        store = None
         try:
             store = self._make_room(path)
             store.set_meta(**facts)
         except (sqlite3.OperationalError, OSError) as error:
+            if store is not None:
+                store.close()
             if is_damage(error):
                 raise
             store = self.in_memory()
