@@ -39,6 +39,7 @@ from cronflow.daemon.secrets import Vault
 from cronflow.daemon.setback import SetBack
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
+from cronflow.keeper.rank import rise
 from cronflow.places import Places
 from cronflow.store.reserve import drop_ballast, keep_ballast, reserve
 from cronflow.store.sound import is_damage
@@ -131,6 +132,7 @@ class Daemon:
         self.notifier.ready()
         self._reserve(anew=True)
         give_back(self.store.connection)
+        rise()
 
     def _accident(self, message: str) -> Event:
         self.log(message)

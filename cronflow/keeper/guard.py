@@ -19,6 +19,7 @@ from .cgroup import Cgroups
 from .holder import Keeper
 from .journal import Journal
 from .peers import BACKLOG, Peers
+from .rank import rise
 
 OOM_SCORE = b"-900"
 HEIR_GRACE = 1.0
@@ -148,6 +149,7 @@ def guard(files: Files, journal: Journal, around: spawn.Surroundings, cgroups: C
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _deaf)
     syscalls.become_subreaper()
+    rise()
     gc.collect()
     gc.freeze()
     reader, writer = os.pipe2(os.O_CLOEXEC)
@@ -180,6 +182,7 @@ def _live(life: Callable[[], None]) -> NoReturn:
 def hold(files: Files, keeper: Keeper, guard_end: int) -> None:
     """The life of the holder."""
     syscalls.become_subreaper()
+    rise()
     keeper.watch_guard(guard_end)
     keeper.run(Peers(files.listener, keeper.epoll, keeper.answer))
     files.remove_socket()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.keeper import tree
+from cronflow.keeper import rank, tree
 
 from .conftest import House, eventually, exited
 
@@ -96,6 +96,19 @@ def test_folder_umask_nice_and_input_are_as_asked(house: House, tmp_path: Path) 
     assert exited(end["status"]) == 0
     assert house.log("a").read_text() == f"{tmp_path}/räum e\n0027\n5\nein\nzwei"
     assert stat.S_IMODE((tmp_path / "räum e" / "f").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or os.nice(0) != 0, reason="only root may rank, and only what nobody has ranked")
+def test_a_keeper_goes_before_its_commands_which_have_the_rank_that_there_was(house: House) -> None:
+    keeper = house.start()
+    house.spawn(keeper, "a", "sleep 60")
+    pid = house.started(keeper, "a")["pid"]
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 0
+    assert os.sched_getscheduler(pid) == os.SCHED_OTHER
+    house.stop(keeper, "a", now=True)
+    eventually(lambda: all(os.getpriority(os.PRIO_PROCESS, pid) == rank.HIGHEST for pid in (house.holder(), house.guard())))
+    house.run(keeper, "b", "nice", nice=3)
+    assert house.log("b").read_text() == "3\n"
 
 
 def test_a_long_input_does_not_wait_for_its_reader(house: House) -> None:
