@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from benchmarks.figures import Figure, Goal, Options
 from benchmarks.program import PATIENCE, House, house
@@ -73,10 +74,9 @@ def _same_libraries(home: House, names: Sequence[str]) -> subprocess.Popen[str]:
 def _memory(jobs: int, pids: Sequence[int], other: int) -> Figure:
     """Resident memory of all processes together; pages that they share are counted once."""
     each = [_resident(pid) for pid in pids]
-    ours = float(sum(private for private, _ in each) + max(shared for _, shared in each))
-    theirs = float(sum(_resident(other)))
-    parts = ", ".join(f"{(private + shared) / 1e6:.0f}" for private, shared in each)
-    note = f"{ours / 1e6:.0f} MB against {theirs / 1e6:.0f} MB; daemon and keeper by themselves {parts} MB"
+    ours, theirs = _together(each), _together([_resident(other)])
+    parts = ", ".join(f"{one.own / 1e6:.0f}" for one in each)
+    note = f"{ours / 1e6:.0f} MB against {theirs / 1e6:.0f} MB; daemon and keeper without programs and libraries {parts} MB"
     what = f"{jobs:,} idle jobs: resident memory"
     return Figure(what, "an idle Python with the same libraries", (ours / theirs,), Goal(2.0), "×", (ours,), (theirs,), note)
 
@@ -95,17 +95,24 @@ def _rest(jobs: int, pids: Sequence[int], seconds: float) -> Iterator[Figure]:
     yield Figure(what, "nothing", (sum(used) * minute * 1000,), Goal(50.0), "ms", tuple(used))
 
 
-def _resident(pid: int) -> tuple[int, int]:
-    """Bytes that are its own, and bytes that it shares with others (proc_pid_smaps(5))."""
-    private = shared = 0
+class Resident(NamedTuple):
+    """Bytes of a process in memory: its own, a part of those that it shares with others of its family; programs and libraries."""
+
+    own: float
+    files: float
+
+
+def _together(each: Sequence[Resident]) -> float:
+    return sum(one.own for one in each) + max(one.files for one in each)
+
+
+def _resident(pid: int) -> Resident:
+    """As proc_pid_smaps(5) and proc_pid_status(5) have it: of what a fork shares each has its part (Pss_Anon)."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            if name.startswith("Private_"):
-                private += int(value.split()[0]) * 1024
-            elif name in ("Shared_Clean", "Shared_Dirty"):
-                shared += int(value.split()[0]) * 1024
-    return private, shared
+        own = next(int(line.split()[1]) for line in file if line.startswith("Pss_Anon:"))
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        files = next(int(line.split()[1]) for line in file if line.startswith("RssFile:"))
+    return Resident(own * 1024.0, files * 1024.0)
 
 
 def _wakes(pid: int) -> int:

@@ -80,7 +80,7 @@ class Client:
         end = None if seconds is None else time.monotonic() + seconds
         while (line := self._line()) is None:
             left = None if end is None else max(0.0, end - time.monotonic())
-            if self.ended or not select.select([self._socket], [], [], left)[0]:
+            if self.ended or not self._readable(left):
                 return None
             try:
                 piece = self._socket.recv(_PIECE)
@@ -95,6 +95,12 @@ class Client:
         if not isinstance(value, dict):
             raise CronflowError("what answers at the control socket is not a cronflow daemon", "look at it with `ss -xlp`")
         return value
+
+    def _readable(self, seconds: float | None) -> bool:
+        """Whether something came within the time: poll(2), which takes descriptors beyond 1,023 too."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
     def events(self, seconds: float) -> Iterator[dict[str, Any] | None]:
         """The lines of a stream until the daemon ends it; None whenever nothing came for `seconds`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import os
+import re
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,7 @@ from pathlib import PurePath
 from cronflow.core.flow import Plan, plan
 from cronflow.core.model import Job, JobSet
 from cronflow.daemon.inotify import FolderWatch
+from cronflow.daemon.memory import compact
 from cronflow.errors import JobFileError
 from cronflow.jobfile.calendars import files_named
 from cronflow.jobfile.read import Reading, read
@@ -26,6 +29,8 @@ BROKEN_FOR = 60.0
 """Seconds after which a file that is still broken is told."""
 WAYS = 100
 """Links and folders that are followed for one path: those that lead in circles have no end."""
+ESCAPED = re.compile(r"\[([*?[])\]")
+"""What glob.escape has made of a character."""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,8 @@ class JobSource:
     broken_for: float = BROKEN_FOR
     include: tuple[str, ...] = ()
     calendars: tuple[str, ...] = ()
+    named_in: bytes = b""
+    """The SHA-256 of the job file that names these."""
     names: frozenset[str] = frozenset()
     look_at: float | None = None
     stamp: tuple[object, ...] = ()
@@ -51,8 +58,9 @@ class JobSource:
     def open(cls, path: str, quiet: float = QUIET, broken_for: float = BROKEN_FOR) -> JobSource:
         """Read the job file for the first time. Raises JobFileError. `quiet`: seconds after an edit until it is read again;
         `broken_for`: until it is told that it is still broken."""
-        reading = read(path, thorough=False)
+        reading = compact(lambda: read(path, thorough=False))
         source = cls(path, reading, plan(reading.jobs.jobs), quiet=quiet, broken_for=broken_for)
+        source.include, source.calendars, source.named_in = reading.include, reading.calendars, reading.sources[0][1]
         source._follow()
         source.stamp = source._stamp()
         return source
@@ -89,7 +97,7 @@ class JobSource:
         self._follow()
         self.stamp = self._stamp()
         try:
-            reading = read(self.path, thorough=False)
+            reading = compact(lambda: read(self.path, thorough=False))
         except JobFileError:
             if not self.broken:
                 self.broken, self.tell_at = True, time.monotonic() + self.broken_for
@@ -108,12 +116,11 @@ class JobSource:
         self._named()
         folders: set[str] = set()
         names = {""}  # what inotify says when it has lost count
-        for pattern in self._patterns():
+        for pattern in self.include:
             head, tail = os.path.split(pattern)
             folders.update(glob.glob(head, recursive=True))
             names.add(tail)
-        here = os.path.dirname(self.path)
-        for path in (*self._files(), *(os.path.dirname(os.path.join(here, pattern)) for pattern in self.include)):
+        for path in (*self._files(), *(ESCAPED.sub(r"\1", os.path.dirname(pattern)) for pattern in self.include)):
             for way in _ways(path):
                 folders.add(os.path.dirname(way))
                 names.add(glob.escape(os.path.basename(way)))
@@ -124,24 +131,27 @@ class JobSource:
         """The patterns of `include` and the files of calendars in a job file that may be broken; the ones before where it is no
         TOML."""
         try:
-            document = tomllib.loads(whole(self.path).decode("utf-8-sig"))
+            raw = whole(self.path)
+            named_in = hashlib.sha256(raw).digest()
+            if named_in == self.named_in:
+                return
+            document = tomllib.loads(raw.decode("utf-8-sig"))
         except (ValueError, RecursionError):
             return
+        here = os.path.dirname(self.path)
         named = document.get("include", [])
         patterns = named if isinstance(named, list) else [named]
-        self.include = tuple(pattern for pattern in patterns if isinstance(pattern, str) and "\0" not in pattern)
-        self.calendars = tuple(files_named(document, os.path.dirname(os.path.abspath(self.path))))
+        fit = (pattern for pattern in patterns if isinstance(pattern, str) and "\0" not in pattern)
+        self.include = tuple(os.path.join(glob.escape(here), pattern) for pattern in fit)
+        self.calendars = tuple(files_named(document, os.path.abspath(here)))
+        self.named_in = named_in
 
     def _by_itself(self) -> bool:
         return self.reading.jobs.settings.reload == "auto"
 
-    def _patterns(self) -> list[str]:
-        here = glob.escape(os.path.dirname(self.path))
-        return [os.path.join(here, pattern) for pattern in self.include]
-
     def _files(self) -> list[str]:
         """The job file, all that it includes now, and the files of its calendars."""
-        included = (file for pattern in self._patterns() for file in glob.glob(pattern, recursive=True))
+        included = (file for pattern in self.include for file in glob.glob(pattern, recursive=True))
         return sorted({self.path, *self.calendars, *included})
 
     def _stamp(self) -> tuple[object, ...]:

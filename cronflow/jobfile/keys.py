@@ -191,7 +191,7 @@ JOB: Keys = {
     ),
     "stdin": Key(string('"yes"'), "nothing", "Text that the command reads on its standard input."),
     "umask": Key(UMASK, '"022"', 'The file mode creation mask, in octal: "027".'),
-    "nice": Key(whole(-20, 19, 10), "that of who started the daemon", "The priority of the command, from -20 (first) to 19 (last)."),
+    "nice": Key(whole(-20, 19, 10), "that of the daemon's start", "The priority of the command, from -20 (first) to 19 (last)."),
     "timeout": Key(
         duration(0.001, instead=NO_TIMEOUT),
         "none",

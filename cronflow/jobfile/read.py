@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from cronflow.core.flow import plan
@@ -21,12 +21,13 @@ from cronflow.jobfile.source import Source, load
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A job file that can be put in force. `problems` are warnings; `sources` are (absolute path, SHA-256) of each file read: the
-    job file, those that it includes, and those of its calendars; `include` are the patterns of `include`, absolute."""
+    job file, those that it includes, and those of its calendars; `include` are its patterns, absolute; `calendars` the files."""
 
     jobs: JobSet
     problems: list[Problem]
     sources: list[tuple[str, bytes]]
     include: tuple[str, ...] = ()
+    calendars: tuple[str, ...] = ()
 
 
 def read(path: str, *, thorough: bool = True, now: float | None = None) -> Reading:
@@ -39,7 +40,7 @@ def read(path: str, *, thorough: bool = True, now: float | None = None) -> Readi
     problems = report.problems
     if reading is None or report.failed:
         raise JobFileError(problems)
-    return Reading(reading.jobs, problems, reading.sources, reading.include)
+    return replace(reading, problems=problems)
 
 
 def check(path: str, *, now: float | None = None) -> list[Problem]:
@@ -75,7 +76,8 @@ def _read(path: str, report: Report, thorough: bool, now: float) -> Reading | No
         host=os.uname().nodename,
     )
     sources = [*((source.path, source.digest) for source in draft.sources), *draft.calendar_files.items()]
-    return Reading(jobs, [], sources, tuple(_absolute(draft, pattern) for pattern in draft.include or ()))
+    patterns = tuple(_absolute(draft, pattern) for pattern in draft.include or ())
+    return Reading(jobs, [], sources, patterns, tuple(draft.calendar_files))
 
 
 def _included(draft: Draft, report: Report) -> list[Source]:

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import pytest
 
 from cronflow.core.effects import Effects
+from cronflow.daemon.jobsource import JobSource
 from tests.core.stage import Stage, job
 
 # ---- imports --------------------------------------------------------------------------------------------------------------
@@ -216,3 +218,27 @@ def test_jobs_that_are_alike_share_what_says_so(tmp_path: Path) -> None:
 
     blocks(10)  # what is imported and kept with the first one
     assert (blocks(1100) - blocks(100)) / 1000 <= 8
+
+
+# ---- a job file -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_file_is_parsed_once_to_start_and_twice_to_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    loads = tomllib.loads
+
+    def counted(text: str, **more: Any) -> dict[str, Any]:
+        parsed.append(text)
+        return loads(text, **more)
+
+    monkeypatch.setattr(tomllib, "loads", counted)
+    path = tmp_path / "jobs.toml"
+    path.write_text('[jobs.a]\ncommand = "true"\n')
+    source = JobSource.open(str(path))
+    assert len(parsed) == 1
+    path.write_text('[jobs.a]\ncommand = "true"\n\n[jobs.b]\ncommand = "true"\n')
+    source.look_at = 0.0
+    assert source.edited()
+    assert source.read_again() is not None
+    assert len(parsed) == 3
+    source.watch.close()
