@@ -24,10 +24,11 @@ def next_slot(every: int, ahead: float = 0.0) -> int:
 
 
 def clock_jobs(count: int, every: int) -> str:
-    """Jobs that print the clock, all at the same second."""
+    """Jobs that print the clock, all at the same second and, as in the loop, all at once."""
     command = ", ".join(f'"{word}"' for word in CLOCK)
     when = f"*/{every} * * * * *" if every > 1 else "* * * * * *"
-    return "".join(f'[jobs.job{number}]\nschedule = "{when}"\ncommand = [{command}]\n\n' for number in range(count))
+    limit = f"[settings]\nmax_running = {max(count, 64)}\n\n"
+    return limit + "".join(f'[jobs.job{number}]\nschedule = "{when}"\ncommand = [{command}]\n\n' for number in range(count))
 
 
 def printed(home: House, slot: float, until: float) -> list[float]:

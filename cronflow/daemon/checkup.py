@@ -66,7 +66,9 @@ class Checkup:
         words = [sys.executable, "-I", "-S", "-c", _LOOK, f"{self.path.absolute().as_uri()}?mode=ro"]
         nowhere = subprocess.DEVNULL
         with contextlib.suppress(OSError):
-            self.process = subprocess.Popen(words, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, bufsize=0, cwd="/")
+            self.process = subprocess.Popen(
+                words, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, bufsize=0, cwd="/", start_new_session=True
+            )
             os.set_blocking(self.fds()[0], False)
 
     def _end(self, process: subprocess.Popen[bytes]) -> DamageError | None:

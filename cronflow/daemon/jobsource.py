@@ -63,6 +63,8 @@ class JobSource:
         source.include, source.calendars, source.named_in = reading.include, reading.calendars, reading.sources[0][1]
         source._follow()
         source.stamp = source._stamp()
+        if source._by_itself() and any(_digest(path) != digest for path, digest in reading.sources):
+            source.stamp, source.look_at = (), time.monotonic() + quiet  # edited before anybody watched
         return source
 
     def deadline(self) -> float | None:
@@ -162,6 +164,14 @@ class JobSource:
                 seen = os.stat(path)
                 found.append((path, seen.st_mtime_ns, seen.st_size, seen.st_ino))
         return tuple(found)
+
+
+def _digest(path: str) -> bytes | None:
+    """The SHA-256 of a file as it is now, or None where it cannot be read."""
+    try:
+        return hashlib.sha256(whole(path)).digest()
+    except (OSError, ValueError):
+        return None
 
 
 def _ways(path: str) -> Iterator[str]:

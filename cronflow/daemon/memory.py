@@ -41,15 +41,15 @@ def compact(read: Callable[[], Reading]) -> Reading:
     class Pen(pickle.Pickler):
         """Writes what differs from the default alone, and equal texts once."""
 
-        texts: dict[Any, Any] = {}  # noqa: RUF012 (the class lives as long as its one instance)
-
         def reducer_override(self, thing: Any) -> Any:
             if type(thing) is Job:
-                return _job, ({name: self.texts.setdefault(one, one) if _text(one) else one for name, one in _said(thing)},)
+                return _job, ({name: texts.setdefault(one, one) if _text(one) else one for name, one in _said(thing)},)
             return (_proxy, (dict(thing),)) if type(thing) is MappingProxyType else NotImplemented
 
+    texts: dict[Any, Any] = {}
     written = io.BytesIO()
     Pen(written, pickle.HIGHEST_PROTOCOL).dump(reading)
+    texts.clear()
     del reading
     written.seek(0)
     again: Reading = pickle.load(written)

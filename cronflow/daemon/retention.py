@@ -141,7 +141,8 @@ def _remove(folders: list[str], tally: Tally) -> Iterator[float]:
         return
     nowhere = subprocess.DEVNULL
     try:
-        remover = subprocess.Popen(["rm", "-rf", "--", *folders], stdin=nowhere, stdout=nowhere, stderr=nowhere, cwd="/")
+        words = ["rm", "-rf", "--", *folders]
+        remover = subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere, cwd="/", start_new_session=True)
     except OSError:
         return
     while remover.poll() is None:

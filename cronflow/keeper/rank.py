@@ -13,14 +13,18 @@ def rise() -> None:
     there was, and so has a thread that it begins from now on: SCHED_RESET_ON_FORK of sched(7).
 
     A nice value counts only among the processes of a session where the kernel groups these (sched(7), autogroup), so that the
-    session is ranked as well, by the process that leads it. Real time would do more than is wanted: it keeps systemd from
-    dividing processors among units, cgroups(7).
+    session is ranked as well, by the process that leads it; what is started in this same session has that, and no more. Real time
+    would do more than is wanted: it keeps systemd from dividing processors among units, cgroups(7).
     """
-    if os.getpriority(os.PRIO_PROCESS, 0) != 0 or os.sched_getscheduler(0) != os.SCHED_OTHER:
-        return
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    with suppress(OSError):  # one call that is not permitted, or that a C library has not (musl), and nothing is ranked
+        if os.getpriority(os.PRIO_PROCESS, 0) != 0 or os.sched_getscheduler(0) != os.SCHED_OTHER:
+            return
         os.setpriority(os.PRIO_PROCESS, 0, HIGHEST)
+        try:
+            os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+        except OSError:
+            os.setpriority(os.PRIO_PROCESS, 0, 0)
+            return
         if os.getsid(0) == os.getpid():
             with open("/proc/self/autogroup", "wb", buffering=0) as file:
                 file.write(b"%d" % HIGHEST)

@@ -8,9 +8,13 @@ import shutil
 import signal
 import sys
 import time
+import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cronflow.daemon.jobsource import JobSource
 from cronflow.errors import CronflowError
 from tests.daemon.live import Live, job
 
@@ -256,3 +260,25 @@ def test_a_new_included_file_that_is_broken_is_watched_for_its_repair(live: Live
     live.write(job("b", "true"), "jobs.d/b.toml")
     live.until(lambda: config_trouble(live) is None, "the repair was not noticed")
     assert in_force(live, "b")
+
+
+def test_an_edit_while_the_job_file_is_first_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "jobs.toml"
+    path.write_text('[jobs.a]\ncommand = "true"\n')
+    loads = tomllib.loads
+
+    def edited_meanwhile(text: str, **more: Any) -> dict[str, Any]:
+        path.write_text('[jobs.b]\ncommand = "true"\n')
+        return loads(text, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tomllib, "loads", edited_meanwhile)
+        source = JobSource.open(str(path), quiet=0.0)
+    assert list(source.reading.jobs.jobs) == ["a"]
+    assert source.deadline() is not None
+    assert source.edited()
+    read = source.read_again()
+    assert read is not None
+    assert list(read[0].jobs) == ["b"]
+    assert source.deadline() is None
+    source.watch.close()
