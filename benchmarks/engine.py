@@ -18,9 +18,10 @@ from cronflow.core import events as happened
 from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import step
 from cronflow.core.events import Event
-from cronflow.core.flow import plan
-from cronflow.core.model import AttemptRef, Edge, Job, JobSet
-from cronflow.core.state import State
+from cronflow.core.jobs import Edge, Job, JobSet
+from cronflow.core.plan.flow import plan
+from cronflow.core.records import AttemptRef
+from cronflow.core.state import LiveState
 from cronflow.store.store import Store
 
 MIDNIGHT = 1_793_059_200.0
@@ -33,7 +34,7 @@ class Engine:
     """An engine with a clock that we move and processes that end when we say so. `spent`: its own time, in seconds."""
 
     def __init__(self, jobs: Sequence[Job], pools: dict[str, int] | None = None) -> None:
-        self.state: State = Store.in_memory().load()
+        self.state: LiveState = Store.in_memory().load()
         self.now = MIDNIGHT
         self.started: list[AttemptRef] = []
         self.spent = 0.0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cronflow.core.flow import Flow, plan
+from cronflow.core.plan.flow import Flow, plan
 from cronflow.jobfile.read import read
 from cronflow.places import Places
 from cronflow.store.store import Store

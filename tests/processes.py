@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 
 
 class Process(NamedTuple):

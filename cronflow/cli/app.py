@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cronflow import __version__
-from cronflow.cli.caller import find_caller
+from cronflow.cli.invocation import find_caller
 from cronflow.errors import CronflowError
 
 Verb = Callable[..., int | None]
@@ -159,7 +159,7 @@ def _short_help(verb: str, where: str | Mapping[str, str]) -> str:
     """The first sentence of a verb's help: of the docstring of its function, or for a verb of verbs of its module. It is taken
     from the compiled module, which is not run for it."""
     module, _, function = (where if isinstance(where, str) else verb).partition(":")
-    spec = importlib.util.find_spec(f"cronflow.cli.{module}")
+    spec = importlib.util.find_spec(f"cronflow.cli.verbs.{module}")
     get_code = getattr(spec.loader if spec is not None else None, "get_code", None)
     if spec is None or get_code is None:
         return ""
@@ -226,7 +226,7 @@ def _command(name: str, where: str, ours: list[Any]) -> Any:
 
 def _group(name: str, table: Mapping[str, str], ours: list[Any]) -> Any:
     app = _typer(cls=VerbGroup, invoke_without_command=True)
-    module = importlib.import_module(f"cronflow.cli.{name}")
+    module = importlib.import_module(f"cronflow.cli.verbs.{name}")
 
     def show(context: typer.Context, **_: Any) -> None:
         if context.invoked_subcommand is None:
@@ -244,7 +244,7 @@ def _group(name: str, table: Mapping[str, str], ours: list[Any]) -> Any:
 def load(where: str) -> Verb:
     """The function of a verb, from its module."""
     module, _, function = where.partition(":")
-    found: Verb = getattr(importlib.import_module(f"cronflow.cli.{module}"), function)
+    found: Verb = getattr(importlib.import_module(f"cronflow.cli.verbs.{module}"), function)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from cronflow.cli.completion import Word
+from cronflow.cli.verbs.completion import Word
 
 _NAMES = """\
 _cronflow_names() {{

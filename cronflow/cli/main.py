@@ -96,7 +96,7 @@ def _prepare_streams() -> None:
 
 def report(error: Exception, json: bool) -> int:
     """Tell a CronflowError: two lines on stderr, every problem of a job file, or under `--json` one object on stdout."""
-    from cronflow.cli.caller import SCHEMA, as_json
+    from cronflow.cli.invocation import SCHEMA, as_json
     from cronflow.errors import CronflowError, JobFileError
 
     assert isinstance(error, CronflowError)

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from cronflow.cli import names
-from cronflow.cli.caller import Caller
 from cronflow.cli.client import ping
-from cronflow.cli.known import known_jobs
-from cronflow.cli.overview import PAUSED_LONG, UNDELIVERED_AFTER, Overview, look
-from cronflow.cli.views.phrases import ended_how
+from cronflow.cli.invocation import Caller
 from cronflow.core import words
 from cronflow.errors import CronflowError
+from cronflow.facts.known import known_jobs
+from cronflow.facts.overview import PAUSED_LONG, UNDELIVERED_AFTER, Overview, look
+from cronflow.facts.phrases import ended_how
 from cronflow.store.queries import History
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)

@@ -12,11 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cronflow.cli.caller import Caller
-from cronflow.cli.views import progress as views
-from cronflow.cli.views.style import Style, visible
+from cronflow.cli.invocation import Caller
+from cronflow.cli.screens import progress as views
+from cronflow.cli.screens.style import Style, visible
 from cronflow.core import words
-from cronflow.core.model import FINAL
+from cronflow.core.records import FINAL
 
 _BEAT = 0.1
 """Seconds between two drawings."""

@@ -11,8 +11,8 @@ import time
 import tty
 from collections.abc import Callable
 
-from cronflow.cli.caller import Caller
-from cronflow.cli.views.style import visible
+from cronflow.cli.invocation import Caller
+from cronflow.cli.screens.style import visible
 from cronflow.errors import CronflowError
 
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"

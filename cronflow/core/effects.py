@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cronflow.core.model import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
+from cronflow.core.records import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 
 
 class StartAttempt(NamedTuple):

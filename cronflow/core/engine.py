@@ -23,34 +23,23 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core import (
-    attempts,
-    byhand,
-    health,
-    lateness,
-    line,
-    links,
-    occasions,
-    retries,
-    runs,
-    setback,
-    skips,
-    slots,
-    tasks,
-    waiting,
-)
 from cronflow.core import events as happened
-from cronflow.core.blockers import blockers
+from cronflow.core.edges import edge_state, waiting
 from cronflow.core.effects import Effects, Reply, StopAttempt
 from cronflow.core.events import Event
-from cronflow.core.flow import Plan
-from cronflow.core.model import Act, JobSet, Pause
-from cronflow.core.state import State
+from cronflow.core.jobs import JobSet
+from cronflow.core.notify import health, lateness
+from cronflow.core.plan.flow import Plan
+from cronflow.core.records import Act, Pause
+from cronflow.core.run import attempts, byhand, queue, retries, runs, tasks
+from cronflow.core.run.blockers import blockers
+from cronflow.core.slots import clock_correction, due, event_slots, skips
+from cronflow.core.state import LiveState
 
 __all__ = ["blockers", "next_wakeup", "step"]
 
 
-def step(state: State, event: Event, now: float) -> Effects:
+def step(state: LiveState, event: Event, now: float) -> Effects:
     """React to one event at the time `now` (epoch seconds) and settle. The state is changed in place; the effects are to be
     saved before the next thing is done outside."""
     out = Effects()
@@ -59,7 +48,7 @@ def step(state: State, event: Event, now: float) -> Effects:
     return out
 
 
-def next_wakeup(state: State) -> float | None:
+def next_wakeup(state: LiveState) -> float | None:
     """When time alone will change something (epoch seconds): the next slot, retry or end of a pause."""
     found = [heap[0][0] for heap in (state.timers, state.due if state.slots and not state.draining else []) if heap]
     return min(found) if state.up_since is not None and found else None
@@ -68,19 +57,19 @@ def next_wakeup(state: State) -> float | None:
 # ---- react ----------------------------------------------------------------------------------------------------------------
 
 
-def _react(state: State, out: Effects, event: Event, now: float) -> None:
+def _react(state: LiveState, out: Effects, event: Event, now: float) -> None:
     match event:
         case happened.Started():
             state.up_since, state.slots, state.down_from = now, event.slots, event.alive_at
             state.rebooted, state.boot = event.rebooted, event.boot
             _take_over(state, out, event.jobs, event.plan, now)
-            occasions.booted(state, out, now)
+            event_slots.booted(state, out, now)
             out.deeds.extend(StopAttempt(task.live.ref) for task in state.live() if task.live and task.live.stop)
         case happened.Reloaded():
             _open_due(state, out, now)
             _take_over(state, out, event.jobs, event.plan, now)
         case happened.ClockSetBack():
-            setback.set_back(state, out, event, now)
+            clock_correction.set_back(state, out, event, now)
         case happened.AttemptBegan():
             attempts.began(state, out, event)
         case happened.AttemptUnclaimed():
@@ -88,7 +77,7 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
         case happened.AttemptEnded():
             attempts.ended(state, out, event, now)
         case happened.Triggered():
-            occasions.triggered(state, out, event, now)
+            event_slots.triggered(state, out, event, now)
         case happened.RunAsked():
             _answer(out, event, byhand.ask_run(state, out, event, now), "run", now)
         case happened.RetryAsked():
@@ -116,13 +105,13 @@ def _react(state: State, out: Effects, event: Event, now: float) -> None:
             pass
 
 
-def _take_over(state: State, out: Effects, jobs: JobSet, plan: Plan, now: float) -> None:
+def _take_over(state: LiveState, out: Effects, jobs: JobSet, plan: Plan, now: float) -> None:
     """Put a reading of the job file in force. Runs that go on end under the definition with which they began."""
     state.jobs, state.plan = jobs, plan
     state.look = True
     if state.slots:
-        slots.follow_plan(state, out, now)
-        links.follow_plan(state, out)
+        due.follow_plan(state, out, now)
+        edge_state.follow_plan(state, out)
         waiting.follow_plan(state, out, now)
 
 
@@ -151,7 +140,7 @@ def _answer(
     out.acts.extend(Act(now, event.by, verb, event.words, job, run) for run in reply.runs)
 
 
-def _pause(state: State, out: Effects, event: happened.PauseAsked, now: float) -> Reply:
+def _pause(state: LiveState, out: Effects, event: happened.PauseAsked, now: float) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
@@ -165,7 +154,7 @@ def _pause(state: State, out: Effects, event: happened.PauseAsked, now: float) -
     return Reply()
 
 
-def _skip_unstarted(state: State, out: Effects, job: str, now: float) -> None:
+def _skip_unstarted(state: LiveState, out: Effects, job: str, now: float) -> None:
     """A pause acts on tasks that have not started, unless a person named them: those in line end here."""
     for number in list(state.busy.get(job, ())):
         run = state.runs[number]
@@ -176,7 +165,7 @@ def _skip_unstarted(state: State, out: Effects, job: str, now: float) -> None:
                 tasks.close(state, out, run, task, "skipped", "paused", None, now)
 
 
-def _resume(state: State, out: Effects, event: happened.ResumeAsked) -> Reply:
+def _resume(state: LiveState, out: Effects, event: happened.ResumeAsked) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs and name not in state.pauses]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
@@ -189,7 +178,7 @@ def _resume(state: State, out: Effects, event: happened.ResumeAsked) -> Reply:
     return Reply()
 
 
-def _drain(state: State, out: Effects, event: happened.DrainAsked, now: float) -> None:
+def _drain(state: LiveState, out: Effects, event: happened.DrainAsked, now: float) -> None:
     state.draining = True
     out.acts.append(Act(now, event.by, "stop", event.words))
     if event.kill:
@@ -200,16 +189,16 @@ def _drain(state: State, out: Effects, event: happened.DrainAsked, now: float) -
 # ---- settle ---------------------------------------------------------------------------------------------------------------
 
 
-def _settle(state: State, out: Effects, now: float) -> None:
+def _settle(state: LiveState, out: Effects, now: float) -> None:
     """Do all that time, free limits and ended runs make possible, until nothing more is."""
     if state.up_since is None:
         return
     _open_due(state, out, now)
-    line.start_ready(state, out, now)
+    queue.start_ready(state, out, now)
     health.tell_missed(state, out, now)
 
 
-def _open_due(state: State, out: Effects, now: float) -> None:
+def _open_due(state: LiveState, out: Effects, now: float) -> None:
     """Timers and slots that have come, runs that nothing holds any more; nothing is started yet."""
     awake = state.slots and not state.draining
     if awake:
@@ -217,16 +206,16 @@ def _open_due(state: State, out: Effects, now: float) -> None:
     _ring(state, out, now)
     moved = True
     while moved:
-        moved = awake and slots.fire_due(state, out, now)
+        moved = awake and due.fire_due(state, out, now)
         moved = (awake and waiting.look(state, out, now)) or moved
         if state.look:
             state.look = False
             moved = runs.release_held(state, out, now) or moved
             if awake:
-                moved = slots.go_on_lining(state, out, now) or moved
+                moved = due.go_on_lining(state, out, now) or moved
 
 
-def _ring(state: State, out: Effects, now: float) -> None:
+def _ring(state: LiveState, out: Effects, now: float) -> None:
     """Timers that have come: tasks go in line again, are late or slow, pauses end. One that stands for nothing any more is
     dropped."""
     while state.timers and state.timers[0][0] <= now:
@@ -249,6 +238,6 @@ def _ring(state: State, out: Effects, now: float) -> None:
         if run is None or task is None or task.final:
             continue
         if kind == "again" and task.next_attempt_at == at:
-            line.enqueue(state, out, run, task, now)
+            queue.enqueue(state, out, run, task, now)
         elif kind == "wait_timeout" and state.gives_up_at(run, task) == at:
             attempts.waited_too_long(state, out, run, task, now)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cronflow.core.flow import Plan
-from cronflow.core.model import AttemptRef, JobSet, Run, Trouble
+from cronflow.core.jobs import JobSet
+from cronflow.core.plan.flow import Plan
+from cronflow.core.records import AttemptRef, Run, Trouble
 
 
 @dataclass(frozen=True, slots=True)

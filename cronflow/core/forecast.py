@@ -13,10 +13,11 @@ from typing import NamedTuple
 from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import AttemptEnded, Event, Started, Woke
-from cronflow.core.expectations import deadline_of
-from cronflow.core.flow import Plan
-from cronflow.core.model import AttemptRef, JobSet, Run, Task
-from cronflow.core.state import State
+from cronflow.core.jobs import JobSet
+from cronflow.core.notify.expectations import deadline_of
+from cronflow.core.plan.flow import Plan
+from cronflow.core.records import AttemptRef, Run, Task
+from cronflow.core.state import LiveState
 
 UNKNOWN = 60.0
 """Seconds that a command is taken to run of which nobody knows how long it usually does."""
@@ -105,14 +106,14 @@ class Forecast:
 
 
 def simulate(
-    state: State, jobs: JobSet, plan: Plan, usual: Mapping[str, float], now: float, end: float, most: int = MOST
+    state: LiveState, jobs: JobSet, plan: Plan, usual: Mapping[str, float], now: float, end: float, most: int = MOST
 ) -> Forecast:
     """Let the engine run from `now` to `end` on a state as it was loaded, which is used up by it. `usual` are seconds by job."""
     return _Simulation(state, usual, Forecast(now, end), most).run(Started(jobs._replace(alerts={}), plan, now))
 
 
 class _Simulation:
-    def __init__(self, state: State, usual: Mapping[str, float], found: Forecast, most: int) -> None:
+    def __init__(self, state: LiveState, usual: Mapping[str, float], found: Forecast, most: int) -> None:
         self.state = state
         self.usual = usual
         self.found = found
@@ -226,7 +227,7 @@ def _crowd(found: Forecast, minute: int, starts: int, bars: list[Bar]) -> Crowd:
     return Crowd(minute * 60.0, starts, tuple(bar.name for bar in bars), longest, limits)
 
 
-def _late(found: Forecast, state: State) -> list[Late]:
+def _late(found: Forecast, state: LiveState) -> list[Late]:
     late = []
     for number, course in found.courses.items():
         jobs = state.definitions.get(course.run.definition, {})

@@ -11,27 +11,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cronflow.core import expectations
 from cronflow.core.effects import Change, Effects
-from cronflow.core.flow import Flow, Plan, flow_of_definition
-from cronflow.core.model import (
+from cronflow.core.jobs import Job, JobSet, jobs_from_definition
+from cronflow.core.notify import expectations
+from cronflow.core.plan.flow import Flow, Plan, flow_of_definition
+from cronflow.core.records import (
     RUN_RANK,
     TASK_MOVES,
     AttemptRef,
     Cursor,
     Health,
-    Job,
-    JobSet,
     Link,
     Pause,
     Run,
     Skip,
     Task,
+    TaskState,
     Trouble,
-    jobs_from_definition,
-)
-from cronflow.core.model import (
-    State as StateWord,
 )
 
 COMMAND = "command"
@@ -61,7 +57,7 @@ def place_in_line(job: Job, task: Task) -> Place:
 
 
 @dataclass(slots=True)
-class State:
+class LiveState:
     """Everything the engine decides upon. Only `engine.step` changes it."""
 
     jobs: JobSet = field(default_factory=lambda: JobSet({}))
@@ -264,7 +260,7 @@ def jobs_of(run: Run) -> dict[str, None]:
     return dict.fromkeys(task.job for task in run.tasks.values())
 
 
-def move(out: Effects, task: Task, after: StateWord, reason: str | None = None, note: str | None = None) -> None:
+def move(out: Effects, task: Task, after: TaskState, reason: str | None = None, note: str | None = None) -> None:
     """Move a task along the table of moves, and note it for the store and the trace."""
     assert after in TASK_MOVES[task.state], f"{task.run}/{task.name}: {task.state} -> {after}"
     out.changes.append(Change(task.run, task.name, task.state, after, reason))
@@ -272,7 +268,7 @@ def move(out: Effects, task: Task, after: StateWord, reason: str | None = None, 
     out.tasks[task.run, task.name] = task
 
 
-def judge_run(run: Run) -> tuple[StateWord, str | None]:
+def judge_run(run: Run) -> tuple[TaskState, str | None]:
     """The state in which a run ends whose tasks are all final, and the reason of the first task in that state."""
     for rank in RUN_RANK:
         for task in run.tasks.values():

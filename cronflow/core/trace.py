@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from cronflow.core.effects import Change, Deed, Effects, StopAttempt
 from cronflow.core.events import Event, Reloaded, RetryAsked, Started
-from cronflow.core.model import Trouble
+from cronflow.core.records import Trouble
 
 
 def event_line(event: Event) -> str:

@@ -8,8 +8,8 @@ from datetime import datetime, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from cronflow.core.model import Job
-from cronflow.core.triggers import triggers_of
+from cronflow.core.jobs import Job
+from cronflow.core.time.triggers import triggers_of
 from cronflow.core.words import duration
 from cronflow.crontab import cronrules
 from cronflow.crontab.convert import Draft

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from cronflow.core.model import Job
-from cronflow.core.triggers import triggers_of
+from cronflow.core.jobs import Job
+from cronflow.core.time.triggers import triggers_of
 from cronflow.crontab.convert import Draft
 
 LATE = 5 * 60

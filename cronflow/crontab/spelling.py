@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from cronflow.core.cronfields import NTH_SHIFT, CronFields, days_of_month, parse
-from cronflow.core.cronhints import KINDS, ScheduleError
+from cronflow.core.time.cronfields import NTH_SHIFT, CronFields, days_of_month, parse
+from cronflow.core.time.cronhints import KINDS, ScheduleError
 from cronflow.crontab.cronrules import NICKNAMES, Times
 
 ALL = tuple(frozenset(range(kind.low, kind.high + 1)) for kind in KINDS[1:])

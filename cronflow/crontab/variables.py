@@ -30,7 +30,7 @@ def check(setting: Setting, text: str, kind: Kind, daemon: Daemon) -> Refusal | 
         what = "starts no job with it" if name == "SHELL" else "finds no such folder and starts jobs elsewhere"
         return Refusal(setting.line, text, f"`{name}` is no absolute path: cron {what}", "write the whole path", 1, len(text))
     if name == "CRON_TZ" and daemon != "debian" and value:
-        from cronflow.core.schedule import ZoneError, check_zone  # the time zone database: for tables that name one
+        from cronflow.core.time.schedule import ZoneError, check_zone  # the time zone database: for tables that name one
 
         try:
             check_zone(value)

@@ -16,27 +16,27 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cronflow.alerts.alerting import Alerting
 from cronflow.core import events as happened
 from cronflow.core import trace
 from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import Event
-from cronflow.core.model import Trouble
-from cronflow.daemon import disk, harvest, rescue, spawning
-from cronflow.daemon.alerting import Alerting
-from cronflow.daemon.arrivals import Arrivals
-from cronflow.daemon.checkup import Checkup
-from cronflow.daemon.control import Client
-from cronflow.daemon.jobsource import JobSource
-from cronflow.daemon.keepers import Keepers, boot_id
+from cronflow.core.records import Trouble
+from cronflow.daemon.clients.control import Client
+from cronflow.daemon.clients.sessions import People
+from cronflow.daemon.jobs.reloading import Reloading
+from cronflow.daemon.jobs.source import JobSource
 from cronflow.daemon.listening import Conversation, Listening
-from cronflow.daemon.memory import give_back
 from cronflow.daemon.notify import Notifier
-from cronflow.daemon.people import People
-from cronflow.daemon.reloading import Reloading
-from cronflow.daemon.retention import FIRST, QUIET, Retention
-from cronflow.daemon.secrets import Vault
-from cronflow.daemon.setback import SetBack
+from cronflow.daemon.processes import collect, spawning
+from cronflow.daemon.processes.keepers import Keepers, boot_id
+from cronflow.daemon.processes.secrets import Vault
+from cronflow.daemon.upkeep import disk, recovery
+from cronflow.daemon.upkeep.clock_correction import SetBack
+from cronflow.daemon.upkeep.integrity import Checkup
+from cronflow.daemon.upkeep.memory import give_back
+from cronflow.daemon.upkeep.retention import FIRST, QUIET, Retention
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.keeper.rank import rise
@@ -44,6 +44,7 @@ from cronflow.places import Places
 from cronflow.store.reserve import drop_ballast, keep_ballast, reserve
 from cronflow.store.sound import is_damage
 from cronflow.store.store import Store
+from cronflow.watch.arrivals import Arrivals
 
 LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
@@ -78,7 +79,7 @@ class Daemon:
         self._damage: sqlite3.Error | None = None
         self._spared_for, self._spared_until = REPLACED_AGAIN / 2, 0.0
         disk.make_room(places.state)
-        self.store, self.state = rescue.revive(places, log, self._facts_of)
+        self.store, self.state = recovery.revive(places, log, self._facts_of)
         if self.store.copied is not None:
             log(f"the database has a new format; as it was it is kept in `{self.store.copied}`")
         self.vault = Vault(os.path.dirname(places.file), warn=log)
@@ -95,7 +96,7 @@ class Daemon:
     def _facts_of(self, store: Store) -> Mapping[str, str]:
         """What the database is to say of this daemon."""
         self._boot_before = store.meta("boot")
-        self._facts = rescue.facts(store, self.places, self.since)
+        self._facts = recovery.facts(store, self.places, self.since)
         return self._facts
 
     def _new_keepers(self) -> Keepers:
@@ -353,8 +354,8 @@ class Daemon:
 
     def _harvested(self, event: happened.AttemptEnded) -> happened.AttemptEnded:
         """The end of an attempt with what it has left in its files."""
-        self._saved.append(lambda: harvest.clear(event.ref, self.places))
-        return harvest.complete(event, self.state, self.places, self.vault)
+        self._saved.append(lambda: collect.clear(event.ref, self.places))
+        return collect.complete(event, self.state, self.places, self.vault)
 
     def _save(self, out: Effects) -> bool:
         """One transaction for all rows. What cannot be saved now is tried again, and said."""
@@ -386,8 +387,8 @@ class Daemon:
         self._damage = None
         self._spared_for *= 2
         self._spared_until = time.monotonic() + self._spared_for
-        whole = rescue.everything(self.state)
-        whole.add(rescue.salvaged(self.store, self.state))
+        whole = recovery.everything(self.state)
+        whole.add(recovery.salvaged(self.store, self.state))
         whole.watched.update(self.arrivals.known())
         whole.add(self._unsaved)
         whole.slots = list(dict.fromkeys(whole.slots))

@@ -13,10 +13,10 @@ from typing import Any
 
 from cronflow.core.effects import Reply
 from cronflow.core.events import CancelAsked
-from cronflow.core.model import Run
+from cronflow.core.records import Run
+from cronflow.daemon.clients.requests import to_event
 from cronflow.daemon.daemon import Daemon
-from cronflow.daemon.jobsource import JobSource
-from cronflow.daemon.requests import to_event
+from cronflow.daemon.jobs.source import JobSource
 from cronflow.errors import CronflowError
 from cronflow.places import Places
 

@@ -21,7 +21,7 @@ def alerts(scene: Scene) -> Iterator[Finding]:
         hint = "add `[alerts.ops]` to the job file; `cronflow alerts test` tries it"
         yield warning("alerts", "nobody is told when a job fails", hint)
         return
-    from cronflow.daemon.outbox import resolve
+    from cronflow.alerts.sender import resolve
 
     folder = str(scene.places.file.parent)
     for name, target in scene.jobs.alerts.items():

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from cronflow.core.model import Command
+from cronflow.core.jobs import Command
 from cronflow.core.words import count
 from cronflow.crontab.sources import Choice, daemon_of, of_file, table, unread
 from cronflow.crontab.tables import Entry, Kind, Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from cronflow.core.model import JobSet
+from cronflow.core.jobs import JobSet
 from cronflow.places import Places
 
 Result = Literal["ok", "warning", "problem"]

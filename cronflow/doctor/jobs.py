@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from cronflow.core.model import Job
-from cronflow.daemon.environment import Account, Unstartable, account, argv, cwd, environment, home_path
-from cronflow.daemon.secrets import SecretError, commands_of, read_secret
+from cronflow.core.jobs import Job
+from cronflow.daemon.processes.environment import Account, Unstartable, account, argv, cwd, environment, home_path
+from cronflow.daemon.processes.secrets import SecretError, commands_of, read_secret
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.doctor.programs import named, unstartable
 from cronflow.jobfile.advice import SHELLS

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cronflow.core.words import count, duration
-from cronflow.daemon import disk
-from cronflow.daemon.keepers import STRIDE, boot_id
+from cronflow.daemon.processes.keepers import STRIDE, boot_id
+from cronflow.daemon.upkeep import disk
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.doctor.machine import holder
 from cronflow.errors import CronflowError

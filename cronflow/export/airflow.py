@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from cronflow.core.flow import Flow
-from cronflow.core.model import Edge, Job
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.plan.flow import Flow
 from cronflow.core.words import local
 from cronflow.export.airflow_times import schedule_of
 from cronflow.export.dates import guard, today

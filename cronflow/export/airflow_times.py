@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cronflow.core.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, NTH_SHIFT, WEEKDAY, parse, spell
-from cronflow.core.flow import Flow
-from cronflow.core.model import Job
-from cronflow.core.triggers import cron_expressions
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Flow
+from cronflow.core.time.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, NTH_SHIFT, WEEKDAY, parse, spell
+from cronflow.core.time.triggers import cron_expressions
 from cronflow.core.words import local
 from cronflow.export.crontimes import every_lines
 from cronflow.export.losses import written

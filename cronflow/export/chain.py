@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cronflow.core.flow import Flow
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Flow
 from cronflow.export.report import Report, UnwritableError
 
 OPERATORS = {"success": "&&", "success_or_skipped": "&&", "failure": "||", "done": ";"}

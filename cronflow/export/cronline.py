@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from cronflow.core.model import Job
-from cronflow.core.triggers import triggers_of
+from cronflow.core.jobs import Job
+from cronflow.core.time.triggers import triggers_of
 from cronflow.export.chain import Chain, joined
 from cronflow.export.crontimes import CronLine
 from cronflow.export.report import Report, UnwritableError, Wanted

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from cronflow.core.flow import Flow
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Flow
 from cronflow.export import variables
 from cronflow.export.chain import Chain, chain_of
 from cronflow.export.cronline import line_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from cronflow.core.cronfields import (
+from cronflow.core.jobs import Job
+from cronflow.core.time.cronfields import (
     ALL_WEEKDAYS,
     DAY,
     HOUR,
@@ -18,8 +19,7 @@ from cronflow.core.cronfields import (
     parse,
     spell,
 )
-from cronflow.core.model import Job
-from cronflow.core.triggers import REBOOT, cron_expressions
+from cronflow.core.time.triggers import REBOOT, cron_expressions
 from cronflow.export.report import UnwritableError
 from cronflow.jobfile.values import length
 

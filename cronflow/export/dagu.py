@@ -9,10 +9,10 @@ from datetime import datetime
 from math import ceil
 from typing import Any, NamedTuple
 
-from cronflow.core.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, WEEKDAY, parse, spell
-from cronflow.core.flow import Flow
-from cronflow.core.model import Job
-from cronflow.core.triggers import REBOOT
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Flow
+from cronflow.core.time.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, WEEKDAY, parse, spell
+from cronflow.core.time.triggers import REBOOT
 from cronflow.export.crontimes import cron_lines, every_lines
 from cronflow.export.dates import guard, today
 from cronflow.export.losses import tell_lost, tell_variables, written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 from cronflow.core.words import local
 from cronflow.export.report import Wanted
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cronflow.core.model import Command, Job
+from cronflow.core.jobs import Command, Job
 from cronflow.export.report import Report
 from cronflow.jobfile.values import length
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from cronflow.core.cronfields import (
+from cronflow.core.time.cronfields import (
     ALL_WEEKDAYS,
     DAY,
     HOUR,
@@ -21,7 +21,7 @@ from cronflow.core.cronfields import (
     CronFields,
     parse,
 )
-from cronflow.core.cronhints import KINDS
+from cronflow.core.time.cronhints import KINDS
 from cronflow.export.report import UnwritableError
 from cronflow.jobfile.values import length
 

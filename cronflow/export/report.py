@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from cronflow.core.model import JobSet
+from cronflow.core.jobs import JobSet
 
 
 class UnwritableError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 from cronflow.export.report import Report
 from cronflow.export.shell import env_files, home_word, in_shell, is_program, is_simple, quoted, secret_exports, text_of
 

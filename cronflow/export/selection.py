@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cronflow.core.copies import matrix_copies, paired
-from cronflow.core.flow import Plan, plan
-from cronflow.core.model import Edge, Job
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.plan.copies import matrix_copies, paired
+from cronflow.core.plan.flow import Plan, plan
 from cronflow.export.report import Report, UnwritableError
 
 

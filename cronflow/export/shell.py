@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from cronflow.core.model import Command, Job
+from cronflow.core.jobs import Command, Job
 from cronflow.export.report import Report
 
 POSIX_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from cronflow.core.flow import Flow
-from cronflow.core.model import Command, Job
+from cronflow.core.jobs import Command, Job
+from cronflow.core.plan.flow import Flow
 from cronflow.export.dates import guard, today
 from cronflow.export.losses import tell_lost, tell_variables
 from cronflow.export.report import Report, UnwritableError, Wanted, Written

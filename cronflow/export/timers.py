@@ -6,11 +6,11 @@ import glob
 import os
 from collections.abc import Mapping, Sequence
 
-from cronflow.core.cronfields import ALL_WEEKDAYS, HOUR, MINUTE, MONTH, parse
-from cronflow.core.cronhints import KINDS
-from cronflow.core.flow import Flow
-from cronflow.core.model import Job
-from cronflow.core.triggers import cron_expressions
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Flow
+from cronflow.core.time.cronfields import ALL_WEEKDAYS, HOUR, MINUTE, MONTH, parse
+from cronflow.core.time.cronhints import KINDS
+from cronflow.core.time.triggers import cron_expressions
 from cronflow.core.words import iso, local
 from cronflow.export.losses import written
 from cronflow.export.oncalendar import calendar_lines, interval_lines

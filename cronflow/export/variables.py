@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
-from cronflow.core.model import AlertTarget, Job
+from cronflow.core.jobs import AlertTarget, Job
 from cronflow.export.chain import Chain
 from cronflow.export.cronline import shell_of, whole_minutes
 from cronflow.export.losses import mentions, written

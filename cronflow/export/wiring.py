@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cronflow.core.flow import Flow
-from cronflow.core.model import Edge, Job
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.plan.flow import Flow
 from cronflow.export.report import Report, UnwritableError
 
 Event = tuple[str, str]

@@ -7,10 +7,10 @@ import re
 import stat
 from datetime import date
 
-from cronflow.core.flow import Plan
-from cronflow.core.model import Job
-from cronflow.core.schedule import Oddity, Schedule
-from cronflow.core.triggers import cron_expressions
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Plan
+from cronflow.core.time.schedule import Oddity, Schedule
+from cronflow.core.time.triggers import cron_expressions
 from cronflow.core.words import local
 from cronflow.jobfile import machine
 from cronflow.jobfile.build import Draft

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cronflow.core.model import AlertTarget, Job, Settings
+from cronflow.core.jobs import AlertTarget, Job, Settings
 from cronflow.jobfile import keys
 from cronflow.jobfile.calendars import read_calendars, read_pools
 from cronflow.jobfile.jobkinds import name_fault

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cronflow.core.flow import Fault, faults
-from cronflow.core.model import Job
-from cronflow.core.schedule import Schedule, ScheduleError
-from cronflow.core.triggers import cron_expressions
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Fault, faults
+from cronflow.core.time.schedule import Schedule, ScheduleError
+from cronflow.core.time.triggers import cron_expressions
 from cronflow.jobfile.build import WHEN, Draft
 from cronflow.jobfile.clashes import check_clashes
 from cronflow.jobfile.locate import Path

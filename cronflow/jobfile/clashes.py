@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
-from cronflow.core.copies import ITEM
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
+from cronflow.core.plan.copies import ITEM
 from cronflow.jobfile.build import Draft
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.report import Report

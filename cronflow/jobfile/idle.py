@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cronflow.core.flow import Flow, Plan
-from cronflow.core.model import Job
-from cronflow.core.triggers import cron_expressions
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Flow, Plan
+from cronflow.core.time.triggers import cron_expressions
 from cronflow.jobfile import keys
 from cronflow.jobfile.build import Draft, Written
 from cronflow.jobfile.report import Report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, get_args
 
-from cronflow.core.model import ALERT_KINDS, CONDITIONS, RETRY_WORDS, Catchup, Edge, Join, MatrixJoin, Overlap
+from cronflow.core.jobs import ALERT_KINDS, CONDITIONS, RETRY_WORDS, Catchup, Edge, Join, MatrixJoin, Overlap
 from cronflow.jobfile import kinds, values
 from cronflow.jobfile.kinds import Complain, Kind, each, mistyped, sound, what
 from cronflow.jobfile.suggest import did_you_mean
@@ -152,7 +152,7 @@ def absolute(key: str, text: str) -> None:
 
 def zone(key: str, text: str) -> None:
     """An IANA time zone that this machine knows."""
-    from cronflow.core.schedule import ZoneError, check_zone
+    from cronflow.core.time.schedule import ZoneError, check_zone
 
     try:
         check_zone(text)

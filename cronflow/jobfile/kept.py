@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cronflow import __version__
-from cronflow.core.inforce import InForce, frame_as_plain, from_plain
+from cronflow.core.plan.effective import InForce, frame_as_plain, from_plain
 from cronflow.jobfile.machine import machine_zone
 
 if TYPE_CHECKING:

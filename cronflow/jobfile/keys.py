@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cronflow.core.model import DEFAULT_ALERT_KINDS
+from cronflow.core.jobs import DEFAULT_ALERT_KINDS
 from cronflow.jobfile import jobkinds
 from cronflow.jobfile.jobkinds import AFTER, APPROVE, CATCHUP, COMMAND, JOIN, KEEP_RUNS, MATRIX_JOIN, OVERLAP, RETRY_ON
 from cronflow.jobfile.kinds import TRUTH, UMASK, Kind, duration, number, size, string, strings, whole, word

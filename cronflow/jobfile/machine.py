@@ -18,7 +18,7 @@ def default_path(uid: int) -> str:
 
 def known_zone(name: str) -> bool:
     """Whether there is such an IANA zone here."""
-    from cronflow.core.schedule import ZoneError, check_zone
+    from cronflow.core.time.schedule import ZoneError, check_zone
 
     try:
         check_zone(name)

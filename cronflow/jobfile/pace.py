@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cronflow.core.flow import Flow, Plan
-from cronflow.core.triggers import count_allowed
+from cronflow.core.plan.flow import Flow, Plan
+from cronflow.core.time.triggers import count_allowed
 from cronflow.jobfile.build import Draft
 from cronflow.jobfile.report import Report
 

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from cronflow.core.flow import plan
-from cronflow.core.model import JobSet
+from cronflow.core.jobs import JobSet
+from cronflow.core.plan.flow import plan
 from cronflow.errors import JobFileError, Problem
 from cronflow.jobfile import checks
 from cronflow.jobfile.build import Draft

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 from cronflow.core.words import count
 from cronflow.jobfile.build import Draft
 from cronflow.jobfile.report import Report

@@ -54,7 +54,7 @@ def instant(local: datetime.datetime, zone: str) -> int:
     instant after the gap for one that does not come at all."""
     if local.tzinfo is not None:
         return int(local.timestamp())
-    from cronflow.core.schedule import Schedule
+    from cronflow.core.time.schedule import Schedule
 
     info = Schedule.every(1, zone).local(0).tzinfo
     found = int(local.replace(tzinfo=info).timestamp())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, TypeVar
 
-from cronflow.core.copies import MOST_COPIES, label
+from cronflow.core.plan.copies import MOST_COPIES, label
 from cronflow.jobfile import values
 from cronflow.jobfile.kinds import Complain, Kind, each, mistyped, what
 from cronflow.jobfile.suggest import closest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from cronflow.core.model import FINAL
+from cronflow.core.records import FINAL
 from cronflow.store.queries import History
 
 OF_SLOTS = ("schedule", "every", "at", "reboot", "catchup", "backfill", "retry")

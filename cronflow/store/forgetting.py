@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
-from cronflow.core.model import Settings
+from cronflow.core.jobs import Settings
 from cronflow.store.store import Store
 
 RUNS = 25

@@ -7,8 +7,8 @@ import sqlite3
 import sys
 from collections.abc import Iterable
 
-from cronflow.core.model import Run, Task
-from cronflow.core.state import State
+from cronflow.core.records import Run, Task
+from cronflow.core.state import LiveState
 from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
 from cronflow.store.sound import DamageError, check_state
 
@@ -19,7 +19,7 @@ AHEAD = (
 """Slots that ran although their trigger has not come to them: the clock was ahead."""
 
 
-def load_state(db: sqlite3.Connection) -> State:
+def load_state(db: sqlite3.Connection) -> LiveState:
     """Runs that are not final, cursors, links, pauses, skips, health, troubles. Job file and plan are not in it. A DamageError
     where that is nothing that can have been saved."""
     try:
@@ -28,8 +28,8 @@ def load_state(db: sqlite3.Connection) -> State:
         raise DamageError(f"what it says makes no sense: {error!r}") from error
 
 
-def _load(db: sqlite3.Connection) -> State:
-    state = State()
+def _load(db: sqlite3.Connection) -> LiveState:
+    state = LiveState()
     for row in db.execute(f"{RUNS.select} WHERE finished_at IS NULL ORDER BY id"):
         run = RUNS.object(row)
         state.runs[run.id] = run

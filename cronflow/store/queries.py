@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from cronflow.core.expectations import usual
-from cronflow.core.model import Act, Attempt, Job, Run, Task, jobs_from_definition
+from cronflow.core.jobs import Job, jobs_from_definition
+from cronflow.core.notify.expectations import usual
+from cronflow.core.records import Act, Attempt, Run, Task
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError
 from cronflow.store.rows import ATTEMPTS, RUNS, TASKS

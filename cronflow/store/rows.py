@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cronflow.core.model import Attempt, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
+from cronflow.core.records import Attempt, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
 from cronflow.core.words import storable
 
 _JSON_DEFAULT: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}

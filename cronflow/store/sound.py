@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from cronflow.core.model import FINAL, TASK_MOVES
-from cronflow.core.state import State
+from cronflow.core.records import FINAL, TASK_MOVES
+from cronflow.core.state import LiveState
 
 LATEST = 253370764800
 """The year 9999, in epoch seconds: no instant, and no other number of the live state, is beyond."""
@@ -87,7 +87,7 @@ def _made_by(scripts: tuple[str, ...]) -> Schema:
 # ---- the live state -------------------------------------------------------------------------------------------------------
 
 
-def check_state(state: State, bodies: Mapping[str, str]) -> None:
+def check_state(state: LiveState, bodies: Mapping[str, str]) -> None:
     """What was loaded is a state that the engine can have saved: every value of the kind that its field has, every word one of
     ours, every task of a job of its run. `bodies` are the texts of the definitions by their digests. Else a DamageError."""
     for digest, body in bodies.items():
@@ -113,7 +113,7 @@ def check_things(things: Iterable[Any]) -> None:
                 raise DamageError(f"{type(thing).__name__.lower()}: `{name}` is {getattr(thing, name)!r}")
 
 
-def _things(state: State) -> Iterator[Any]:
+def _things(state: LiveState) -> Iterator[Any]:
     for run in (*state.runs.values(), *state.rows.values()):
         yield run
         yield from run.tasks.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cronflow.core.model import Health, Pause, Skip, Trouble
+from cronflow.core.records import Health, Pause, Skip, Trouble
 from cronflow.store.queries import History
 from cronflow.store.rows import HEALTH, PAUSES, SKIPS, TROUBLES
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from cronflow.core.effects import Amendment, Effects
-from cronflow.core.model import ALERT_KINDS, Alert, Attempt, Run
-from cronflow.core.state import State
+from cronflow.core.jobs import ALERT_KINDS
+from cronflow.core.records import Alert, Attempt, Run
+from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError
 from cronflow.store.copying import keep_copy
@@ -258,7 +259,7 @@ class Store:
 
     # ---- the live state --------------------------------------------------------------------------------------------------
 
-    def load(self) -> State:
+    def load(self) -> LiveState:
         """The live state: runs that are not final, cursors, pauses, health, troubles. Job file and plan are not in it."""
         return load_state(self.connection)
 

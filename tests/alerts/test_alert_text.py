@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronflow.core.model import ALERT_KINDS
-from cronflow.daemon.alert_text import short, text
+from cronflow.alerts.text import short, text
+from cronflow.core.jobs import ALERT_KINDS
 
 from .cases import CASES, FAILURE, HOST, MISSED, ZONE, at
 

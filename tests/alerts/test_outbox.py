@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cronflow.daemon.outbox import Outbox, backoff
+from cronflow.alerts.sender import Outbox, backoff
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import AlertTarget
-from cronflow.daemon.outbox import TargetError, resolve
+from cronflow.alerts.sender import TargetError, resolve
+from cronflow.core.jobs import AlertTarget
 
 URL = "slack://T1JJ3T3L2/A1BRTD4JD/s3cret"
 

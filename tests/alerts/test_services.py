@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import cronflow
-from cronflow.daemon.alert_text import text
-from cronflow.daemon.alert_worker import fitted
-from cronflow.daemon.outbox import Outbox
+from cronflow.alerts.sender import Outbox
+from cronflow.alerts.text import text
+from cronflow.alerts.worker import fitted
 
 from .cases import FAILURE, HOST, ZONE
 
@@ -115,7 +115,7 @@ def test_slack_gets_plain_text_with_only_its_three_characters_escaped(web: Any) 
 
 
 def test_the_worker_says_one_line_and_nothing_else(web: Any, refused_port: int) -> None:
-    program = "import sys; sys.path.insert(0, sys.argv[1]); from cronflow.daemon.alert_worker import main; main()"
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from cronflow.alerts.worker import main; main()"
     order = {
         "urls": [web.url(), f"json://user:pass@127.0.0.1:{refused_port}/T0KEN"],
         "title": "t",
@@ -136,7 +136,7 @@ def test_the_worker_says_one_line_and_nothing_else(web: Any, refused_port: int) 
 
 @pytest.mark.parametrize("order", ["", "[]", "{}", '{"urls": [1], "title": "t", "body": "b", "kind": "failure"}'])
 def test_an_order_that_cannot_be_read_is_answered_too(order: str) -> None:
-    program = "import sys; sys.path.insert(0, sys.argv[1]); from cronflow.daemon.alert_worker import main; main()"
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from cronflow.alerts.worker import main; main()"
     done = subprocess.run(
         [sys.executable, "-I", "-c", program, str(Path(cronflow.__file__).parents[1])],
         input=order,

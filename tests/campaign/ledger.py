@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from cronflow.core.model import AttemptRef, jobs_from_definition, parse_ref
+from cronflow.core.jobs import jobs_from_definition
+from cronflow.core.records import AttemptRef, parse_ref
 from tests.campaign.workload import MOVING, Load, exit_code, items
 from tests.daemon.live import Live
 from tests.processes import PROCESSES, by_task, contradictions

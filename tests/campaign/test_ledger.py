@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import Edge, Job, definition
+from cronflow.core.jobs import Edge, Job, definition
 from cronflow.store.store import Store
 from tests.campaign.ledger import Account, Written, in_order
 from tests.daemon.live import Live

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cronflow.cli import client
-from cronflow.core.model import AttemptRef
+from cronflow.core.records import AttemptRef
 from cronflow.errors import CronflowError
 from cronflow.places import Places
 from tests.daemon.live import job

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cronflow.core.effects import Effects
-from cronflow.core.model import Alert
+from cronflow.core.records import Alert
 from cronflow.store.store import Store
 from tests.cli_app.conftest import Cli
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from cronflow.cli.caller import Caller, utf8
+from cronflow.cli.invocation import Caller, utf8
 from cronflow.places import find_places
 from tests.cli_app.conftest import Cli
 
@@ -33,7 +33,7 @@ def test_the_locale(environ: dict[str, str], unicode: bool) -> None:
 
 @pytest.mark.parametrize(("lang", "shown"), [({"LANG": "C"}, b"->"), ({"LANG": ""}, b"->"), ({"LANG": "C.UTF-8"}, "→".encode())])
 def test_the_locale_that_was_given_counts_not_the_one_that_python_sets(cli: Cli, lang: dict[str, str], shown: bytes) -> None:
-    code = "from cronflow.cli.caller import find_caller; find_caller(None, None, False, False, []).out('→')"
+    code = "from cronflow.cli.invocation import find_caller; find_caller(None, None, False, False, []).out('→')"
     env = {key: value for key, value in {**cli.env, **lang}.items() if value}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=60, check=True)
     assert done.stdout == shown + b"\n"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.cli import service
 from cronflow.cli.app import WHERE
+from cronflow.cli.verbs import service
 from tests.cli_app.conftest import Cli
 
 # ---- init ----------------------------------------------------------------------------------------------------------------

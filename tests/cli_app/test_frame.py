@@ -149,12 +149,12 @@ def test_closed_streams_do_no_harm(cli: Cli) -> None:
 _BOOM = """
 import sys, types
 from cronflow.cli import app, main
-module = types.ModuleType("cronflow.cli.boom")
+module = types.ModuleType("cronflow.cli.verbs.boom")
 def boom(caller: app.find_caller) -> None:
     "Fails."
     raise KeyError("x")
 module.boom = boom
-sys.modules["cronflow.cli.boom"] = module
+sys.modules["cronflow.cli.verbs.boom"] = module
 app.WHERE["boom"] = "boom:boom"
 sys.argv[1:] = ["boom", *sys.argv[1:]]
 main.main()
@@ -217,7 +217,7 @@ def test_no_command_imports_what_only_others_need(cli: Cli, words: tuple[str, ..
     names = modules_of(cli, *words)
     assert not {name for name in names if name.partition(".")[0] in HEAVY}
     if words != ("--help",):
-        ours = {name.removeprefix("cronflow.cli.") for name in names if name.startswith("cronflow.cli.")}
+        ours = {name.removeprefix("cronflow.cli.verbs.") for name in names if name.startswith("cronflow.cli.verbs.")}
         others = {where.partition(":")[0] for verb, where in WHERE.items() if isinstance(where, str) and verb != words[0]}
         assert not ours & (others - {"completion"}), "verbs that were not asked for"
         assert len(names) < 330

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from cronflow.cli.caller import Caller
+from cronflow.cli.invocation import Caller
 from cronflow.core.effects import Effects
-from cronflow.core.model import Health
+from cronflow.core.records import Health
 from tests.cli_read.tale import Ending, Tale, at, environ
 
 SHOP = """

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 from cronflow.core import engine, events
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
-from cronflow.core.flow import plan
-from cronflow.core.model import Alert, AttemptRef
-from cronflow.core.state import State
+from cronflow.core.plan.flow import plan
+from cronflow.core.records import Alert, AttemptRef
+from cronflow.core.state import LiveState
 from cronflow.jobfile.read import read
 from cronflow.places import Places
 from cronflow.store.store import Store
@@ -64,7 +64,7 @@ class Tale:
         self.places = Places(self.file, self.folder / "state", self.folder / "state")
         self.places.state.mkdir(exist_ok=True)
         self.store = Store.open(self.places.state)
-        self.state = State()
+        self.state = LiveState()
         self.coming: list[tuple[float, int, AttemptRef, Ending]] = []
 
     # ---- what happens ----------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class Tale:
         return self
 
     def trouble(self, key: str, kind: str, message: str) -> Tale:
-        from cronflow.core.model import Trouble
+        from cronflow.core.records import Trouble
 
         self.step(events.TroubleFound(Trouble(key, kind, message, self.now)))  # type: ignore[arg-type]  # tests name a kind
         return self

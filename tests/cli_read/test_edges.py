@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cronflow.cli.graph import Format, graph
-from cronflow.cli.next import next_slots
-from cronflow.cli.run import run
-from cronflow.cli.status import status
-from cronflow.cli.why import why
+from cronflow.cli.verbs.graph import Format, graph
+from cronflow.cli.verbs.next import next_slots
+from cronflow.cli.verbs.run import run
+from cronflow.cli.verbs.status import status
+from cronflow.cli.verbs.why import why
 from tests.cli_read.conftest import Screen, cronflow
 from tests.cli_read.tale import Ending, Tale, at
 
@@ -159,7 +159,7 @@ CODES = {
 def test_the_codes_of_the_evidence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
-    from cronflow.cli.caller import Caller
+    from cronflow.cli.invocation import Caller
 
     when, codes = CODES[name]
     tale = until(tmp_path, when)

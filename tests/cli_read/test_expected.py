@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.cli.caller import Caller
+from cronflow.cli.invocation import Caller
 from cronflow.cli.nagios import judge
-from cronflow.cli.status import status
-from cronflow.cli.why import why
+from cronflow.cli.verbs.status import status
+from cronflow.cli.verbs.why import why
 from cronflow.core import events
-from cronflow.core.flow import plan
-from cronflow.core.model import JobSet
+from cronflow.core.jobs import JobSet
+from cronflow.core.plan.flow import plan
 from cronflow.jobfile.read import read
 from tests.cli_read.conftest import Screen
 from tests.cli_read.peer import Peer

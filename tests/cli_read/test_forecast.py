@@ -7,7 +7,7 @@ from tests.cli_read.tale import Tale
 
 
 def test_the_screen(shop: Tale, screen: Screen) -> None:
-    from cronflow.cli.forecast import forecast
+    from cronflow.cli.verbs.forecast import forecast
 
     text = screen(shop, forecast, width=100)
     assert text.splitlines()[0] == "from today 08:52 to tomorrow 08:52   by the usual durations of each job"

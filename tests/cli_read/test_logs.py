@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.cli.output import Log, Visible, last_line, tail_of
 from cronflow.core.effects import Effects
-from cronflow.core.model import Attempt, Run, Task
+from cronflow.core.records import Attempt, Run, Task
+from cronflow.facts.output import Log, Visible, last_line, tail_of
 from cronflow.store.store import Store
 from tests.cli_read.conftest import cronflow
 from tests.cli_read.tale import Ending, Tale, endings, environ

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cronflow.cli.caller import Caller
+from cronflow.cli.invocation import Caller
 from cronflow.cli.progress import Progress
-from cronflow.cli.views.progress import block, event_line, final_line, task_words
-from cronflow.cli.views.style import Style, visible
+from cronflow.cli.screens.progress import block, event_line, final_line, task_words
+from cronflow.cli.screens.style import Style, visible
 from cronflow.places import Places
 from tests.cli_read.tale import ZONE, at
 

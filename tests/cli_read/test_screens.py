@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from cronflow.cli.graph import Format, graph
-from cronflow.cli.logs import logs
-from cronflow.cli.next import next_slots
-from cronflow.cli.runs import runs
-from cronflow.cli.status import status
-from cronflow.cli.why import why
+from cronflow.cli.verbs.graph import Format, graph
+from cronflow.cli.verbs.logs import logs
+from cronflow.cli.verbs.next import next_slots
+from cronflow.cli.verbs.runs import runs
+from cronflow.cli.verbs.status import status
+from cronflow.cli.verbs.why import why
 from tests.cli_read.conftest import Screen
 from tests.cli_read.tale import Tale
 

@@ -6,16 +6,16 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 
-from cronflow.cli import coming
-from cronflow.cli.evidence import Scene
-from cronflow.cli.explain import why_job, why_run
-from cronflow.cli.known import Known
-from cronflow.cli.views.graph import as_data, as_text
-from cronflow.cli.views.next import next_screen
-from cronflow.cli.views.style import Style
-from cronflow.cli.views.why import why_screen
-from cronflow.core.flow import plan
-from cronflow.core.model import Job
+from cronflow.cli.screens.graph import as_data, as_text
+from cronflow.cli.screens.next import next_screen
+from cronflow.cli.screens.style import Style
+from cronflow.cli.screens.why import why_screen
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import plan
+from cronflow.facts import upcoming
+from cronflow.facts.evidence import Scene
+from cronflow.facts.explain import why_job, why_run
+from cronflow.facts.known import Known
 from cronflow.places import Places
 from cronflow.store.queries import History
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -40,38 +40,39 @@ def style(now: float = MIDNIGHT) -> Style:
 
 def test_next_shows_when_it_starts_and_how_long_after_its_slot_that_is() -> None:
     jobs = known(job("a", schedule="0 2 * * *", jitter=600.0), host="db1")
-    slot = coming.first_slots(jobs, MIDNIGHT)[0]
+    slot = upcoming.first_slots(jobs, MIDNIGHT)[0]
     late = slot.at - slot.slot
     assert slot.slot == MIDNIGHT + 2 * HOUR
     assert 60 < late < 600
-    (note,) = coming.notes_of(slot, coming.Stops(jobs, {}, {}, MIDNIGHT))
+    (note,) = upcoming.notes_of(slot, upcoming.Stops(jobs, {}, {}, MIDNIGHT))
     assert note == f"jitter: {late // 60} min {late % 60} s after 02:00"
-    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen([slot], coming.Stops(jobs, {}, {}, MIDNIGHT), style())
-    again = coming.first_slots(jobs, slot.slot + 1.0)[0]
+    stops = upcoming.Stops(jobs, {}, {}, MIDNIGHT)
+    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen([slot], stops, style())
+    again = upcoming.first_slots(jobs, slot.slot + 1.0)[0]
     assert again == slot, "between slot and start it is still to come"
 
 
 def test_next_is_in_the_order_of_the_starts() -> None:
     jobs = known(job("a", every=600, jitter=7200.0), job("b", every=420, jitter=3600.0), job("c", schedule="*/7 * * * *"))
-    starts = [slot.at for slot in islice(coming.slots_after(jobs, MIDNIGHT + 5), 200)]
+    starts = [slot.at for slot in islice(upcoming.slots_after(jobs, MIDNIGHT + 5), 200)]
     assert starts == sorted(starts)
     assert starts[0] > MIDNIGHT + 5
-    assert {slot.flow.name for slot in islice(coming.slots_after(jobs, MIDNIGHT), 30)} == {"a", "b", "c"}
+    assert {slot.flow.name for slot in islice(upcoming.slots_after(jobs, MIDNIGHT), 30)} == {"a", "b", "c"}
 
 
 def test_next_leaves_out_what_calendars_forbid() -> None:
     b = job("b", schedule="0 13 * * *", only_on=("gone",))
     jobs = known(job("a", schedule="0 12 * * *", skip_on=("off",)), b, off={0, 2})
-    shown = [(slot.flow.name, (slot.slot - MIDNIGHT) / HOUR) for slot in islice(coming.slots_after(jobs, MIDNIGHT), 3)]
+    shown = [(slot.flow.name, (slot.slot - MIDNIGHT) / HOUR) for slot in islice(upcoming.slots_after(jobs, MIDNIGHT), 3)]
     assert shown == [("a", 36.0), ("a", 84.0), ("a", 108.0)]
-    assert coming.next_slot(jobs, jobs.plan.flows["b"], MIDNIGHT) is None
+    assert upcoming.next_slot(jobs, jobs.plan.flows["b"], MIDNIGHT) is None
 
 
 def test_a_moment_is_next_until_it_has_come() -> None:
     jobs = known(job("a", at=(MOMENT,), timezone="Europe/Berlin"))
-    (slot,) = coming.slots_after(jobs, MIDNIGHT)
-    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen([slot], coming.Stops(jobs, {}, {}, MIDNIGHT), style())
-    assert list(coming.slots_after(jobs, MOMENT)) == []
+    (slot,) = upcoming.slots_after(jobs, MIDNIGHT)
+    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen([slot], upcoming.Stops(jobs, {}, {}, MIDNIGHT), style())
+    assert list(upcoming.slots_after(jobs, MOMENT)) == []
 
 
 # ---- graph ----------------------------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def test_why_says_that_a_slot_to_come_will_be_skipped() -> None:
 
 def test_why_finds_a_slot_by_its_own_time_and_by_that_of_its_start() -> None:
     stage = looked(job("a", schedule="0 2 * * *", jitter=6000.0))
-    start = coming.first_slots(stage.scene().known, MIDNIGHT)[0].at
+    start = upcoming.first_slots(stage.scene().known, MIDNIGHT)[0].at
     stage.at(start - MIDNIGHT)
     stage.end("1/a/1")
     scene = stage.scene()

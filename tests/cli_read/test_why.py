@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cronflow.cli.runs import runs
-from cronflow.cli.status import status as show_status
-from cronflow.cli.why import why
+from cronflow.cli.verbs.runs import runs
+from cronflow.cli.verbs.status import status as show_status
+from cronflow.cli.verbs.why import why
 from cronflow.core.events import Triggered
 from tests.cli_read.conftest import Screen, cronflow
 from tests.cli_read.tale import Ending, Tale, endings

@@ -7,12 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from cronflow.core import events as happened
-from cronflow.core.blockers import blockers
 from cronflow.core.effects import Effects, Reply, StartAttempt
 from cronflow.core.engine import step
 from cronflow.core.events import Event
-from cronflow.core.flow import plan, several_flows
-from cronflow.core.model import AlertTarget, Edge, Job, JobSet, Settings, jobs_from_definition, parse_ref
+from cronflow.core.jobs import AlertTarget, Edge, Job, JobSet, Settings, jobs_from_definition
+from cronflow.core.plan.flow import plan, several_flows
+from cronflow.core.records import parse_ref
+from cronflow.core.run.blockers import blockers
 from cronflow.store.store import Store
 
 MIDNIGHT = 1_793_059_200.0

@@ -6,7 +6,7 @@ import pytest
 
 from cronflow.core.engine import blockers
 from cronflow.core.events import CancelAsked, PauseAsked
-from cronflow.core.model import QUEUE_LIMIT
+from cronflow.core.records import QUEUE_LIMIT
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from cronflow.core.changes import HIDDEN, FlowChange, KeyChange, SlotChange, compare
-from cronflow.core.inforce import as_plain, from_plain, in_force
-from cronflow.core.model import AlertTarget, Job, JobSet, Settings
+from cronflow.core.jobs import AlertTarget, Job, JobSet, Settings
+from cronflow.core.plan.changes import HIDDEN, FlowChange, KeyChange, SlotChange, compare
+from cronflow.core.plan.effective import as_plain, from_plain, in_force
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600

@@ -8,7 +8,7 @@ import pytest
 
 from cronflow.core import events as happened
 from cronflow.core.effects import StopAttempt
-from cronflow.core.model import parse_ref
+from cronflow.core.records import parse_ref
 from tests.core.stage import MIDNIGHT, Stage, job
 
 # ---- checks ---------------------------------------------------------------------------------------------------------------

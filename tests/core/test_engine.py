@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cronflow.core import events as happened
-from cronflow.core.attempts import retry_delay
-from cronflow.core.blockers import blockers
 from cronflow.core.effects import Reply, StopAttempt
 from cronflow.core.engine import next_wakeup
-from cronflow.core.model import QUEUE_LIMIT
+from cronflow.core.records import QUEUE_LIMIT
+from cronflow.core.run.attempts import retry_delay
+from cronflow.core.run.blockers import blockers
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

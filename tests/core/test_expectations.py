@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from cronflow.core import events as happened
-from cronflow.core import health
 from cronflow.core.effects import Effects
 from cronflow.core.engine import next_wakeup
-from cronflow.core.expectations import deadline_of, slow_after, usual
-from cronflow.core.model import ALERT_KINDS, AlertTarget, Job, JobSet, Run, Settings, parse_ref
+from cronflow.core.jobs import ALERT_KINDS, AlertTarget, Job, JobSet, Settings
+from cronflow.core.notify import health
+from cronflow.core.notify.expectations import deadline_of, slow_after, usual
+from cronflow.core.records import Run, parse_ref
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

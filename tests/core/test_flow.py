@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from cronflow.core.flow import faults, plan
-from cronflow.core.model import Edge, Job
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.plan.flow import faults, plan
 
 
 def job(name: str, *after: str, schedule: str | None = None, **keys: object) -> Job:

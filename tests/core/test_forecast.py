@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cronflow.core.events import PauseAsked, SkipAsked
-from cronflow.core.flow import plan
 from cronflow.core.forecast import UNKNOWN, Forecast, crowds, simulate
+from cronflow.core.plan.flow import plan
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cronflow.core import events as happened
-from cronflow.core.blockers import blockers
+from cronflow.core.run.blockers import blockers
 from tests.core.stage import Stage, job
 
 # ---- max_running ----------------------------------------------------------------------------------------------------------

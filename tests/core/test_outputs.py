@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronflow.core.model import Edge, Job, Run, Task
-from cronflow.core.outputs import ItemsError, env_name, fitting, handed_down, read_items, read_outputs
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.records import Run, Task
+from cronflow.core.run.outputs import ItemsError, env_name, fitting, handed_down, read_items, read_outputs
 
 
 @pytest.mark.parametrize(

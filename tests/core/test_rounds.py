@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cronflow.core import events as happened
-from cronflow.core.blockers import blockers
 from cronflow.core.engine import next_wakeup
-from cronflow.core.model import parse_ref
+from cronflow.core.records import parse_ref
+from cronflow.core.run.blockers import blockers
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from croniter import croniter
 
-from cronflow.core.schedule import Oddity, Schedule
+from cronflow.core.time.schedule import Oddity, Schedule
 
 SEED = os.environ.get("CRONFLOW_SEED", "1")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cronflow.core.schedule import Schedule, ScheduleError, ZoneError
+from cronflow.core.time.schedule import Schedule, ScheduleError, ZoneError
 
 REFUSED = [  # (expression, a part of the message, a part of the hint, the text at the place)
     ("60 * * * *", "`60` is not a minute", "0 to 59", "60"),

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cronflow.core.schedule import Schedule, ScheduleError
+from cronflow.core.time.schedule import Schedule, ScheduleError
 
 SEED = os.environ.get("CRONFLOW_SEED", "1")
 SHARDS = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cronflow.core.schedule import Schedule
+from cronflow.core.time.schedule import Schedule
 
 WORDS = [
     ("* * * * *", "every minute"),

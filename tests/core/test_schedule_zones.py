@@ -12,7 +12,7 @@ from zoneinfo import TZPATH, available_timezones
 
 import pytest
 
-from cronflow.core.schedule import Schedule
+from cronflow.core.time.schedule import Schedule
 
 SEED = os.environ.get("CRONFLOW_SEED", "1")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cronflow.core import events as happened
-from cronflow.core.setback import CORRECTION, is_behind, since
+from cronflow.core.slots.clock_correction import CORRECTION, is_behind, since
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cronflow.core.events import PauseAsked, ResumeAsked, SkipAsked
-from cronflow.core.model import Skip
+from cronflow.core.records import Skip
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

@@ -9,11 +9,12 @@ import pytest
 
 from cronflow.core import events as happened
 from cronflow.core.engine import next_wakeup
-from cronflow.core.flow import plan
-from cronflow.core.model import QUEUE_LIMIT, Job
-from cronflow.core.occasions import must_wait
-from cronflow.core.schedule import Schedule
-from cronflow.core.triggers import allowed, count_allowed, last_allowed, next_allowed, triggers_of
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import plan
+from cronflow.core.records import QUEUE_LIMIT
+from cronflow.core.slots.event_slots import must_wait
+from cronflow.core.time.schedule import Schedule
+from cronflow.core.time.triggers import allowed, count_allowed, last_allowed, next_allowed, triggers_of
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0

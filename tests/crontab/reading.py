@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 from cronflow.crontab import sources, writing
 from cronflow.crontab.convert import Draft, Import, convert
 from cronflow.crontab.tables import Daemon, Entry, Kind, Refusal, Table

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cronflow.core.flow import plan
+from cronflow.core.plan.flow import plan
 from cronflow.crontab import writing
 from cronflow.crontab.convert import convert
 from cronflow.crontab.lines import read

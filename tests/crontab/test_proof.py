@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 from cronflow.crontab import cronrules
 from cronflow.crontab.convert import Import, convert
 from cronflow.crontab.proof import Proved, prove

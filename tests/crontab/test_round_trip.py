@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import Job, JobSet
+from cronflow.core.jobs import Job, JobSet
 from cronflow.crontab import sources, writing
 from cronflow.crontab.convert import convert
 from cronflow.crontab.tables import Kind, Table

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from cronflow.daemon import arrivals
+from cronflow.watch import arrivals
 from tests.daemon.impatient import main
 
 _scandir = os.scandir

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from cronflow.daemon.daemon import Daemon
-from cronflow.daemon.jobsource import JobSource
+from cronflow.daemon.jobs.source import JobSource
 from cronflow.daemon.lock import take_lock
 from cronflow.places import find_places
 

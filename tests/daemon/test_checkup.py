@@ -6,7 +6,7 @@ import select
 import time
 from pathlib import Path
 
-from cronflow.daemon.checkup import Checkup
+from cronflow.daemon.upkeep.integrity import Checkup
 from cronflow.store.store import FILE, Store
 
 

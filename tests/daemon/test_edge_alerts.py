@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cronflow.core.flow import plan
-from cronflow.core.model import AlertTarget
-from cronflow.daemon.alerting import Alerting
-from cronflow.daemon.secrets import Vault
+from cronflow.alerts.alerting import Alerting
+from cronflow.core.jobs import AlertTarget
+from cronflow.core.plan.flow import plan
+from cronflow.daemon.processes.secrets import Vault
 from cronflow.places import Places
 from tests.core.stage import Stage, job
 

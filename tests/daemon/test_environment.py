@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronflow.core.model import Job
-from cronflow.daemon.environment import (
+from cronflow.core.jobs import Job
+from cronflow.daemon.processes.environment import (
     Account,
     EnvFileError,
     Unstartable,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cronflow.core.flow import plan
-from cronflow.core.model import ALERT_KINDS, AlertTarget, JobSet, Settings
-from cronflow.daemon.alerting import Alerting
-from cronflow.daemon.secrets import Vault
+from cronflow.alerts.alerting import Alerting
+from cronflow.core.jobs import ALERT_KINDS, AlertTarget, JobSet, Settings
+from cronflow.core.plan.flow import plan
+from cronflow.daemon.processes.secrets import Vault
 from cronflow.places import Places
 from tests.core.stage import Stage, job
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.daemon.folders import Found, base_of, look
+from cronflow.watch.folders import Found, base_of, look
 
 
 def look_into(folder: Path, *patterns: str) -> tuple[Found, set[str]]:

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from cronflow.core.events import AttemptBegan, AttemptEnded, AttemptUnclaimed, Event
-from cronflow.core.model import AttemptRef
-from cronflow.daemon.keepers import Keepers
+from cronflow.core.records import AttemptRef
+from cronflow.daemon.processes.keepers import Keepers
 
 REF = AttemptRef(1, "a", 1)
 

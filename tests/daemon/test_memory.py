@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import NOTHING
-from cronflow.daemon import memory
+from cronflow.core.jobs import NOTHING
+from cronflow.daemon.upkeep import memory
 from cronflow.errors import JobFileError
 from cronflow.jobfile.read import Reading, read
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 from tests.core.stage import Stage, job
 from tests.daemon.live import Live
 from tests.daemon.live import job as written

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cronflow.daemon.jobsource import JobSource
+from cronflow.daemon.jobs.source import JobSource
 from cronflow.errors import CronflowError
 from tests.daemon.live import Live, job
 

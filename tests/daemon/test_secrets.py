@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.cli.output import Mask
-from cronflow.core.model import Job
-from cronflow.daemon.environment import Account, Unstartable
-from cronflow.daemon.secrets import SecretError, Vault, ask_command, command_orders, read_secret
+from cronflow.core.jobs import Job
+from cronflow.daemon.processes.environment import Account, Unstartable
+from cronflow.daemon.processes.secrets import SecretError, Vault, ask_command, command_orders, read_secret
+from cronflow.facts.output import Mask
 from tests.daemon.live import Live, job
 
 VALUE = "hunter2-Zw9kq"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cronflow.daemon.folders import Found
-from cronflow.daemon.settling import BASELINE, News, Settling
+from cronflow.watch.debounce import BASELINE, News, Settling
+from cronflow.watch.folders import Found
 
 SETTLE = 2.0
 HOME = "7"

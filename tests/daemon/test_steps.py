@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from cronflow.core.flow import flow_of_definition
-from cronflow.core.model import Attempt, Job, Run, Task, definition
-from cronflow.core.state import State
-from cronflow.daemon import reports
-from cronflow.daemon.secrets import Vault
-from cronflow.daemon.spawning import request
+from cronflow.core.jobs import Job, definition
+from cronflow.core.plan.flow import flow_of_definition
+from cronflow.core.records import Attempt, Run, Task
+from cronflow.core.state import LiveState
+from cronflow.daemon.processes import reports
+from cronflow.daemon.processes.secrets import Vault
+from cronflow.daemon.processes.spawning import request
 from cronflow.places import Places
 
 NOW = 1_793_059_200.0
@@ -40,7 +41,7 @@ def asked(
     task = Task(7, name, job.name, "running", **facts)
     task.live = Attempt(7, name, n, kind, created_at=NOW)
     run = Run(7, job.name, "schedule", NOW, digest, slot=int(NOW), tasks={name: task})
-    state = State(runs={7: run})
+    state = LiveState(runs={7: run})
     state.know(digest, body)
     state.flows[7] = flow_of_definition(state.definition_of(run), run.flow, ())
     return request(state, task.live.ref, Places(tmp_path / "jobs.toml", tmp_path, tmp_path), "x:y", NOW, Vault(""), exit_code)

@@ -11,8 +11,8 @@ import pytest
 from benchmarks import chain, crowd, figures, files, graph, report
 from benchmarks.__main__ import main
 from benchmarks.clock import clock_jobs
-from cronflow.core.flow import plan
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import plan
 from cronflow.jobfile.read import read
 from tests.docs.readme import README
 

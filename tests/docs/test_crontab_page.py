@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cronflow.cli.app import WHERE
-from cronflow.core.model import Job
-from cronflow.core.schedule import Schedule
+from cronflow.core.jobs import Job
+from cronflow.core.time.schedule import Schedule
 from cronflow.crontab import cronrules, sources, writing
 from cronflow.crontab.convert import convert
 from cronflow.crontab.sources import Choice

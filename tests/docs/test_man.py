@@ -15,9 +15,10 @@ from typing import Any, get_args
 import pytest
 
 from cronflow.cli.app import WHERE, build
-from cronflow.cli.views.phrases import REASONS
-from cronflow.core.model import FINAL, TASK_MOVES, Job, Result, Run
-from cronflow.daemon import environment, reports, spawning
+from cronflow.core.jobs import Job
+from cronflow.core.records import FINAL, TASK_MOVES, Result, Run
+from cronflow.daemon.processes import environment, reports, spawning
+from cronflow.facts.phrases import REASONS
 from cronflow.jobfile import manpage
 from tests.docs.man_play import displays
 from tests.docs.readme import ROOT
@@ -208,7 +209,7 @@ def test_the_examples_cover_the_hard_parts() -> None:
 
 
 def test_the_settings_of_the_unit_are_told() -> None:
-    from cronflow.cli.service import UNIT
+    from cronflow.cli.verbs.service import UNIT
 
     told = part(DAEMON, "SYSTEMD", "Sh")
     settings = re.findall(r"^(Type|NotifyAccess|KillMode|Delegate|OOMPolicy|TasksMax|WatchdogSec)=(\S+)", UNIT, re.MULTILINE)

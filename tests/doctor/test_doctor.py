@@ -19,9 +19,9 @@ from typing import Any, get_args
 import psutil
 import pytest
 
-from cronflow.cli.doctor import _line
-from cronflow.cli.views.style import Style
-from cronflow.daemon.environment import Reason
+from cronflow.cli.screens.style import Style
+from cronflow.cli.verbs.doctor import _line
+from cronflow.daemon.processes.environment import Reason
 from cronflow.doctor import crontabs, jobs, machine, state
 from cronflow.doctor.finding import Finding, Scene, problem
 from cronflow.doctor.programs import named
@@ -131,7 +131,7 @@ def test_what_may_not_be_looked_at_is_told(live: Live) -> None:
 
 def test_every_word_for_a_check_is_in_the_manual() -> None:
     root = Path(jobs.__file__).parents[1]
-    sources = [root / "cli/doctor.py", *(root / "doctor").glob("*.py")]
+    sources = [root / "cli/verbs/doctor.py", *(root / "doctor").glob("*.py")]
     words = {word for file in sources for word in re.findall(r'\b(?:ok|warning|problem)\(\s*"([a-z_]+)"', file.read_text())}
     words |= set(get_args(Reason))
     assert len(words) > 30

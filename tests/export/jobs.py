@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cronflow.core.model import Edge, Job, JobSet
+from cronflow.core.jobs import Edge, Job, JobSet
 from cronflow.export.report import Wanted
 from cronflow.jobfile.read import read
 from tests.core.stage import MIDNIGHT, Stage

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import Job, JobSet
-from cronflow.core.schedule import Schedule
+from cronflow.core.jobs import Job, JobSet
+from cronflow.core.time.schedule import Schedule
 from cronflow.export.crontab import export
 from cronflow.export.crontimes import cron_lines, every_lines
 from cronflow.export.report import Report, UnwritableError, Wanted

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cronflow.core.schedule import Schedule, ScheduleError
+from cronflow.core.time.schedule import Schedule, ScheduleError
 from cronflow.export.oncalendar import calendar_lines, interval_lines
 from cronflow.export.report import UnwritableError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import Job, JobSet
+from cronflow.core.jobs import Job, JobSet
 from cronflow.export.report import Report, Wanted
 from cronflow.export.systemd import export
 from cronflow.export.units import input_lines, unit_names

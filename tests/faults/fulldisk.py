@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from cronflow.daemon.disk import shortage
+from cronflow.daemon.upkeep.disk import shortage
 from tests.alerts.conftest import WebService
 from tests.campaign.ledger import Account
 from tests.daemon.live import ROOT

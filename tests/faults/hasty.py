@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from cronflow.daemon.outbox import Outbox
+from cronflow.alerts.sender import Outbox
 from tests.daemon.impatient import main
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from cronflow.core.inforce import as_plain
+from cronflow.core.plan.effective import as_plain
 from cronflow.errors import CronflowError, JobFileError
 from cronflow.jobfile.read import read
 from tests.daemon.live import Live, job, living

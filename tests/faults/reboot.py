@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from cronflow.core.model import AttemptRef, jobs_from_definition
+from cronflow.core.jobs import jobs_from_definition
+from cronflow.core.records import AttemptRef
 from tests.alerts.conftest import WebService
 from tests.campaign.household import remains
 from tests.campaign.ledger import Account

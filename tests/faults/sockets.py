@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from cronflow.cli import client
-from cronflow.daemon.control import MAX_CLIENTS, name_of
+from cronflow.daemon.clients.control import MAX_CLIENTS, name_of
 from cronflow.errors import CronflowError
 from tests.daemon.live import Live, job, living
 from tests.faults.rows import Outcome, Row

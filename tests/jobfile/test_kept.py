@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cronflow.core.inforce import in_force
+from cronflow.core.plan.effective import in_force
 from cronflow.jobfile import kept as kept_module
 from cronflow.jobfile.kept import keep, kept, kept_zone
 from cronflow.jobfile.read import read

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import Edge, Job, Settings
+from cronflow.core.jobs import Edge, Job, Settings
 from cronflow.errors import JobFileError
 from cronflow.jobfile.read import Reading, check, read
 

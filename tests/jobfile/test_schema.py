@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cronflow.core.model import Job, Settings
+from cronflow.core.jobs import Job, Settings
 from cronflow.errors import JobFileError
 from cronflow.jobfile import keys, manpage
 from cronflow.jobfile.read import read

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.core.model import Job, definition, jobs_from_definition
+from cronflow.core.jobs import Job, definition, jobs_from_definition
 from cronflow.errors import JobFileError, Problem
 from cronflow.jobfile.draw import draw
 from cronflow.jobfile.read import check

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 from cronflow.errors import JobFileError
 from cronflow.jobfile.machine import home
 from cronflow.jobfile.read import read

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cronflow.core import rounds
-from cronflow.core.flow import plan
-from cronflow.core.state import State
+from cronflow.core.edges import alignment
+from cronflow.core.plan.flow import plan
+from cronflow.core.state import LiveState
 from cronflow.store.edges import edges
 from cronflow.store.queries import History
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -13,19 +13,19 @@ HOUR = 3600.0
 DAY = 86400.0
 
 
-def read(stage: Stage) -> State | None:
+def read(stage: Stage) -> LiveState | None:
     return edges(History(stage.store.connection), stage.state.plan, stage.state.pauses)
 
 
-def said(state: State | None) -> list[list[object]]:
+def said(state: LiveState | None) -> list[list[object]]:
     """Everything that the rules say about the edges of each flow."""
     assert state is not None
     flows = [flow for flow in state.plan.flows.values() if flow.outer]
     new = [[state.links[flow.head.name, edge.job] for edge in flow.outer] for flow in flows]
-    late = [rounds.awaited(state, [link for link in links if link.new]) for links in new]
+    late = [alignment.awaited(state, [link for link in links if link.new]) for links in new]
     waits = sorted((key, cursor.waits, cursor.waits_until) for key, cursor in state.cursors.items())
     busy = {name: list(runs) for name, runs in state.busy.items() if runs}
-    return [[rounds.verdict(state, flow) for flow in flows], list(late), list(waits), [busy]]
+    return [[alignment.verdict(state, flow) for flow in flows], list(late), list(waits), [busy]]
 
 
 def test_the_rules_say_the_same_of_what_was_read() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cronflow.core.effects import Effects
-from cronflow.core.model import Act, Alert, Attempt, Edge, Health, Job, Pause, Run, Task, Trouble, definition
+from cronflow.core.jobs import Edge, Job, definition
+from cronflow.core.records import Act, Alert, Attempt, Health, Pause, Run, Task, Trouble
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
 from cronflow.store.standing import health_of, pauses, standing

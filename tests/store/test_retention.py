@@ -14,8 +14,9 @@ import pytest
 
 from benchmarks.history import make
 from cronflow.core import events as happened
-from cronflow.core.model import Act, Alert, Settings
-from cronflow.daemon.retention import AGAIN, DOUBT, EVERY, FOLDERS, PATIENCE, Retention, Tally, count_round, do_round
+from cronflow.core.jobs import Settings
+from cronflow.core.records import Act, Alert
+from cronflow.daemon.upkeep.retention import AGAIN, DOUBT, EVERY, FOLDERS, PATIENCE, Retention, Tally, count_round, do_round
 from cronflow.jobfile.read import read
 from cronflow.places import Places
 from cronflow.store import forgetting

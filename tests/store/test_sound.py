@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from cronflow.core.effects import Effects
-from cronflow.core.model import Alert, Attempt, Cursor, Pause, Run, Task, definition
-from cronflow.daemon.rescue import salvaged
+from cronflow.core.jobs import definition
+from cronflow.core.records import Alert, Attempt, Cursor, Pause, Run, Task
+from cronflow.daemon.upkeep.recovery import salvaged
 from cronflow.errors import CronflowError
 from cronflow.store.sound import DamageError, is_damage
 from cronflow.store.store import FILE, LockedError, Store

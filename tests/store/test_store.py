@@ -17,24 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronflow.core.effects import Effects
-from cronflow.core.model import (
-    Act,
-    Alert,
-    Attempt,
-    Cursor,
-    Edge,
-    Health,
-    Job,
-    Pause,
-    Run,
-    Task,
-    Trouble,
-    definition,
-)
-from cronflow.core.state import State
+from cronflow.core.jobs import Edge, Job, definition
+from cronflow.core.records import Act, Alert, Attempt, Cursor, Health, Pause, Run, Task, Trouble
+from cronflow.core.state import LiveState
 from cronflow.core.words import storable
-from cronflow.daemon.rescue import everything, revive
-from cronflow.daemon.shelves import newest_logged
+from cronflow.daemon.processes.logfolders import newest_logged
+from cronflow.daemon.upkeep.recovery import everything, revive
 from cronflow.errors import CronflowError
 from cronflow.places import Places
 from cronflow.store import reserve
@@ -422,7 +410,7 @@ def test_everything_that_goes_on_can_be_saved_anew() -> None:
     state = old.load()
     new.save(everything(state))
     again = new.load()
-    for what in State.__dataclass_fields__:
+    for what in LiveState.__dataclass_fields__:
         if what not in ("timers", "due"):
             assert getattr(again, what) == getattr(state, what), what
     assert rows(new, "SELECT * FROM run_slots") == rows(old, "SELECT * FROM run_slots")

@@ -30,8 +30,9 @@ from cronflow.core import events as happened
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import next_wakeup
 from cronflow.core.events import AttemptEnded, Event
-from cronflow.core.flow import plan
-from cronflow.core.model import AlertTarget, AttemptRef, JobSet
+from cronflow.core.jobs import AlertTarget, JobSet
+from cronflow.core.plan.flow import plan
+from cronflow.core.records import AttemptRef
 from tests.core.stage import MIDNIGHT, Stage
 
 MINUTE = 60.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cronflow.core.effects import Effects
 from cronflow.core.events import Event, Reloaded, Started
-from cronflow.core.model import FINAL, Link, Run
+from cronflow.core.records import FINAL, Link, Run
 
 if TYPE_CHECKING:
     from tests.world.world import World

@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from cronflow.core.model import ALERT_KINDS, CONDITIONS, DEFAULT_ALERT_KINDS, AlertTarget, Edge, Job, JobSet, Settings
+from cronflow.core.jobs import ALERT_KINDS, CONDITIONS, DEFAULT_ALERT_KINDS, AlertTarget, Edge, Job, JobSet, Settings
 
 
 class Pace(NamedTuple):

@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from cronflow.core.model import FINAL, Job, jobs_from_definition
-from cronflow.core.spread import spread
-from cronflow.core.triggers import triggers_of
+from cronflow.core.jobs import Job, jobs_from_definition
+from cronflow.core.records import FINAL
+from cronflow.core.stable import spread
+from cronflow.core.time.triggers import triggers_of
 from tests.processes import PROCESSES, by_task, contradictions
 from tests.world.told import check_told
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from cronflow.core.effects import Effects
-from cronflow.core.model import Job
+from cronflow.core.jobs import Job
 
 if TYPE_CHECKING:
     from tests.world.world import World

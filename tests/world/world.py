@@ -11,15 +11,17 @@ import random
 from dataclasses import dataclass, field, replace
 
 from cronflow.core import events as happened
-from cronflow.core import flow, trace
+from cronflow.core import trace
 from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.engine import blockers, next_wakeup, step
 from cronflow.core.events import Event
-from cronflow.core.expectations import timers
-from cronflow.core.flow import several_flows
-from cronflow.core.model import QUEUE_LIMIT, AttemptRef, Job, JobSet, jobs_from_definition
-from cronflow.core.setback import is_behind, since
-from cronflow.core.state import State
+from cronflow.core.jobs import Job, JobSet, jobs_from_definition
+from cronflow.core.notify.expectations import timers
+from cronflow.core.plan import flow
+from cronflow.core.plan.flow import several_flows
+from cronflow.core.records import QUEUE_LIMIT, AttemptRef
+from cronflow.core.slots.clock_correction import is_behind, since
+from cronflow.core.state import LiveState
 from cronflow.store.store import Store
 from tests.world.ends import check_rounds
 from tests.world.jobfiles import BUSY, START, Pace, edited, random_jobs
@@ -69,7 +71,7 @@ class World:
     pending: list[tuple[float, int, Event]] = field(default_factory=list)
     rng: random.Random = field(init=False)
     jobs: JobSet = field(init=False)
-    state: State | None = None
+    state: LiveState | None = None
     alive_at: float | None = None
     counter: int = 0
     cursors: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -480,13 +482,13 @@ class World:
         assert _still_meant(loaded) == sorted(set(loaded.timers)), "a timer derived from the database stands for nothing"
 
 
-def _in_lines(state: State) -> dict[str, list[tuple[object, ...]]]:
+def _in_lines(state: LiveState) -> dict[str, list[tuple[object, ...]]]:
     """Who stands in which line; a line drops those who have left it when they come to its head."""
     lines = {name: sorted(place for place in line if state.in_line(place)) for name, line in state.ready.items()}
     return {name: line for name, line in lines.items() if line}
 
 
-def _still_meant(state: State) -> list[tuple[object, ...]]:
+def _still_meant(state: LiveState) -> list[tuple[object, ...]]:
     """The timers that still stand for something; the others are dropped when their time has come."""
     found = set()
     for at, kind, number, name in state.timers:

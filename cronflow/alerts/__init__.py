@@ -1,0 +1,1 @@
+"""TELLS people: from the outbox to messages that have arrived."""

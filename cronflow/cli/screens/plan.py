@@ -1,0 +1,102 @@
+"""What a reload would change, one block for each kind of change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cronflow.cli.screens.style import Style, column_width, pad
+from cronflow.core import words
+from cronflow.core.plan.changes import HIDDEN, FlowChange, KeyChange, SlotChange
+from cronflow.core.time.triggers import described, triggers_of
+from cronflow.jobfile.keys import JOB, SETTINGS
+from cronflow.jobfile.values import length
+
+if TYPE_CHECKING:
+    from cronflow.cli.verbs.plan import Picture
+
+_FLOWS = {"merge": "become one", "split": "is parted", "rename": "has another name"}
+_CUT = 60
+
+
+def plan_screen(picture: Picture, style: Style) -> str:
+    """The whole screen."""
+    if picture.since is not None:
+        against = f"against what is in force since {style.when(picture.since)}"
+    else:
+        against = "against the jobs that the history knows (the daemon is not running; jobs that never ran count as added)"
+    head = style.fold("", [f"{picture.file} {against}"], 0)
+    if not picture.changes:
+        return f"{head}\na reload would change nothing"
+    return "\n".join([head, *_blocks(picture, style)])
+
+
+def _blocks(picture: Picture, style: Style) -> Iterator[str]:
+    changes = picture.changes
+    yield from _block(style, "ADDED", [f"  + {_about(name, picture)}" for name in changes.added])
+    yield from _block(style, "REMOVED", [f"  - {name}" for name in changes.removed])
+    edited = [line for job, keys in changes.edited.items() for line in (f"  ~ {job}", *_keys(keys, "      "))]
+    yield from _block(style, "CHANGED", edited, len(changes.edited))
+    yield from _block(style, "FLOWS", [f"  {_flow_line(one)}" for one in changes.flows])
+    slots = [f"  {_slot_line(one, picture.dropped.get(one.job, 0), style)}" for one in changes.slots]
+    yield from _block(style, "NEXT SLOTS", slots)
+    yield from _block(style, "SETTINGS", list(_keys(changes.settings, "  ")))
+    going = [
+        f"  run {one.run.id} of {one.run.flow} ends under the definition with which it began: {words.listing(one.jobs)}"
+        for one in picture.runs
+    ]
+    yield from _block(style, "RUNS GOING ON", going)
+
+
+def _block(style: Style, title: str, lines: list[str], number: int | None = None) -> Iterator[str]:
+    if lines:
+        yield "\n".join([f"{style.paint('heading', title)}  {len(lines) if number is None else number}", *map(style.clip, lines)])
+
+
+def _about(name: str, picture: Picture) -> str:
+    """A job that is added, with what makes it start."""
+    job = picture.after.jobs[name]
+    triggers = triggers_of(job)
+    starts = [described(triggers)] if triggers else []
+    after = [f"after {', '.join(edge.job for edge in job.after)}"] if job.after else []
+    said = "; ".join([*starts, *after])
+    return f"{name}   {said}" if said else name
+
+
+def _keys(changes: list[KeyChange], indent: str) -> Iterator[str]:
+    width = column_width(one.key for one in changes)
+    for one in changes:
+        yield f"{indent}{pad(one.key, width)}   {value(one.key, one.before)} -> {value(one.key, one.after)}"
+
+
+def value(key: str, plain: Any) -> str:
+    """A value nearly as the job file has it, cut where it is long."""
+    name = key.rpartition(".")[2]
+    if plain is None or plain == HIDDEN:
+        return plain or "none"
+    if name == "after":
+        text = ", ".join(job if condition == "success" else f"{job} ({condition})" for job, condition in plain) or "none"
+    elif isinstance(plain, int | float) and not isinstance(plain, bool) and _is_duration(name):
+        text = length(plain)
+    elif isinstance(plain, list) and len(plain) < 2:
+        text = json.dumps(plain[0], ensure_ascii=False) if plain else "none"
+    else:
+        text = json.dumps(plain, ensure_ascii=False)
+    return words.end_cut(words.plain(text), _CUT)
+
+
+def _is_duration(key: str) -> bool:
+    known = JOB.get(key) or SETTINGS.get(key)
+    return known is not None and known.kind.schema.get("$ref") == "#/$defs/duration"
+
+
+def _flow_line(one: FlowChange) -> str:
+    return f"{' and '.join(one.before)} {_FLOWS[one.kind]}: {' and '.join(one.after)}"
+
+
+def _slot_line(one: SlotChange, dropped: int, style: Style) -> str:
+    before, after = (style.day_when(at) if at is not None else "none" for at in (one.before, one.after))
+    moved = f"{one.job}: next {before} -> {after}" if one.before != one.after else f"{one.job}: next {after}"
+    anew = ", counted anew from the reload on" if one.anew else ""
+    return moved + anew + (f"; {words.count(dropped, 'missed slot')} would not be caught up" if dropped else "")

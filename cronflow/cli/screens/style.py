@@ -1,0 +1,196 @@
+"""How a screen looks: colour, width, and times as a person or a program reads them.
+
+On a terminal times are relative and lines are folded to its width; in a pipe times are ISO 8601 and nothing is cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cronflow.core import words
+
+if TYPE_CHECKING:
+    from cronflow.cli.invocation import Caller
+
+MARKS = {
+    "success": "✓",
+    "failed": "✗",
+    "blocked": "✗",
+    "cancelled": "✗",
+    "timeout": "✗",
+    "killed": "✗",
+    "lost": "✗",
+    "missed": "–",
+    "skipped": "–",
+    "running": "▶",
+    "retrying": "▶",
+    "waiting": "·",
+    "queued": "·",
+    "paused": "‖",
+}
+_RED, _GREEN, _YELLOW, _BLUE, _BOLD, _DIM = "31", "32", "33", "36", "1", "2"
+_COLORS = {
+    "success": _GREEN,
+    "failed": _RED,
+    "blocked": _RED,
+    "timeout": _RED,
+    "killed": _RED,
+    "lost": _RED,
+    "cancelled": _YELLOW,
+    "missed": _YELLOW,
+    "skipped": _DIM,
+    "running": _BLUE,
+    "retrying": _YELLOW,
+    "late": _RED,
+    "slow": _YELLOW,
+    "paused": _YELLOW,
+    "heading": _BOLD,
+    "dim": _DIM,
+}
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_SGR_OR_TEXT = re.compile(r"(\x1b\[[0-9;]*m)")
+GAP = "   "
+
+
+class Style(NamedTuple):
+    """`width` None: a pipe or a file, where nothing is cut and times are exact."""
+
+    zone: str
+    now: float
+    width: int | None = None
+    color: bool = False
+
+    @property
+    def human(self) -> bool:
+        """Whether a person looks at a terminal."""
+        return self.width is not None
+
+    def paint(self, kind: str, text: str | None = None) -> str:
+        """A state word (or another text) in the colour of its kind."""
+        shown = kind if text is None else text
+        code = _COLORS.get(kind)
+        return f"\x1b[{code}m{shown}\x1b[0m" if self.color and code and shown else shown
+
+    def mark(self, state: str) -> str:
+        return self.paint(state, MARKS.get(state, "·"))
+
+    # ---- times -----------------------------------------------------------------------------------------------------------
+
+    def when(self, t: float, seconds: bool = False) -> str:
+        """An instant: "02:31", "Mon 02:36" on a terminal, ISO 8601 in a pipe."""
+        return words.clock(t, self.now, self.zone, seconds) if self.human else words.iso(t, self.zone)
+
+    def day_when(self, t: float) -> str:
+        """An instant with its day: "today 14:45" on a terminal, ISO 8601 in a pipe. A slot that is not on the minute shows its
+        seconds."""
+        if not self.human:
+            return words.iso(t, self.zone)
+        seconds = f":{int(t) % 60:02}" if int(t) % 60 and t == int(t) else ""
+        return words.day_clock(t, self.now, self.zone) + seconds
+
+    def when_ago(self, t: float) -> str:
+        """An instant and how far away it is: "02:31 (6 h ago)"."""
+        return f"{self.when(t)} ({words.ago(t, self.now)})" if self.human else self.when(t)
+
+    def span(self, start: float | None, end: float | None) -> str:
+        """How long something took: "4 min 11 s", or nothing if that is not known."""
+        return "" if start is None or end is None else words.duration(end - start)
+
+    # ---- room ------------------------------------------------------------------------------------------------------------
+
+    def cut(self, text: str, used: int = 0) -> str:
+        """A text within what is left of the line on a terminal."""
+        return text if self.width is None else words.end_cut(text, max(self.width - used, 10))
+
+    def clip(self, line: str) -> str:
+        """A line, perhaps in colours, within the width of the terminal."""
+        if self.width is None or len(visible(line)) <= self.width:
+            return line
+        kept: list[str] = []
+        room = self.width - 1
+        for piece in filter(None, _SGR_OR_TEXT.split(line)):
+            if piece.startswith("\x1b["):
+                kept.append(piece)
+                continue
+            kept.append(piece[:room])
+            room -= len(piece)
+            if room < 0:
+                break
+        return "".join(kept) + "…" + ("\x1b[0m" if self.color else "")
+
+    def fold(self, lead: str, parts: Iterable[str], indent: int) -> str:
+        """Parts behind a lead, three blanks between them; on a terminal those that do not fit go to lines of their own."""
+        lines = [lead]
+        begun = False
+        for part in filter(None, parts):
+            gap = GAP if begun else ""
+            if self.width is not None and begun and _last_line(lines[-1] + gap + part) > self.width:
+                lines.append(" " * indent + self._fit(part, indent))
+            else:
+                lines[-1] += gap + (part if begun else self._fit(part, _last_line(lead)))
+            begun = True
+        return "\n".join(line.rstrip() for line in lines)
+
+    def wrapped(self, text: str, indent: int) -> str:
+        """A sentence in lines of the terminal's width, the first of which begins elsewhere; in a pipe one line."""
+        if self.width is None or len(text) + indent <= self.width:
+            return text
+        import textwrap
+
+        room = max(self.width - indent, 20)
+        lines = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False)
+        return ("\n" + " " * indent).join(lines)
+
+    def _fit(self, part: str, used: int) -> str:
+        """A part within the rest of its line, unless it was wrapped before."""
+        if self.width is None or "\n" in part or len(visible(part)) + used <= self.width:
+            return part
+        return words.end_cut(visible(part), max(self.width - used, 10))
+
+    def rule(self, text: str) -> str:
+        """A line that parts one output from the next, with its title; its end goes first where there is no room."""
+        whole = f"── {text} ──"
+        fits = self.width is None or len(visible(whole)) <= self.width
+        return self.paint("dim", whole if fits else f"── {text}")
+
+
+def style_of(caller: Caller, now: float | None = None) -> Style:
+    """The style for who called."""
+    return Style(caller.zone, caller.now if now is None else now, caller.width, caller.color)
+
+
+def visible(text: str) -> str:
+    """A text without its colours: as many characters as columns."""
+    return _SGR.sub("", text)
+
+
+def _last_line(text: str) -> int:
+    return len(visible(text.rpartition("\n")[2]))
+
+
+def pad(text: str, width: int) -> str:
+    """A text, perhaps in colour, filled up to a number of columns."""
+    return text + " " * max(width - len(visible(text)), 0)
+
+
+def column_width(texts: Iterable[str], most: int = 28) -> int:
+    """The columns that a list of names needs, at most `most`."""
+    return min(max((len(visible(text)) for text in texts), default=0), most)
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Rows as columns with two blanks between them; columns that say nothing in any row are left out."""
+    if not rows:
+        return []
+    used = [index for index in range(len(rows[0])) if any(row[index] for row in rows)]
+    widths = {index: max(len(visible(row[index])) for row in rows) for index in used}
+    lines = []
+    for row in rows:
+        cells = []
+        for index in used:
+            gap = " " * (widths[index] - len(visible(row[index])))
+            cells.append(gap + row[index] if index in right else row[index] + gap)
+        lines.append("  ".join(cells).rstrip())
+    return lines

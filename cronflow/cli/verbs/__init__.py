@@ -1,0 +1,1 @@
+"""A verb a module: parse, call, render."""

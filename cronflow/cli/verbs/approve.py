@@ -1,0 +1,115 @@
+"""`cronflow approve` and `cronflow reject`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cronflow.cli import client
+from cronflow.cli.invocation import Caller
+from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
+from cronflow.cli.verbs.cancel import job_names
+from cronflow.core import words
+from cronflow.errors import CronflowError
+from cronflow.facts.known import use_zone_of_file
+from cronflow.store.queries import History
+
+
+def approve(
+    caller: Caller,
+    what: Annotated[
+        str | None, typer.Argument(metavar=WAITING, help="A task, a run with one that waits, or a job; without it: a list.")
+    ] = None,
+) -> None:
+    """Let a task go on that waits for an approval; without arguments, list the tasks that do.
+
+    RUN/TASK names it; a job's name with RUN/ all its copies. RUN alone will do where one task of it waits, JOB where the
+    newest run in which it waits is meant.
+    """
+    if what is None:
+        _list(caller)
+    else:
+        _decide(caller, what, "approve", "approved", "")
+
+
+def reject(
+    caller: Caller,
+    what: Annotated[str, typer.Argument(metavar=WAITING, help="A task, a run with one that waits, or a job.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by `status` and `why`.")] = "",
+) -> None:
+    """End a task that waits for an approval as failed, without retries.
+
+    RUN/TASK names it; a job's name with RUN/ all its copies. RUN alone will do where one task of it waits, JOB where the
+    newest run in which it waits is meant.
+    """
+    _decide(caller, what, "reject", "rejected", reason)
+
+
+def _decide(caller: Caller, what: str, verb: str, done: str, reason: str) -> None:
+    with client.connect(caller.places, f"nothing was {done}") as daemon:
+        with History.open(caller.places.database) as history:
+            run, task = _meant(caller, history, what, verb)
+        daemon.ask(verb, run=run, task=task, reason=reason, words=caller.words)
+    if caller.json:
+        caller.answer({done: [{"run": run, "task": task}], "reason": reason})
+    else:
+        caller.out(f"{done} {run}/{task}")
+
+
+def _meant(caller: Caller, history: History, what: str, verb: str) -> tuple[int, str]:
+    """The run and the task (or the job, for all its copies). What does not wait for an approval is left to the daemon to
+    refuse; of a run alone, or a job, one that does has to be found."""
+    head, task, attempt = parse_run_ref(what)
+    if attempt is not None:
+        raise CronflowError(f"`{what}` is an attempt", f"`cronflow {verb} {words.pasted(f'{head}/{task}')}` is for its task", 2)
+    if task is not None:
+        number = resolve_run(history, head, job_names(caller, history))
+        return number, check_task(history, number, task)
+    if head == LAST or is_run(head):
+        return _only_one(history, resolve_run(history, head, ()), verb)
+    newest = max((number for number, _, job in history.waiting_for_approval() if job == head), default=None)
+    if newest is None:
+        check_job(head, job_names(caller, history))
+        raise CronflowError(f"`{head}` does not wait for an approval", f"`cronflow why {head}`")
+    return newest, head
+
+
+def _only_one(history: History, number: int, verb: str) -> tuple[int, str]:
+    waiting = [name for run, name, _ in history.waiting_for_approval() if run == number]
+    if len(waiting) == 1:
+        return number, waiting[0]
+    if waiting:
+        message = f"{len(waiting)} tasks of run {number} wait for an approval: {words.listing(waiting, 5)}"
+        raise CronflowError(message, f"`cronflow {verb} {words.pasted(f'{number}/{waiting[0]}')}` names one of them")
+    ended = history.scalar("SELECT state FROM runs WHERE id = ? AND finished_at IS NOT NULL", number)
+    if ended is not None:
+        raise CronflowError(f"run {number} has ended already: {ended}", f"`cronflow retry {number}` runs it again")
+    raise CronflowError(f"nothing in run {number} waits for an approval", f"`cronflow why {number}`")
+
+
+def _list(caller: Caller) -> None:
+    """What waits for an approval, oldest first: what a person would type, since when, and the message."""
+    from cronflow.cli.screens.style import GAP, style_of
+    from cronflow.facts.json_form import JsonForm
+
+    use_zone_of_file(caller)
+    with History.open(caller.places.database) as history:
+        records = {record.run.id: record for record in history.records({run for run, _, _ in history.waiting_for_approval()})}
+        waiting = [(records[run], records[run].run.tasks[name]) for run, name, _ in history.waiting_for_approval()]
+    if caller.json:
+        form = JsonForm(caller.places, caller.zone)
+        found = [
+            {"run": task.run, "task": task.name, "since": form.time(task.stage_at), "message": record.shape(task).approve or None}
+            for record, task in waiting
+        ]
+        caller.answer({"waiting": found})
+        return
+    style = style_of(caller)
+    if not waiting:
+        caller.note("nothing waits for an approval")
+    for record, task in waiting:
+        since = f"since {style.when(task.stage_at)}" if task.stage_at is not None else ""
+        message = words.plain(record.shape(task).approve or "")
+        name = f"{task.run}/{task.name}"
+        caller.out(style.cut(GAP.join(filter(None, (words.pasted(name) if caller.tty else name, since, message)))))

@@ -1,0 +1,110 @@
+"""`cronflow check`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cronflow.cli.invocation import Caller
+from cronflow.core.words import ago, clock, count, iso, listing
+from cronflow.errors import JobFileError, Problem
+
+if TYPE_CHECKING:
+    from cronflow.core.jobs import JobSet
+    from cronflow.core.plan.flow import Flow
+
+
+def check(
+    caller: Caller,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Other job files than the one in use.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+) -> int:
+    """Show everything that is wrong with the job file, with its place and what to write instead.
+
+    Warnings are what may be meant as it is: a time that the change of clocks leaves out, a job without a timeout, a program
+    that this machine does not have. Exit status 1 if there are errors.
+    """
+    from cronflow.jobfile.kept import keep
+    from cronflow.jobfile.read import read
+
+    failed = False
+    told: list[dict[str, Any]] = []
+    for path in files or [str(caller.places.file)]:
+        jobs = None
+        try:
+            reading = read(path, now=caller.now)
+            jobs, problems = reading.jobs, reading.problems
+        except JobFileError as broken:
+            problems = broken.problems
+        failed |= jobs is None or (strict and bool(problems))
+        if caller.json:
+            told.extend(map(_plain, problems))
+        else:
+            _show(caller, problems)
+            caller.out(_summary(caller, path, jobs, problems))
+        if jobs is not None and os.path.abspath(path) == str(caller.places.file):
+            with suppress(OSError):  # a convenience, and the folder may be another user's
+                keep(caller.places.state, reading)
+    if caller.json:
+        caller.answer({"ok": not failed, "problems": told})
+    return 1 if failed else 0
+
+
+def _show(caller: Caller, problems: list[Problem]) -> None:
+    if problems:
+        from cronflow.jobfile.draw import draw
+
+        caller.out("\n".join(draw(problem, caller.color) + "\n" for problem in problems))
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    span = problem.span
+    return {
+        "severity": problem.severity,
+        "file": span.file if span else None,
+        "line": span.line if span else None,
+        "column": span.column if span else None,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def _summary(caller: Caller, path: str, jobs: Any, problems: list[Problem]) -> str:
+    """The last line: how much is wrong, or what the file holds and what starts next."""
+    name = os.path.basename(path)
+    if jobs is None:
+        errors = sum(problem.severity == "error" for problem in problems)
+        warnings = f", {count(len(problems) - errors, 'warning')}" if len(problems) > errors else ""
+        return f"{name}: {count(errors, 'error')}{warnings}"
+    from cronflow.core.plan.flow import plan
+
+    flows = plan(jobs.jobs).flows
+    held = f"{count(len(jobs.jobs), 'job')} in {count(len(flows), 'flow')}"
+    warnings = f"; {count(len(problems), 'warning')}" if problems else ""
+    caller.zone = jobs.timezone
+    return f"{name}: {held}; {_next_start(caller, jobs, flows)}{warnings}"
+
+
+def _next_start(caller: Caller, jobs: JobSet, flows: Mapping[str, Flow]) -> str:
+    from cronflow.core.time.triggers import next_start
+
+    starts = [
+        (start[0], name)
+        for name, flow in flows.items()
+        if not flow.dormant
+        for trigger in flow.triggers
+        if (start := next_start(trigger, name, jobs.calendars, jobs.host, caller.now)) is not None
+    ]
+    if not starts:
+        events = any(flow.triggers and not flow.dormant for flow in flows.values())
+        return "no timetable starts anything" if events else "nothing starts by itself"
+    at, name = min(starts)
+    others = [f"`{edge.job}`" for edge in flows[name].outer]
+    after = f", after {listing(others)}" if others else ""
+    if not caller.tty:
+        return f"the next to start is `{name}` at {iso(at, caller.zone)}{after}"
+    return f"the next to start is `{name}` at {clock(at, caller.now, caller.zone)} ({ago(at, caller.now)}){after}"

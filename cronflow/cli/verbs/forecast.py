@@ -1,0 +1,110 @@
+"""`cronflow forecast`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cronflow.cli.client import ping
+from cronflow.cli.invocation import Caller
+from cronflow.facts.known import jobs_of_file
+from cronflow.store.queries import History
+
+if TYPE_CHECKING:
+    from cronflow.core.forecast import Course, Crowd, Forecast
+
+HOUR = 3600.0
+
+
+def forecast(
+    caller: Caller,
+    hours: Annotated[int, typer.Option("--hours", metavar="N", help="How far to look ahead.", min=1, max=8784)] = 24,
+) -> None:
+    """Show what the next hours would bring, if every job takes as long as it usually does and succeeds.
+
+    The scheduler itself is run over a simulated clock, from how things stand now: limits, overlaps, pauses and skips count
+    as they will. It tells when each run starts and ends, what waits, where it is crowded, and which deadlines would be missed.
+    """
+    from cronflow.core.forecast import crowds, simulate
+    from cronflow.store.loading import load_state
+
+    with History.open(caller.places.database) as history:
+        known = jobs_of_file(caller)
+        usual = history.usual_durations(known.jobs)
+        end = caller.now + hours * HOUR
+        found = simulate(load_state(history.db), caller.jobs, known.plan, usual, caller.now, end)
+    crowded = crowds(found)
+    if caller.json:
+        _answer(caller, found, crowded)
+        return
+    from cronflow.cli.screens.forecast import forecast_screen
+    from cronflow.cli.screens.style import style_of
+
+    if ping(caller.places) is None:
+        caller.note("the daemon is not running: this is what would happen if it were started now")
+    caller.out(forecast_screen(found, crowded, known.plan, style_of(caller)))
+
+
+def _answer(caller: Caller, found: Forecast, crowded: list[Crowd]) -> None:
+    from cronflow.facts.json_form import JsonForm
+
+    form = JsonForm(caller.places, caller.zone)
+    caller.answer(
+        {
+            "from": form.time(found.start),
+            "to": form.time(found.end),
+            "cut_at": form.time(found.cut),
+            "runs": [_run(form, course, found.until) for course in found.courses.values()],
+            "not_run": [
+                {
+                    "flow": row.flow,
+                    "slot": form.time(row.slot),
+                    "slot_last": form.time(row.slot_last),
+                    "slots": row.slots,
+                    "state": row.state,
+                    "reason": row.reason,
+                }
+                for row in found.rows.values()
+            ],
+            "crowded": [
+                {
+                    "at": form.time(one.at),
+                    "starts": one.starts,
+                    "waiting": list(one.waiting),
+                    "longest_wait_s": round(one.longest, 3),
+                    "waits_for": list(one.limits),
+                }
+                for one in crowded
+            ],
+            "late": [
+                {"job": one.job, "flow": found.courses[one.run].run.flow, "due": form.time(one.due), "ends": form.time(one.ends)}
+                for one in found.late
+            ],
+            "unknown": list(found.unknown),
+        }
+    )
+
+
+def _run(form: Any, course: Course, until: float) -> dict[str, Any]:
+    run = course.run
+    return {
+        "id": run.id if course.going else None,
+        "flow": run.flow,
+        "trigger": run.trigger,
+        "slot": form.time(run.slot),
+        "created_at": form.time(run.created_at),
+        "started_at": form.time(run.started_at),
+        "finished_at": form.time(run.finished_at),
+        "tasks": [
+            {
+                "job": bar.job,
+                "task": bar.name,
+                "started_at": form.time(bar.started_at),
+                "finished_at": form.time(bar.finished_at),
+                "waited_s": round(bar.waited(until), 3),
+                "waits_for": bar.waits_for,
+            }
+            for bar in course.bars.values()
+        ],
+    }

@@ -1,0 +1,224 @@
+"""`cronflow import`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from cronflow.cli.invocation import Caller
+from cronflow.core.words import count
+from cronflow.errors import CronflowError, Problem, Span
+
+if TYPE_CHECKING:
+    from cronflow.core.jobs import JobSet
+    from cronflow.crontab.convert import Import
+    from cronflow.crontab.sources import Choice
+
+LONGEST = 36_500
+"""Days of a proof."""
+
+
+def import_(
+    caller: Caller,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="A crontab, - for standard input.")] = None,
+    user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="The crontab of a user.")] = None,
+    system: Annotated[bool, typer.Option("--system", help="All tables of the machine, and its folders of run-parts.")] = False,
+    root: Annotated[str, typer.Option("--root", metavar="DIR", help="With --system or --user: of the system below DIR.")] = "/",
+    table: Annotated[
+        str, typer.Option("--table", metavar="auto|user|system|anacron", help="What the table is; else found by looking.")
+    ] = "auto",
+    dialect: Annotated[
+        str, typer.Option("--dialect", metavar="auto|debian|cronie|busybox", help="Whose rules hold; else found by looking.")
+    ] = "auto",
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="OUT", help="Write the job file there.")] = None,
+    prove: Annotated[int | None, typer.Option("--prove", metavar="DAYS", help="Compare the starts of the next days.")] = None,
+    shadow: Annotated[str | None, typer.Option("--shadow", metavar="LOG", help="Compare with what cron has logged.")] = None,
+) -> int:
+    """Write a job file from a crontab: a file, standard input, a user's, or all tables of the machine.
+
+    Without any of these it is the crontab of who calls. The job file is printed, or written to OUT, which is never overwritten;
+    nothing else on the machine is changed. Lines that cron refuses or never runs are told with the rule, and are comments in the
+    job file; then the exit status is 1.
+    """
+    from cronflow.crontab import sources, writing
+    from cronflow.crontab.convert import convert
+
+    choice = _choice(file, user, system, root, table, dialect, prove)
+    if system:
+        found = sources.of_machine(root, choice)
+        if not found.tables:
+            raise CronflowError(f"there is no table of cron below `{root}`", "`cronflow init` writes a job file to begin with")
+    else:
+        one = sources.of_file(file, choice) if file is not None else sources.of_user(user, root, choice)
+        found = sources.Found([one], {}, [])
+    log = None if shadow is None else _log(shadow)
+    done = convert(found.tables, found.folders)
+    text = writing.write(done)
+    if output is not None:
+        _write(output, text)
+    if not caller.json:
+        _tell(caller, done, found.left_out)
+    status = 1 if done.refused else 0
+    if prove is not None or log is not None:
+        checked = _checked(caller, done, _read_back(text), prove, log)
+        return 1 if checked else status
+    if caller.json:
+        caller.answer(_answer(done, found.left_out, output, text))
+    elif output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())  # as it is, whatever the locale can show
+    if not caller.json:
+        _conclude(caller, done, output)
+    return status
+
+
+def _choice(file: str | None, user: str | None, system: bool, root: str, table: str, dialect: str, prove: int | None) -> Choice:
+    """What was asked for, as far as it makes sense together."""
+    from cronflow.crontab.sources import Choice
+    from cronflow.crontab.tables import Daemon, Kind
+
+    if sum((file is not None, user is not None, system)) > 1:
+        raise CronflowError("FILE, `--user` and `--system` are three places to read from", "name one of them", 2)
+    if root != "/" and not (system or user):
+        raise CronflowError("`--root` goes with `--system` or `--user`", None, 2)
+    for given, known, flag in ((table, ("auto", *get_args(Kind)), "--table"), (dialect, get_args(Daemon), "--dialect")):
+        if given not in known:
+            raise CronflowError(f"`{flag}` knows no `{given}`", f"it takes {', '.join(known)}", 2)
+    if prove is not None and not 0 < prove <= LONGEST:
+        raise CronflowError(f"`--prove {prove}` is no number of days to look ahead", f"from 1 to {LONGEST:,}", 2)
+    kind = next((one for one in get_args(Kind) if one == table), None)
+    return Choice(kind, next(one for one in get_args(Daemon) if one == dialect))
+
+
+def _write(path: str, text: str) -> None:
+    """Write the job file. It never overwrites one."""
+    try:
+        # O_EXCL: never over what is there; 0644: root runs no file that others can write
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise CronflowError(f"`{path}` is there already", "name another file with `-o`, or move it away") from None
+    except OSError as error:
+        status = 5 if isinstance(error, PermissionError) else 1
+        raise CronflowError(f"`{path}` cannot be made: {(error.strerror or '').lower()}", "name another file", status) from None
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _read_back(text: str) -> JobSet:
+    """The jobs of the job file that was written, read as the daemon does."""
+    import tempfile
+
+    from cronflow.jobfile.read import read
+
+    with tempfile.TemporaryDirectory(prefix="cronflow-import-") as folder:
+        path = os.path.join(folder, "jobs.toml")
+        _write(path, text)
+        return read(path, thorough=False).jobs
+
+
+# ---- what a person has to know --------------------------------------------------------------------------------------------
+
+
+def _tell(caller: Caller, done: Import, left_out: list[tuple[str, str]]) -> None:
+    """Refused lines, files that were left out, and notes, to standard error."""
+    from cronflow.jobfile.draw import draw, plain
+
+    color = caller.color and sys.stderr.isatty()
+    for one in done.refused:
+        refusal = one.refusal
+        span = Span(one.table, refusal.line, refusal.column, refusal.length, refusal.text)
+        caller.note(draw(Problem("error", f"not imported: {refusal.rule}", refusal.hint or None, span), color) + "\n")
+    for path, reason in left_out:
+        caller.note(f"left out: {plain(path)}: {reason}")
+    for note in done.notes:
+        place = f"{note.table}:{note.line}" if note.line else note.table
+        caller.note(f"note: {plain(place)}: {plain(note.text)}")
+    if done.comments:
+        caller.note(f"note: left out: {count(done.comments, 'line')} of comments that explain crontabs")
+
+
+def _conclude(caller: Caller, done: Import, output: str | None) -> None:
+    refused = f", {count(len(done.refused), 'line')} refused" if done.refused else ""
+    where = "" if output is None else f"; wrote {output}"
+    caller.note(f"{count(len(done.drafts), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
+    if output is not None and done.drafts:
+        caller.note(f"next: read it; `cronflow check {output}`; `--prove 30` compares the starts; then empty the crontab")
+
+
+def _answer(done: Import, left_out: list[tuple[str, str]], output: str | None, text: str) -> dict[str, Any]:
+    return {
+        "file": output,
+        "toml": text if output is None else None,
+        "imported": [
+            {
+                "job": draft.name,
+                "file": draft.table,
+                "line": draft.entry.line,
+                "schedule": draft.keys.get("schedule"),
+                "notes": list(draft.notes),
+            }
+            for draft in done.drafts
+        ],
+        "refused": [
+            {
+                "file": one.table,
+                "line": one.refusal.line,
+                "column": one.refusal.column,
+                "text": one.refusal.text,
+                "message": one.refusal.rule,
+                "hint": one.refusal.hint or None,
+            }
+            for one in done.refused
+        ],
+        "left_out": [{"file": path, "message": reason} for path, reason in left_out],
+        "notes": [{"file": note.table, "line": note.line or None, "message": note.text} for note in done.notes],
+    }
+
+
+# ---- the proof ------------------------------------------------------------------------------------------------------------
+
+
+def _log(path: str) -> str:
+    """The text of a log, `-` for standard input."""
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read().decode("utf-8", "replace")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError as error:
+        status = 5 if isinstance(error, PermissionError) else 1
+        hint = "call it with `sudo`" if status == 5 else "`journalctl -u cron -o short-iso > LOG` makes one"
+        raise CronflowError(f"`{path}` cannot be read: {(error.strerror or '').lower()}", hint, status) from None
+
+
+def _checked(caller: Caller, done: Import, jobs: JobSet, days: int | None, log: str | None) -> bool:
+    """Show the proof and the shadow. Whether something in them has no reason."""
+    from cronflow.cli.screens import importing
+    from cronflow.crontab import proof, shadow
+
+    told: dict[str, Any] = {}
+    wrong = False
+    caller.zone = jobs.timezone
+    if days is not None:
+        start = int(caller.now) // 60 * 60 + 60
+        proved = list(proof.prove(done.drafts, jobs.jobs, start, start + days * 86_400))
+        wrong |= any(one.unexplained for one in proved)
+        told["proof"] = importing.proof_answer(proved, caller.zone)
+        if not caller.json:
+            caller.out(importing.proof_screen(proved, start, days, caller.zone))
+    if log is not None:
+        starts = shadow.read(log, caller.now, caller.zone)
+        if not starts:
+            hint = "lines of syslog or the journal that say `(USER) CMD (…)`: `journalctl -u cron -o short-iso`"
+            raise CronflowError("there is no start of cron in the log", hint)
+        compared = shadow.compare(done.drafts, jobs.jobs, starts)
+        wrong |= bool(shadow.unexplained(compared))
+        told["shadow"] = importing.shadow_answer(compared, caller.zone)
+        if not caller.json:
+            caller.out(importing.shadow_screen(compared, caller.zone))
+    if caller.json:
+        caller.answer(told)
+    return wrong

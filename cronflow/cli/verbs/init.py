@@ -1,0 +1,72 @@
+"""`cronflow init`."""
+
+from __future__ import annotations
+
+import os
+
+from cronflow.cli.invocation import Caller
+from cronflow.errors import CronflowError
+
+EXAMPLE = '''\
+# The job file of cronflow. Every key is in cronflow-jobs(5); `cronflow check` tells what is wrong.
+# A daemon that runs reads it again by itself, 2 seconds after you have saved it.
+#
+# An editor that knows JSON Schema helps you write it: `cronflow schema > jobs.schema.json` here, and
+# as the first line of this file:  #:schema ./jobs.schema.json
+
+# timezone = "Europe/Berlin"          # default: the zone of this machine
+
+[defaults]                            # any key of a job; a job overrides it
+timeout = "1h"                        # per attempt; then all of its processes are ended
+
+# Alerts go wherever Apprise can send: mail, Slack and a hundred others. `cronflow alerts test` tries.
+# [alerts.ops]
+# urls = "mailto://localhost?from=cronflow@example.org&to=you@example.org"
+# url_file = "ops.url"                # or a file with the URL, where a password is in it
+
+[jobs.disk-space]                     # by hand: `cronflow run disk-space`
+description = "How full the disk is"
+schedule = "0 7 * * mon-fri"          # as in a crontab: minute, hour, day, month, weekday
+command = "df -h /"                   # given to /bin/sh; nothing in it means anything to cronflow
+
+[jobs.summary]
+after = ["disk-space"]                # in the same run, once that has succeeded
+retries = 2                           # two more attempts, with a growing delay
+command = \'\'\'
+set -eu
+echo "run $CRONFLOW_RUN_ID looked at the disk on $CRONFLOW_DATE"
+\'\'\'
+'''
+
+
+def init(caller: Caller) -> None:
+    """Write a small job file with comments, to begin with. It never overwrites one.
+
+    It is written where `--file`, CRONFLOW_FILE or the default says; its folders are made.
+    """
+    path = caller.places.file
+    _write(str(path))
+    if caller.json:
+        caller.answer({"file": str(path)})
+        return
+    caller.out(f"wrote {path}")
+    service = "cronflow service install" + (" --user" if os.geteuid() else "")
+    caller.note(f"next: edit it; `cronflow check`; `cronflow run disk-space`; `{service}`")
+
+
+def _write(path: str) -> None:
+    hint = "edit it, or name another one with `--file`"
+    if os.path.lexists(path):
+        raise CronflowError(f"`{path}` is there already", hint)
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        # O_EXCL: of two who come at once, one is told; 0644: root runs no file that others can write
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError as error:
+        raise CronflowError(f"`{error.filename}` is there already", hint) from None
+    except OSError as error:
+        status = 5 if isinstance(error, PermissionError) else 1
+        why = (error.strerror or "").lower()
+        raise CronflowError(f"`{error.filename}` cannot be made: {why}", "name another file with `--file`", status) from None
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(EXAMPLE)

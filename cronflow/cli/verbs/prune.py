@@ -1,0 +1,121 @@
+"""`cronflow prune`."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cronflow.cli import client
+from cronflow.cli.client import NotRunningError
+from cronflow.cli.invocation import Caller
+from cronflow.core.words import count, listing
+from cronflow.errors import CronflowError
+
+if TYPE_CHECKING:
+    from cronflow.daemon.lock import Held
+
+
+def prune(
+    caller: Caller,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell how much there is to remove, and remove nothing.")] = False,
+) -> None:
+    """Remove runs and output that are past `keep_runs` and `keep_logs`, now.
+
+    The daemon does this once an hour by itself. It does it here too, where it is running, between the starts of jobs;
+    Ctrl-C then only ends the waiting.
+    """
+    tally = _expected(caller) if dry_run else _removed(caller)
+    if caller.json:
+        caller.answer({"dry_run": dry_run, **tally})
+        return
+    said = (
+        count(tally["runs"], "run"),
+        f"the output of {count(tally['logs'], 'run')}",
+        count(tally["acts"], "act of a person", "acts of people"),
+        count(tally["alerts"], "alert"),
+    )
+    told = [words for words, number in zip(said, tally.values(), strict=True) if number]
+    verb = "would remove" if dry_run else "removed"
+    caller.out(f"{verb} {listing(told, len(told))}" if told else "there is nothing to remove")
+
+
+def _removed(caller: Caller) -> Mapping[str, int]:
+    try:
+        with client.connect(caller.places) as daemon:
+            daemon.ask("prune", words=caller.words, file=str(caller.places.file))
+            return _followed(caller, daemon)
+    except NotRunningError:
+        return _here(caller)
+
+
+def _expected(caller: Caller) -> Mapping[str, int]:
+    """What would go, under the job file as it is now."""
+    from cronflow.daemon.upkeep.retention import count_round
+    from cronflow.store.queries import History
+
+    with History.open(caller.places.database) as history:
+        return count_round(history.db, caller.places, caller.jobs.settings, caller.now).as_plain()
+
+
+def _followed(caller: Caller, daemon: client.Client) -> Mapping[str, int]:
+    """Wait until the daemon has done its round."""
+    shown = 0.0
+    try:
+        for event in daemon.events(1.0):
+            if event is None:
+                continue
+            if event.get("failed"):
+                raise CronflowError(f"the daemon could not go on: {event['failed']}", "it tries again in a minute")
+            if event.get("event") != "pruned":
+                break
+            if event["over"]:
+                return {key: int(event[key]) for key in ("runs", "logs", "acts", "alerts")}
+            if caller.tty and not caller.json and time.monotonic() - shown > 5.0:
+                shown = time.monotonic()
+                caller.note(f"removed {count(event['runs'], 'run')} so far …")
+    except KeyboardInterrupt:
+        caller.note("no longer waiting: the daemon goes on removing")
+        raise
+    hint = "what it has removed is gone; when it is started again it goes on"
+    raise CronflowError("the daemon has stopped before it was done", hint, client.NOT_RUNNING)
+
+
+def _here(caller: Caller) -> Mapping[str, int]:
+    """Without a daemon: do a round here, while nobody else can become one."""
+    from cronflow.cli.verbs.run import own_name
+    from cronflow.core.effects import Effects
+    from cronflow.core.records import Act
+    from cronflow.daemon.upkeep.retention import Tally, do_round
+    from cronflow.store.queries import History
+    from cronflow.store.store import Store
+
+    settings, tally = caller.jobs.settings, Tally()
+    if not caller.places.database.exists():
+        return tally.as_plain()
+    History.open(caller.places.database).close()  # a damaged one is the daemon's to move aside, and to tell of
+    with _lock(caller):
+        store = Store.open(caller.places.state)
+        if store.copied is not None:
+            caller.note(f"the database has a new format; as it was it is kept in `{store.copied}`")
+        try:
+            store.save(Effects(acts=[Act(caller.now, own_name(), "prune", caller.words)]))
+            for wait in do_round(store, caller.places, settings, caller.now, tally):
+                time.sleep(wait)
+        except sqlite3.DatabaseError as error:
+            raise CronflowError(f"the database cannot be worked on: {error}", "is the disk full? `df -h`") from None
+        finally:
+            store.close()
+    return tally.as_plain()
+
+
+def _lock(caller: Caller) -> Held:
+    from cronflow.daemon.lock import take_lock
+
+    lock = take_lock(caller.places, 1.0)
+    if lock is None:
+        raise CronflowError(f"another process holds `{caller.places.lock}`", "try again: it is starting, or just ending")
+    return lock

@@ -1,0 +1,41 @@
+"""`cronflow stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cronflow.cli import client
+from cronflow.cli.invocation import Caller
+from cronflow.core.words import count
+from cronflow.errors import CronflowError
+
+
+def stop(
+    caller: Caller,
+    drain: Annotated[bool, typer.Option("--drain", help="Start nothing more, and stop when what runs has ended.")] = False,
+    kill: Annotated[bool, typer.Option("--kill", help="End what runs, then stop.")] = False,
+) -> None:
+    """Stop the daemon, and wait until it is gone. Jobs that are running go on.
+
+    The next daemon knows how they ended. Ctrl-C ends the waiting, not the stopping.
+    """
+    if drain and kill:
+        raise CronflowError("`--drain` and `--kill` exclude each other", "`--drain` waits for what runs, `--kill` ends it", 2)
+    mode = "drain" if drain else "kill" if kill else "now"
+    with client.connect(caller.places, "nothing was stopped") as daemon:
+        running = int(daemon.ask("stop", mode=mode, words=caller.words)["running"])
+        try:
+            if running and mode != "now":
+                caller.note(f"{'waiting for' if drain else 'ending'} {count(running, 'job')} …")
+            daemon.wait_until_gone()
+        except KeyboardInterrupt:
+            caller.note("no longer waiting; the daemon goes on stopping")
+            raise
+    if caller.json:
+        caller.answer({"stopped": True, "mode": mode, "running": running})
+    elif running and mode == "now":
+        caller.out(f"the daemon has stopped; {count(running, 'job goes', 'jobs go')} on")
+    else:
+        caller.out("the daemon has stopped")

@@ -1,0 +1,1 @@
+"""Edges between flows: whose ends are new, which belong together, which slots wait for them."""

@@ -1,0 +1,106 @@
+"""Links: what the roots of other flows know of the jobs that they come after. Here they are made, and hear of ends."""
+
+from __future__ import annotations
+
+from cronflow.core.edges.ends import End, end_of, met
+from cronflow.core.effects import Effects
+from cronflow.core.jobs import Job
+from cronflow.core.plan.flow import Flow
+from cronflow.core.records import Link, Run, Task
+from cronflow.core.state import LiveState
+from cronflow.core.words import duration
+
+OWN_SLOT = ("schedule", "every", "at", "catchup", "retry")
+"""Triggers of runs whose slot says to which round they belong."""
+
+
+def follow_plan(state: LiveState, out: Effects) -> None:
+    """After a load: a link for each edge between flows that is new, on which no end from before counts; none for those gone."""
+    wanted = {
+        (root, edge.job) for flow in state.plan.flows.values() if flow.outer for root in flow.roots for edge in flow.outer
+    }
+    for key in sorted(wanted - state.links.keys()):
+        state.links[key] = out.links[key] = Link(*key)
+    for key in sorted(state.links.keys() - wanted):
+        del state.links[key]
+        out.links[key] = None
+    state.link_up()
+
+
+def links_of(state: LiveState, flow: Flow) -> list[Link]:
+    """The links of all roots of a flow."""
+    return [state.links[root, edge.job] for root in flow.roots for edge in flow.outer]
+
+
+def own_slot(run: Run) -> int | None:
+    """The slot that says to which round a run belongs; None for runs by hand, after others, or by events, and their retries."""
+    return run.slot if run.trigger in OWN_SLOT and run.trigger_key is not None else None
+
+
+def ended(state: LiveState, out: Effects, run: Run, job: str, now: float) -> None:
+    """All tasks of a job in a run are final. Backfills and runs of only one job are no ends for others, nor are tasks that
+    were not to run: with them a slot is over, and no more."""
+    if job not in state.linked:
+        return
+    mine = [run.tasks[name] for name in state.groups[run.id][job]]
+    end = end_of(mine)
+    assert end is not None
+    counts = run.trigger != "backfill" and not run.only and not all(_not_to_run(task) for task in mine)
+    at = max(now if task.finished_at is None else task.finished_at for task in mine)
+    _note(state, out, job, end if counts else None, run, own_slot(run), at)
+
+
+def _not_to_run(task: Task) -> bool:
+    return task.state == "skipped" and task.reason in ("paused", "disabled", "skip")
+
+
+def in_vain(state: LiveState, job: Job) -> str:
+    """For whom a root has waited as long as `after_timeout` lets it, and how these stand: "waited 2 h for `load`, which is still
+    running in run 12"."""
+    said = []
+    for edge in job.after:
+        link = state.links.get((job.name, edge.job))
+        going = [state.runs[number] for number in state.busy.get(edge.job, ())]
+        if going:
+            said.append(f"`{edge.job}`, which is still {_state_of(going[0], edge.job)} in run {going[0].id}")
+        elif link is None or not link.new:
+            said.append(f"`{edge.job}`, which has no new end")
+        elif not met(edge, End(link.state or "missed", edge.job, edge.job if link.failed else None)):
+            how = {"success": "succeeded", "failed": "failed"}.get(link.state or "", f"was {link.state}")
+            said.append(f"`{edge.job}`, which {how} in run {link.run}")
+    if not said:
+        said = [f"{', '.join(f'`{edge.job}`' for edge in job.after)}, of which an end of this round is missing"]
+    return f"waited {duration(job.after_timeout or 0.0)} for {'; '.join(said)}"
+
+
+def _state_of(run: Run, job: str) -> str:
+    return next(task.state for task in run.tasks.values() if task.job == job and not task.final)
+
+
+def not_run(state: LiveState, out: Effects, flow: Flow, row: Run, now: float) -> None:
+    """Slots of a flow have been recorded that did not run. One that the calendar skipped is an end `skipped` of all its jobs."""
+    for job in flow.jobs:
+        if job in state.linked:
+            end = End("skipped", job) if row.reason == "calendar" else None
+            _note(state, out, job, end, row, row.slot_last, now)
+
+
+def _note(state: LiveState, out: Effects, job: str, end: End | None, run: Run, slot: int | None, at: float) -> None:
+    for root in state.linked[job]:
+        if _takes_part(state, run, root):
+            continue
+        link = state.links[root, job]
+        link.look = True
+        state.looks[root] = None
+        out.links[root, job] = link
+        if end is not None:
+            link.new, link.state, link.failed = True, end.state, end.failed
+            link.run, link.slot, link.ended_at = run.id, slot, at
+
+
+def _takes_part(state: LiveState, run: Run, root: str) -> bool:
+    """Whether the flow of a root is in the run itself (`run --upstream`), where the edge is one like any other. An end may become
+    known before there is a plan."""
+    inside = state.groups.get(run.id, {})
+    flow = state.plan.flows.get(state.plan.flow_of.get(root, ""))
+    return any(one in inside for one in (flow.roots if flow is not None else (root,)))

@@ -1,0 +1,115 @@
+"""Who has to be told that a task is late or slow: once a run and task, at the moment when it is certain.
+
+A task is late when its deadline comes before its success. One that fails, or that a failure blocks, cannot succeed in its run
+any more: whoever hears of that failure has been told; all other targets that want to know are told `late` at once. What
+is skipped or cancelled is not late: nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from cronflow.core.effects import Effects
+from cronflow.core.notify import health
+from cronflow.core.notify.expectations import REMEMBERED, Timer, deadline_of, slow_after, timers, usual
+from cronflow.core.records import Attempt, Health, Run, Task
+from cronflow.core.state import LiveState
+
+
+def expect(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+    """A run has been given a task: set the timer of its deadline. One that has passed already (catch-up) is told at once."""
+    for timer in timers(run, task, state.job(run, task), _durations(state, task.job)):
+        if timer[1] == "late" and timer[0] <= now:
+            _tell_late(state, out, run, task, timer[0], now)
+        elif timer[1] == "late":
+            heapq.heappush(state.timers, timer)
+
+
+def watch(state: LiveState, run: Run, task: Task) -> None:
+    """A command runs: set the timer of its slowness; it rings in this step if that time has come already."""
+    for timer in timers(run, task, state.job(run, task), _durations(state, task.job)):
+        if timer[1] == "slow":
+            heapq.heappush(state.timers, timer)
+
+
+def ring(state: LiveState, out: Effects, timer: Timer, now: float) -> None:
+    """A timer has come: tell it, unless it stands for nothing any more."""
+    run = state.runs.get(timer[2])
+    task = run.tasks.get(timer[3]) if run else None
+    if run is None or task is None or timer not in timers(run, task, state.job(run, task), _durations(state, task.job)):
+        return
+    if timer[1] == "slow":
+        _tell_slow(state, out, run, task, now)
+    else:
+        _tell_late(state, out, run, task, timer[0], now)
+
+
+def ran(state: LiveState, out: Effects, task: Task, attempt: Attempt) -> None:
+    """A command succeeded, whatever its checks will say: remember how long it ran. Others of the job that are running may be
+    slow at another time now."""
+    if attempt.kind != "command" or attempt.started_at is None or attempt.finished_at is None:
+        return
+    one = state.health_of(task.job)
+    one.durations = (*one.durations, max(attempt.finished_at - attempt.started_at, 0.0))[-REMEMBERED:]
+    out.health[task.job] = one
+    for number in list(state.busy.get(task.job, ())):
+        run = state.runs[number]
+        for name in state.groups[number].get(task.job, ()):
+            watch(state, run, run.tasks[name])
+
+
+def ended(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+    """A task is final: was it in time, and if it never will be, does everybody know?"""
+    at = deadline_of(state.job(run, task), run)
+    if at is None or "late" in task.told:
+        return
+    decided_at = task.stage_at if task.verdict else task.finished_at
+    if task.state == "success" and decided_at is not None and decided_at > at:
+        _tell_late(state, out, run, task, at, now)
+    elif task.state in ("failed", "blocked"):
+        cause = run.tasks.get(task.caused_by or task.name)
+        job = cause.job if cause is not None else (task.caused_by or task.job).partition("[")[0]
+        known = frozenset(target.name for target in health.targets_of(state, job, "failure"))
+        _tell_late(state, out, run, task, at, now, known)
+
+
+def _durations(state: LiveState, job: str) -> tuple[float, ...]:
+    one: Health | None = state.health.get(job)
+    return one.durations if one is not None else ()
+
+
+def _tell_late(
+    state: LiveState, out: Effects, run: Run, task: Task, at: float, now: float, known: frozenset[str] = frozenset()
+) -> None:
+    """`known`: the targets that have heard of the failure behind it."""
+    one = state.health.get(task.job)
+    up = [edge.job for edge in state.job(run, task).after]
+    facts = {
+        "deadline": at,
+        "state": task.state,
+        "reason": task.reason,
+        "cause": task.caused_by,
+        "running_since": task.live.started_at if task.live is not None else None,
+        "ended_at": task.finished_at,
+        "waits_for": [other.name for other in run.tasks.values() if other.job in up and not other.final],
+        "last_success_at": one.last_success_at if one is not None else None,
+        "blocks": health.blocks(state, run, task) if task.state != "success" else [],
+    }
+    targets = [target for target in health.targets_of(state, task.job, "late") if target.name not in known]
+    health.tell_once(state, out, "late", targets, facts, now, run, task)
+
+
+def _tell_slow(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+    assert task.live is not None
+    job, durations = state.job(run, task), _durations(state, task.job)
+    facts = {
+        "running_since": task.live.started_at,
+        "slow_after_s": slow_after(job, durations),
+        "usual_s": usual(durations),
+        "known": len(durations),
+        "slow": list(job.slow) if job.slow is not None else None,
+        "attempt": task.live.n,
+        "timeout_s": job.timeout,
+        "waiting": health.blocks(state, run, task),
+    }
+    health.tell_once(state, out, "slow", health.targets_of(state, task.job, "slow"), facts, now, run, task)

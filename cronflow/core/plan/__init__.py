@@ -1,0 +1,1 @@
+"""What the job file means as a whole: flows, copies, parameters, changes."""

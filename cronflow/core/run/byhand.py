@@ -1,0 +1,153 @@
+"""Runs that a person starts or ends: what they bring in, and when they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cronflow.core.effects import Effects, Reply
+from cronflow.core.events import CancelAsked, RunAsked
+from cronflow.core.plan import params
+from cronflow.core.plan.flow import Flow, Plan, with_upstream
+from cronflow.core.records import QUEUE_LIMIT, Run
+from cronflow.core.run import runs, tasks
+from cronflow.core.state import LiveState
+
+
+def ask_run(state: LiveState, out: Effects, event: RunAsked, now: float) -> Reply:
+    """Start jobs because a person says so: a root with its whole flow, another job with what comes after it in its flow.
+
+    One run for each flow. Where `overlap` forbids one of them, none is started."""
+    unknown = [name for name in event.jobs if name not in state.jobs.jobs]
+    if unknown:
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+    if event.trigger == "backfill":
+        same = [run.id for run in state.runs.values() if _is_same(run, event)]
+        if same:
+            return Reply((same[0],), (f"run {same[0]} does that already",))
+    chosen = selection(state.plan, event.jobs, event.only, event.upstream)
+    refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
+    if refusal is not None:
+        return refusal
+    refuse = _full if event.trigger == "backfill" else refusal_of
+    for _, jobs in chosen:
+        for home, mine in at_home(state, jobs):
+            refusal = refuse(state, home, mine)
+            if refusal is not None:
+                return refusal
+    numbers, notes = [], []
+    for flow, jobs in chosen:
+        held = True in [_waits(state, out, event, home, mine, now) for home, mine in at_home(state, jobs)]
+        named = tuple(name for name in event.jobs if name in jobs)
+        run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
+        run.only = event.only
+        run.params = params.given(event.params, [flow.jobs[name] for name in jobs])
+        runs.open_run(state, out, flow, run, jobs, now)
+        numbers.append(run.id)
+        outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})
+        if outside:
+            notes.append(f"run {run.id} takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
+    return Reply(tuple(numbers), tuple(notes))
+
+
+def selection(plan: Plan, names: Iterable[str], only: bool, upstream: bool) -> list[tuple[Flow, set[str]]]:
+    """The jobs that `run NAME…` starts, flow by flow. With `upstream` a flow is taken together with all that they need of other
+    flows, and flows that need the same job are one run."""
+    chosen: dict[str, set[str]] = {}
+    for name in names:
+        flow = plan.flows[plan.flow_of[name]]
+        chosen.setdefault(flow.name, set()).update(scope(flow, name, only, upstream))
+    if not upstream:
+        return [(plan.flows[name], jobs) for name, jobs in chosen.items()]
+    found: list[tuple[Flow, set[str]]] = []
+    for flow_name, jobs in chosen.items():
+        flow, mine = with_needs(plan, plan.flows[flow_name], jobs)
+        for other in [one for one in found if one[1] & mine]:
+            found.remove(other)
+            flow, mine = with_needs(plan, other[0], other[1] | mine)
+        found.append((flow, mine))
+    return found
+
+
+def at_home(state: LiveState, jobs: Iterable[str]) -> list[tuple[Flow, dict[str, None]]]:
+    """Some jobs by the flows that they belong to, whose `overlap` holds for them."""
+    homes: dict[str, dict[str, None]] = {}
+    for job in sorted(jobs):
+        homes.setdefault(state.plan.flow_of[job], {})[job] = None
+    return [(state.plan.flows[name], mine) for name, mine in homes.items()]
+
+
+def with_needs(plan: Plan, flow: Flow, jobs: set[str]) -> tuple[Flow, set[str]]:
+    """A flow, and some jobs, with all that these need of other flows."""
+    whole = with_upstream(plan, flow, jobs)
+    return whole, jobs | (whole.before(jobs) - flow.jobs.keys())
+
+
+def _is_same(run: Run, event: RunAsked) -> bool:
+    """Whether a backfill that goes on is of the same jobs and slot: two that are asked for at once are one."""
+    return (run.trigger, run.slot, run.named) == (event.trigger, event.at, event.jobs)
+
+
+def _waits(state: LiveState, out: Effects, event: RunAsked, flow: Flow, jobs: Iterable[str], now: float) -> bool:
+    """Whether the run is held back. A backfill waits for whatever else has these jobs going on, and is never refused."""
+    if event.trigger != "backfill":
+        return runs.admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
+    others = state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
+    return any(other.trigger != "backfill" for other in others)
+
+
+def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:
+    """The jobs that `run NAME` starts in its flow."""
+    if only:
+        jobs = {name}
+    elif name in flow.roots:
+        jobs = set(flow.jobs)
+    else:
+        jobs = flow.after([name])
+    return jobs | flow.before([name]) if upstream else jobs
+
+
+def refusal_of(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | None:
+    others = state.in_the_way(dict.fromkeys(jobs))
+    if not others or flow.head.overlap in ("allow", "replace"):
+        return None
+    first = others[0]
+    if flow.head.overlap == "skip":
+        message = f"run {first.id} of `{first.flow}` is still {first.state}, and its `overlap` is \"skip\""
+        hint = f"wait for it, or `cronflow cancel {first.id}` (Ctrl-C where it runs without a daemon)"
+        return Reply(refused=message, hint=hint, exit_status=1)
+    if sum(other.held for other in others) >= QUEUE_LIMIT:
+        message = f"{QUEUE_LIMIT} runs of `{flow.name}` are waiting already"
+        return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue", exit_status=1)
+    return None
+
+
+def _full(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | None:
+    """A backfill is refused only where as many of them are held back already as may be."""
+    held = [other for other in state.in_the_way(dict.fromkeys(jobs)) if other.held and other.trigger == "backfill"]
+    if len(held) < QUEUE_LIMIT:
+        return None
+    message = f"{QUEUE_LIMIT} runs of backfills of `{flow.name}` are waiting already"
+    return Reply(refused=message, hint=f"`cronflow cancel {held[-1].id}` takes one out of the queue", exit_status=1)
+
+
+# ---- cancel ---------------------------------------------------------------------------------------------------------------
+
+
+def ask_cancel(state: LiveState, out: Effects, event: CancelAsked, now: float) -> Reply:
+    """End a run, or one task of it; what comes after that task is judged as ever."""
+    run = state.runs.get(event.run)
+    if run is None:
+        return Reply(refused=f"run {event.run} has ended already", exit_status=1)
+    note = f"by {event.by}"
+    if event.task is None:
+        tasks.cancel_run(state, out, run, "cancelled", note, now)
+        return Reply((run.id,))
+    names = [event.task] if event.task in run.tasks else list(state.groups[run.id].get(event.task, ()))
+    if not names:
+        return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
+    going_on = [task for name in names if not (task := run.tasks[name]).final]
+    if not going_on:
+        return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}", exit_status=1)
+    for task in going_on:
+        tasks.cancel(state, out, run, task, "cancelled", note, now)
+    return Reply((run.id,))

@@ -1,0 +1,1 @@
+"""Slots: which are due, missed, caught up, left out."""

@@ -1,0 +1,110 @@
+"""A clock that is set back by hours was wrong before: from then on slots count from the time that it shows now.
+
+By up to three hours nothing is repeated: the slots up to the cursor have been dealt with, and come no second time (as for the
+fixed times of Debian's cron). A larger step is a correction, as there. Else no slot would come until the clock is where it was
+before, for years where a machine began its day in 2036. Rows of slots that did not run are cut back to the time that it is: those
+slots are still to come. A slot that did run while the clock was ahead has been, whenever its time comes. And what goes on waits
+no longer than it would have: a next attempt or poll is at most its own delay away, a sensor has waited since now at the latest.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from cronflow.core.effects import Effects
+from cronflow.core.events import ClockSetBack
+from cronflow.core.plan.flow import Plan
+from cronflow.core.records import Cursor, Run, Task
+from cronflow.core.run import attempts, stages
+from cronflow.core.slots import due
+from cronflow.core.state import LiveState
+
+CORRECTION = 3 * 3600.0
+"""Seconds, of cron(8): "Clock changes of more than 3 hours are considered to be corrections to the clock"."""
+
+
+def is_behind(state: LiveState, plan: Plan, now: float) -> bool:
+    """Whether the clock shows hours less than what cursors of this plan, or tasks that come again, have come to."""
+    ahead = any(cursor.at > at + CORRECTION for cursor, at in _standing(state, plan, now))
+    return ahead or any(_too_late(state, run, task, now + CORRECTION) for run, task in _unfinished(state))
+
+
+def since(state: LiveState, plan: Plan, now: float) -> float:
+    """The time after which slots may be still to come: with jitter, some that are past have not started."""
+    return min((at for _, at in _standing(state, plan, now)), default=now)
+
+
+def set_back(state: LiveState, out: Effects, event: ClockSetBack, now: float) -> None:
+    """Have the cursors stand at the time that it is."""
+    standing = list(_standing(state, state.plan, now))
+    places = {(cursor.job, cursor.trigger_key): at for cursor, at in standing}
+    for root, key, slot in event.opened:
+        if slot > places.get((root, key), now):
+            state.ahead.setdefault((root, key), set()).add(slot)
+    for row in event.rows:
+        _cut(state, out, row, now)
+    for cursor, at in standing:
+        if cursor.at > at:
+            _move(state, cursor, at)
+            out.cursors[cursor.job, cursor.trigger_key] = cursor
+    due.follow_plan(state, out, now)
+    for run, task in _unfinished(state):
+        _bring_nearer(state, out, run, task, now)
+    for health in state.health.values():
+        if health.told_at is not None and health.told_at > now:
+            health.told_at = now  # or no reminder would come for as long
+            out.health[health.job] = health
+
+
+def _standing(state: LiveState, plan: Plan, now: float) -> Iterator[tuple[Cursor, float]]:
+    """The cursors of triggers that go by the clock, and where they stand if all that is due has been dealt with."""
+    for flow in plan.flows.values():
+        for trigger in flow.triggers:
+            if trigger.timed:
+                at = now - trigger.delay(state.jobs.host, flow.name)
+                yield from ((cursor, at) for cursor in due.cursors_of(state, flow, trigger))
+
+
+def _unfinished(state: LiveState) -> Iterator[tuple[Run, Task]]:
+    for run in state.runs.values():
+        yield from ((run, task) for task in run.tasks.values() if not task.final)
+
+
+def _too_late(state: LiveState, run: Run, task: Task, now: float) -> bool:
+    """Whether a task comes again later than its own delay from now."""
+    return task.next_attempt_at is not None and task.next_attempt_at > now + attempts.pace(state.job(run, task), task)
+
+
+def _bring_nearer(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+    job = state.job(run, task)
+    if _too_late(state, run, task, now):
+        stages.come_again(state, out, run, task, now + attempts.pace(job, task))
+    if task.stage == "sensor" and not task.verdict and task.stage_at is not None and task.stage_at > now:
+        task.stage_at = now
+        out.tasks[run.id, task.name] = task
+        heapq.heappush(state.timers, (now + job.wait_timeout, "wait_timeout", run.id, task.name))
+
+
+def _move(state: LiveState, cursor: Cursor, at: float) -> None:
+    cursor.at, cursor.row, cursor.lining = at, None, False
+    cursor.waits = cursor.waits_until = cursor.waits_as = cursor.waits_run = None
+    state.lining.discard((cursor.job, cursor.trigger_key))
+
+
+def _cut(state: LiveState, out: Effects, row: Run, now: float) -> None:
+    """Take out of a row the slots that are still to come; the row with them, where it has no others."""
+    flow = state.plan.flows.get(state.plan.flow_of.get(row.roots[0], "")) if row.roots else None
+    trigger = next((one for one in flow.triggers if one.key == row.trigger_key), None) if flow else None
+    if flow is None or trigger is None or not trigger.timed or row.slot is None:
+        return
+    at = now - trigger.delay(state.jobs.host, flow.name)
+    if row.slot_last is not None and row.slot_last <= at:
+        return
+    last = trigger.schedule.last_until(at, row.slot - 1)
+    state.rows.pop(row.id, None)
+    if last is None:
+        out.gone_runs[row.id] = None
+        return
+    row.slot_last, row.slots = last, trigger.schedule.count(row.slot - 1, last)
+    out.runs[row.id] = row

@@ -1,0 +1,87 @@
+"""Slots that no timetable foretells: a boot, files that a watch has seen. Each is a slot of the second in which it was noticed,
+dealt with at once and as one that is on time."""
+
+from __future__ import annotations
+
+from cronflow.core.edges import waiting
+from cronflow.core.effects import Effects
+from cronflow.core.events import Triggered
+from cronflow.core.plan.flow import Flow
+from cronflow.core.records import QUEUE_LIMIT, Cursor, Run
+from cronflow.core.slots import due
+from cronflow.core.slots.due import Line
+from cronflow.core.state import LiveState
+from cronflow.core.time.schedule import Schedule
+from cronflow.core.time.triggers import Trigger
+
+
+def booted(state: LiveState, out: Effects, now: float) -> None:
+    """Start what begins with `@reboot`, once in each boot. A cursor's mark is the boot that has been dealt with: a trigger that
+    is new has that of its first load, so that a load starts nothing."""
+    if state.boot is None or not _awake(state):
+        return
+    for flow in state.plan.flows.values():
+        for trigger in flow.triggers:
+            if trigger.kind != "reboot":
+                continue
+            behind = [cursor for cursor in due.cursors_of(state, flow, trigger) if cursor.mark != state.boot]
+            for cursor in behind:
+                cursor.mark = state.boot
+                out.cursors[cursor.job, cursor.trigger_key] = cursor
+            if behind:
+                _start(state, out, flow, trigger, behind, now)
+
+
+def triggered(state: LiveState, out: Effects, event: Triggered, now: float) -> None:
+    """Start what waits for these files. What the watch has seen is saved with it; while nothing may start it is not, so that the
+    same files are found again."""
+    if not _awake(state) or (event.paths and must_wait(state, event.key)):
+        return
+    out.watched.update({(event.key, path): stamp for path, stamp in event.seen})
+    if not event.paths:
+        return
+    for flow in state.plan.flows.values():
+        for trigger in flow.triggers:
+            cursors = due.cursors_of(state, flow, trigger) if trigger.key == event.key else []
+            run = _start(state, out, flow, trigger, cursors, now) if cursors else None
+            number = run.id if run is not None else _number_of(state, out, cursors)
+            if number is not None:
+                out.paths[number] = event.paths
+
+
+def _number_of(state: LiveState, out: Effects, cursors: list[Cursor]) -> int | None:
+    """The number of the run that a slot which waits will have: its files are saved under it."""
+    waiting = [cursor for cursor in cursors if cursor.waits is not None]
+    if not waiting:
+        return None
+    number = state.next_run
+    state.next_run += 1
+    for cursor in waiting:
+        cursor.waits_run = number
+        out.cursors[cursor.job, cursor.trigger_key] = cursor
+    return number
+
+
+def must_wait(state: LiveState, key: str) -> bool:
+    """Whether a run that goes on would have `overlap` refuse the run of files that have come: their names would be lost, so they
+    are kept until that run has ended."""
+    for flow in state.plan.flows.values():
+        if any(trigger.key == key for trigger in flow.triggers):
+            others = state.in_the_way(flow.jobs)
+            if others and flow.head.overlap == "skip":
+                return True
+            if flow.head.overlap == "queue" and sum(other.held for other in others) >= QUEUE_LIMIT:
+                return True
+    return False
+
+
+def _awake(state: LiveState) -> bool:
+    return state.slots and not state.draining
+
+
+def _start(state: LiveState, out: Effects, flow: Flow, trigger: Trigger, cursors: list[Cursor], now: float) -> Run | None:
+    """Deal with one slot, later than all before it: the trigger has for once a timetable, of this moment."""
+    waiting.expire(state, out, flow, now, lambda cursor: cursor.trigger_key == trigger.key)
+    slot = max(int(now), *(int(cursor.at) + 1 for cursor in cursors))
+    once = trigger._replace(schedule=Schedule.at((slot,), trigger.schedule.zone))
+    return due.start(state, out, Line(flow, once, cursors, slot, state.jobs.calendars), slot, now)

@@ -1,0 +1,1 @@
+"""When: expressions, wall clocks, zones, triggers."""

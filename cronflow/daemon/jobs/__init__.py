@@ -1,0 +1,1 @@
+"""The job file on the disk: read, watched, read again."""

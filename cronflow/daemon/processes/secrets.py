@@ -1,0 +1,201 @@
+"""Secrets of jobs: from references to values, and the memory of the values that have to be masked.
+
+    file:/run/secrets/db    env:NAME    credential:NAME    command:pass show db
+
+A value is in the environment of the commands of its job, and in the memory of who started them or shows their output: in no
+file, no database, no command line, no message.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cronflow.core.jobs import Job
+from cronflow.core.words import MASKED_FROM
+from cronflow.daemon.processes.environment import Account, Unstartable, account, cwd, environment
+
+if TYPE_CHECKING:
+    import subprocess
+
+VALUE_LIMIT = 65536
+"""Bytes of a value, wherever it comes from."""
+REMEMBERED = 8
+"""Values of one secret that are masked: after a rotation older ones still stand in logs."""
+
+
+COMMAND_SECONDS = 10.0
+"""Seconds that the command of a secret has where its value is only to be masked."""
+LOOK_EVERY = 0.05
+
+
+class SecretError(Exception):
+    """A secret cannot be had: what its reference leads to is a sentence without a value."""
+
+
+def commands_of(job: Job) -> dict[str, str]:
+    """The secrets that a command prints: it is run where the job is."""
+    return {key: ref.partition(":")[2] for key, ref in job.secrets.items() if ref.startswith("command:")}
+
+
+def read_secret(ref: str, home: str, folder: str, environ: Mapping[str, str]) -> str:
+    """The value behind a reference to a file, a variable of `environ` or a credential of systemd. A relative file is looked for
+    in `folder`. SecretError if it cannot be had."""
+    kind, _, name = ref.partition(":")
+    if kind == "env":
+        if name not in environ:
+            raise SecretError(f"`{name}` is not in the environment of the daemon")
+        return environ[name]
+    if kind == "credential":
+        given = environ.get("CREDENTIALS_DIRECTORY")
+        if not given:
+            raise SecretError("the daemon has no credentials: the unit needs `LoadCredential=`")
+        return _read_file(os.path.join(given, os.path.basename(name)))
+    path = home + name[1:] if name == "~" or name.startswith("~/") else name
+    return _read_file(os.path.join(folder, path))
+
+
+def _read_file(path: str) -> str:
+    """The text of a file, one line end at its end taken off. Nothing is waited for: a pipe is no file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise SecretError(f"`{path}` is no regular file")
+            data = os.read(fd, VALUE_LIMIT + 1)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        raise SecretError(f"there is no file `{path}`") from None
+    except OSError as error:
+        raise SecretError(f"`{path}` cannot be read: {(error.strerror or '').lower()}") from None
+    if len(data) > VALUE_LIMIT:
+        raise SecretError(f"`{path}` is larger than {VALUE_LIMIT // 1024} kB")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise SecretError(f"`{path}` is no UTF-8 text") from None
+    if "\0" in text:
+        raise SecretError(f"`{path}` has a NUL character")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+@dataclass(slots=True)
+class Vault:
+    """The values of secrets that one process knows, by job and key. `folder` is where relative files are looked for; `warn` hears
+    once of each value that is too short to be masked."""
+
+    folder: str
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    warn: Callable[[str], None] = lambda _line: None
+    known: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    warned: set[tuple[str, str]] = field(default_factory=set)
+
+    def resolve(self, job: Job, who: Account) -> dict[str, str]:
+        """The values of a job's secrets, but those that a command prints. Raises Unstartable `no_secret`."""
+        found: dict[str, str] = {}
+        for key, ref in job.secrets.items():
+            if ref.startswith("command:"):
+                continue
+            try:
+                found[key] = read_secret(ref, who.home, self.folder, self.environ)
+            except SecretError as fact:
+                raise Unstartable("no_secret", f"secret `{key}` (`{ref}`): {fact}") from None
+            self.remember(job.name, key, found[key])
+        return found
+
+    def remember(self, job: str, key: str, value: str) -> None:
+        """Mask a value from now on."""
+        values = self.known.setdefault(job, {}).setdefault(key, [])
+        if value in values:
+            values.remove(value)
+        values.append(value)
+        del values[:-REMEMBERED]
+        if len(value.strip()) < MASKED_FROM and (job, key) not in self.warned:
+            self.warned.add((job, key))
+            self.warn(f"secret `{key}` of `{job}` is shorter than {MASKED_FROM} characters, so it is not masked")
+
+    def values(self, job: Job) -> dict[str, list[str]]:
+        """All known values of a job's secrets, those that can be read now among them."""
+        for key, ref in job.secrets.items():
+            if ref.startswith("command:"):
+                continue
+            try:
+                home = account(job).home if ref.startswith("file:~") else ""
+                self.remember(job.name, key, read_secret(ref, home, self.folder, self.environ))
+            except (SecretError, Unstartable):
+                continue
+        return self.known.get(job.name, {})
+
+    def masks(self, job: Job | None) -> list[str]:
+        """What is to be masked in the output of a job."""
+        return [] if job is None or not job.secrets else [value for one in self.values(job).values() for value in one]
+
+
+# ---- secrets that a command prints ----------------------------------------------------------------------------------------
+
+
+def command_orders(job: Job, environ: Mapping[str, str]) -> list[dict[str, Any]]:
+    """How the commands of a job's secrets are to be run by whoever has to mask their values, as plain data for another process.
+    Nothing where the job's account or environment cannot be had."""
+    commands = commands_of(job)
+    if not commands:
+        return []
+    try:
+        who = account(job)
+        env, folder = environment(job, who, {}, environ), cwd(job, who)
+    except Unstartable:
+        return [{"key": key, "argv": []} for key in commands]
+    other = who.uid != os.geteuid()
+    rights = {"user": who.uid, "group": who.gid, "extra_groups": list(who.groups)} if other else {}
+    return [
+        {"key": key, "argv": [job.shell, "-c", command], "env": env, "cwd": folder, "rights": rights}
+        for key, command in commands.items()
+    ]
+
+
+def ask_command(order: Mapping[str, Any]) -> str | None:
+    """The value that the command of a secret prints, or None. It goes through memory: a child that keeps a pipe open would be
+    waited for."""
+    import subprocess
+
+    if not order["argv"]:
+        return None
+    with open(os.memfd_create("secret", os.MFD_CLOEXEC), "w+b", buffering=0) as file:
+        try:
+            process = subprocess.Popen(
+                order["argv"],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.DEVNULL,
+                env=order["env"],
+                cwd=order["cwd"],
+                start_new_session=True,
+                **order["rights"],
+            )
+        except (OSError, ValueError):
+            return None
+        end = time.monotonic() + COMMAND_SECONDS
+        while (status := _ended(process)) is None:
+            if time.monotonic() > end or os.fstat(file.fileno()).st_size > VALUE_LIMIT:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return None
+        file.seek(0)
+        value = file.read(VALUE_LIMIT + 1)
+    return value.decode(errors="replace").rstrip("\n") if status == 0 and len(value) <= VALUE_LIMIT else None
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """The status of a process, waited for a moment; None if it goes on."""
+    import subprocess
+
+    try:
+        return process.wait(LOOK_EVERY)
+    except subprocess.TimeoutExpired:
+        return None

@@ -1,0 +1,112 @@
+"""The files that a task is given: its state folder, its output file, the file for the items of a `foreach`.
+
+All of them lie in the folder of the run, which belongs to the daemon: a job's user owns the files, but cannot put another thing
+in their place. Where the daemon runs as that same user it can: nothing is followed, and nothing waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from cronflow.core.records import AttemptRef
+from cronflow.daemon.processes.environment import Account
+from cronflow.places import Places
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+PASSING = 0o011
+"""Who may not read a folder may pass through it, to the files that are his."""
+_SAFELY = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
+
+
+class UnreadableError(Exception):
+    """What lies in the place of a task's file is none of its user's: a sentence without its name."""
+
+
+def prepare(places: Places, ref: AttemptRef, attempts: int, who: Account) -> dict[str, str]:
+    """Make the state folder and the output file of an attempt, or leave them as they are; the variables that name them. On a full
+    disk a command runs all the same, and finds them missing. OSError for anything else."""
+    folder, output = places.task_state(ref.run, ref.task), places.output(ref.run, ref.task, attempts)
+    try:
+        with suppress(FileExistsError):
+            in_run_folder(places, ref.run, lambda: os.mkdir(folder, 0o700))
+            _give(folder, who)
+        if who.uid != os.geteuid():
+            _let_pass(places, ref.run)
+        make_file(output, who)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+    return {"CRONFLOW_STATE_DIR": str(folder), "CRONFLOW_OUTPUT": str(output)}
+
+
+def in_run_folder(places: Places, run: int, make: Callable[[], None]) -> None:
+    """Make something in the folder for the files of a run; the folder itself where it is not there yet."""
+    try:
+        make()
+    except FileNotFoundError:
+        places.of_run(run).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make()
+
+
+def make_file(path: Path, who: Account) -> None:
+    """An empty file that belongs to a job's user. One that is there stays: it is this attempt's, asked for a second time."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600))
+        _give(path, who)
+
+
+def _give(path: Path, who: Account) -> None:
+    if who.uid != os.geteuid():
+        os.chown(path, who.uid, who.gid, follow_symlinks=False)
+
+
+def _let_pass(places: Places, run: int) -> None:
+    """Open the way to the folder of a run for other users, no more than that: what is in it stays unreadable."""
+    home = places.state.parent
+    ours = [home] if home.name == "cronflow" and home.stat().st_uid == os.geteuid() else []
+    folder = places.of_run(run)
+    for one in (*ours, places.state, folder.parent.parent, folder.parent, folder):
+        mode = stat.S_IMODE(one.stat().st_mode)
+        if mode & PASSING != PASSING:
+            one.chmod(mode | PASSING)
+
+
+def read(path: Path, owner: int, limit: int) -> bytes:
+    """What a job's user has written into a file, and one byte more than `limit` if there is more; b"" without a file.
+
+    UnreadableError for anything that is no regular file of that user."""
+    try:
+        fd = os.open(path, os.O_RDONLY | _SAFELY)
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise UnreadableError("is no regular file")
+            if found.st_uid not in (owner, os.geteuid()) or found.st_nlink > 1:
+                raise UnreadableError("is not the file that the task was given")
+            return os.read(fd, limit + 1)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise UnreadableError("is no regular file") from None
+        raise UnreadableError(f"cannot be read: {(error.strerror or '').lower()}") from None
+
+
+def append(log: str | Path, lines: Iterable[str]) -> None:
+    """Write remarks of our own behind the output of an attempt. Where that cannot be, they are lost like output."""
+    text = "".join(f"cronflow: {line}\n" for line in lines)
+    if not text:
+        return
+    with suppress(OSError):
+        fd = os.open(log, os.O_RDWR | os.O_APPEND | _SAFELY)
+        with open(fd, "r+b", buffering=0) as file:
+            size = os.fstat(fd).st_size
+            begun = size > 0 and os.pread(fd, 1, size - 1) not in (b"\n", b"")
+            file.write((b"\n" if begun else b"") + text.encode(errors="replace"))

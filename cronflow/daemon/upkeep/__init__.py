@@ -1,0 +1,1 @@
+"""What keeps the state folder well: retention, integrity, recovery, disk, memory."""

@@ -1,0 +1,51 @@
+"""How much room the disk of the state folder has left: said before it has none."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from cronflow.core.events import Event, TroubleFound, TroubleGone
+from cronflow.core.records import Trouble
+from cronflow.store.reserve import BALLAST, SIZE, drop_ballast
+
+LOW = 16 << 20
+"""Bytes. On a small disk, a twentieth of it."""
+
+
+def news(folder: Path, known: bool) -> list[Event]:
+    """The event of a shortage that has begun, or of one that was `known` and is over."""
+    message = shortage(folder, known)
+    if message is None:
+        return [TroubleGone("disk")] if known else []
+    return [] if known else [TroubleFound(Trouble("disk", "system", message, time.time()))]
+
+
+def make_room(folder: Path) -> None:
+    """Before a start: where the disk is short, what was kept for this moment is given back to it."""
+    if shortage(folder, known=False) is not None:
+        drop_ballast(folder)
+
+
+def unsavable(folder: Path, known: bool, error: Exception) -> list[Event]:
+    """The events of a database that cannot be written. Where the disk is full there is one alert about it, not two."""
+    events = news(folder, known)
+    full = any(isinstance(one, TroubleFound) for one in events) or (known and not events)
+    trouble = Trouble("unsaved", "system", f"the database could not be written: {error}", time.time())
+    return [*events, TroubleFound(trouble, quiet=full)]
+
+
+def shortage(folder: Path, known: bool) -> str | None:
+    """A sentence about a disk that is full or nearly so, otherwise None. `known`: it was so before, and is not over because we
+    have given back what was our own (statvfs(3))."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    left, low = disk.f_bavail * disk.f_frsize, min(LOW, disk.f_blocks * disk.f_frsize // 20)
+    if left < (low + BALLAST + SIZE if known else low):
+        return f"the disk of `{folder}` is nearly full: {left / 1e6:.1f} MB left; jobs go on, their logs may be cut"
+    if disk.f_files and not disk.f_favail:
+        return f"the disk of `{folder}` takes no more files: no inode left; jobs go on, without logs"
+    return None

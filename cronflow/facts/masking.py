@@ -1,0 +1,56 @@
+"""Values of secrets in the output of jobs, masked wherever it is shown.
+
+The daemon tells what it knows, older values among them; the rest is read here, as the daemon would read it. What cannot be read
+is said once: its value would be shown.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from cronflow.cli.client import connect
+from cronflow.core.jobs import Job
+from cronflow.daemon.processes.secrets import Vault, ask_command, command_orders
+from cronflow.errors import CronflowError
+from cronflow.places import Places
+
+_ANSWER_SECONDS = 2.0
+
+
+class Masking:
+    """What is to be masked in the output of each job; `note` hears of secrets that cannot be."""
+
+    def __init__(self, places: Places, note: Callable[[str], None]) -> None:
+        self._places = places
+        self._note = note
+        self._vault = Vault(os.path.dirname(places.file))
+        self._known: dict[str, list[str]] = {}
+
+    def of(self, job: Job | None) -> list[str]:
+        """The values of a job's secrets, as `words.masked` takes them."""
+        if job is None or not job.secrets:
+            return []
+        if job.name not in self._known:
+            self._known[job.name] = self._look(job)
+        return self._known[job.name]
+
+    def _look(self, job: Job) -> list[str]:
+        told = self._told(job.name)
+        found = {key: [*told.get(key, ()), *values] for key, values in {**told, **self._vault.values(job)}.items()}
+        for order in command_orders(job, os.environ):
+            value = ask_command(order)
+            if value is not None:
+                found.setdefault(str(order["key"]), []).append(value)
+        for key in job.secrets:
+            if not found.get(key):
+                self._note(f"secret `{key}` of `{job.name}` cannot be read here, so it is not masked")
+        return [value for values in found.values() for value in values]
+
+    def _told(self, job: str) -> dict[str, list[str]]:
+        """What the daemon knows, if there is one."""
+        try:
+            with connect(self._places) as daemon:
+                return dict(daemon.ask("secrets", job=job, seconds=_ANSWER_SECONDS).get("values") or {})
+        except CronflowError:
+            return {}

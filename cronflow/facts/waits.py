@@ -1,0 +1,151 @@
+"""Who waits for jobs of other flows, and for which of them: asked of the engine's own rules, on what the database tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cronflow.core import words
+from cronflow.core.jobs import Edge
+from cronflow.core.plan.flow import Flow
+from cronflow.core.records import Link, Run
+
+if TYPE_CHECKING:
+    from cronflow.core.edges.alignment import Own
+    from cronflow.core.state import LiveState
+
+
+class Upstream(NamedTuple):
+    """A job of another flow, seen from a root that comes after it: the run in which it goes on, and the slot of it that is
+    waited for because it belongs to the round of the other ends, or of the root's own slot. `left`: its end is nearer to the
+    next slot of the root, which it is left to."""
+
+    edge: Edge
+    link: Link
+    going: Run | None = None
+    slot: int | None = None
+    left: bool = False
+
+    @property
+    def job(self) -> str:
+        return self.edge.job
+
+    @property
+    def run(self) -> int | None:
+        """The run of the state told."""
+        if self.going is not None:
+            return self.going.id
+        return self.link.run if self.ended else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has a new end, and none of the same round is to come."""
+        return self.link.new and self.slot is None and not self.left
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has ended, and meets the condition."""
+        return self.ended and met(self)
+
+    @property
+    def state(self) -> str | None:
+        """How it stands: as it is in the run that goes on, else as its new end was; None for one that is still to come."""
+        if self.going is None:
+            return self.link.state if self.ended else None
+        return next(task.state for task in self.going.tasks.values() if task.job == self.job and not task.final)
+
+
+class Waiting(NamedTuple):
+    """A slot that waits for jobs of other flows. `until`: the longest; None without a limit."""
+
+    flow: Flow
+    roots: tuple[str, ...]
+    slot: int
+    until: float | None
+    upstreams: tuple[Upstream, ...]
+
+    @property
+    def who(self) -> str:
+        """The jobs that are waited for: "load and fetch"; with `join = "any"` "load or fetch"."""
+        return who(self.flow, missing(self.upstreams))
+
+
+def missing(ups: Sequence[Upstream]) -> list[Upstream]:
+    """Those that are waited for: which have not ended, or, where all have, which ended otherwise than they should."""
+    return [up for up in ups if not up.ended] or [up for up in ups if not up.ready]
+
+
+def who(flow: Flow, ups: Sequence[Upstream]) -> str:
+    """Jobs in a sentence: "load, fetch and scan", "load or fetch"."""
+    names = [up.job for up in ups]
+    word = "or" if flow.head.join == "any" else "and"
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def met(up: Upstream) -> bool:
+    """Whether the latest end of an upstream meets the condition of its edge."""
+    from cronflow.core.edges import alignment, ends
+
+    return up.link.state is not None and ends.met(up.edge, alignment.end_told(up.link))
+
+
+def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own: Own | None = None) -> list[Upstream]:
+    """The jobs of other flows that a root comes after (the first root, if it is none that is named), maybe as a slot of its own
+    sees them; [] for most flows."""
+    if state is None or not flow.outer:
+        return []
+    from cronflow.core.edges import alignment
+
+    name = root if root in flow.roots else flow.roots[0]
+    links = {edge.job: state.links[name, edge.job] for edge in flow.outer}
+    new = [link for link in links.values() if link.new]
+    late = alignment.awaited(state, new, own)
+    left = own is not None and alignment.for_the_next(new, own)
+    found = []
+    for edge in flow.outer:
+        going = [state.runs[number] for number in state.busy.get(edge.job, ())]
+        slot = late[1] if late is not None and late[0] == edge.job else None
+        found.append(Upstream(edge, links[edge.job], going[-1] if going else None, slot, left))
+    return found
+
+
+def waiting_slots(state: LiveState | None, now: float) -> list[Waiting]:
+    """Every slot that waits for jobs of other flows, oldest first."""
+    flows = () if state is None else state.plan.flows.values()
+    return sorted((one for flow in flows for one in waiting_of(state, flow, now)), key=_age)
+
+
+def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Waiting]:
+    """The slots of one flow that wait: one for each trigger, and place, at which its roots stand."""
+    if state is None or not flow.outer:
+        return
+    from cronflow.core.edges import alignment
+
+    for trigger in flow.triggers:
+        cursors = [cursor for root in flow.roots if (cursor := state.cursors.get((root, trigger.key))) is not None]
+        for slot in dict.fromkeys(cursor.waits for cursor in cursors if cursor.waits is not None):
+            mine = [cursor for cursor in cursors if cursor.waits == slot]
+            roots = tuple(cursor.job for cursor in mine)
+            own = alignment.Own(slot, trigger.schedule.next_after(now if mine[0].waits_as == "catchup" else slot))
+            yield Waiting(flow, roots, slot, mine[0].waits_until, tuple(upstreams(state, flow, roots[0], own)))
+
+
+def waits_for(state: LiveState | None, name: str, now: float) -> list[Upstream]:
+    """The jobs of other flows that a root waits for now: because a slot of it waits, or some of them have ended already."""
+    flow = None if state is None else state.plan.flows.get(state.plan.flow_of.get(name, ""))
+    if state is None or flow is None or not flow.outer or name not in flow.roots:
+        return []
+    held = next((one for one in waiting_of(state, flow, now) if name in one.roots), None)
+    ups = held.upstreams if held is not None else upstreams(state, flow, name)
+    waits = held is not None or (not flow.triggers and any(up.link.new for up in ups))
+    return missing(ups) if waits else []
+
+
+def _age(one: Waiting) -> int:
+    return one.slot
+
+
+def after_words(edges: Sequence[Edge], join: str = "all") -> str:
+    """The jobs that a flow comes after, each with its condition where it is another one than success: "load, fetch (on done)"."""
+    named = [edge.job if edge.condition == "success" else f"{edge.job} (on {edge.condition})" for edge in edges]
+    return " or ".join(named) if join == "any" else words.listing(named)

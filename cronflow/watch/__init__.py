@@ -1,0 +1,1 @@
+"""SEES files arrive."""

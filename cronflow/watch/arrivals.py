@@ -1,0 +1,266 @@
+"""Files that arrive: for each watch in force it is known which files were there, and said when others have come and are quiet.
+
+Looks are taken in threads, since a file system that does not answer must hold up nothing but the watch that looks at it; a thread
+lives for one look, and its result wakes the loop. inotify only says that it is time for a look: what it does not see (a file
+system of another machine, more folders than it may watch, a file that is written to and never closed) is found by a look every 30
+seconds. Looks rest for ten times as long as they take, so that many files that move cost a tenth of a processor at most.
+
+A watch tells its files with an event. What is saved with that event is known from then on; what is not (a run goes on that
+stands in the way, the daemon is leaving) is told again later, by this daemon or the next one. Times are of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cronflow.core.effects import Effects
+from cronflow.core.events import Event, Triggered, TroubleFound, TroubleGone
+from cronflow.core.plan.flow import Plan
+from cronflow.core.records import Trouble
+from cronflow.core.slots.event_slots import must_wait
+from cronflow.core.state import LiveState
+from cronflow.store.store import Store
+from cronflow.watch.debounce import BASELINE, News, Settling
+from cronflow.watch.folders import Found, look
+from cronflow.watch.inotify import CHANGES, ITSELF, Inotify
+
+SOON = 0.1
+"""Seconds that changes are gathered for before they are looked at."""
+GLANCE = 30.0
+SHARE, LONGEST_REST = 10.0, 60.0
+GLANCE_SHARE, LONGEST_GLANCE = 100.0, 3600.0
+HUNG = 60.0
+"""Seconds after which a look that has not come back is told."""
+AGAIN = 5.0
+"""Seconds after which something that did not succeed is tried again."""
+TROUBLE = "watch "
+
+
+@dataclass(slots=True)
+class Watch:
+    """One watch in force. `look_at` and `rest_until` are about its next look, `looking_since` about one that goes on. `told` says
+    that an event has not been saved yet, `tell_at` from when on there may be another."""
+
+    key: str
+    patterns: tuple[str, ...]
+    files: Settling
+    look_at: float = 0.0
+    rest_until: float = 0.0
+    looking_since: float | None = None
+    numbers: set[int] = field(default_factory=set)
+    news: News = field(default_factory=News)
+    told: bool = False
+    tell_at: float = 0.0
+    hung: bool = False
+
+    def look_at_next(self) -> float:
+        """When the next look is to begin, if none goes on."""
+        again = self.files.look_again_at()
+        return max(self.look_at if again is None else min(self.look_at, again), self.rest_until)
+
+    def is_hung_at(self) -> float | None:
+        """When the look that goes on takes too long; None where there is none, or where it has been told."""
+        return None if self.looking_since is None or self.hung else self.looking_since + HUNG
+
+
+class Arrivals:
+    """All watches in force."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._watches: dict[str, Watch] = {}
+        self._plan: Plan | None = None
+        self._follow_at = 0.0
+        self._inotify: Inotify | None = None
+        self._unused: set[int] = set()
+        self._blind = False
+        self._listen_at = 0.0
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._done: deque[tuple[Watch, float, Found | Exception]] = deque()
+
+    # ---- for the loop ----------------------------------------------------------------------------------------------------
+
+    def fds(self) -> list[int]:
+        """What wakes the loop: results of looks, and changes, unless some are just being gathered."""
+        if not self._watches:
+            return []
+        listens = self._inotify is not None and self._inotify.works and time.monotonic() >= self._listen_at
+        return [self._bell, *([self._inotify.fileno()] if self._inotify is not None and listens else [])]
+
+    def deadline(self, state: LiveState) -> float | None:
+        """When `hear` has something to do."""
+        if not state.slots or state.draining:
+            return None
+        if state.plan is not self._plan:
+            return self._follow_at
+        times = [self._listen_at] if self._watches and self._listen_at > time.monotonic() else []
+        for watch in self._watches.values():
+            if (at := watch.look_at_next() if watch.looking_since is None else watch.is_hung_at()) is not None:
+                times.append(at)
+            if self._may_tell(watch, state):
+                times.append(watch.tell_at)
+        return min(times, default=None)
+
+    def hear(self, state: LiveState, store: Store) -> list[Event]:
+        """Look where it is time to, and tell what has come. Raises sqlite3.Error where the watches of a plan that is new cannot
+        be read; then they are read the next time."""
+        if not state.slots or state.draining:
+            return []
+        now = time.monotonic()
+        events: list[Event] = []
+        if state.plan is not self._plan and now >= self._follow_at:
+            self._follow_at = now + AGAIN
+            events += self._follow(state, store)
+            self._follow_at = 0.0
+        if self._watches:
+            self._notice(now)
+            events += self._take_results(state)
+            for watch in self._watches.values():
+                events += self._tend(watch, state, now)
+        return events
+
+    def saved(self, out: Effects) -> None:
+        """Effects have been saved: what was told with them is known."""
+        told = [watch for watch in self._watches.values() if watch.told]
+        for watch in told:
+            seen = {path: stamp for (key, path), stamp in out.watched.items() if key == watch.key}
+            watch.told = False
+            watch.tell_at = 0.0 if seen else time.monotonic() + AGAIN
+            watch.files.remember(seen)
+            watch.news = watch.files.news()
+
+    def known(self) -> dict[tuple[str, str], str | None]:
+        """All that has been saved of the watches, for a database that is to take the place of a damaged one."""
+        return {(key, path): stamp for key, watch in self._watches.items() for path, stamp in watch.files.known.items()}
+
+    def close(self) -> None:
+        """A look that goes on may still use the descriptors; then they end with the process."""
+        if all(watch.looking_since is None for watch in self._watches.values()):
+            os.close(self._bell)
+            if self._inotify is not None:
+                self._inotify.close()
+
+    # ---- watches ---------------------------------------------------------------------------------------------------------
+
+    def _follow(self, state: LiveState, store: Store) -> list[Event]:
+        """Take over the watches of another plan. What is known of those that are gone is forgotten: should they come back, it is
+        as if for the first time."""
+        flows = (flow for flow in state.plan.flows.values() if not flow.dormant)
+        wanted = {one.key: one for flow in flows for one in flow.triggers if one.kind == "watch"}
+        store.forget_watched(wanted)
+        known = {key: store.watched(key) for key in wanted if key not in self._watches}
+        if wanted and self._inotify is None:
+            self._inotify = Inotify()
+        for key in [key for key in self._watches if key not in wanted]:
+            self._unused |= self._watches.pop(key).numbers
+        for key, files in known.items():
+            trigger = wanted[key]
+            self._watches[key] = Watch(key, trigger.watch, Settling(trigger.settle, files if BASELINE[0] in files else {}))
+        self._plan = state.plan
+        told = [key for key in state.troubles if key.startswith(TROUBLE)]
+        return [TroubleGone(key) for key in told if key.removeprefix(TROUBLE) not in wanted]
+
+    def _notice(self, now: float) -> None:
+        """What inotify says is a reason for a look. A number that is not known may be that of a look that goes on."""
+        if self._inotify is None or not self._inotify.works or now < self._listen_at:
+            return
+        changed = {number for number, _ in self._inotify.read()}
+        if changed:
+            self._listen_at = now + SOON
+            for watch in self._watches.values():
+                if watch.looking_since is not None or -1 in changed or not changed.isdisjoint(watch.numbers):
+                    watch.look_at = min(watch.look_at, now + SOON)
+
+    def _tend(self, watch: Watch, state: LiveState, now: float) -> list[Event]:
+        """Begin a look if it is time to; tell what there is to tell."""
+        hung_at = watch.is_hung_at()
+        if watch.looking_since is None and watch.look_at_next() <= now:
+            self._begin(watch, now)
+        elif hung_at is not None and hung_at <= now:
+            watch.hung = True
+            return [self._trouble(watch, f"has been looking at them for over {HUNG:.0f} s: their file system does not answer")]
+        if not self._may_tell(watch, state) or now < watch.tell_at:
+            return []
+        watch.told = True
+        return [Triggered(watch.key, watch.news.paths, watch.news.seen)]
+
+    def _may_tell(self, watch: Watch, state: LiveState) -> bool:
+        if watch.told or not watch.news.seen:
+            return False
+        return not watch.news.paths or not must_wait(state, watch.key)
+
+    def _trouble(self, watch: Watch, what: str) -> Event:
+        message = f"the files {' '.join(watch.patterns)} are not watched: {what}"
+        self._log(message)
+        return TroubleFound(Trouble(f"{TROUBLE}{watch.key}", "system", message, time.time()))
+
+    # ---- looks -----------------------------------------------------------------------------------------------------------
+
+    def _begin(self, watch: Watch, now: float) -> None:
+        watch.looking_since, watch.look_at = now, now + LONGEST_GLANCE
+        thread = threading.Thread(target=self._look, args=(watch, now), name="look", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # as many threads as there may be
+            watch.looking_since, watch.rest_until = None, now + GLANCE
+
+    def _look(self, watch: Watch, at: float) -> None:
+        """In a thread of its own: it reads what does not change, and hands over what it finds."""
+        assert self._inotify is not None
+        inotify = self._inotify
+        found: Found | Exception
+        try:
+            found = look(watch.patterns, lambda folder: inotify.add(folder, CHANGES | ITSELF))
+        except Exception as error:  # it is said by the loop
+            found = error
+        self._done.append((watch, at, found))
+        with contextlib.suppress(OSError):
+            os.eventfd_write(self._bell, 1)
+
+    def _take_results(self, state: LiveState) -> list[Event]:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        events: list[Event] = []
+        while self._done:
+            watch, at, found = self._done.popleft()
+            now = time.monotonic()
+            watch.looking_since = None
+            if self._watches.get(watch.key) is not watch:
+                self._drop([] if isinstance(found, Exception) else found.numbers)
+                continue
+            if isinstance(found, Exception):
+                watch.look_at = watch.rest_until = now + GLANCE
+                self._log(f"the files {' '.join(watch.patterns)} cannot be looked at: {found}")
+                continue
+            events += self._take(watch, at, found, now, state)
+        return events
+
+    def _take(self, watch: Watch, at: float, found: Found, now: float, state: LiveState) -> list[Event]:
+        """What a look has found."""
+        before, watch.numbers = watch.numbers, found.numbers
+        self._drop(before)
+        watch.rest_until = now + min(SHARE * found.seconds, LONGEST_REST)
+        watch.look_at = min(watch.look_at, now + max(GLANCE, min(GLANCE_SHARE * found.seconds, LONGEST_GLANCE)))
+        watch.files.look(found, at)
+        if not watch.told:
+            watch.news = watch.files.news()
+        if found.blind and not self._blind and self._inotify is not None:
+            self._log("inotify cannot watch all folders (fs.inotify.max_user_watches?): some are looked at every 30 s only")
+        self._blind = self._blind or found.blind
+        watch.hung = False
+        return [TroubleGone(f"{TROUBLE}{watch.key}")] if f"{TROUBLE}{watch.key}" in state.troubles else []
+
+    def _drop(self, numbers: Iterable[int]) -> None:
+        """Watch folders no more that no watch needs; not while a look goes on, which may just have been given such a number."""
+        self._unused.update(numbers)
+        if any(watch.looking_since is not None for watch in self._watches.values()) or self._inotify is None:
+            return
+        for number in self._unused.difference(*(watch.numbers for watch in self._watches.values())):
+            self._inotify.remove(number)
+        self._unused.clear()
