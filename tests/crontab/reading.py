@@ -15,6 +15,12 @@ SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "crontabs"
 """Real crontabs of public repositories, beside the repository where they are there."""
 
 
+def real_crontabs() -> list[Path]:
+    """The files of that folder, in order; its list and its README apart."""
+    found = SHARED.iterdir() if SHARED.is_dir() else ()
+    return sorted(path for path in found if path.is_file() and path.name not in ("manifest.json", "README.md"))
+
+
 def table(text: str | bytes, kind: Kind | None = "user", daemon: Daemon = "auto", name: str = "crontab") -> Table:
     raw = text.encode() if isinstance(text, str) else text
     return sources.table(name, raw, sources.Choice(kind, daemon))

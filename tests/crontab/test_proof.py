@@ -15,7 +15,7 @@ from cronflow.core.jobs import Job
 from cronflow.crontab import cronrules
 from cronflow.crontab.convert import Import, convert
 from cronflow.crontab.proof import Proved, prove
-from tests.crontab.reading import SHARED, imported, jobs_of, table
+from tests.crontab.reading import SHARED, imported, jobs_of, real_crontabs, table
 
 DAY = 86_400
 START = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
@@ -38,7 +38,7 @@ def proved(text: str, tmp_path: Path, zone: str, start: int, days: int) -> list[
 @lru_cache(maxsize=1)
 def everything() -> Import:
     """All real crontabs as one import; a timetable that many of them have is reckoned once."""
-    files = sorted(path for path in SHARED.iterdir() if path.name not in ("manifest.json", "README.md"))
+    files = real_crontabs()
     return convert([table(path.read_bytes(), None, "auto", path.name) for path in files])
 
 
