@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.figures import Figure, Goal, Options, in_turn
 from benchmarks.program import house
 from cronflow.core import events as happened
+from cronflow.core import tables
 from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import step
 from cronflow.core.events import Event
@@ -49,7 +50,7 @@ class Engine:
             made = step(self.state, event, self.now)
             self.spent += time.perf_counter() - begun
             out.add(made)
-        self.started += [deed.ref for deed in out.deeds if isinstance(deed, StartAttempt)]
+        self.started += [action.ref for action in out.actions if isinstance(action, StartAttempt)]
         return out
 
     def ends(self) -> list[Event]:
@@ -147,18 +148,13 @@ class Plain:
 
     def rows(self, out: Effects) -> list[tuple[str, list[tuple[Any, ...]]]]:
         """Statements and their values, from the effects of a turn."""
-        things: dict[str, Collection[Any]] = {
-            "runs": out.runs.values(),
-            "tasks": out.tasks.values(),
-            "attempts": out.attempts.values(),
-            "cursors": out.cursors.values(),
-            "health": out.health.values(),
-        }
+        wanted = (tables.RUNS, tables.TASKS, tables.ATTEMPTS, tables.CURSORS, tables.HEALTH)
+        things: dict[str, Collection[Any]] = {table.name: out.of(table).values() for table in wanted}
         found = [(*self._insert(table), of) for table, of in things.items()]
         rows = [(sql, [tuple(_plain(getattr(one, name)) for name in names) for one in objects]) for sql, names, objects in found]
-        definitions = [(digest, flow, body) for digest, (flow, body) in out.definitions.items()]
+        definitions = [tuple(one) for one in out.of(tables.DEFINITIONS).values()]
         rows.append(("INSERT OR IGNORE INTO definitions VALUES (?, ?, ?)", definitions))
-        rows.append(("INSERT INTO run_slots VALUES (?, ?, ?, ?)", list(out.slots)))
+        rows.append(("INSERT INTO run_slots VALUES (?, ?, ?, ?)", [tuple(one) for one in out.of(tables.RUN_SLOTS).values()]))
         return rows
 
     def _insert(self, table: str) -> tuple[str, list[str]]:

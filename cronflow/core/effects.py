@@ -1,4 +1,4 @@
-"""What to do about an event: rows to save, then deeds. All rows go into one transaction, and only after it come the deeds.
+"""What to do about an event: rows to save, then actions. All rows go into one transaction, and only after it come the actions.
 
 Rows are the live objects themselves, each once, however often it changed: who saves them does so before the next step, or
 merges the effects of several steps and saves the last values once.
@@ -6,10 +6,15 @@ merges the effects of several steps and saves the last values once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from cronflow.core.records import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
+from cronflow.core.records import AttemptRef
+from cronflow.core.tables import TABLE_OF, Table
+
+_NO_ROWS: Mapping[Any, Any] = MappingProxyType({})
 
 
 class StartAttempt(NamedTuple):
@@ -25,11 +30,11 @@ class StopAttempt(NamedTuple):
     now: bool = False
 
 
-Deed = StartAttempt | StopAttempt
+Action = StartAttempt | StopAttempt
 
 
-class Change(NamedTuple):
-    """One move of a task or a run, for the trace."""
+class Move(NamedTuple):
+    """One move of a task or a run from a state to another, for the trace."""
 
     run: int
     task: str | None
@@ -48,99 +53,66 @@ class Reply(NamedTuple):
     exit_status: int = 0
 
 
-class Amendment(NamedTuple):
-    """What is known better of a run that may have ended: the reason of some of its jobs, and the runs whose ends counted."""
+class Patch(NamedTuple):
+    """New values for the rows in which `where` holds: what becomes known of a run or an attempt that is no longer live."""
 
-    jobs: tuple[str, ...]
-    reason: str
-    caused_by: str | None
-    upstreams: dict[str, int]
+    table: Table
+    where: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
 @dataclass(slots=True)
 class Effects:
-    """Rows and deeds of one step, or of several that are saved together.
+    """Rows and actions of one step, or of several that are saved together. In `rows` each table has its rows by key, None for a
+    row to delete. `moves` are for the trace alone."""
 
-    `gone` are the tasks, `gone_attempts` the attempts, and `gone_runs` the rows of slots, that are no more; `overruled` are
-    attempts that a check made failures; `watched` are files as a watch has seen them (None: gone), by its key and their path;
-    `paths` the files that caused a run."""
-
-    definitions: dict[str, tuple[str, str]] = field(default_factory=dict)
-    runs: dict[int, Run] = field(default_factory=dict)
-    slots: list[tuple[str, str, int, int]] = field(default_factory=list)
-    tasks: dict[tuple[int, str], Task] = field(default_factory=dict)
-    attempts: dict[AttemptRef, Attempt] = field(default_factory=dict)
-    cursors: dict[tuple[str, str], Cursor | None] = field(default_factory=dict)
-    links: dict[tuple[str, str], Link | None] = field(default_factory=dict)
-    gone: dict[tuple[int, str], None] = field(default_factory=dict)
-    gone_runs: dict[int, None] = field(default_factory=dict)
-    gone_attempts: dict[AttemptRef, None] = field(default_factory=dict)
-    overruled: dict[AttemptRef, None] = field(default_factory=dict)
-    amended: dict[int, Amendment] = field(default_factory=dict)
-    watched: dict[tuple[str, str], str | None] = field(default_factory=dict)
-    paths: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    pauses: dict[str, Pause | None] = field(default_factory=dict)
-    skips: dict[str, Skip | None] = field(default_factory=dict)
-    health: dict[str, Health] = field(default_factory=dict)
-    troubles: dict[str, Trouble | None] = field(default_factory=dict)
-    acts: list[Act] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    deeds: list[Deed] = field(default_factory=list)
+    rows: dict[Table, dict[Any, Any]] = field(default_factory=dict)
+    patches: list[Patch] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
     replies: dict[int, Reply] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+
+    @classmethod
+    def saving(cls, *rows: Any) -> Effects:
+        """Effects that save these rows and do nothing else."""
+        out = cls()
+        for row in rows:
+            out.save(row)
+        return out
 
     @property
-    def rows(self) -> bool:
+    def unsaved(self) -> bool:
         """Whether there is anything to save."""
-        return any(
-            (
-                self.runs,
-                self.tasks,
-                self.attempts,
-                self.cursors,
-                self.links,
-                self.amended,
-                self.watched,
-                self.pauses,
-                self.skips,
-                self.health,
-                self.troubles,
-                self.acts,
-                self.alerts,
-            )
-        )
+        return bool(self.rows or self.patches)
 
     def __bool__(self) -> bool:
-        return self.rows or bool(self.deeds) or bool(self.replies)
+        return bool(self.rows or self.patches or self.actions or self.replies)
+
+    def save(self, row: Any) -> None:
+        """Have a row saved, in the table of its kind."""
+        table = TABLE_OF[type(row)]
+        rows = self.rows.get(table)
+        if rows is None:
+            rows = self.rows[table] = {}
+        rows[table.key_of(row) if table.key_of is not None else len(rows)] = row
+
+    def delete(self, table: Table, key: Any) -> None:
+        """Have the row with this key deleted."""
+        self.rows.setdefault(table, {})[key] = None
+
+    def of(self, table: Table) -> Mapping[Any, Any]:
+        """The rows of one table by key; None is a row to delete."""
+        return self.rows.get(table, _NO_ROWS)
 
     def add(self, later: Effects) -> None:
         """Take over the effects of a later step, so that both are saved in one transaction."""
-        self.definitions.update(later.definitions)
-        self.runs.update(later.runs)
-        self.slots.extend(later.slots)
-        self.tasks.update(later.tasks)
-        self.attempts.update(later.attempts)
-        self.cursors.update(later.cursors)
-        self.links.update(later.links)
-        self.gone.update(later.gone)
-        self.gone_runs.update(later.gone_runs)
-        self.gone_attempts.update(later.gone_attempts)
-        self.overruled.update(later.overruled)
-        self.amended.update(later.amended)
-        self.watched.update(later.watched)
-        self.paths.update(later.paths)
-        self.pauses.update(later.pauses)
-        self.skips.update(later.skips)
-        self.health.update(later.health)
-        self.troubles.update(later.troubles)
-        self.acts.extend(later.acts)
-        self.alerts.extend(later.alerts)
-        self.deeds.extend(later.deeds)
+        for table, rows in later.rows.items():
+            mine = self.rows.setdefault(table, {})
+            if table.key:
+                mine.update(rows)
+            else:
+                mine.update(enumerate(rows.values(), len(mine)))
+        self.patches.extend(later.patches)
+        self.actions.extend(later.actions)
         self.replies.update(later.replies)
-        self.changes.extend(later.changes)
-        for number in self.gone_runs:
-            self.runs.pop(number, None)
-        for place in self.gone:
-            self.tasks.pop(place, None)
-        for ref in self.gone_attempts:
-            self.attempts.pop(ref, None)
+        self.moves.extend(later.moves)

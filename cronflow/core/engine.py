@@ -6,7 +6,7 @@
 
 The laws (the simulated world of the tests checks them after every step):
 
-1. Rows before deeds: whatever `step` returns is saved in one transaction before a process is started or ended.
+1. Rows before actions: whatever `step` returns is saved in one transaction before a process is started or ended.
 2. A step right after a step, with nothing new, returns nothing; `next_wakeup` is None or in the future.
 3. What is in the database rebuilds the live state exactly.
 4. A slot opens at most one run. Attempts ≤ retries + 1; running ≤ limits; nothing starts before its `after`.
@@ -35,6 +35,8 @@ from cronflow.core.run import attempts, byhand, queue, retries, runs, tasks
 from cronflow.core.run.blockers import blockers
 from cronflow.core.slots import clock_correction, due, event_slots, skips
 from cronflow.core.state import LiveState
+from cronflow.core.tables import PAUSES
+from cronflow.core.turn import Turn
 
 __all__ = ["blockers", "next_wakeup", "step"]
 
@@ -42,10 +44,10 @@ __all__ = ["blockers", "next_wakeup", "step"]
 def step(state: LiveState, event: Event, now: float) -> Effects:
     """React to one event at the time `now` (epoch seconds) and settle. The state is changed in place; the effects are to be
     saved before the next thing is done outside."""
-    out = Effects()
-    _react(state, out, event, now)
-    _settle(state, out, now)
-    return out
+    turn = Turn(state, Effects(), now)
+    _react(turn, event)
+    _settle(turn)
+    return turn.out
 
 
 def next_wakeup(state: LiveState) -> float | None:
@@ -57,115 +59,116 @@ def next_wakeup(state: LiveState) -> float | None:
 # ---- react ----------------------------------------------------------------------------------------------------------------
 
 
-def _react(state: LiveState, out: Effects, event: Event, now: float) -> None:
+def _react(turn: Turn, event: Event) -> None:
+    state = turn.state
     match event:
         case happened.Started():
-            state.up_since, state.slots, state.down_from = now, event.slots, event.alive_at
+            state.up_since, state.slots, state.down_from = turn.now, event.slots, event.alive_at
             state.rebooted, state.boot = event.rebooted, event.boot
-            _take_over(state, out, event.jobs, event.plan, now)
-            event_slots.booted(state, out, now)
-            out.deeds.extend(StopAttempt(task.live.ref) for task in state.live() if task.live and task.live.stop)
+            _take_over(turn, event.jobs, event.plan)
+            event_slots.booted(turn)
+            turn.act(*(StopAttempt(task.live.ref) for task in state.live() if task.live and task.live.stop))
         case happened.Reloaded():
-            _open_due(state, out, now)
-            _take_over(state, out, event.jobs, event.plan, now)
+            _open_due(turn)
+            _take_over(turn, event.jobs, event.plan)
         case happened.ClockSetBack():
-            clock_correction.set_back(state, out, event, now)
+            clock_correction.set_back(turn, event)
         case happened.AttemptBegan():
-            attempts.began(state, out, event)
+            attempts.began(turn, event)
         case happened.AttemptUnclaimed():
-            attempts.unclaimed(state, out, event.ref, now)
+            attempts.unclaimed(turn, event.ref)
         case happened.AttemptEnded():
-            attempts.ended(state, out, event, now)
+            attempts.ended(turn, event)
         case happened.Triggered():
-            event_slots.triggered(state, out, event, now)
+            event_slots.triggered(turn, event)
         case happened.RunAsked():
-            _answer(out, event, byhand.ask_run(state, out, event, now), "run", now)
+            _answer(turn, event, byhand.ask_run(turn, event), "run")
         case happened.RetryAsked():
-            _answer(out, event, retries.ask_retry(state, out, event, now), "retry", now)
+            _answer(turn, event, retries.ask_retry(turn, event), "retry")
         case happened.CancelAsked():
-            _answer(out, event, byhand.ask_cancel(state, out, event, now), "cancel", now)
+            _answer(turn, event, byhand.ask_cancel(turn, event), "cancel")
         case happened.PauseAsked():
-            _answer(out, event, _pause(state, out, event, now), "pause", now)
+            _answer(turn, event, _pause(turn, event), "pause")
         case happened.ResumeAsked():
-            _answer(out, event, _resume(state, out, event), "resume", now)
+            _answer(turn, event, _resume(turn, event), "resume")
         case happened.SkipAsked():
-            _answer(out, event, skips.ask_skip(state, out, event, now), "skip", now)
+            _answer(turn, event, skips.ask_skip(turn, event), "skip")
         case happened.ApprovalGiven():
             verb = "approve" if event.approved else "reject"
-            _answer(out, event, attempts.approval_given(state, out, event, now), verb, now)
+            _answer(turn, event, attempts.approval_given(turn, event), verb)
         case happened.DrainAsked():
-            _drain(state, out, event, now)
+            _drain(turn, event)
         case happened.Acted():
-            out.acts.append(Act(now, event.by, event.verb, event.words))
+            turn.save(Act(turn.now, event.by, event.verb, event.words))
         case happened.TroubleFound():
-            health.trouble_found(state, out, event, now)
+            health.trouble_found(turn, event)
         case happened.TroubleGone():
-            health.trouble_gone(state, out, event.key)
+            health.trouble_gone(turn, event.key)
         case happened.Woke():
             pass
 
 
-def _take_over(state: LiveState, out: Effects, jobs: JobSet, plan: Plan, now: float) -> None:
+def _take_over(turn: Turn, jobs: JobSet, plan: Plan) -> None:
     """Put a reading of the job file in force. Runs that go on end under the definition with which they began."""
+    state = turn.state
     state.jobs, state.plan = jobs, plan
     state.look = True
     if state.slots:
-        due.follow_plan(state, out, now)
-        edge_state.follow_plan(state, out)
-        waiting.follow_plan(state, out, now)
+        due.follow_plan(turn)
+        edge_state.follow_plan(turn)
+        waiting.follow_plan(turn)
 
 
 def _answer(
-    out: Effects,
-    event: happened.RunAsked
+    turn: Turn, event: happened.RunAsked
     | happened.RetryAsked
     | happened.CancelAsked
     | happened.PauseAsked
     | happened.ResumeAsked
     | happened.SkipAsked
-    | happened.ApprovalGiven,
-    reply: Reply,
-    verb: str,
-    now: float,
+    | happened.ApprovalGiven, reply: Reply, verb: str
 ) -> None:
     """Answer a person, and write down what was done; what was refused was not done."""
-    out.replies[event.request] = reply
+    turn.out.replies[event.request] = reply
     if reply.refused is not None:
         return
     if isinstance(event, happened.PauseAsked | happened.ResumeAsked | happened.SkipAsked):
-        out.acts.extend(Act(now, event.by, verb, event.words, job=job) for job in event.jobs)
+        turn.save(*(Act(turn.now, event.by, verb, event.words, job=job) for job in event.jobs))
         return
     names = event.jobs if isinstance(event, happened.RunAsked) else ()
     job = names[0] if len(names) == 1 else None
-    out.acts.extend(Act(now, event.by, verb, event.words, job, run) for run in reply.runs)
+    turn.save(*(Act(turn.now, event.by, verb, event.words, job, run) for run in reply.runs))
 
 
-def _pause(state: LiveState, out: Effects, event: happened.PauseAsked, now: float) -> Reply:
+def _pause(turn: Turn, event: happened.PauseAsked) -> Reply:
+    state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
     for name in event.jobs:
-        pause = Pause(name, now, event.by, event.until, event.reason)
+        pause = Pause(name, turn.now, event.by, event.until, event.reason)
         state.pauses[name] = pause
-        out.pauses[name] = pause
+        turn.save(pause)
         if pause.until is not None:
             heapq.heappush(state.timers, (pause.until, "resume", 0, name))
-        _skip_unstarted(state, out, name, now)
+        _skip_unstarted(turn, name)
     return Reply()
 
 
-def _skip_unstarted(state: LiveState, out: Effects, job: str, now: float) -> None:
+def _skip_unstarted(turn: Turn, job: str) -> None:
     """A pause acts on tasks that have not started, unless a person named them: those in line end here."""
+    state = turn.state
     for number in list(state.busy.get(job, ())):
         run = state.runs[number]
         for name in list(state.groups[number].get(job, ())):
             task = run.tasks[name]
             unstarted = (task.state == "queued" or (task.state == "waiting" and task.stage)) and task.attempts == 0
             if unstarted and task.live is None and not task.verdict and job not in run.named:
-                tasks.close(state, out, run, task, "skipped", "paused", None, now)
+                tasks.close(turn, run, task, "skipped", "paused", None)
 
 
-def _resume(state: LiveState, out: Effects, event: happened.ResumeAsked) -> Reply:
+def _resume(turn: Turn, event: happened.ResumeAsked) -> Reply:
+    state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs and name not in state.pauses]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
@@ -174,70 +177,72 @@ def _resume(state: LiveState, out: Effects, event: happened.ResumeAsked) -> Repl
         return Reply(refused=message, exit_status=1)
     for name in event.jobs:
         if state.pauses.pop(name, None) is not None:
-            out.pauses[name] = None
+            turn.delete(PAUSES, name)
     return Reply()
 
 
-def _drain(state: LiveState, out: Effects, event: happened.DrainAsked, now: float) -> None:
-    state.draining = True
-    out.acts.append(Act(now, event.by, "stop", event.words))
+def _drain(turn: Turn, event: happened.DrainAsked) -> None:
+    turn.state.draining = True
+    turn.save(Act(turn.now, event.by, "stop", event.words))
     if event.kill:
-        for run in list(state.runs.values()):
-            tasks.cancel_run(state, out, run, "stopped", f"by {event.by}", now)
+        for run in list(turn.state.runs.values()):
+            tasks.cancel_run(turn, run, "stopped", f"by {event.by}")
 
 
 # ---- settle ---------------------------------------------------------------------------------------------------------------
 
 
-def _settle(state: LiveState, out: Effects, now: float) -> None:
+def _settle(turn: Turn) -> None:
     """Do all that time, free limits and ended runs make possible, until nothing more is."""
-    if state.up_since is None:
+    if turn.state.up_since is None:
         return
-    _open_due(state, out, now)
-    queue.start_ready(state, out, now)
-    health.tell_missed(state, out, now)
+    _open_due(turn)
+    queue.start_ready(turn)
+    health.tell_missed(turn)
 
 
-def _open_due(state: LiveState, out: Effects, now: float) -> None:
+def _open_due(turn: Turn) -> None:
     """Timers and slots that have come, runs that nothing holds any more; nothing is started yet."""
+    state = turn.state
     awake = state.slots and not state.draining
     if awake:
-        waiting.look(state, out, now)
-    _ring(state, out, now)
+        waiting.look(turn)
+    _ring(turn)
     moved = True
     while moved:
-        moved = awake and due.fire_due(state, out, now)
-        moved = (awake and waiting.look(state, out, now)) or moved
+        moved = awake and due.fire_due(turn)
+        moved = (awake and waiting.look(turn)) or moved
         if state.look:
             state.look = False
-            moved = runs.release_held(state, out, now) or moved
+            moved = runs.release_held(turn) or moved
             if awake:
-                moved = due.go_on_lining(state, out, now) or moved
+                moved = due.go_on_lining(turn) or moved
 
 
-def _ring(state: LiveState, out: Effects, now: float) -> None:
+def _ring(turn: Turn) -> None:
     """Timers that have come: tasks go in line again, are late or slow, pauses end. One that stands for nothing any more is
     dropped."""
-    while state.timers and state.timers[0][0] <= now:
+    state = turn.state
+    while state.timers and state.timers[0][0] <= turn.now:
         at, kind, number, name = heapq.heappop(state.timers)
         if kind == "resume":
             pause = state.pauses.get(name)
             if pause is not None and pause.until == at:
                 del state.pauses[name]
-                out.pauses[name] = None
+                turn.delete(PAUSES, name)
             continue
         if kind in ("late", "slow"):
-            lateness.ring(state, out, (at, kind, number, name), now)
+            lateness.ring(turn, (at, kind, number, name))
             continue
         if kind == "edges":
             if state.slots and not state.draining:
-                waiting.expire_due(state, out, name, now)
+                waiting.expire_due(turn, name)
             continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None
         if run is None or task is None or task.final:
             continue
         if kind == "again" and task.next_attempt_at == at:
-            queue.enqueue(state, out, run, task, now)
+            queue.enqueue(turn, run, task)
         elif kind == "wait_timeout" and state.gives_up_at(run, task) == at:
-            attempts.waited_too_long(state, out, run, task, now)
+            attempts.waited_too_long(turn, run, task)

@@ -18,6 +18,7 @@ from cronflow.core.notify.expectations import deadline_of
 from cronflow.core.plan.flow import Plan
 from cronflow.core.records import AttemptRef, Run, Task
 from cronflow.core.state import LiveState
+from cronflow.core.tables import RUNS, TASKS
 
 UNKNOWN = 60.0
 """Seconds that a command is taken to run of which nobody knows how long it usually does."""
@@ -149,11 +150,11 @@ class _Simulation:
         self.now = now
         out = step(self.state, event, now)
         self._note(out, now)
-        for deed in out.deeds:
-            if isinstance(deed, StartAttempt):
-                place = self.state.task_at(deed.ref)
+        for action in out.actions:
+            if isinstance(action, StartAttempt):
+                place = self.state.task_at(action.ref)
                 if place is not None:
-                    self._later(now + self._length(place[1]), deed.ref)
+                    self._later(now + self._length(place[1]), action.ref)
 
     def _length(self, task: Task) -> float:
         if task.live is None or task.live.kind != "command":
@@ -180,12 +181,14 @@ class _Simulation:
                     bar.queued_at, bar.waits_for = task.queued_at or run.created_at, task.reason
 
     def _note(self, out: Effects, now: float) -> None:
-        for run in out.runs.values():
+        for run in (run for run in out.of(RUNS).values() if run is not None):
             if run.slots and not run.tasks:
                 self._row(run)
             elif run.id not in self.found.courses:
                 self.found.courses[run.id] = Course(run, False)
-        for (number, name), task in out.tasks.items():
+        for (number, name), task in out.of(TASKS).items():
+            if task is None:
+                continue
             course = self.found.courses[number]
             bar = course.bars.setdefault(name, Bar(task.job, name))
             if task.state == "queued" and bar.queued_at is None:

@@ -254,6 +254,38 @@ class Trouble(NamedTuple):
     told: bool = False
 
 
+class Definition(NamedTuple):
+    """The jobs of a flow as they were when a run was opened: canonical text and its digest (`core.jobs.definition`)."""
+
+    digest: str
+    flow: str
+    body: str
+
+
+class RunSlot(NamedTuple):
+    """The run that a slot of a root has opened: at most one, whatever happens."""
+
+    root: str
+    trigger_key: str
+    slot: int
+    run: int
+
+
+class RunPaths(NamedTuple):
+    """The files that caused a run."""
+
+    run: int
+    paths: tuple[str, ...]
+
+
+class WatchedFile(NamedTuple):
+    """A file as a watch has seen it last."""
+
+    trigger_key: str
+    path: str
+    stamp: str
+
+
 class Act(NamedTuple):
     """What a person did: when, who, and in which words."""
 
@@ -275,3 +307,8 @@ class Alert(NamedTuple):
     run: int | None = None
     task: str | None = None
     facts: Mapping[str, Any] = NOTHING
+
+    @property
+    def next_try_at(self) -> float:
+        """When it is to be sent first: at once."""
+        return self.at

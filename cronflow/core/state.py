@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cronflow.core.effects import Change, Effects
 from cronflow.core.jobs import Job, JobSet, jobs_from_definition
 from cronflow.core.notify import expectations
 from cronflow.core.plan.flow import Flow, Plan, flow_of_definition
 from cronflow.core.records import (
     RUN_RANK,
-    TASK_MOVES,
     AttemptRef,
     Cursor,
     Health,
@@ -258,14 +256,6 @@ class MissedReport:
 def jobs_of(run: Run) -> dict[str, None]:
     """The jobs that have a task in the run."""
     return dict.fromkeys(task.job for task in run.tasks.values())
-
-
-def move(out: Effects, task: Task, after: TaskState, reason: str | None = None, note: str | None = None) -> None:
-    """Move a task along the table of moves, and note it for the store and the trace."""
-    assert after in TASK_MOVES[task.state], f"{task.run}/{task.name}: {task.state} -> {after}"
-    out.changes.append(Change(task.run, task.name, task.state, after, reason))
-    task.state, task.reason, task.note = after, reason, note
-    out.tasks[task.run, task.name] = task
 
 
 def judge_run(run: Run) -> tuple[TaskState, str | None]:

@@ -23,6 +23,7 @@ from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import Event
 from cronflow.core.records import Trouble
+from cronflow.core.tables import ALERTS, RUNS, TASKS
 from cronflow.daemon.clients.control import Client
 from cronflow.daemon.clients.sessions import People
 from cronflow.daemon.jobs.reloading import Reloading
@@ -213,7 +214,7 @@ class Daemon:
 
     def _hear_clock(self, now: float) -> list[Event]:
         """Notice a clock that was set back by hours, once what ran before is in the database."""
-        if self._unsaved.rows or not self.slots:
+        if self._unsaved.unsaved or not self.slots:
             return []
         try:
             events = self._set_back.news(self.state, self.source.plan, self.store, now)
@@ -344,7 +345,7 @@ class Daemon:
             for line in trace.news(made):
                 self.log(line)
             out.add(made)
-        if out.rows and not out.deeds and events and all(isinstance(event, happened.AttemptBegan) for event in events):
+        if out.unsaved and not out.actions and events and all(isinstance(event, happened.AttemptBegan) for event in events):
             self._save_at = self._save_at or time.monotonic() + SAVE_LATER
             return
         if not self._save(out):
@@ -359,7 +360,7 @@ class Daemon:
 
     def _save(self, out: Effects) -> bool:
         """One transaction for all rows. What cannot be saved now is tried again, and said."""
-        if not out.rows:
+        if not out.unsaved:
             self._save_at = None
             return True
         try:
@@ -389,9 +390,9 @@ class Daemon:
         self._spared_until = time.monotonic() + self._spared_for
         whole = recovery.everything(self.state)
         whole.add(recovery.salvaged(self.store, self.state))
-        whole.watched.update(self.arrivals.known())
+        for file in self.arrivals.known():
+            whole.save(file)
         whole.add(self._unsaved)
-        whole.slots = list(dict.fromkeys(whole.slots))
         self._unsaved = whole
         self._use_another()
         self._unsaved.add(step(self.state, self._accident(self.store.accident or ""), time.time()))
@@ -403,12 +404,12 @@ class Daemon:
         self._save_at = time.monotonic()
 
     def _act(self, out: Effects) -> None:
-        """The deeds of what has been saved."""
-        for deed in out.deeds:
-            if isinstance(deed, StartAttempt):
-                self._start(deed)
+        """The actions of what has been saved."""
+        for action in out.actions:
+            if isinstance(action, StartAttempt):
+                self._start(action)
             else:
-                self.keepers.stop(deed.ref, "cancel", deed.now)
+                self.keepers.stop(action.ref, "cancel", action.now)
         if self.keepers.ends:
             self.keepers.acknowledge()
         self.keepers.flush()
@@ -419,19 +420,19 @@ class Daemon:
         for say in self._saved:
             say()
         self._saved.clear()
-        if out.alerts:
+        if out.of(ALERTS):
             self.alerting.wake()
             self.inbox.extend(self._keep_house(time.time()))
-        if out.runs or out.tasks:
+        if out.of(RUNS) or out.of(TASKS):
             self.notifier.status(self.status_line())
 
-    def _start(self, deed: StartAttempt) -> None:
+    def _start(self, action: StartAttempt) -> None:
         """Have an attempt started; later, where what it is to be told cannot be read in the database now."""
         try:
-            failure = spawning.start(self.state, deed.ref, self.places, self.keepers, self.store, self.vault)
+            failure = spawning.start(self.state, action.ref, self.places, self.keepers, self.store, self.vault)
         except sqlite3.DatabaseError as error:
             self.mind(error)
-            self._unsaved.deeds.append(deed)
+            self._unsaved.actions.append(action)
             self._save_at = time.monotonic() + SAVE_AGAIN
             return
         if failure is not None:

@@ -23,12 +23,13 @@ def edges(history: History, plan: Plan, pauses: Mapping[str, Pause]) -> LiveStat
     from cronflow.core.edges import edge_state  # with the state 8 ms that most job files need not pay
     from cronflow.core.effects import Effects
     from cronflow.core.state import LiveState
+    from cronflow.core.turn import Turn
 
     state = LiveState(plan=plan, pauses=dict(pauses))
     for row in history.db.execute(LINKS.select):
         link = LINKS.object(row)
         state.links[link.job, link.upstream] = link
-    edge_state.follow_plan(state, Effects())
+    edge_state.follow_plan(Turn(state, Effects(), 0.0))
     for row in history.db.execute(CURSORS.select):
         cursor = CURSORS.object(row)
         state.cursors[cursor.job, cursor.trigger_key] = cursor

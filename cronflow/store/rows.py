@@ -1,63 +1,89 @@
-"""Between the live objects and the rows of the tables: each noun's columns, both ways."""
+"""Between the rows of `core.tables` and SQLite: the statements of each table, and the conversions both ways."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import operator
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cronflow.core.records import Attempt, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
+from cronflow.core import tables
+from cronflow.core.effects import Patch
+from cronflow.core.tables import Table
 from cronflow.core.words import storable
 
-_JSON_DEFAULT: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
+_EMPTY: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_INSERT = {"replace": "INSERT OR REPLACE", "ignore": "INSERT OR IGNORE", "error": "INSERT"}
 
 
-class Table:
-    """The statement that saves one kind of row, and the two conversions."""
+class Mapper:
+    """How the rows of one table are written and read."""
 
-    def __init__(
-        self,
-        name: str,
-        kind: type,
-        leave_out: tuple[str, ...] = (),
-        lists: tuple[str, ...] = (),
-        flags: tuple[str, ...] = (),
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        names = getattr(kind, "_fields", None) or [spec.name for spec in dataclasses.fields(kind)]
-        self.columns = [name for name in names if name not in leave_out]
-        self.lists = frozenset(lists)
-        self._get: Callable[[Any], tuple[Any, ...]] = operator.attrgetter(*self.columns)
-        self._list_at = [at for at, column in enumerate(self.columns) if column in self.lists]
-        self.flags = frozenset(flags)
-        marks = ", ".join("?" * len(self.columns))
-        quoted = ", ".join(f'"{column}"' for column in self.columns)  # some are words of SQL
-        self.insert = f"INSERT OR REPLACE INTO {name} ({quoted}) VALUES ({marks})"
-        self.select = f"SELECT {quoted} FROM {name}"
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._json_at = [at for at, column in enumerate(table.columns) if column in table.json]
+        self._path_at = [at for at, column in enumerate(table.columns) if column in table.paths]
+        marks = ", ".join("?" * len(table.columns))
+        columns = ", ".join(map(_quoted, table.columns))
+        self.insert = f"{_INSERT[table.existing]} INTO {table.name} ({columns}) VALUES ({marks})"
+        self.select = f"SELECT {columns} FROM {table.name}"
+        self.delete = f"DELETE FROM {table.name} WHERE {_all_of(table.key)}"
 
-    def values(self, thing: Any) -> tuple[Any, ...]:
-        """The row of an object; lists and tables as JSON text. A name of a file that is no UTF-8 may stand in a message."""
-        values = list(self._get(thing))
-        for at in self._list_at:
+    def values(self, row: Any) -> tuple[Any, ...]:
+        """A row for `insert`; lists and tables as JSON text. A name of a file that is not UTF-8 may stand in a message."""
+        values = list(self.table.get(row))
+        for at in self._json_at:
             values[at] = dump(values[at])
+        for at in self._path_at:
+            values[at] = path_value(values[at])
         return tuple([storable(value) if type(value) is str else value for value in values])
+
+    def key_values(self, key: Any) -> tuple[Any, ...]:
+        """A key for `delete`."""
+        key = key if isinstance(key, tuple) else (key,)
+        columns = zip(self.table.key, key, strict=True)
+        return tuple(path_value(one) if column in self.table.paths else one for column, one in columns)
 
     def object(self, row: Iterable[Any]) -> Any:
         """The object of a row that `select` gave."""
-        values: dict[str, Any] = dict(zip(self.columns, row, strict=True))
-        for column in self.lists:
+        values: dict[str, Any] = dict(zip(self.table.columns, row, strict=True))
+        for column in self.table.json:
             values[column] = _load(values[column])
-        for column in self.flags:
+        for column in self.table.flags:
             values[column] = bool(values[column])
-        return self.kind(**values)
+        return self.table.kind(**values)
+
+
+def patch(one: Patch) -> tuple[str, tuple[Any, ...]]:
+    """The statement that carries out a patch, and its values."""
+    statement = f"UPDATE {one.table.name} SET {_each(one.values, ', ')} WHERE {_all_of(one.where)}"
+    return statement, (*(dump(value) if isinstance(value, dict) else value for value in one.values.values()), *one.where.values())
+
+
+def _quoted(column: str) -> str:
+    return f'"{column}"'  # some are words of SQL
+
+
+def _each(columns: Iterable[str], between: str) -> str:
+    return between.join(f"{_quoted(column)} = ?" for column in columns)
+
+
+def _all_of(columns: Iterable[str]) -> str:
+    return _each(columns, " AND ")
+
+
+def path_value(path: str) -> str | bytes:
+    """A path for the database, as bytes where it is not UTF-8, so that it is given back as it is."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
 
 
 def dump(value: Any) -> str:
-    return _JSON_DEFAULT[type(value)] if not value else _ENCODER.encode(value)
+    return _EMPTY.get(type(value), "{}") if not value else _ENCODER.encode(dict(value) if isinstance(value, Mapping) else value)
 
 
 def _load(text: str) -> Any:
@@ -65,12 +91,8 @@ def _load(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-RUNS = Table("runs", Run, leave_out=("tasks",), lists=("roots", "named", "params", "upstreams"), flags=("held", "aside", "only"))
-TASKS = Table("tasks", Task, leave_out=("live",), lists=("verdict", "told", "matrix", "outputs"))
-ATTEMPTS = Table("attempts", Attempt, lists=("left_behind",))
-CURSORS = Table("cursors", Cursor, flags=("lining",))
-LINKS = Table("links", Link, flags=("new", "look", "failed"))
-PAUSES = Table("pauses", Pause)
-SKIPS = Table("skips", Skip)
-HEALTH = Table("health", Health, lists=("durations",))
-TROUBLES = Table("troubles", Trouble, flags=("told",))
+MAPPERS = {table: Mapper(table) for table in tables.TABLES}
+RUNS, TASKS, ATTEMPTS = MAPPERS[tables.RUNS], MAPPERS[tables.TASKS], MAPPERS[tables.ATTEMPTS]
+CURSORS, LINKS = MAPPERS[tables.CURSORS], MAPPERS[tables.LINKS]
+PAUSES, SKIPS = MAPPERS[tables.PAUSES], MAPPERS[tables.SKIPS]
+HEALTH, TROUBLES = MAPPERS[tables.HEALTH], MAPPERS[tables.TROUBLES]

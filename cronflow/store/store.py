@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from cronflow.core.effects import Amendment, Effects
+from cronflow.core.effects import Effects
 from cronflow.core.jobs import ALERT_KINDS
 from cronflow.core.records import Alert, Attempt, Run
 from cronflow.core.state import LiveState
@@ -26,10 +26,9 @@ from cronflow.store.copying import keep_copy
 from cronflow.store.file import LOCKED_FOR, OpenFile, move_aside, was_emptied
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
-from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES, dump
+from cronflow.store.rows import ATTEMPTS, MAPPERS, RUNS, patch
 from cronflow.store.schema import MIGRATIONS
 from cronflow.store.sound import DamageError, check_tables, check_things, is_damage, is_newer
-from cronflow.store.text import name_of
 
 FILE = "cronflow.db"
 
@@ -179,83 +178,14 @@ class Store:
             self.connection.execute("PRAGMA synchronous = FULL")
 
     def _write(self, out: Effects) -> None:
-        db = self.connection
-        db.executemany(
-            "INSERT OR IGNORE INTO definitions (digest, flow, body) VALUES (?, ?, ?)",
-            [(digest, flow, body) for digest, (flow, body) in out.definitions.items()],
-        )
-        db.executemany(RUNS.insert, map(RUNS.values, out.runs.values()))
-        db.executemany("INSERT INTO run_slots (root, trigger_key, slot, run) VALUES (?, ?, ?, ?)", out.slots)
-        db.executemany(TASKS.insert, map(TASKS.values, out.tasks.values()))
-        db.executemany(ATTEMPTS.insert, map(ATTEMPTS.values, out.attempts.values()))
-        db.executemany("DELETE FROM tasks WHERE run = ? AND name = ?", list(out.gone))
-        db.executemany("DELETE FROM runs WHERE id = ?", [(number,) for number in out.gone_runs])
-        db.executemany(
-            "DELETE FROM attempts WHERE run = ? AND task = ? AND n = ? AND kind = ?", [tuple(ref) for ref in out.gone_attempts]
-        )
-        db.executemany(
-            "UPDATE attempts SET result = 'failed', reason = 'check' WHERE run = ? AND task = ? AND n = ? AND kind = ?",
-            [tuple(ref) for ref in out.overruled],
-        )
-        db.executemany(
-            "INSERT OR REPLACE INTO run_paths (run, paths) VALUES (?, ?)",
-            [(run, json.dumps(paths)) for run, paths in out.paths.items()],
-        )
-        for number, better in out.amended.items():
-            self._amend(number, better)
-        for (job, key), cursor in out.cursors.items():
-            if cursor is None:
-                db.execute("DELETE FROM cursors WHERE job = ? AND trigger_key = ?", (job, key))
-            else:
-                db.execute(CURSORS.insert, CURSORS.values(cursor))
-        for (job, upstream), link in out.links.items():
-            if link is None:
-                db.execute("DELETE FROM links WHERE job = ? AND upstream = ?", (job, upstream))
-            else:
-                db.execute(LINKS.insert, LINKS.values(link))
-        self._write_watched(out)
-        for job, skip in out.skips.items():
-            if skip is None:
-                db.execute("DELETE FROM skips WHERE job = ?", (job,))
-            else:
-                db.execute(SKIPS.insert, SKIPS.values(skip))
-        for job, pause in out.pauses.items():
-            if pause is None:
-                db.execute("DELETE FROM pauses WHERE job = ?", (job,))
-            else:
-                db.execute(PAUSES.insert, PAUSES.values(pause))
-        db.executemany(HEALTH.insert, map(HEALTH.values, out.health.values()))
-        for name, trouble in out.troubles.items():
-            if trouble is None:
-                db.execute("DELETE FROM troubles WHERE key = ?", (name,))
-            else:
-                db.execute(TROUBLES.insert, TROUBLES.values(trouble))
-        db.executemany(
-            "INSERT INTO acts (at, by, verb, words, job, run) VALUES (?, ?, ?, ?, ?, ?)",
-            [(act.at, act.by, act.verb, storable(act.words), act.job, act.run) for act in out.acts],
-        )
-        db.executemany(
-            "INSERT INTO alerts (at, kind, target, job, run, task, facts, next_try_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (one.at, one.kind, one.target, one.job, one.run, one.task, json.dumps(dict(one.facts)), one.at)
-                for one in out.alerts
-            ],
-        )
-
-    def _amend(self, number: int, better: Amendment) -> None:
-        db = self.connection
-        told = (better.reason, better.caused_by, number, json.dumps(better.jobs))
-        db.execute(
-            "UPDATE tasks SET reason = ?, caused_by = ? WHERE run = ? AND job IN (SELECT value FROM json_each(?))", told
-        )
-        values = (dump(better.upstreams), better.reason, number)
-        db.execute("UPDATE runs SET upstreams = ?, reason = CASE WHEN reason IS NULL THEN NULL ELSE ? END WHERE id = ?", values)
-
-    def _write_watched(self, out: Effects) -> None:
-        seen = [(key, name_of(path), stamp) for (key, path), stamp in out.watched.items() if stamp is not None]
-        gone = [(key, name_of(path)) for (key, path), stamp in out.watched.items() if stamp is None]
-        self.connection.executemany("INSERT OR REPLACE INTO watched (trigger_key, path, stamp) VALUES (?, ?, ?)", seen)
-        self.connection.executemany("DELETE FROM watched WHERE trigger_key = ? AND path = ?", gone)
+        for table, rows in out.rows.items():
+            mapper = MAPPERS[table]
+            self.connection.executemany(mapper.insert, [mapper.values(row) for row in rows.values() if row is not None])
+            gone = [mapper.key_values(key) for key, row in rows.items() if row is None]
+            if gone:
+                self.connection.executemany(mapper.delete, gone)
+        for one in out.patches:
+            self.connection.execute(*patch(one))
 
     # ---- the live state --------------------------------------------------------------------------------------------------
 

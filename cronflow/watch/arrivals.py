@@ -16,15 +16,16 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cronflow.core.effects import Effects
 from cronflow.core.events import Event, Triggered, TroubleFound, TroubleGone
 from cronflow.core.plan.flow import Plan
-from cronflow.core.records import Trouble
+from cronflow.core.records import Trouble, WatchedFile
 from cronflow.core.slots.event_slots import must_wait
 from cronflow.core.state import LiveState
+from cronflow.core.tables import WATCHED
 from cronflow.store.store import Store
 from cronflow.watch.debounce import BASELINE, News, Settling
 from cronflow.watch.folders import Found, look
@@ -129,15 +130,16 @@ class Arrivals:
         """Effects have been saved: what was told with them is known."""
         told = [watch for watch in self._watches.values() if watch.told]
         for watch in told:
-            seen = {path: stamp for (key, path), stamp in out.watched.items() if key == watch.key}
+            seen = {path: file and file.stamp for (key, path), file in out.of(WATCHED).items() if key == watch.key}
             watch.told = False
             watch.tell_at = 0.0 if seen else time.monotonic() + AGAIN
             watch.files.remember(seen)
             watch.news = watch.files.news()
 
-    def known(self) -> dict[tuple[str, str], str | None]:
+    def known(self) -> Iterator[WatchedFile]:
         """All that has been saved of the watches, for a database that is to take the place of a damaged one."""
-        return {(key, path): stamp for key, watch in self._watches.items() for path, stamp in watch.files.known.items()}
+        for key, watch in self._watches.items():
+            yield from (WatchedFile(key, path, stamp) for path, stamp in watch.files.known.items())
 
     def close(self) -> None:
         """A look that goes on may still use the descriptors; then they end with the process."""

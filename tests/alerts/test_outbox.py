@@ -26,7 +26,7 @@ def workers() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and any("alert_worker" in word for word in child.cmdline())
+        if child.status() != psutil.STATUS_ZOMBIE and any("alerts.worker" in word for word in child.cmdline())
     ]
 
 

@@ -89,7 +89,7 @@ sys.path.insert(0, sys.argv[1])
 import apprise
 from apprise.plugins.slack import NotifySlack
 NotifySlack.webhook_url = sys.argv[2]
-from cronflow.daemon.alert_worker import main
+from cronflow.alerts.worker import main
 main()
 """
 

@@ -109,13 +109,12 @@ def test_the_list_tells_what_became_of_each(cli: Cli) -> None:
     assert cli("alerts", "list").err == "no alert yet\n"
     at = 1_770_000_000.0
     store = Store.open(cli.state)
-    effects = Effects()
-    effects.alerts += [
+    effects = Effects.saving(
         Alert(at, "failure", "ops", "load", 12, "load", {}),
         Alert(at + 60, "config", "ops"),
         Alert(at + 120, "recovery", "mail", "load", 13, "load", {}),
         Alert(at + 180, "missed", "mail", None, None, None, {}),
-    ]
+    )
     store.save(effects)
     store.alert_tried(1, True, None, at + 1, None)
     store.alert_tried(2, False, "json: connection refused", at + 61, at + 91)

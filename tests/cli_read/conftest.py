@@ -79,7 +79,7 @@ def build_shop(folder: Path) -> Tale:
         "sync": [Ending(20, output="one\ntwo\nthree\n")],
     }
     tale = Tale(folder, SHOP, script)
-    tale.store.save(Effects(health={"reindex": Health("reindex", durations=(240.0,) * 9)}))
+    tale.store.save(Effects.saving(Health("reindex", durations=(240.0,) * 9)))
     tale.start("Mon 00:12").until("Tue 16:20")
     words = "cronflow pause sync-legacy --for 3d --reason 'vendor migration'"
     tale.act("Pause", jobs=("sync-legacy",), until=at("Fri 18:00"), reason="vendor migration", words=words)

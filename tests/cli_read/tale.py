@@ -114,7 +114,7 @@ class Tale:
 
     def alert(self, when: str, error: str) -> Tale:
         """An alert that could not be delivered."""
-        effects = Effects(alerts=[Alert(at(when), "failure", "ops")])
+        effects = Effects.saving(Alert(at(when), "failure", "ops"))
         self.store.save(effects)
         number = self.store.connection.execute("SELECT max(id) FROM alerts").fetchone()[0]
         self.store.alert_tried(number, False, error, at(when) + 30, self.now + 600)
@@ -142,13 +142,13 @@ class Tale:
     def step(self, event: events.Event) -> Effects:
         effects = engine.step(self.state, event, self.now)
         self.store.save(effects)
-        for deed in effects.deeds:
-            if isinstance(deed, StartAttempt):
-                self._begin(deed.ref)
-            elif isinstance(deed, StopAttempt):
-                self.coming = [one for one in self.coming if one[2] != deed.ref]
+        for action in effects.actions:
+            if isinstance(action, StartAttempt):
+                self._begin(action.ref)
+            elif isinstance(action, StopAttempt):
+                self.coming = [one for one in self.coming if one[2] != action.ref]
                 heapq.heapify(self.coming)
-                heapq.heappush(self.coming, (self.now + 1, 0, deed.ref, Ending(1, None, 15)))
+                heapq.heappush(self.coming, (self.now + 1, 0, action.ref, Ending(1, None, 15)))
         return effects
 
     def _begin(self, ref: AttemptRef) -> None:

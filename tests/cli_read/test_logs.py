@@ -172,9 +172,7 @@ class Growing:
         self.save()
 
     def save(self) -> None:
-        out = Effects(runs={1: self.run}, tasks={(1, "a"): self.task})
-        out.attempts[self.attempt.ref] = self.attempt
-        self.store.save(out)
+        self.store.save(Effects.saving(self.run, self.task, self.attempt))
 
     def write(self, data: bytes) -> None:
         with self.path.open("ab") as file:

@@ -14,6 +14,7 @@ from cronflow.core.jobs import AlertTarget, Edge, Job, JobSet, Settings, jobs_fr
 from cronflow.core.plan.flow import plan, several_flows
 from cronflow.core.records import parse_ref
 from cronflow.core.run.blockers import blockers
+from cronflow.core.tables import ALERTS
 from cronflow.store.store import Store
 
 MIDNIGHT = 1_793_059_200.0
@@ -75,10 +76,10 @@ class Stage:
 
     def do(self, event: Event) -> Effects:
         out = step(self.state, event, self.now)
-        if out.rows:
+        if out.unsaved:
             self.store.save(out)
-        self.started += [str(deed.ref) for deed in out.deeds if isinstance(deed, StartAttempt)]
-        self.alerts += [(alert.kind, alert.job) for alert in out.alerts]
+        self.started += [str(action.ref) for action in out.actions if isinstance(action, StartAttempt)]
+        self.alerts += [(alert.kind, alert.job) for alert in out.of(ALERTS).values()]
         self.last = out
         return out
 

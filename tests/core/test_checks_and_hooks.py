@@ -258,7 +258,7 @@ def test_cancel_during_a_hook_ends_the_hook_and_not_what_was_decided(code: int, 
     stage.run("a")
     stage.end("1/a/1", code)
     stage.cancel(1, "a")
-    assert [type(deed) for deed in stage.last.deeds] == [StopAttempt]
+    assert [type(action) for action in stage.last.actions] == [StopAttempt]
     stage.end(stage.started[-1], None, stopped="cancel", signal=15)
     assert stage.tasks(1) == {"a": state, "b": "running"}
     assert stage.reasons(1)["a"] == ("exit_code" if code else None)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cronflow.core import events as happened
+from cronflow.core.tables import TASKS
 from tests.core.stage import Stage, job
 
 EU_US = {"REGION": ("eu", "us")}
@@ -205,7 +206,7 @@ def test_a_thousand_lines_end_one_by_one_and_each_end_touches_only_its_own_task_
     for place in range(count):
         assert place + 1 < len(stage.started) <= place + 11
         stage.end(stage.started[place + 1], int(place == 500))
-        assert len(stage.last.tasks) <= 2
+        assert len(stage.last.of(TASKS)) <= 2
     assert len(stage.started) == count + 1
     states = list(stage.tasks(1).values())
     assert [states.count(word) for word in ("success", "failed", "blocked")] == [count - 1, 1, 1]
@@ -227,7 +228,7 @@ def test_cancel_of_the_job_cancels_all_its_copies_that_go_on() -> None:
     stage = listed("x", "y", "z")
     stage.end("1/a[x]/1")
     stage.cancel(1, "a")
-    assert len(stage.last.deeds) == 2
+    assert len(stage.last.actions) == 2
     for name in "yz":
         stage.end(f"1/a[{name}]/1", None, stopped="cancel", signal=15)
     assert stage.tasks(1) == {"a[x]": "success", "a[y]": "cancelled", "a[z]": "cancelled", "b": "cancelled", "c": "running"}

@@ -10,6 +10,7 @@ from cronflow.core.engine import next_wakeup
 from cronflow.core.records import QUEUE_LIMIT
 from cronflow.core.run.attempts import retry_delay
 from cronflow.core.run.blockers import blockers
+from cronflow.core.tables import ALERTS
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0
@@ -52,7 +53,7 @@ def test_a_cancelled_upstream_cancels_what_had_to_come_after_it() -> None:
     stage = Stage(job("a"), job("b", ("a",)), job("c", {"a": "done"}))
     stage.run("a")
     stage.ask(happened.CancelAsked, 1, task="a")
-    assert stage.last.deeds == [StopAttempt(happened.AttemptRef(1, "a", 1))]
+    assert stage.last.actions == [StopAttempt(happened.AttemptRef(1, "a", 1))]
     stage.end("1/a/1", None, stopped="cancel", signal=15)
     assert stage.tasks(1) == {"a": "cancelled", "b": "cancelled", "c": "running"}
 
@@ -189,7 +190,7 @@ def test_cancel_twice_does_not_wait_for_kill_after() -> None:
     stage.run("a")
     stage.ask(happened.CancelAsked, 1)
     stage.ask(happened.CancelAsked, 1)
-    assert [deed.now for deed in stage.last.deeds if isinstance(deed, StopAttempt)] == [True]
+    assert [action.now for action in stage.last.actions if isinstance(action, StopAttempt)] == [True]
 
 
 def test_max_running_is_first_come_first_served() -> None:
@@ -495,7 +496,7 @@ def test_blocked_tasks_send_no_alert_the_cause_names_them() -> None:
     stage.run("a")
     stage.end("1/a/1", 1)
     assert stage.alerts == [("failure", "a")]
-    assert stage.last.alerts[0].facts["blocks"] == ["b", "c"]
+    assert stage.last.of(ALERTS)[0].facts["blocks"] == ["b", "c"]
 
 
 def test_a_slot_that_a_short_restart_delayed_is_no_news() -> None:
@@ -513,8 +514,8 @@ def test_what_was_lost_and_missed_in_a_reboot_is_one_alert() -> None:
     stage.state = stage.store.load()
     out = stage.do(happened.AttemptEnded(happened.AttemptRef(1, "a", 1), stage.now))
     out.add(stage.start(MIDNIGHT + HOUR))
-    assert [alert.kind for alert in out.alerts] == ["missed"]
-    facts = out.alerts[0].facts
+    assert [alert.kind for alert in out.of(ALERTS).values()] == ["missed"]
+    facts = out.of(ALERTS)[0].facts
     assert facts["interrupted"] == [["a", 1, "a", "lost"]]
     assert facts["slots"] == 4
 

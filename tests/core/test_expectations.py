@@ -13,6 +13,8 @@ from cronflow.core.jobs import ALERT_KINDS, AlertTarget, Job, JobSet, Settings
 from cronflow.core.notify import health
 from cronflow.core.notify.expectations import deadline_of, slow_after, usual
 from cronflow.core.records import Run, parse_ref
+from cronflow.core.tables import ALERTS
+from cronflow.core.turn import Turn
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0
@@ -33,7 +35,7 @@ class Attentive(Stage):
 
     def do(self, event: happened.Event) -> Effects:
         out = super().do(event)
-        for one in out.alerts:
+        for one in out.of(ALERTS).values():
             self.said.append((self.now - MIDNIGHT, one.kind, one.target, one.task or one.job or ""))
         return out
 
@@ -256,7 +258,7 @@ def test_slow_is_told_once_while_it_runs_also_after_a_restart() -> None:
     stage.now = begun + 360
     stage.do(happened.Woke())
     assert [one[1:] for one in stage.told()] == [("slow", "ops", "a")]
-    assert stage.last.alerts[0].facts["usual_s"] == 60.0
+    assert stage.last.of(ALERTS)[0].facts["usual_s"] == 60.0
     stage.restart(10)
     stage.now += 9000
     stage.do(happened.Woke())
@@ -298,7 +300,7 @@ def test_the_third_slot_skipped_in_a_row_is_told_once_for_the_streak() -> None:
     stage.restart()
     stage.at(4 * HOUR)
     assert stage.told("skipped") == [(4 * HOUR, "skipped", "ops", "a")]
-    facts = stage.last.alerts[0].facts
+    facts = stage.last.of(ALERTS)[0].facts
     assert (facts["slots"], facts["slot"], facts["going"]) == (3, MIDNIGHT + 2 * HOUR, [[1, MIDNIGHT + HOUR]])
     stage.at(5 * HOUR)
     stage.end("1/a/1")
@@ -319,13 +321,13 @@ def test_paused_slots_are_no_streak() -> None:
 def test_an_approval_is_asked_for_once() -> None:
     stage = Attentive(job("a", approve="look at the figures first"), job("b", after=("a",)))
     stage.run("a")
-    assert [(one.kind, one.target, one.task) for one in stage.last.alerts] == [("approval", "ops", "a")]
-    assert stage.last.alerts[0].facts == {"message": "look at the figures first", "blocks": ["b"]}
+    assert [(one.kind, one.target, one.task) for one in stage.last.of(ALERTS).values()] == [("approval", "ops", "a")]
+    assert stage.last.of(ALERTS)[0].facts == {"message": "look at the figures first", "blocks": ["b"]}
     stage.restart(10)
-    run, out = stage.state.runs[1], Effects()
-    health.ask_approval(stage.state, out, run, run.tasks["a"], stage.now)
+    run, turn = stage.state.runs[1], Turn(stage.state, Effects(), stage.now)
+    health.ask_approval(turn, run, run.tasks["a"])
     assert len(stage.told("approval")) == 1
-    assert not out.alerts
+    assert not turn.out
 
 
 def test_the_copies_of_a_job_are_told_of_once() -> None:

@@ -8,6 +8,7 @@ from cronflow.core import events as happened
 from cronflow.core.engine import next_wakeup
 from cronflow.core.records import parse_ref
 from cronflow.core.run.blockers import blockers
+from cronflow.core.tables import ALERTS
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600.0
@@ -502,7 +503,7 @@ def test_a_slot_waits_for_what_the_upstream_had_to_do_up_to_then() -> None:
 
 def blocked_by(stage: Stage) -> list[str]:
     """What the last failure alert lists as blocked."""
-    return list(next(alert.facts["blocks"] for alert in reversed(stage.last.alerts) if alert.kind == "failure"))
+    return list(next(alert.facts["blocks"] for alert in reversed(stage.last.of(ALERTS).values()) if alert.kind == "failure"))
 
 
 def test_a_failure_names_what_it_blocks_in_other_flows() -> None:
@@ -535,7 +536,7 @@ def test_a_recovery_names_the_roots_of_other_flows_too() -> None:
     stage.end("1/a/1", 1)
     stage.retry(1)
     stage.end("2/a/1")
-    (recovery,) = stage.last.alerts
+    (recovery,) = stage.last.of(ALERTS).values()
     assert recovery.facts["released"] == ["c"]
 
 
@@ -551,7 +552,7 @@ def test_after_timeout_says_who_is_still_running_and_who_failed() -> None:
     stage.end("1/a/1", 1)
     stage.at(5 * HOUR)
     stage.at(7 * HOUR)
-    (alert,) = stage.last.alerts
+    (alert,) = stage.last.of(ALERTS).values()
     assert alert.facts["message"] == (
         "waited 2 h for `a`, which failed in run 1; `b`, which is still running in run 2; `e`, which has no new end"
     )

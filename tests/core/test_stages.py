@@ -9,6 +9,7 @@ import pytest
 from cronflow.core import events as happened
 from cronflow.core.effects import StopAttempt
 from cronflow.core.engine import next_wakeup
+from cronflow.core.tables import ALERTS
 from tests.core.stage import MIDNIGHT, Stage, job
 
 NOBODY_KNOWS: dict[str, Any] = {"code": None}
@@ -129,7 +130,7 @@ def test_out_of_time_while_a_poll_goes_on_ends_the_poll_and_its_own_yes_counts(c
     stage = Stage(SENSOR)
     stage.run("a")
     stage.at(100)
-    assert stage.last.deeds == [StopAttempt(happened.AttemptRef(1, "a", 1, "sensor"))]
+    assert stage.last.actions == [StopAttempt(happened.AttemptRef(1, "a", 1, "sensor"))]
     assert stage.tasks(1) == {"a": "waiting"}
     stage.end("1/a/sensor1", code, **({"stopped": "cancel", "signal": 15} if code is None else {}))
     assert stage.tasks(1) == {"a": state}
@@ -164,7 +165,7 @@ def test_a_task_waits_for_an_approval_and_those_who_want_to_know_are_told() -> N
     stage = Stage(APPROVAL, max_running=1)
     stage.run("a")
     assert (stage.started, stage.alerts, stage.codes(1)) == ([], [("approval", "a")], ["approval"])
-    assert stage.last.alerts[0].facts["message"] == "deploy to production?"
+    assert stage.last.of(ALERTS)[0].facts["message"] == "deploy to production?"
     assert stage.state.running == 0, "who waits holds no place"
     assert stage.approve(1, "a").runs == (1,)
     assert stage.started == ["1/a/1"]

@@ -27,7 +27,7 @@ def test_cancel_while_a_step_goes_on_ends_its_process_first(name: str) -> None:
     stage = Stage(job("a", on_failure="true", on_success="true", **keys))
     stage.run("a")
     stage.cancel(1)
-    assert len(stage.last.deeds) == 1
+    assert len(stage.last.actions) == 1
     assert stage.tasks(1) == {"a": "waiting"}
     stage.end(ref, None, stopped="cancel", signal=15)
     assert (stage.tasks(1), stage.reasons(1)) == ({"a": "cancelled"}, {"a": "cancelled"})
@@ -150,7 +150,7 @@ def test_a_restart_while_a_poll_is_out_of_time_does_not_end_it_twice() -> None:
     assert stage.store.load().timers == []
     stage.restart(after=1.0)
     assert next_wakeup(stage.state) is None
-    assert stage.last.deeds == [StopAttempt(happened.AttemptRef(1, "a", 1, "sensor"))], "asked for again, once"
+    assert stage.last.actions == [StopAttempt(happened.AttemptRef(1, "a", 1, "sensor"))], "asked for again, once"
 
 
 def test_a_cancel_of_a_poll_that_is_out_of_time_survives_a_restart() -> None:
@@ -158,7 +158,7 @@ def test_a_cancel_of_a_poll_that_is_out_of_time_survives_a_restart() -> None:
     stage.run("a")
     stage.at(100)
     stage.cancel(1)
-    assert [deed.now for deed in stage.last.deeds if isinstance(deed, StopAttempt)] == [True]
+    assert [action.now for action in stage.last.actions if isinstance(action, StopAttempt)] == [True]
     stage.restart()
     stage.end("1/a/sensor1", None, stopped="cancel", signal=9)
     assert (stage.tasks(1), stage.reasons(1)) == ({"a": "cancelled"}, {"a": "cancelled"})

@@ -128,7 +128,7 @@ def test_files_start_a_run_that_knows_them() -> None:
     assert stage.rows() == []
     seen(stage, "/in/1", "/in/2")
     assert stage.rows() == [(1, "a", "watch", "running", None, 1)]
-    assert paths(stage) == [(1, '["/in/1", "/in/2"]')]
+    assert paths(stage) == [(1, '["/in/1","/in/2"]')]
     assert watched(stage) == {name: f"stamp of {name}" for name in ("/in/old", "/in/1", "/in/2")}
 
 
@@ -160,7 +160,7 @@ def test_files_that_overlap_would_refuse_wait_for_the_end_of_the_run() -> None:
     stage.end("1/a/1")
     assert not must_wait(stage.state, keys(stage.set.jobs["a"])[0])
     seen(stage, "2", "3")
-    assert paths(stage) == [(1, '["1"]'), (2, '["2", "3"]')]
+    assert paths(stage) == [(1, '["1"]'), (2, '["2","3"]')]
     assert list(watched(stage)) == ["1", "2", "3"]
 
 

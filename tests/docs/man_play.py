@@ -62,19 +62,19 @@ class Play(Stage):
 
     def do(self, event: Event) -> Effects:
         out = super().do(event)
-        for deed in out.deeds:
-            if isinstance(deed, StartAttempt):
-                job = deed.ref.task
+        for action in out.actions:
+            if isinstance(action, StartAttempt):
+                job = action.ref.task
                 self.ran.append(f"{job} {self.clock(self.now)}")
                 codes = self.codes.get(job, [])
                 ends_at = self.now + 60 * self.takes.get(job, 1)
-                heapq.heappush(self.ends, (ends_at, str(deed.ref), codes.pop(0) if codes else 0))
-            elif isinstance(deed, StopAttempt):
-                task = self.state.runs[deed.ref.run].tasks[deed.ref.task]
+                heapq.heappush(self.ends, (ends_at, str(action.ref), codes.pop(0) if codes else 0))
+            elif isinstance(action, StopAttempt):
+                task = self.state.runs[action.ref.run].tasks[action.ref.task]
                 assert task.live is not None
-                self.stopped[str(deed.ref)] = task.live.stop or ""
-                self.ends = [one for one in self.ends if one[1] != str(deed.ref)]
-                heapq.heappush(self.ends, (self.now + 1, str(deed.ref), None))
+                self.stopped[str(action.ref)] = task.live.stop or ""
+                self.ends = [one for one in self.ends if one[1] != str(action.ref)]
+                heapq.heappush(self.ends, (self.now + 1, str(action.ref), None))
         return out
 
     def until(self, when: str) -> list[str]:

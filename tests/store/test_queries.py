@@ -9,7 +9,7 @@ import pytest
 
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import Edge, Job, definition
-from cronflow.core.records import Act, Alert, Attempt, Health, Pause, Run, Task, Trouble
+from cronflow.core.records import Act, Alert, Attempt, Definition, Health, Pause, Run, RunSlot, Task, Trouble
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
 from cronflow.store.standing import health_of, pauses, standing
@@ -28,17 +28,16 @@ def past(number: int, flow: dict[str, Job], state: str = "success", at: float = 
     """A run of a chain that has ended."""
     digest, body = definition(flow)
     head = next(iter(flow))
-    out = Effects(definitions={digest: (head, body)})
+    out = Effects.saving(Definition(digest, head, body), RunSlot(head, "key", int(at), number))
     run = Run(number, head, "schedule", at, digest, "key", (head,), slot=int(at), slot_last=int(at), slots=1, state=state)
     run.started_at, run.finished_at = at, at + took
-    out.runs[number] = run
-    out.slots.append((head, "key", int(at), number))
+    out.save(run)
     for name in reversed(flow):
         task = Task(number, name, name, state, attempts=1, started_at=at, finished_at=at + took)
-        out.tasks[number, name] = task
+        out.save(task)
         attempt = Attempt(number, name, 1, state="ended", result="success", exit_code=0, created_at=at, started_at=at)
         attempt.finished_at = at + took
-        out.attempts[attempt.ref] = attempt
+        out.save(attempt)
     return out
 
 
@@ -46,7 +45,7 @@ def row(number: int, flow: str, slots: int, first: int, last: int, at: float) ->
     """A row of slots that did not run."""
     run = Run(number, flow, "schedule", at, "", "key", (flow,), slot=first, slot_last=last, slots=slots, state="missed")
     run.reason, run.finished_at = "daemon_down", at
-    return Effects(runs={number: run})
+    return Effects.saving(run)
 
 
 @pytest.fixture
@@ -179,7 +178,7 @@ def test_last_runs_and_tasks(store: Store, tmp_path: Path) -> None:
 
 
 def test_usual_duration_is_the_median_of_the_last_successes(store: Store, tmp_path: Path) -> None:
-    store.save(Effects(health={"a": Health("a", durations=tuple(map(float, range(1, 21)))), "b": Health("b", failures=2)}))
+    store.save(Effects.saving(Health("a", durations=tuple(map(float, range(1, 21)))), Health("b", failures=2)))
     with reader(store, tmp_path) as history:
         assert history.durations(["a", "b", "never"]) == {"a": tuple(map(float, range(1, 21)))}
         assert history.usual_durations(["a", "never"]) == {"a": 10.5}
@@ -195,7 +194,7 @@ def test_stored_jobs_are_those_of_the_newest_run_of_each_flow(store: Store, tmp_
 
 def test_acts(store: Store, tmp_path: Path) -> None:
     acts = [Act(100.0, "anna", "pause", "cronflow pause a", job="a"), Act(200.0, "bert", "cancel", "cronflow cancel 7", run=7)]
-    store.save(Effects(acts=acts))
+    store.save(Effects.saving(*acts))
     with reader(store, tmp_path) as history:
         assert [(one.id, one.act.by) for one in history.acts()] == [(2, "bert"), (1, "anna")]
         assert [one.act.verb for one in history.acts(since=150)] == ["cancel"]
@@ -206,11 +205,10 @@ def test_acts(store: Store, tmp_path: Path) -> None:
 
 
 def test_standing(store: Store, tmp_path: Path) -> None:
-    out = Effects(alerts=[Alert(50.0, "failure", "ops"), Alert(60.0, "failure", "ops")])
-    out.health = {"a": Health("a", 10.0, 3), "b": Health("b", None, 0, 5.0)}
-    out.pauses = {"a": Pause("a", 5.0, "anna", 100.0, "why"), "b": Pause("b", 5.0, "bert")}
-    out.troubles = {"config": Trouble("config", "config", "broken", 7.0)}
-    store.save(out)
+    alerts = Alert(50.0, "failure", "ops"), Alert(60.0, "failure", "ops")
+    health = Health("a", 10.0, 3), Health("b", None, 0, 5.0)
+    paused = Pause("a", 5.0, "anna", 100.0, "why"), Pause("b", 5.0, "bert")
+    store.save(Effects.saving(*alerts, *health, *paused, Trouble("config", "config", "broken", 7.0)))
     store.alert_tried(1, True, None, 55.0, None)
     store.alert_tried(2, False, "HTTP 503", 65.0, 100.0)
     with reader(store, tmp_path) as history:

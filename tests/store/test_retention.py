@@ -179,7 +179,7 @@ def test_what_goes_on_stays_with_what_it_is_a_retry_of(tmp_path: Path) -> None:
     stage.retry(1, "a")
     prune(stage, tmp_path, Settings(keep_runs=1.0), stage.now + DAY)
     assert numbers(stage) == [1, 4]
-    assert stage.restart().deeds is not None
+    assert stage.restart().actions is not None
     stage.end("4/a/1")
     assert stage.rows()[-1][3] == "success"
 

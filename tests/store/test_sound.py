@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cronflow.core import tables
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import definition
-from cronflow.core.records import Alert, Attempt, Cursor, Pause, Run, Task
+from cronflow.core.records import Alert, Attempt, Cursor, Definition, Pause, Run, RunPaths, Task
 from cronflow.daemon.upkeep.recovery import salvaged
 from cronflow.errors import CronflowError
 from cronflow.store.sound import DamageError, is_damage
@@ -25,19 +26,19 @@ BITS = sorted({8 * byte + byte % 8 for byte in range(HEADER)} | {8 * byte + bit 
 
 def going_on() -> Effects:
     """A run with a task in an attempt, a cursor, a pause, an alert that is not sent, and the files that caused the run."""
-    out = Effects()
     digest, body = definition({"a": job("a")})
     run = Run(7, "a", "watch", 4000.0, digest, "key", ("a",), state="running", started_at=4000.5)
     task = Task(7, "a", "a", "running", attempts=1, started_at=4000.5)
     attempt = Attempt(7, "a", 1, state="running", pid=99, created_at=4000.5, started_at=4000.6)
     run.tasks, task.live = {"a": task}, attempt
-    out.definitions[digest] = ("a", body)
-    out.runs[7], out.tasks[7, "a"], out.attempts[attempt.ref] = run, task, attempt
-    out.cursors["a", "key"] = Cursor("a", "key", 4000.0)
-    out.pauses["a"] = Pause("a", 10.0, "anna", 99.5, "quiet")
-    out.paths[7] = ("/in/x",)
-    out.alerts += [Alert(7.0, "failure", "ops", "a", 7, "a", {"failures": 2}), Alert(8.0, "late", "ops", "a", 7)]
-    return out
+    return Effects.saving(
+        Definition(digest, "a", body),
+        *(run, task, attempt),
+        Cursor("a", "key", 4000.0),
+        Pause("a", 10.0, "anna", 99.5, "quiet"),
+        RunPaths(7, ("/in/x",)),
+        *(Alert(7.0, "failure", "ops", "a", 7, "a", {"failures": 2}), Alert(8.0, "late", "ops", "a", 7)),
+    )
 
 
 @pytest.fixture
@@ -174,13 +175,14 @@ def test_alerts_and_files_are_salvaged_as_far_as_they_make_sense(folder: Path) -
     store = Store.open(folder)
     state = store.load()
     found = salvaged(store, state)
-    assert found.paths == {7: ("/in/x",)}
-    assert found.alerts == going_on().alerts
+    alerts = list(going_on().of(tables.ALERTS).values())
+    assert found.of(tables.RUN_PATHS) == {7: RunPaths(7, ("/in/x",))}
+    assert list(found.of(tables.ALERTS).values()) == alerts
     store.connection.execute("UPDATE alerts SET at = 'then', facts = '{' WHERE kind = 'late'")
     store.connection.execute("UPDATE run_paths SET paths = '[1]'")
     found = salvaged(store, state)
-    assert found.paths == {}
-    assert found.alerts == going_on().alerts[:1]
+    assert found.of(tables.RUN_PATHS) == {}
+    assert list(found.of(tables.ALERTS).values()) == alerts[:1]
     store.connection.execute("DROP TABLE alerts")
-    assert salvaged(store, state).alerts == []
+    assert not salvaged(store, state)
     store.close()

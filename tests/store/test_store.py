@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cronflow.core import tables
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import Edge, Job, definition
-from cronflow.core.records import Act, Alert, Attempt, Cursor, Health, Pause, Run, Task, Trouble
+from cronflow.core.records import Act, Alert, Attempt, Cursor, Definition, Health, Pause, Run, RunSlot, Task, Trouble
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.daemon.processes.logfolders import newest_logged
@@ -37,30 +38,31 @@ DIGEST, BODY = definition(JOBS)
 
 def going_on(number: int = 1, slot: int = 4000) -> Effects:
     """A run with a task that runs and one that waits."""
-    out = Effects(definitions={DIGEST: ("a", BODY)})
     run = Run(number, "a", "schedule", 4000.5, DIGEST, "key", ("a",), slot=slot, slot_last=slot, slots=1, state="running")
     run.started_at, run.by, run.params = 4000.75, "anna", {"p": "1"}
     live = Attempt(number, "a", 2, state="running", pid=77, created_at=4001.0, started_at=4001.25, stop="cancelled")
     first = Task(number, "a", "a", "running", attempts=2, queued_at=4000.6, started_at=4000.75, live=live)
     second = Task(number, "b", "b", matrix={"region": "eu"}, outputs={"rows": "12"}, caused_by="a")
     run.tasks = {"a": first, "b": second}
-    out.runs[number] = run
-    out.slots.append(("a", "key", slot, number))
-    out.tasks = {(number, "a"): first, (number, "b"): second}
     ended = Attempt(number, "a", 1, state="ended", result="failed", reason="exit_code", exit_code=3, created_at=4000.6)
     ended.left_behind, ended.cpu_s, ended.max_rss_kb, ended.output_bytes = ("88 sleep 9",), 0.25, 1024, 9
-    out.attempts = {ended.ref: ended, live.ref: live}
-    return out
+    return Effects.saving(
+        Definition(DIGEST, "a", BODY), run, RunSlot("a", "key", slot, number), first, second, ended, live
+    )
 
 
 def of_every_noun() -> Effects:
     out = going_on()
-    out.cursors["a", "key"] = Cursor("a", "key", 4000.0, lining=True, row=None)
-    out.pauses["b"] = Pause("b", 10.0, "anna", 99.5, "vendor migration")
-    out.health["a"] = Health("a", 3000.0, 2, 100.0, 3001.0)
-    out.troubles["config"] = Trouble("config", "config", "jobs.toml:3: no", 5.0, told=True)
-    out.acts.append(Act(6.0, "anna", "pause", "cronflow pause b", "b", None))
-    out.alerts.append(Alert(7.0, "failure", "ops", "a", 1, "a", {"failures": 2, "blocks": ["b"]}))
+    out.add(
+        Effects.saving(
+            Cursor("a", "key", 4000.0, lining=True, row=None),
+            Pause("b", 10.0, "anna", 99.5, "vendor migration"),
+            Health("a", 3000.0, 2, 100.0, 3001.0),
+            Trouble("config", "config", "jobs.toml:3: no", 5.0, told=True),
+            Act(6.0, "anna", "pause", "cronflow pause b", "b", None),
+            Alert(7.0, "failure", "ops", "a", 1, "a", {"failures": 2, "blocks": ["b"]}),
+        )
+    )
     return out
 
 
@@ -89,16 +91,16 @@ def test_every_noun_comes_back(store: Store, tmp_path: Path) -> None:
     store.close()
     again = Store.open(tmp_path)
     state = again.load()
-    assert state.runs == saved.runs
+    assert state.runs == saved.of(tables.RUNS)
     assert list(state.runs[1].tasks) == ["a", "b"]
-    assert state.runs[1].tasks["a"].live == saved.runs[1].tasks["a"].live
-    assert state.cursors == saved.cursors
-    assert state.pauses == saved.pauses
-    assert state.health == saved.health
-    assert state.troubles == saved.troubles
+    assert state.runs[1].tasks["a"].live == saved.of(tables.TASKS)[1, "a"].live
+    assert state.cursors == saved.of(tables.CURSORS)
+    assert state.pauses == saved.of(tables.PAUSES)
+    assert state.health == saved.of(tables.HEALTH)
+    assert state.troubles == saved.of(tables.TROUBLES)
     assert state.definition_of(state.runs[1]) == JOBS
     assert state.next_run == 2
-    assert [History.open(tmp_path / FILE).acts()[0].act] == saved.acts
+    assert [History.open(tmp_path / FILE).acts()[0].act] == list(saved.of(tables.ACTS).values())
     (alert,) = again.alerts_due(7.0)
     assert alert["facts"] == {"failures": 2, "blocks": ["b"]}
     assert (alert["at"], alert["kind"], alert["target"], alert["job"], alert["run"], alert["task"]) == (
@@ -113,9 +115,9 @@ def test_every_noun_comes_back(store: Store, tmp_path: Path) -> None:
 def test_what_has_ended_is_history_and_no_live_state(store: Store) -> None:
     out = going_on()
     store.save(out)
-    run = out.runs[1]
+    run = out.of(tables.RUNS)[1]
     run.state, run.finished_at = "success", 4100.0
-    store.save(Effects(runs={1: run}))
+    store.save(Effects.saving(run))
     state = store.load()
     assert state.runs == {}
     assert state.next_run == 2
@@ -131,7 +133,11 @@ def test_numbers_are_never_given_twice(store: Store) -> None:
 
 def test_what_is_gone_is_deleted(store: Store) -> None:
     store.save(of_every_noun())
-    store.save(Effects(cursors={("a", "key"): None}, pauses={"b": None}, troubles={"config": None}))
+    gone = Effects()
+    gone.delete(tables.CURSORS, ("a", "key"))
+    gone.delete(tables.PAUSES, "b")
+    gone.delete(tables.TROUBLES, "config")
+    store.save(gone)
     state = store.load()
     assert (state.cursors, state.pauses, state.troubles) == ({}, {}, {})
 
@@ -140,7 +146,8 @@ def test_saving_twice_is_saving_once(store: Store, tmp_path: Path) -> None:
     out = of_every_noun()
     store.save(out)
     before = dump(tmp_path)
-    out.slots, out.acts, out.alerts = [], [], []
+    for once in (tables.RUN_SLOTS, tables.ACTS, tables.ALERTS):
+        del out.rows[once]
     store.save(out)
     assert dump(tmp_path) == before
 
@@ -148,7 +155,7 @@ def test_saving_twice_is_saving_once(store: Store, tmp_path: Path) -> None:
 def test_the_row_that_a_cursor_continues_is_loaded(store: Store) -> None:
     row = Run(5, "a", "schedule", 1.0, DIGEST, "key", ("a",), slot=10, slot_last=30, slots=3, state="missed", finished_at=2.0)
     cursor = Cursor("a", "key", 30.0, row=5)
-    store.save(Effects(definitions={DIGEST: ("a", BODY)}, runs={5: row}, cursors={("a", "key"): cursor}))
+    store.save(Effects.saving(Definition(DIGEST, "a", BODY), row, cursor))
     state = store.load()
     assert state.rows == {5: row}
     assert state.runs == {}
@@ -162,14 +169,14 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 def test_any_text_and_any_time_comes_back(reason: str, name: str, at: float, slot: int | None) -> None:
     store = Store.in_memory()
     out = going_on()
-    out.runs[1].note, out.runs[1].created_at, out.runs[1].params = reason, at, {name: reason}
-    out.runs[1].slot = slot
-    out.tasks[1, "b"].outputs = {name: reason}
-    out.pauses["a"] = Pause("a", at, name, None, reason)
+    run, pause = out.of(tables.RUNS)[1], Pause("a", at, name, None, reason)
+    run.note, run.created_at, run.params, run.slot = reason, at, {name: reason}, slot
+    run.tasks["b"].outputs = {name: reason}
+    out.save(pause)
     store.save(out)
     state = store.load()
-    assert state.runs == out.runs
-    assert state.pauses == out.pauses
+    assert state.runs == {1: run}
+    assert state.pauses == {"a": pause}
     store.close()
 
 
@@ -177,7 +184,7 @@ def test_bytes_that_are_no_text_are_written_as_escapes(store: Store) -> None:
     odd = os.fsdecode(b"caf\xe9 \xff")
     assert storable(odd) == "caf\\udce9 \\udcff"
     assert storable("naïve ✓") == "naïve ✓"
-    store.save(Effects(acts=[Act(1.0, "anna", "run", odd)]))
+    store.save(Effects.saving(Act(1.0, "anna", "run", odd)))
     store.set_meta(file=odd)
     assert rows(store, "SELECT words FROM acts") == [("caf\\udce9 \\udcff",)]
     assert store.meta("file") == "caf\\udce9 \\udcff"
@@ -197,22 +204,23 @@ def test_a_slot_opens_one_run(store: Store, tmp_path: Path) -> None:
     store.save(going_on(2, slot=8000))
 
 
-TABLES = ("runs", "run_slots", "tasks", "attempts", "cursors", "pauses", "health", "troubles", "acts", "alerts")
+NAMES = ("runs", "run_slots", "tasks", "attempts", "cursors", "pauses", "health", "troubles", "acts", "alerts")
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", NAMES)
 def test_a_save_that_fails_leaves_the_database_as_it_was(store: Store, tmp_path: Path, table: str) -> None:
     store.save(going_on(1))
     store.connection.execute(f"CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END")
     before = dump(tmp_path)
     out = of_every_noun()
-    out.slots = [("a", "key", 8000, 1)]
+    out.rows[tables.RUN_SLOTS] = {}
+    out.save(RunSlot("a", "key", 8000, 1))
     with pytest.raises(sqlite3.IntegrityError, match="no"):
         store.save(out)
     assert dump(tmp_path) == before
     store.connection.execute("DROP TRIGGER no")
     store.save(out)
-    assert store.load().pauses == out.pauses
+    assert store.load().pauses == out.of(tables.PAUSES)
 
 
 def test_a_full_database_is_an_operational_error_and_can_be_saved_later(store: Store, tmp_path: Path) -> None:
@@ -220,7 +228,7 @@ def test_a_full_database_is_an_operational_error_and_can_be_saved_later(store: S
     (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
     store.connection.execute(f"PRAGMA max_page_count = {pages}")
     before = dump(tmp_path)
-    out = Effects(pauses={"a": Pause("a", 1.0, "anna", None, "x" * 100_000)})
+    out = Effects.saving(Pause("a", 1.0, "anna", None, "x" * 100_000))
     for _ in range(3):
         with pytest.raises(sqlite3.OperationalError, match="full"):
             store.save(out)
@@ -228,7 +236,7 @@ def test_a_full_database_is_an_operational_error_and_can_be_saved_later(store: S
     assert dump(tmp_path) == before
     store.connection.execute("PRAGMA max_page_count = 1000000")
     store.save(out)
-    assert store.load().pauses == out.pauses
+    assert store.load().pauses == out.of(tables.PAUSES)
 
 
 def test_a_fact_that_cannot_be_saved_is_said(store: Store) -> None:
@@ -252,7 +260,7 @@ def test_the_reserve_makes_room_for_rows(store: Store, tmp_path: Path) -> None:
     size = (tmp_path / FILE).stat().st_size
     reserve.reserve(store.connection)
     assert rows(store, "PRAGMA page_count") == [(count,)], "there is enough, so nothing is added"
-    store.save(Effects(pauses={"a": Pause("a", 1.0, "anna", None, "x" * (free * page // 2))}))
+    store.save(Effects.saving(Pause("a", 1.0, "anna", None, "x" * (free * page // 2))))
     store.connection.execute(f"PRAGMA max_page_count = {count}")
     reserve.reserve(store.connection)  # there is no room for it: nothing changes
     assert rows(store, "PRAGMA integrity_check") == [("ok",)]
@@ -404,8 +412,7 @@ def test_everything_that_goes_on_can_be_saved_anew() -> None:
     old, new = Store.in_memory(), Store.in_memory()
     saved = of_every_noun()
     row = Run(2, "a", "schedule", 1.0, DIGEST, "key", ("a",), slot=10, slot_last=30, slots=3, state="missed", finished_at=2.0)
-    saved.runs[2] = row
-    saved.cursors["a", "key"] = Cursor("a", "key", 30.0, row=2)
+    saved.add(Effects.saving(row, Cursor("a", "key", 30.0, row=2)))
     old.save(saved)
     state = old.load()
     new.save(everything(state))

@@ -77,11 +77,11 @@ class Play(Stage):
 
     def do(self, event: Event) -> Effects:
         out = super().do(event)
-        for deed in out.deeds:
-            if isinstance(deed, StartAttempt):
-                self._begin(deed.ref)
-            elif isinstance(deed, StopAttempt):
-                self._later(1.0, AttemptEnded(deed.ref, 0.0, signal=15, stopped="cancel"))
+        for action in out.actions:
+            if isinstance(action, StartAttempt):
+                self._begin(action.ref)
+            elif isinstance(action, StopAttempt):
+                self._later(1.0, AttemptEnded(action.ref, 0.0, signal=15, stopped="cancel"))
         return out
 
     def _play(self, until: float) -> None:

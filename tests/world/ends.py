@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cronflow.core.effects import Effects
 from cronflow.core.events import Event, Reloaded, Started
 from cronflow.core.records import FINAL, Link, Run
+from cronflow.core.tables import LINKS, PAUSES, RUNS
 
 if TYPE_CHECKING:
     from tests.world.world import World
@@ -22,14 +23,16 @@ def check_rounds(world: World, event: Event, out: Effects) -> None:
     have been right before that."""
     state = world.state
     assert state is not None
-    if isinstance(event, Started | Reloaded) or out.pauses or not state.slots or state.draining:
+    if isinstance(event, Started | Reloaded) or out.of(PAUSES) or not state.slots or state.draining:
         return
-    for run in out.runs.values():
-        if run.trigger == "after" and run.created_at == world.now and run.upstreams and len(run.roots) == 1 and not run.aside:
+    for run in out.of(RUNS).values():
+        if run is None or run.trigger != "after" or run.created_at != world.now:
+            continue
+        if run.upstreams and len(run.roots) == 1 and not run.aside:
             ends = {upstream: world.store.run(number) for upstream, number in run.upstreams.items()}
             found = missing(world, {upstream: _slot(end) for upstream, end in ends.items()}, world.now)
             assert found is None, f"run {run.id} of {run.flow} starts without slot {found}, by {run.upstreams}"
-    for root in {root for root, _ in out.links}:
+    for root in {root for root, _ in out.of(LINKS)}:
         flow = state.plan.flows[state.plan.flow_of[root]]
         links = [state.links[root, edge.job] for edge in flow.outer]
         if flow.roots != (root,) or flow.triggers or flow.dormant or any(link.look for link in links):

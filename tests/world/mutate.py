@@ -42,7 +42,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "a lost start is not said again",
         "core/run/attempts.py",
-        "    if place[1].live.stop is None:\n        out.deeds.append(StartAttempt(ref))",
+        "    if place[1].live.stop is None:\n        turn.act(StartAttempt(ref))",
         "    if place[1].live.stop is None:\n        pass",
     ),
     (
@@ -61,7 +61,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "a cursor is moved but not saved",
         "core/slots/due.py",
         "        before, cursor.at, cursor.row = cursor.row, at, row\n"
-        "        out.cursors[cursor.job, cursor.trigger_key] = cursor",
+        "        turn.save(cursor)",
         "        before, cursor.at, cursor.row = cursor.row, at, row",
     ),
     (
@@ -126,9 +126,9 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a task that ended is saved as it was before",
-        "core/state.py",
-        "    out.tasks[task.run, task.name] = task",
-        '    if after != "skipped":\n        out.tasks[task.run, task.name] = task',
+        "core/turn.py",
+        "        self.out.save(task)",
+        '        if after != "skipped":\n            self.out.save(task)',
     ),
     (
         "a job with copies has ended with the first of them",
@@ -151,7 +151,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "the lister of a `foreach` stays beside its copies",
         "core/run/attempts.py",
-        "    out.gone[run.id, task.name] = None\n",
+        "    turn.delete(TASKS, (run.id, task.name))\n",
         "",
     ),
     (
@@ -163,14 +163,14 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "an end is not remembered for those of other flows",
         "core/edges/edge_state.py",
-        "        out.links[root, job] = link\n",
+        "        turn.save(link)\n",
         "",
     ),
     (
         "a slot that waits is not saved",
         "core/slots/due.py",
         "        cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word\n"
-        "        out.cursors[cursor.job, cursor.trigger_key] = cursor\n",
+        "        turn.save(cursor)\n",
         "        cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word\n",
     ),
     (

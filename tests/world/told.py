@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import Job
+from cronflow.core.tables import ALERTS, TASKS
 
 if TYPE_CHECKING:
     from tests.world.world import World
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 def check_alerts(out: Effects, now: float) -> None:
     """What is told as late, or as slow, is so at that moment."""
-    for alert in out.alerts:
+    for alert in out.of(ALERTS).values():
         if alert.kind not in ("late", "slow"):
             continue
         assert alert.run is not None
         assert alert.task is not None
-        task = out.tasks[alert.run, alert.task]
+        task = out.of(TASKS)[alert.run, alert.task]
         place = f"{alert.run}/{alert.task}"
         if alert.kind == "slow":
             assert task.live is not None, f"{place} is told as slow and does not run"

@@ -22,6 +22,7 @@ from cronflow.core.plan.flow import several_flows
 from cronflow.core.records import QUEUE_LIMIT, AttemptRef
 from cronflow.core.slots.clock_correction import is_behind, since
 from cronflow.core.state import LiveState
+from cronflow.core.tables import ATTEMPTS, CURSORS
 from cronflow.store.store import Store
 from tests.world.ends import check_rounds
 from tests.world.jobfiles import BUSY, START, Pace, edited, random_jobs
@@ -106,20 +107,20 @@ class World:
         self._look_at_clock()
 
     def do(self, event: Event) -> None:
-        """One turn of the daemon: step, save, deeds; it may die between any two of them."""
+        """One turn of the daemon: step, save, actions; it may die between any two of them."""
         state = self.state
         assert state is not None
         self.log.append(f"{self.now:.1f} {trace.event_line(event)}")
         late = isinstance(event, happened.AttemptEnded) and self._has_ended(event.ref)
         out = step(state, event, self.now)
         if late:
-            ended = [str(ref) for ref, attempt in out.attempts.items() if attempt.state == "ended"]
+            ended = [str(ref) for ref, attempt in out.of(ATTEMPTS).items() if attempt is not None and attempt.state == "ended"]
             assert not ended, f"a late report of {trace.event_line(event)} ends {ended}"
         self.log.extend(f"  {line}" for line in trace.lines(out))
         self._maybe_crash("before the commit", isinstance(event, happened.Started))
-        if out.rows:
+        if out.unsaved:
             self.store.save(out)
-        for key, cursor in out.cursors.items():
+        for key, cursor in out.of(CURSORS).items():
             if cursor is None:
                 self.cursors.pop(key, None)
                 self.boots.pop(key, None)
@@ -135,10 +136,10 @@ class World:
         check_rounds(self, event, out)
         if isinstance(event, happened.ApprovalGiven) and event.approved and out.replies[event.request].refused is None:
             self.approved.add((event.run, event.task))
-        self._maybe_crash("before the deeds")
-        for deed in out.deeds:
-            self._carry_out(deed)
-            self._maybe_crash("between deeds")
+        self._maybe_crash("before the actions")
+        for action in out.actions:
+            self._carry_out(action)
+            self._maybe_crash("between actions")
         self.alive_at = self.now
 
     def _has_ended(self, ref: AttemptRef) -> bool:
@@ -155,11 +156,11 @@ class World:
             self.log.append(f"  crash {where}")
             raise Crash
 
-    def _carry_out(self, deed: StartAttempt | StopAttempt) -> None:
-        if isinstance(deed, StartAttempt):
-            self._spawn(deed.ref)
+    def _carry_out(self, action: StartAttempt | StopAttempt) -> None:
+        if isinstance(action, StartAttempt):
+            self._spawn(action.ref)
             return
-        process = self.processes.get(deed.ref)
+        process = self.processes.get(action.ref)
         if process is None or process.ends <= self.now:
             return
         process.ends = min(process.ends, self.now + self.rng.uniform(0.1, 5.0))
@@ -299,9 +300,9 @@ class World:
             return self.now, None
         return at, None
 
-    def _guarded(self, deed: object) -> None:
+    def _guarded(self, action: object) -> None:
         try:
-            deed()  # type: ignore[operator]  # a function without arguments
+            action()  # type: ignore[operator]  # a function without arguments
         except Crash:
             self.state = None
             self.pending = []
@@ -392,7 +393,8 @@ class World:
         assert not again, f"a second step returns {list(trace.lines(again))}"
         wakeup = next_wakeup(state)
         assert wakeup is None or wakeup > self.now, "next_wakeup is not in the future"
-        if any(isinstance(deed, StartAttempt) for deed in out.deeds) and state.up_since is not None and not self._resent(out):
+        starts = any(isinstance(action, StartAttempt) for action in out.actions)
+        if starts and state.up_since is not None and not self._resent(out):
             assert state.running <= state.jobs.settings.max_running, "more processes than `max_running`"
         self._check_pools(out)
         for run in state.runs.values():
@@ -409,11 +411,11 @@ class World:
         """A start leaves no pool with more taken than it has, unless it has shrunk: then it is the only one in it."""
         state = self.state
         assert state is not None
-        for deed in out.deeds:
-            if not isinstance(deed, StartAttempt) or deed.ref not in out.attempts or deed.ref.kind != "command":
+        for action in out.actions:
+            if not isinstance(action, StartAttempt) or action.ref not in out.of(ATTEMPTS) or action.ref.kind != "command":
                 continue
-            run = state.runs.get(deed.ref.run)
-            job = state.job(run, run.tasks[deed.ref.task]) if run else None
+            run = state.runs.get(action.ref.run)
+            job = state.job(run, run.tasks[action.ref.task]) if run else None
             if job is None or job.pool not in state.jobs.pools:
                 continue
             size = state.jobs.pools[job.pool]
@@ -423,32 +425,32 @@ class World:
 
     def _resent(self, out: Effects) -> bool:
         """Whether these starts are old ones, asked for again after a restart, or take the place of what came before them."""
-        starts = (deed.ref for deed in out.deeds if isinstance(deed, StartAttempt))
-        return all(ref not in out.attempts or ref.kind in FOLLOW_UPS for ref in starts)
+        starts = (action.ref for action in out.actions if isinstance(action, StartAttempt))
+        return all(ref not in out.of(ATTEMPTS) or ref.kind in FOLLOW_UPS for ref in starts)
 
     def _check_starts(self, out: Effects) -> None:
         """Nothing starts before its upstreams are final; attempts ≤ retries + 1; one process of a task at a time."""
         state = self.state
         assert state is not None
-        for deed in out.deeds:
-            if not isinstance(deed, StartAttempt) or deed.ref.run not in state.runs:
+        for action in out.actions:
+            if not isinstance(action, StartAttempt) or action.ref.run not in state.runs:
                 continue
-            run = state.runs[deed.ref.run]
-            task = run.tasks[deed.ref.task]
+            run = state.runs[action.ref.run]
+            task = run.tasks[action.ref.task]
             job = state.job(run, task)
-            assert task.attempts <= job.retries + 1, f"{deed.ref} is one attempt too many"
+            assert task.attempts <= job.retries + 1, f"{action.ref} is one attempt too many"
             upstreams = [other for edge in job.after for other in run.tasks.values() if other.job == edge.job]
             if job.matrix_join == "each" and job.matrix:
                 alike = {name for name, other in state.flows[run.id].jobs.items() if other.matrix == job.matrix}
                 upstreams = [other for other in upstreams if other.job not in alike or other.matrix == task.matrix]
             enough = any if job.join == "any" and upstreams else all
-            assert enough(upstream.final for upstream in upstreams), f"{deed.ref} starts before its upstreams are final"
+            assert enough(upstream.final for upstream in upstreams), f"{action.ref} starts before its upstreams are final"
             if job.name in state.plan.flow_of and self._overlap(job.name) != "allow":
                 others = [other for other in state.live() if other.job == job.name and other.run != run.id]
                 others = [other for other in others if not (run.aside or state.runs[other.run].aside)]
                 if run.trigger == "backfill":
                     others = [other for other in others if state.runs[other.run].trigger != "backfill"]
-                assert not others, f"{deed.ref} overlaps {others[0].run}"
+                assert not others, f"{action.ref} overlaps {others[0].run}"
 
     def _overlap(self, job: str) -> str:
         """The rule of the flow that a job belongs to."""

@@ -102,7 +102,7 @@ def _here(caller: Caller) -> Mapping[str, int]:
         if store.copied is not None:
             caller.note(f"the database has a new format; as it was it is kept in `{store.copied}`")
         try:
-            store.save(Effects(acts=[Act(caller.now, own_name(), "prune", caller.words)]))
+            store.save(Effects.saving(Act(caller.now, own_name(), "prune", caller.words)))
             for wait in do_round(store, caller.places, settings, caller.now, tally):
                 time.sleep(wait)
         except sqlite3.DatabaseError as error:

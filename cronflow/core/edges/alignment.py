@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from cronflow.core.edges.edge_state import links_of, own_slot
 from cronflow.core.edges.ends import End, Verdict, judge
-from cronflow.core.effects import Effects
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Link
 from cronflow.core.run import runs
 from cronflow.core.slots import skips
 from cronflow.core.state import LiveState
+from cronflow.core.turn import Turn
 
 # ---- what is looked at ----------------------------------------------------------------------------------------------------
 
@@ -102,39 +102,40 @@ def _idle(state: LiveState, flow: Flow, job: str) -> bool:
 # ---- decisions ------------------------------------------------------------------------------------------------------------
 
 
-def decide(state: LiveState, out: Effects, flow: Flow, now: float) -> bool:
+def decide(turn: Turn, flow: Flow) -> bool:
     """Open the run of a flow that starts by its edges alone, or say why not."""
+    state = turn.state
     said = verdict(state, flow)
     if said is False:
         return False
     if flow.dormant:
-        use_up(state, out, flow)
+        use_up(turn, flow)
         return False
     counted, slot = counting(state, flow)
     if said is not True:
-        _tell_blocked(state, out, flow, said, counted, slot, now)
+        _tell_blocked(turn, flow, said, counted, slot)
         return True
-    use_up(state, out, flow)
+    use_up(turn, flow)
     nobody = skips.nobody(state, flow)
     for root in nobody[1] if nobody is not None else ():
-        skips.use_up(state, out, root, 1)
-    refusal = nobody[0] if nobody is not None else runs.admit(state, out, flow.head, flow.jobs, now)
+        skips.use_up(turn, root, 1)
+    refusal = nobody[0] if nobody is not None else runs.admit(turn, flow.head, flow.jobs)
     if isinstance(refusal, str):
-        runs.record_after(state, out, flow, counted, slot, refusal, now)
+        runs.record_after(turn, flow, counted, slot, refusal)
     else:
-        runs.open_after(state, out, flow, counted, slot, now, held=refusal)
+        runs.open_after(turn, flow, counted, slot, held=refusal)
     return True
 
 
-def take(state: LiveState, out: Effects, flow: Flow, own: Own) -> dict[str, int] | None:
+def take(turn: Turn, flow: Flow, own: Own) -> dict[str, int] | None:
     """The runs whose ends let a slot of this flow start, which are used up by that; None while it has to wait. A flow that waits
     for no other one takes nothing."""
     if not flow.outer:
         return {}
-    if verdict(state, flow, own) is not True:
+    if verdict(turn.state, flow, own) is not True:
         return None
-    counted, _ = counting(state, flow)
-    use_up(state, out, flow)
+    counted, _ = counting(turn.state, flow)
+    use_up(turn, flow)
     return counted
 
 
@@ -145,25 +146,23 @@ def counting(state: LiveState, flow: Flow) -> tuple[dict[str, int], int | None]:
     return counted, max((link.slot for link in new if link.slot is not None), default=None)
 
 
-def use_up(state: LiveState, out: Effects, flow: Flow) -> None:
+def use_up(turn: Turn, flow: Flow) -> None:
     """A decision has been made: no end that there is now counts a second time."""
-    for link in links_of(state, flow):
+    for link in links_of(turn.state, flow):
         if link.new or link.blocked is not None:
             link.new, link.blocked = False, None
-            out.links[link.job, link.upstream] = link
+            turn.save(link)
 
 
-def _tell_blocked(
-    state: LiveState, out: Effects, flow: Flow, said: Verdict, counted: dict[str, int], slot: int | None, now: float
-) -> None:
+def _tell_blocked(turn: Turn, flow: Flow, said: Verdict, counted: dict[str, int], slot: int | None) -> None:
     """One run tells that the edges are not met. It uses up nothing: while it stands, only its reason changes."""
-    links = links_of(state, flow)
+    links = links_of(turn.state, flow)
     number = next((link.blocked for link in links if link.blocked is not None), None)
     if number is None:
-        number = runs.open_aside(state, out, flow, said, counted, slot, now)
+        number = runs.open_aside(turn, flow, said, counted, slot)
     else:
-        runs.amend(state, out, number, flow.roots, said, counted)
+        runs.amend(turn, number, flow.roots, said, counted)
     for link in links:
         if link.new and link.blocked != number:
             link.blocked = number
-            out.links[link.job, link.upstream] = link
+            turn.save(link)

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from cronflow.core.edges.ends import End, end_of, met
-from cronflow.core.effects import Effects
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Link, Run, Task
 from cronflow.core.state import LiveState
+from cronflow.core.tables import LINKS
+from cronflow.core.turn import Turn
 from cronflow.core.words import duration
 
 OWN_SLOT = ("schedule", "every", "at", "catchup", "retry")
 """Triggers of runs whose slot says to which round they belong."""
 
 
-def follow_plan(state: LiveState, out: Effects) -> None:
+def follow_plan(turn: Turn) -> None:
     """After a load: a link for each edge between flows that is new, on which no end from before counts; none for those gone."""
+    state = turn.state
     wanted = {
         (root, edge.job) for flow in state.plan.flows.values() if flow.outer for root in flow.roots for edge in flow.outer
     }
     for key in sorted(wanted - state.links.keys()):
-        state.links[key] = out.links[key] = Link(*key)
+        state.links[key] = link = Link(*key)
+        turn.save(link)
     for key in sorted(state.links.keys() - wanted):
         del state.links[key]
-        out.links[key] = None
+        turn.delete(LINKS, key)
     state.link_up()
 
 
@@ -37,17 +40,17 @@ def own_slot(run: Run) -> int | None:
     return run.slot if run.trigger in OWN_SLOT and run.trigger_key is not None else None
 
 
-def ended(state: LiveState, out: Effects, run: Run, job: str, now: float) -> None:
+def ended(turn: Turn, run: Run, job: str) -> None:
     """All tasks of a job in a run are final. Backfills and runs of only one job are no ends for others, nor are tasks that
     were not to run: with them a slot is over, and no more."""
-    if job not in state.linked:
+    if job not in turn.state.linked:
         return
-    mine = [run.tasks[name] for name in state.groups[run.id][job]]
+    mine = [run.tasks[name] for name in turn.state.groups[run.id][job]]
     end = end_of(mine)
     assert end is not None
     counts = run.trigger != "backfill" and not run.only and not all(_not_to_run(task) for task in mine)
-    at = max(now if task.finished_at is None else task.finished_at for task in mine)
-    _note(state, out, job, end if counts else None, run, own_slot(run), at)
+    at = max(turn.now if task.finished_at is None else task.finished_at for task in mine)
+    _note(turn, job, end if counts else None, run, own_slot(run), at)
 
 
 def _not_to_run(task: Task) -> bool:
@@ -77,22 +80,23 @@ def _state_of(run: Run, job: str) -> str:
     return next(task.state for task in run.tasks.values() if task.job == job and not task.final)
 
 
-def not_run(state: LiveState, out: Effects, flow: Flow, row: Run, now: float) -> None:
+def not_run(turn: Turn, flow: Flow, row: Run) -> None:
     """Slots of a flow have been recorded that did not run. One that the calendar skipped is an end `skipped` of all its jobs."""
     for job in flow.jobs:
-        if job in state.linked:
+        if job in turn.state.linked:
             end = End("skipped", job) if row.reason == "calendar" else None
-            _note(state, out, job, end, row, row.slot_last, now)
+            _note(turn, job, end, row, row.slot_last, turn.now)
 
 
-def _note(state: LiveState, out: Effects, job: str, end: End | None, run: Run, slot: int | None, at: float) -> None:
+def _note(turn: Turn, job: str, end: End | None, run: Run, slot: int | None, at: float) -> None:
+    state = turn.state
     for root in state.linked[job]:
         if _takes_part(state, run, root):
             continue
         link = state.links[root, job]
         link.look = True
         state.looks[root] = None
-        out.links[root, job] = link
+        turn.save(link)
         if end is not None:
             link.new, link.state, link.failed = True, end.state, end.failed
             link.run, link.slot, link.ended_at = run.id, slot, at

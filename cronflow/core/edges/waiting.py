@@ -13,7 +13,6 @@ from dataclasses import replace
 from cronflow.core.edges import alignment
 from cronflow.core.edges.edge_state import links_of
 from cronflow.core.edges.ends import Verdict, met
-from cronflow.core.effects import Effects
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Cursor
 from cronflow.core.run import runs
@@ -22,10 +21,12 @@ from cronflow.core.slots.due import Line
 from cronflow.core.state import LiveState
 from cronflow.core.time.schedule import Schedule
 from cronflow.core.time.triggers import Trigger
+from cronflow.core.turn import Turn
 
 
-def look(state: LiveState, out: Effects, now: float) -> bool:
+def look(turn: Turn) -> bool:
     """Look at the edges of every root of which an upstream has ended since. True if anything was decided."""
+    state = turn.state
     decided = False
     while state.looks:
         root = next(iter(state.looks))
@@ -35,8 +36,8 @@ def look(state: LiveState, out: Effects, now: float) -> bool:
         for link in links_of(state, flow):
             if link.look:
                 link.look = False
-                out.links[link.job, link.upstream] = link
-        decided = (_let_go(state, out, flow, now) if flow.triggers else alignment.decide(state, out, flow, now)) or decided
+                turn.save(link)
+        decided = (_let_go(turn, flow) if flow.triggers else alignment.decide(turn, flow)) or decided
     return decided
 
 
@@ -55,28 +56,29 @@ def _waiting(state: LiveState, flow: Flow) -> Iterator[tuple[Trigger, Line]]:
             yield trigger, Line(flow, asked, cursors, slot, state.jobs.calendars, delay)
 
 
-def _let_go(state: LiveState, out: Effects, flow: Flow, now: float) -> bool:
+def _let_go(turn: Turn, flow: Flow) -> bool:
     """Open the runs of slots that wait, as far as the edges are met."""
+    state = turn.state
     moved = False
     for trigger, line in list(_waiting(state, flow)):
         first = line.cursors[0]
         assert first.waits is not None
-        own = line.own(first.waits, first.waits_as or "", now)
+        own = line.own(first.waits, first.waits_as or "", turn.now)
         if alignment.verdict(state, flow, own) is not True:
             continue
-        slot, word, number = _decided(out, line)
-        met_at = _met_at(state, flow, now)
+        slot, word, number = _decided(turn, line)
+        met_at = _met_at(state, flow, turn.now)
         if word != "catchup":
-            upstreams = alignment.take(state, out, flow, own)
+            upstreams = alignment.take(turn, flow, own)
             assert upstreams is not None
-            due.admit(state, out, line, slot, upstreams, now, number)
-            _pass_over(state, out, line, met_at, now)
-        _go_on(state, out, flow, trigger, now)
+            due.admit(turn, line, slot, upstreams, number)
+            _pass_over(turn, line, met_at)
+        _go_on(turn, flow, trigger)
         moved = True
     return moved
 
 
-def _decided(out: Effects, line: Line) -> tuple[int, str, int | None]:
+def _decided(turn: Turn, line: Line) -> tuple[int, str, int | None]:
     """Take a slot out of its waiting: the slot, the trigger of its run, and the number that this has already."""
     first = line.cursors[0]
     assert first.waits is not None
@@ -84,7 +86,7 @@ def _decided(out: Effects, line: Line) -> tuple[int, str, int | None]:
     found = first.waits, first.waits_as, first.waits_run
     for cursor in line.cursors:
         cursor.waits = cursor.waits_until = cursor.waits_as = cursor.waits_run = None
-        out.cursors[cursor.job, cursor.trigger_key] = cursor
+        turn.save(cursor)
     return found
 
 
@@ -95,7 +97,7 @@ def _met_at(state: LiveState, flow: Flow, now: float) -> float:
     return min(last, now) if last < state.up_since else now
 
 
-def _pass_over(state: LiveState, out: Effects, line: Line, until: float, now: float) -> None:
+def _pass_over(turn: Turn, line: Line, until: float) -> None:
     """Slots that came while this one waited beyond them, up to the end of its waiting, met `overlap`. What came after that while
     no daemon was there has been missed; one that ran when the clock was ahead is passed by."""
     if not line.trigger.timed or line.cursors[0].lining or line.flow.head.after_timeout is None:
@@ -103,53 +105,54 @@ def _pass_over(state: LiveState, out: Effects, line: Line, until: float, now: fl
     end = until - line.delay
     while len({cursor.at for cursor in line.cursors}) == 1:
         part = replace(line, until=end)
-        if state.ahead and due.has_been(state, out, part):
+        if turn.state.ahead and due.has_been(turn, part):
             continue
-        due.record(state, out, part, part.until, "skipped", "overlap", now)
+        due.record(turn, part, part.until, "skipped", "overlap")
         if part.until >= end:
             return
 
 
-def _go_on(state: LiveState, out: Effects, flow: Flow, trigger: Trigger, now: float) -> None:
-    if trigger.timed and due.fire(state, out, flow, trigger, now):
-        due.push(state, flow, trigger)
+def _go_on(turn: Turn, flow: Flow, trigger: Trigger) -> None:
+    if trigger.timed and due.fire(turn, flow, trigger):
+        due.push(turn.state, flow, trigger)
 
 
 # ---- over time ------------------------------------------------------------------------------------------------------------
 
 
-def follow_plan(state: LiveState, out: Effects, now: float) -> None:
+def follow_plan(turn: Turn) -> None:
     """After a load: slots do not wait for edges that are gone, and a load starts nothing."""
+    state = turn.state
     for root in [cursor.job for cursor in state.cursors.values() if cursor.waits is not None]:
         flow = state.plan.flows[state.plan.flow_of[root]]
         if not flow.outer:
-            expire(state, out, flow, now, lambda _: True)
+            expire(turn, flow, lambda _: True)
 
 
-def expire_due(state: LiveState, out: Effects, root: str, now: float) -> None:
+def expire_due(turn: Turn, root: str) -> None:
     """The time of a slot that waits may be over."""
-    name = state.plan.flow_of.get(root)
+    name = turn.state.plan.flow_of.get(root)
     if name is not None:
-        flow = state.plan.flows[name]
-        expire(state, out, flow, now, lambda cursor: cursor.waits_until is not None and cursor.waits_until <= now)
+        flow = turn.state.plan.flows[name]
+        expire(turn, flow, lambda cursor: cursor.waits_until is not None and cursor.waits_until <= turn.now)
 
 
-def expire(state: LiveState, out: Effects, flow: Flow, now: float, over: Callable[[Cursor], bool]) -> None:
+def expire(turn: Turn, flow: Flow, over: Callable[[Cursor], bool]) -> None:
     """End the waiting of slots of a flow whose time is over."""
-    for trigger, line in list(_waiting(state, flow)):
+    for trigger, line in list(_waiting(turn.state, flow)):
         first = line.cursors[0]
         if not over(first):
             continue
-        late = flow.head.after_timeout is not None and first.waits_until is not None and first.waits_until <= now
-        until = first.waits_until if late and first.waits_until is not None else now
-        said = ("blocked", "after_timeout", None) if late else _unmet(state, flow)
-        slot, word, number = _decided(out, line)
+        late = flow.head.after_timeout is not None and first.waits_until is not None and first.waits_until <= turn.now
+        until = first.waits_until if late and first.waits_until is not None else turn.now
+        said = ("blocked", "after_timeout", None) if late else _unmet(turn.state, flow)
+        slot, word, number = _decided(turn, line)
         if said is None:
-            due.record(state, out, line, slot, "skipped", "upstream_not_new", now)
+            due.record(turn, line, slot, "skipped", "upstream_not_new")
         else:
-            _block(state, out, line, slot, word, number, said, now)
-            _pass_over(state, out, line, until, now)
-        _go_on(state, out, flow, trigger, now)
+            _block(turn, line, slot, word, number, said)
+            _pass_over(turn, line, until)
+        _go_on(turn, flow, trigger)
 
 
 def _unmet(state: LiveState, flow: Flow) -> Verdict | None:
@@ -162,12 +165,10 @@ def _unmet(state: LiveState, flow: Flow) -> Verdict | None:
     return None
 
 
-def _block(
-    state: LiveState, out: Effects, line: Line, slot: int, word: str, number: int | None, said: Verdict, now: float
-) -> None:
+def _block(turn: Turn, line: Line, slot: int, word: str, number: int | None, said: Verdict) -> None:
     """Open a run that tells why a slot does not run."""
-    counted, _ = alignment.counting(state, line.flow)
-    due.advance(state, out, line, slot, None)
+    counted, _ = alignment.counting(turn.state, line.flow)
+    due.advance(turn, line, slot, None)
     ends = dict.fromkeys(line.flow.roots, said)
     flow, key = line.flow, line.trigger.key
-    runs.open_slot(state, out, flow, key, line.roots, word, slot, now, number=number, upstreams=counted, ends=ends)
+    runs.open_slot(turn, flow, key, line.roots, word, slot, number=number, upstreams=counted, ends=ends)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cronflow.core.effects import Effects
 from cronflow.core.events import TroubleFound
 from cronflow.core.jobs import AlertTarget, Job
 from cronflow.core.records import Alert, Run, Task
 from cronflow.core.state import LiveState, MissedReport
+from cronflow.core.tables import TROUBLES
+from cronflow.core.turn import Turn
 
 REMIND_AFTER = 20 * 3600.0
 """Seconds. Less than a day, so that a nightly job which fails a little earlier than the night before is told again."""
@@ -33,14 +34,15 @@ def targets_of(state: LiveState, job: str, kind: str) -> list[AlertTarget]:
     return [target for name in names if (target := state.jobs.alerts.get(name)) is not None and kind in target.on]
 
 
-def failed(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def failed(turn: Turn, run: Run, task: Task) -> None:
     """A task failed for good: count it, and tell it if the job was well before or has not been told for a day."""
+    state, now = turn.state, turn.now
     health = state.health_of(task.job)
     first = health.failing_since is None
     if first:
         health.failing_since, health.failures, health.told_at = now, 0, None
     health.failures += not _copy_failed(state, run, task)
-    out.health[task.job] = health
+    turn.save(health)
     if task.reason == "lost" and state.up_since is None:
         health.told_at = now if targets_of(state, task.job, "missed") else None
         if health.told_at is not None:
@@ -57,12 +59,13 @@ def failed(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> 
         "message": task.note,
         "finished_at": task.finished_at,
     }
-    if _tell(out, "failure", targets_of(state, task.job, "failure"), facts, now, run, task):
+    if _tell(turn, "failure", targets_of(state, task.job, "failure"), facts, run, task):
         health.told_at = now
 
 
-def succeeded(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def succeeded(turn: Turn, run: Run, task: Task) -> None:
     """A task succeeded: the job is well, and whoever was told that it failed is told so; of copies once all of them are well."""
+    state = turn.state
     if task.job in state.left[run.id] or _copy_failed(state, run, task):
         return
     health = state.health_of(task.job)
@@ -72,9 +75,9 @@ def succeeded(state: LiveState, out: Effects, run: Run, task: Task, now: float) 
             "failures": health.failures,
             "released": list(dict.fromkeys(job.name for job in _after(state, run, task.job))),
         }
-        _tell(out, "recovery", targets_of(state, task.job, "recovery"), facts, now, run, task)
-    health.failing_since, health.failures, health.told_at, health.last_success_at = None, 0, None, now
-    out.health[task.job] = health
+        _tell(turn, "recovery", targets_of(state, task.job, "recovery"), facts, run, task)
+    health.failing_since, health.failures, health.told_at, health.last_success_at = None, 0, None, turn.now
+    turn.save(health)
 
 
 def _copy_failed(state: LiveState, run: Run, task: Task) -> bool:
@@ -82,27 +85,28 @@ def _copy_failed(state: LiveState, run: Run, task: Task) -> bool:
     return any(run.tasks[name].state == "failed" for name in state.groups[run.id][task.job] if name != task.name)
 
 
-def ask_approval(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def ask_approval(turn: Turn, run: Run, task: Task) -> None:
     """A task waits for a person: tell those who want to know, once."""
+    state = turn.state
     facts: dict[str, Any] = {"message": state.job(run, task).approve, "blocks": blocks(state, run, task)}
     copies = len(state.groups[run.id][task.job])
     if copies > 1:
         facts["copies"] = copies
     if "approval" not in task.told:
-        tell_once(state, out, "approval", targets_of(state, task.job, "approval"), facts, now, run, task)
+        tell_once(turn, "approval", targets_of(state, task.job, "approval"), facts, run, task)
 
 
-def tell_skipped(state: LiveState, out: Effects, row: Run, jobs: Mapping[str, object], before: int, now: float) -> None:
+def tell_skipped(turn: Turn, row: Run, jobs: Mapping[str, object], before: int) -> None:
     """A row of slots of these jobs that `overlap` skipped has grown, from `before` of them: tell it when it becomes a streak."""
     if row.reason not in ("overlap", "queue_full") or not before < STREAK <= row.slots:
         return
-    going = [[run.id, run.started_at] for run in state.in_the_way(jobs) if not run.held][:1]
+    going = [[run.id, run.started_at] for run in turn.state.in_the_way(jobs) if not run.held][:1]
     facts = {"slots": row.slots, "slot": row.slot, "slot_last": row.slot_last, "reason": row.reason, "going": going}
     told: set[str] = set()
     for root in row.roots:
-        targets = [target for target in targets_of(state, root, "skipped") if target.name not in told]
+        targets = [target for target in targets_of(turn.state, root, "skipped") if target.name not in told]
         told.update(target.name for target in targets)
-        out.alerts.extend(Alert(now, "skipped", target.name, root, row.id, None, facts) for target in targets)
+        turn.save(*(Alert(turn.now, "skipped", target.name, root, row.id, None, facts) for target in targets))
 
 
 def blocks(state: LiveState, run: Run, task: Task) -> list[str]:
@@ -133,8 +137,9 @@ def _after(state: LiveState, run: Run, name: str) -> Iterator[Job]:
         yield from (state.jobs.jobs[root] for root in roots)
 
 
-def tell_missed(state: LiveState, out: Effects, now: float) -> None:
+def tell_missed(turn: Turn) -> None:
     """One alert for each target about all slots that this step found missed, and all attempts lost with them."""
+    state, now = turn.state, turn.now
     report, interrupted = state.missed, state.interrupted
     state.missed, state.interrupted = {}, []
     down_from = state.down_from
@@ -151,7 +156,7 @@ def tell_missed(state: LiveState, out: Effects, now: float) -> None:
         facts["down_from"], facts["down_to"] = down_from, now
         facts["cause"] = "down" if now == state.up_since else "clock"
         facts["rebooted"] = state.rebooted
-        out.alerts.append(Alert(now, "missed", name, facts=facts))
+        turn.save(Alert(now, "missed", name, facts=facts))
 
 
 def _hardly_late(one: MissedReport, now: float) -> bool:
@@ -172,8 +177,9 @@ def _missed_facts(
     }
 
 
-def trouble_found(state: LiveState, out: Effects, event: TroubleFound, now: float) -> None:
+def trouble_found(turn: Turn, event: TroubleFound) -> None:
     """Trouble of the daemon itself: a row while it lasts, told once."""
+    state = turn.state
     known = state.troubles.get(event.trouble.key)
     told = known.told if known is not None else False
     since = known.since if known is not None else event.trouble.since
@@ -181,48 +187,33 @@ def trouble_found(state: LiveState, out: Effects, event: TroubleFound, now: floa
     if trouble == known:
         return
     state.troubles[trouble.key] = trouble
-    out.troubles[trouble.key] = trouble
+    turn.save(trouble)
     if trouble.told and not told:
         targets = (target for target in state.jobs.alerts.values() if target.name != event.not_to)
         wanted = [target for target in targets if trouble.kind in target.on]
-        _tell(out, trouble.kind, wanted, {"message": trouble.message, "since": since, **dict(event.facts)}, now)
+        _tell(turn, trouble.kind, wanted, {"message": trouble.message, "since": since, **dict(event.facts)})
 
 
-def trouble_gone(state: LiveState, out: Effects, key: str) -> None:
-    if state.troubles.pop(key, None) is not None:
-        out.troubles[key] = None
+def trouble_gone(turn: Turn, key: str) -> None:
+    if turn.state.troubles.pop(key, None) is not None:
+        turn.delete(TROUBLES, key)
 
 
 def _tell(
-    out: Effects,
-    kind: str,
-    targets: Iterable[AlertTarget],
-    facts: dict[str, Any],
-    now: float,
-    run: Run | None = None,
-    task: Task | None = None,
+    turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], run: Run | None = None, task: Task | None = None
 ) -> bool:
     told = False
     for target in targets:
         told = True
         job = task.job if task else None
-        out.alerts.append(Alert(now, kind, target.name, job, run.id if run else None, task.name if task else None, facts))
+        turn.save(Alert(turn.now, kind, target.name, job, run.id if run else None, task.name if task else None, facts))
     return told
 
 
-def tell_once(
-    state: LiveState,
-    out: Effects,
-    kind: str,
-    targets: Iterable[AlertTarget],
-    facts: dict[str, Any],
-    now: float,
-    run: Run,
-    task: Task,
-) -> None:
+def tell_once(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], run: Run, task: Task) -> None:
     """An alert that there is at most once for a job in a run, however many copies it has and whether or not anybody wants it."""
-    first = not any(kind in run.tasks[name].told for name in state.groups[run.id][task.job])
+    first = not any(kind in run.tasks[name].told for name in turn.state.groups[run.id][task.job])
     task.told = (*task.told, kind)
-    out.tasks[run.id, task.name] = task
+    turn.save(task)
     if first:
-        _tell(out, kind, targets, facts, now, run, task)
+        _tell(turn, kind, targets, facts, run, task)

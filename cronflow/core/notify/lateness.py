@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core.effects import Effects
 from cronflow.core.notify import health
 from cronflow.core.notify.expectations import REMEMBERED, Timer, deadline_of, slow_after, timers, usual
 from cronflow.core.records import Attempt, Health, Run, Task
 from cronflow.core.state import LiveState
+from cronflow.core.turn import Turn
 
 
-def expect(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def expect(turn: Turn, run: Run, task: Task) -> None:
     """A run has been given a task: set the timer of its deadline. One that has passed already (catch-up) is told at once."""
+    state = turn.state
     for timer in timers(run, task, state.job(run, task), _durations(state, task.job)):
-        if timer[1] == "late" and timer[0] <= now:
-            _tell_late(state, out, run, task, timer[0], now)
+        if timer[1] == "late" and timer[0] <= turn.now:
+            _tell_late(turn, run, task, timer[0])
         elif timer[1] == "late":
             heapq.heappush(state.timers, timer)
 
@@ -32,45 +33,47 @@ def watch(state: LiveState, run: Run, task: Task) -> None:
             heapq.heappush(state.timers, timer)
 
 
-def ring(state: LiveState, out: Effects, timer: Timer, now: float) -> None:
+def ring(turn: Turn, timer: Timer) -> None:
     """A timer has come: tell it, unless it stands for nothing any more."""
+    state = turn.state
     run = state.runs.get(timer[2])
     task = run.tasks.get(timer[3]) if run else None
     if run is None or task is None or timer not in timers(run, task, state.job(run, task), _durations(state, task.job)):
         return
     if timer[1] == "slow":
-        _tell_slow(state, out, run, task, now)
+        _tell_slow(turn, run, task)
     else:
-        _tell_late(state, out, run, task, timer[0], now)
+        _tell_late(turn, run, task, timer[0])
 
 
-def ran(state: LiveState, out: Effects, task: Task, attempt: Attempt) -> None:
+def ran(turn: Turn, task: Task, attempt: Attempt) -> None:
     """A command succeeded, whatever its checks will say: remember how long it ran. Others of the job that are running may be
     slow at another time now."""
+    state = turn.state
     if attempt.kind != "command" or attempt.started_at is None or attempt.finished_at is None:
         return
     one = state.health_of(task.job)
     one.durations = (*one.durations, max(attempt.finished_at - attempt.started_at, 0.0))[-REMEMBERED:]
-    out.health[task.job] = one
+    turn.save(one)
     for number in list(state.busy.get(task.job, ())):
         run = state.runs[number]
         for name in state.groups[number].get(task.job, ()):
             watch(state, run, run.tasks[name])
 
 
-def ended(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def ended(turn: Turn, run: Run, task: Task) -> None:
     """A task is final: was it in time, and if it never will be, does everybody know?"""
-    at = deadline_of(state.job(run, task), run)
+    at = deadline_of(turn.state.job(run, task), run)
     if at is None or "late" in task.told:
         return
     decided_at = task.stage_at if task.verdict else task.finished_at
     if task.state == "success" and decided_at is not None and decided_at > at:
-        _tell_late(state, out, run, task, at, now)
+        _tell_late(turn, run, task, at)
     elif task.state in ("failed", "blocked"):
         cause = run.tasks.get(task.caused_by or task.name)
         job = cause.job if cause is not None else (task.caused_by or task.job).partition("[")[0]
-        known = frozenset(target.name for target in health.targets_of(state, job, "failure"))
-        _tell_late(state, out, run, task, at, now, known)
+        known = frozenset(target.name for target in health.targets_of(turn.state, job, "failure"))
+        _tell_late(turn, run, task, at, known)
 
 
 def _durations(state: LiveState, job: str) -> tuple[float, ...]:
@@ -78,10 +81,9 @@ def _durations(state: LiveState, job: str) -> tuple[float, ...]:
     return one.durations if one is not None else ()
 
 
-def _tell_late(
-    state: LiveState, out: Effects, run: Run, task: Task, at: float, now: float, known: frozenset[str] = frozenset()
-) -> None:
+def _tell_late(turn: Turn, run: Run, task: Task, at: float, known: frozenset[str] = frozenset()) -> None:
     """`known`: the targets that have heard of the failure behind it."""
+    state = turn.state
     one = state.health.get(task.job)
     up = [edge.job for edge in state.job(run, task).after]
     facts = {
@@ -96,10 +98,11 @@ def _tell_late(
         "blocks": health.blocks(state, run, task) if task.state != "success" else [],
     }
     targets = [target for target in health.targets_of(state, task.job, "late") if target.name not in known]
-    health.tell_once(state, out, "late", targets, facts, now, run, task)
+    health.tell_once(turn, "late", targets, facts, run, task)
 
 
-def _tell_slow(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def _tell_slow(turn: Turn, run: Run, task: Task) -> None:
+    state = turn.state
     assert task.live is not None
     job, durations = state.job(run, task), _durations(state, task.job)
     facts = {
@@ -112,4 +115,4 @@ def _tell_slow(state: LiveState, out: Effects, run: Run, task: Task, now: float)
         "timeout_s": job.timeout,
         "waiting": health.blocks(state, run, task),
     }
-    health.tell_once(state, out, "slow", health.targets_of(state, task.job, "slow"), facts, now, run, task)
+    health.tell_once(turn, "slow", health.targets_of(state, task.job, "slow"), facts, run, task)

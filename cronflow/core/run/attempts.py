@@ -9,7 +9,7 @@ The steps after the command take its place in the limits: nobody comes between t
 
 from __future__ import annotations
 
-from cronflow.core.effects import Change, Effects, Reply, StartAttempt, StopAttempt
+from cronflow.core.effects import Move, Reply, StartAttempt, StopAttempt
 from cronflow.core.events import ApprovalGiven, AttemptBegan, AttemptEnded
 from cronflow.core.jobs import Job
 from cronflow.core.notify import lateness
@@ -17,36 +17,39 @@ from cronflow.core.plan.copies import item_copies
 from cronflow.core.records import ATTEMPT_MOVES, Attempt, AttemptRef, Result, Run, Task, TaskState
 from cronflow.core.run import queue, stages, tasks
 from cronflow.core.stable import spread
-from cronflow.core.state import COMMAND, LiveState, move
+from cronflow.core.state import COMMAND
+from cronflow.core.tables import ATTEMPTS, TASKS
+from cronflow.core.turn import Turn
 from cronflow.core.words import pasted
 
 BAD = ("failed", "timeout", "killed", "lost")
 
 
-def began(state: LiveState, out: Effects, event: AttemptBegan) -> None:
+def began(turn: Turn, event: AttemptBegan) -> None:
     """The process of an attempt exists."""
-    place = state.task_at(event.ref)
+    place = turn.state.task_at(event.ref)
     if place is None or place[1].live is None or place[1].live.state != "starting":
         return
     attempt = place[1].live
     attempt.state, attempt.pid, attempt.started_at = "running", event.pid, event.at
-    out.attempts[attempt.ref] = attempt
-    lateness.watch(state, *place)
+    turn.save(attempt)
+    lateness.watch(turn.state, *place)
 
 
-def unclaimed(state: LiveState, out: Effects, ref: AttemptRef, now: float) -> None:
+def unclaimed(turn: Turn, ref: AttemptRef) -> None:
     """An attempt that was committed but never begun: it is begun now, under its own number, or ends if it was cancelled."""
-    place = state.task_at(ref)
+    place = turn.state.task_at(ref)
     if place is None or place[1].live is None or place[1].live.state != "starting":
         return
     if place[1].live.stop is None:
-        out.deeds.append(StartAttempt(ref))
+        turn.act(StartAttempt(ref))
     else:
-        ended(state, out, AttemptEnded(ref, now, stopped=place[1].live.stop), now)
+        ended(turn, AttemptEnded(ref, turn.now, stopped=place[1].live.stop))
 
 
-def ended(state: LiveState, out: Effects, event: AttemptEnded, now: float) -> None:
+def ended(turn: Turn, event: AttemptEnded) -> None:
     """The process is gone: what it was for goes on, is tried again, or ends with it."""
+    state = turn.state
     place = state.task_at(event.ref)
     if place is None:
         return
@@ -54,22 +57,21 @@ def ended(state: LiveState, out: Effects, event: AttemptEnded, now: float) -> No
     attempt = task.live
     assert attempt is not None
     _fill_in(state.job(run, task), attempt, event)
-    out.attempts[attempt.ref] = attempt
-    out.tasks[run.id, task.name] = task
+    turn.save(attempt, task)
     state.give_place_back(state.job(run, task), task)
     task.live = None
     if _cancelled(state.job(run, task), task, attempt):
-        task.finished_at = min(event.at, now)
-        tasks.close(state, out, run, task, "cancelled", attempt.stop, task.note, now)
+        task.finished_at = min(event.at, turn.now)
+        tasks.close(turn, run, task, "cancelled", attempt.stop, task.note)
     elif attempt.kind == COMMAND:
-        _command_ended(state, out, run, task, attempt, event, now)
+        _command_ended(turn, run, task, attempt, event)
     elif attempt.kind == "check":
-        _check_ended(state, out, run, task, attempt, event, now)
+        _check_ended(turn, run, task, attempt, event)
     elif task.verdict:
-        task.finished_at = min(event.at, now)
-        tasks.close(state, out, run, task, *tasks.verdict_of(task), now)
+        task.finished_at = min(event.at, turn.now)
+        tasks.close(turn, run, task, *tasks.verdict_of(task))
     else:
-        _step_ended(state, out, run, task, attempt, event, now)
+        _step_ended(turn, run, task, attempt, event)
 
 
 def _cancelled(job: Job, task: Task, attempt: Attempt) -> bool:
@@ -115,47 +117,47 @@ def classify(job: Job, event: AttemptEnded) -> tuple[Result, str | None]:
 # ---- the command and its checks -------------------------------------------------------------------------------------------
 
 
-def _command_ended(
-    state: LiveState, out: Effects, run: Run, task: Task, attempt: Attempt, event: AttemptEnded, now: float
-) -> None:
+def _command_ended(turn: Turn, run: Run, task: Task, attempt: Attempt, event: AttemptEnded) -> None:
+    state = turn.state
     job = state.job(run, task)
     task.outputs = dict(event.outputs)
     state.note_outputs(task)
     if attempt.result == "success":
-        lateness.ran(state, out, task, attempt)
+        lateness.ran(turn, task, attempt)
     if attempt.result == "lost" and state.up_since is None:
         state.interrupted.append((job.name, run.id, task.name, "lost"))
     if attempt.result == "success" and job.check:
         task.stage, task.check, task.reason = "check", 0, "check"
-        queue.start(state, out, run, task, now)
+        queue.start(turn, run, task)
     elif attempt.result in BAD and _tried_again(job, task, attempt, event):
-        _retry_later(state, out, job, task, attempt.reason, event, now)
+        _retry_later(turn, job, task, attempt.reason, event)
     else:
-        conclude(state, out, run, task, _final_state(attempt), attempt.reason, event.message, event.at, now)
+        conclude(turn, run, task, _final_state(attempt), attempt.reason, event.message, event.at)
 
 
-def _check_ended(state: LiveState, out: Effects, run: Run, task: Task, check: Attempt, event: AttemptEnded, now: float) -> None:
+def _check_ended(turn: Turn, run: Run, task: Task, check: Attempt, event: AttemptEnded) -> None:
     """A check that says no makes a failure of the attempt that it looked at, which is then judged as such. One whose answer
     nobody knows is asked again."""
-    job = state.job(run, task)
+    job = turn.state.job(run, task)
     if check.result == "lost" and not event.survivors:
-        queue.start(state, out, run, task, now)
+        queue.start(turn, run, task)
         return
     if check.result == "success":
         task.check += 1
         if task.check < len(job.check):
-            queue.start(state, out, run, task, now)
+            queue.start(turn, run, task)
         else:
-            conclude(state, out, run, task, "success", None, None, event.at, now)
+            conclude(turn, run, task, "success", None, None, event.at)
         return
     command = AttemptRef(run.id, task.name, task.attempts)
-    out.overruled[command] = None
+    where = {"run": run.id, "task": task.name, "n": task.attempts, "kind": COMMAND}
+    turn.patch(ATTEMPTS, where, result="failed", reason="check")
     task.stage = COMMAND
     attempt = Attempt(run.id, task.name, task.attempts, result="failed", reason="check")
     if _tried_again(job, task, attempt, event):
-        _retry_later(state, out, job, task, "check", AttemptEnded(command, event.at, message=event.message), now)
+        _retry_later(turn, job, task, "check", AttemptEnded(command, event.at, message=event.message))
     else:
-        conclude(state, out, run, task, "failed", "check", event.message, event.at, now)
+        conclude(turn, run, task, "failed", "check", event.message, event.at)
 
 
 def _final_state(attempt: Attempt) -> TaskState:
@@ -196,69 +198,67 @@ def pace(job: Job, task: Task) -> float:
     return retry_delay(job, AttemptRef(task.run, task.name, task.attempts))
 
 
-def _retry_later(
-    state: LiveState, out: Effects, job: Job, task: Task, reason: str | None, event: AttemptEnded, now: float
-) -> None:
-    move(out, task, "retrying", reason, event.message)
-    stages.come_again(state, out, state.runs[task.run], task, now + retry_delay(job, event.ref))
+def _retry_later(turn: Turn, job: Job, task: Task, reason: str | None, event: AttemptEnded) -> None:
+    turn.move(task, "retrying", reason, event.message)
+    stages.come_again(turn, turn.state.runs[task.run], task, turn.now + retry_delay(job, event.ref))
 
 
 # ---- the steps before the command -----------------------------------------------------------------------------------------
 
 
-def _step_ended(state: LiveState, out: Effects, run: Run, task: Task, step: Attempt, event: AttemptEnded, now: float) -> None:
+def _step_ended(turn: Turn, run: Run, task: Task, step: Attempt, event: AttemptEnded) -> None:
     """A condition, a poll or the lines of a `foreach`. One whose status nobody knows is asked again."""
-    if away := tasks.turned_away(state, out, run, state.job(run, task)):
-        tasks.close(state, out, run, task, away[0], away[1], None, now)
+    if away := tasks.turned_away(turn, run, turn.state.job(run, task)):
+        tasks.close(turn, run, task, away[0], away[1], None)
     elif step.stop == "wait_timeout" and step.result != "success":
-        waited_too_long(state, out, run, task, now)
+        waited_too_long(turn, run, task)
     elif step.result == "lost" and not event.survivors:
-        queue.enqueue(state, out, run, task, now)
+        queue.enqueue(turn, run, task)
     elif event.reason is not None or step.result == "lost":
-        conclude(state, out, run, task, "failed", step.reason, event.message, event.at, now)
+        conclude(turn, run, task, "failed", step.reason, event.message, event.at)
     elif task.stage == "sensor" and step.result != "success":
-        _poll_later(state, out, run, task, now)
+        _poll_later(turn, run, task)
     elif task.stage == "foreach":
-        _items_known(state, out, run, task, step, event, now)
+        _items_known(turn, run, task, step, event)
     elif step.result == "success":
-        stages.begin(state, out, run, task, now)
+        stages.begin(turn, run, task)
     else:
-        tasks.close(state, out, run, task, "skipped", "condition", None, now)
+        tasks.close(turn, run, task, "skipped", "condition", None)
 
 
-def _poll_later(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
-    job = state.job(run, task)
+def _poll_later(turn: Turn, run: Run, task: Task) -> None:
+    job = turn.state.job(run, task)
     assert task.stage_at is not None
-    if now >= task.stage_at + job.wait_timeout:
-        waited_too_long(state, out, run, task, now)
+    if turn.now >= task.stage_at + job.wait_timeout:
+        waited_too_long(turn, run, task)
     else:
-        stages.come_again(state, out, run, task, now + pace(job, task))
+        stages.come_again(turn, run, task, turn.now + pace(job, task))
 
 
-def waited_too_long(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def waited_too_long(turn: Turn, run: Run, task: Task) -> None:
     """The time of a sensor is over: its task fails; a poll that is going on is ended first."""
     if task.live is None:
-        conclude(state, out, run, task, "failed", "wait_timeout", None, now, now)
+        conclude(turn, run, task, "failed", "wait_timeout", None, turn.now)
     elif task.live.stop is None:
         task.live.stop = "wait_timeout"
-        out.attempts[task.live.ref] = task.live
-        out.deeds.append(StopAttempt(task.live.ref))
+        turn.save(task.live)
+        turn.act(StopAttempt(task.live.ref))
 
 
-def _items_known(state: LiveState, out: Effects, run: Run, task: Task, step: Attempt, event: AttemptEnded, now: float) -> None:
+def _items_known(turn: Turn, run: Run, task: Task, step: Attempt, event: AttemptEnded) -> None:
     """Put a task for each line in the place of this one."""
+    state = turn.state
     if step.result != "success":
-        conclude(state, out, run, task, "failed", "foreach", event.message, event.at, now)
+        conclude(turn, run, task, "failed", "foreach", event.message, event.at)
         return
     if not event.items:
-        tasks.close(state, out, run, task, "skipped", "no_items", None, now)
+        tasks.close(turn, run, task, "skipped", "no_items", None)
         return
     job = state.job(run, task)
     del run.tasks[task.name]
     state.groups[run.id][task.job].remove(task.name)
-    out.tasks.pop((run.id, task.name), None)
-    out.gone[run.id, task.name] = None
-    out.changes.append(Change(run.id, task.name, task.state, f"{len(event.items)} copies", None))
+    turn.delete(TASKS, (run.id, task.name))
+    turn.out.moves.append(Move(run.id, task.name, task.state, f"{len(event.items)} copies", None))
     copies = [
         Task(run.id, name, job.name, stage="foreach", told=task.told, matrix=values)
         for name, values in item_copies(job, event.items)
@@ -266,21 +266,21 @@ def _items_known(state: LiveState, out: Effects, run: Run, task: Task, step: Att
     for copy in copies:
         run.tasks[copy.name] = copy
         state.enter_task(copy)
-        lateness.expect(state, out, run, copy, now)
+        lateness.expect(turn, run, copy)
     state.leave_task(task)
     for copy in copies:
-        stages.begin(state, out, run, copy, now)
+        stages.begin(turn, run, copy)
 
 
 # ---- approval -------------------------------------------------------------------------------------------------------------
 
 
-def approval_given(state: LiveState, out: Effects, event: ApprovalGiven, now: float) -> Reply:
+def approval_given(turn: Turn, event: ApprovalGiven) -> Reply:
     """A person lets a task go on, or ends it as failed; by a job's name all its copies that wait for it."""
-    run = state.runs.get(event.run)
+    run = turn.state.runs.get(event.run)
     if run is None:
         return Reply(refused=f"run {event.run} has ended already", exit_status=1)
-    names = [event.task] if event.task in run.tasks else list(state.groups[run.id].get(event.task, ()))
+    names = [event.task] if event.task in run.tasks else list(turn.state.groups[run.id].get(event.task, ()))
     if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
     waiting = [task for name in names if _waits_for_approval(task := run.tasks[name])]
@@ -291,10 +291,10 @@ def approval_given(state: LiveState, out: Effects, event: ApprovalGiven, now: fl
         return Reply(refused=f"task `{run.id}/{event.task}` {how}", hint=hint, exit_status=1)
     for task in waiting:
         if event.approved:
-            stages.begin(state, out, run, task, now)
+            stages.begin(turn, run, task)
         else:
             note = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
-            conclude(state, out, run, task, "failed", "rejected", note, now, now)
+            conclude(turn, run, task, "failed", "rejected", note, turn.now)
     return Reply((run.id,))
 
 
@@ -305,28 +305,18 @@ def _waits_for_approval(task: Task) -> bool:
 # ---- the end --------------------------------------------------------------------------------------------------------------
 
 
-def conclude(
-    state: LiveState,
-    out: Effects,
-    run: Run,
-    task: Task,
-    final: TaskState,
-    reason: str | None,
-    note: str | None,
-    at: float,
-    now: float,
-) -> None:
+def conclude(turn: Turn, run: Run, task: Task, final: TaskState, reason: str | None, note: str | None, at: float) -> None:
     """End a task as decided, after its hook if it has one for this end. A hook changes nothing about it."""
-    job = state.job(run, task)
+    job = turn.state.job(run, task)
     hook = {"failed": job.on_failure, "success": job.on_success}.get(final)
     if hook is None:
-        task.finished_at = min(at, now)
-        tasks.close(state, out, run, task, final, reason, note, now)
+        task.finished_at = min(at, turn.now)
+        tasks.close(turn, run, task, final, reason, note)
         return
     task.verdict = (final, reason or "", note or "")
-    task.stage, task.stage_at, task.next_attempt_at = "on_failure" if final == "failed" else "on_success", now, None
+    task.stage, task.stage_at, task.next_attempt_at = "on_failure" if final == "failed" else "on_success", turn.now, None
     task.reason = "hook"
     if task.state == "running":
-        queue.start(state, out, run, task, now)
+        queue.start(turn, run, task)
     else:
-        queue.enqueue(state, out, run, task, now)
+        queue.enqueue(turn, run, task)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cronflow.core.effects import Effects, Reply
+from cronflow.core.effects import Reply
 from cronflow.core.events import CancelAsked, RunAsked
 from cronflow.core.plan import params
 from cronflow.core.plan.flow import Flow, Plan, with_upstream
 from cronflow.core.records import QUEUE_LIMIT, Run
 from cronflow.core.run import runs, tasks
 from cronflow.core.state import LiveState
+from cronflow.core.turn import Turn
 
 
-def ask_run(state: LiveState, out: Effects, event: RunAsked, now: float) -> Reply:
+def ask_run(turn: Turn, event: RunAsked) -> Reply:
     """Start jobs because a person says so: a root with its whole flow, another job with what comes after it in its flow.
 
     One run for each flow. Where `overlap` forbids one of them, none is started."""
+    state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
@@ -36,12 +38,12 @@ def ask_run(state: LiveState, out: Effects, event: RunAsked, now: float) -> Repl
                 return refusal
     numbers, notes = [], []
     for flow, jobs in chosen:
-        held = True in [_waits(state, out, event, home, mine, now) for home, mine in at_home(state, jobs)]
+        held = True in [_waits(turn, event, home, mine) for home, mine in at_home(state, jobs)]
         named = tuple(name for name in event.jobs if name in jobs)
-        run = Run(state.next_run, flow.name, event.trigger, now, flow.digest, named=named, by=event.by, slot=event.at, held=held)
-        run.only = event.only
+        run = Run(state.next_run, flow.name, event.trigger, turn.now, flow.digest, named=named, by=event.by, slot=event.at)
+        run.held, run.only = held, event.only
         run.params = params.given(event.params, [flow.jobs[name] for name in jobs])
-        runs.open_run(state, out, flow, run, jobs, now)
+        runs.open_run(turn, flow, run, jobs)
         numbers.append(run.id)
         outside = sorted({edge.job for name in jobs for edge in flow.jobs[name].after if edge.job not in jobs})
         if outside:
@@ -87,11 +89,11 @@ def _is_same(run: Run, event: RunAsked) -> bool:
     return (run.trigger, run.slot, run.named) == (event.trigger, event.at, event.jobs)
 
 
-def _waits(state: LiveState, out: Effects, event: RunAsked, flow: Flow, jobs: Iterable[str], now: float) -> bool:
+def _waits(turn: Turn, event: RunAsked, flow: Flow, jobs: Iterable[str]) -> bool:
     """Whether the run is held back. A backfill waits for whatever else has these jobs going on, and is never refused."""
     if event.trigger != "backfill":
-        return runs.admit(state, out, flow.head, dict.fromkeys(jobs), now) is True
-    others = state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
+        return runs.admit(turn, flow.head, dict.fromkeys(jobs)) is True
+    others = turn.state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
     return any(other.trigger != "backfill" for other in others)
 
 
@@ -133,21 +135,21 @@ def _full(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | None:
 # ---- cancel ---------------------------------------------------------------------------------------------------------------
 
 
-def ask_cancel(state: LiveState, out: Effects, event: CancelAsked, now: float) -> Reply:
+def ask_cancel(turn: Turn, event: CancelAsked) -> Reply:
     """End a run, or one task of it; what comes after that task is judged as ever."""
-    run = state.runs.get(event.run)
+    run = turn.state.runs.get(event.run)
     if run is None:
         return Reply(refused=f"run {event.run} has ended already", exit_status=1)
     note = f"by {event.by}"
     if event.task is None:
-        tasks.cancel_run(state, out, run, "cancelled", note, now)
+        tasks.cancel_run(turn, run, "cancelled", note)
         return Reply((run.id,))
-    names = [event.task] if event.task in run.tasks else list(state.groups[run.id].get(event.task, ()))
+    names = [event.task] if event.task in run.tasks else list(turn.state.groups[run.id].get(event.task, ()))
     if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
     going_on = [task for name in names if not (task := run.tasks[name]).final]
     if not going_on:
         return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}", exit_status=1)
     for task in going_on:
-        tasks.cancel(state, out, run, task, "cancelled", note, now)
+        tasks.cancel(turn, run, task, "cancelled", note)
     return Reply((run.id,))

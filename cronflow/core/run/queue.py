@@ -10,28 +10,32 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core.effects import Change, Effects, StartAttempt
+from cronflow.core.effects import StartAttempt
 from cronflow.core.records import Attempt, AttemptRef, Run, Task
 from cronflow.core.run.blockers import blockers, limits, pool_limits
-from cronflow.core.state import COMMAND, LiveState, Place, line_of, move, place_in_line
+from cronflow.core.state import COMMAND, LiveState, Place, line_of, place_in_line
+from cronflow.core.tables import ATTEMPTS, TASKS
+from cronflow.core.turn import Turn
 
 
-def enqueue(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def enqueue(turn: Turn, run: Run, task: Task) -> None:
     """Put a task in line for the process of its stage."""
+    state = turn.state
     job = state.job(run, task)
-    task.queued_at, task.next_attempt_at = now, None
+    task.queued_at, task.next_attempt_at = turn.now, None
     if task.stage == COMMAND:
-        move(out, task, "queued", "pool_full" if pool_limits(state, job) else "max_running")
-    out.tasks[run.id, task.name] = task
+        turn.move(task, "queued", "pool_full" if pool_limits(state, job) else "max_running")
+    turn.save(task)
     heapq.heappush(state.ready.setdefault(line_of(job, task), []), place_in_line(job, task))
 
 
-def start_ready(state: LiveState, out: Effects, now: float) -> None:
+def start_ready(turn: Turn) -> None:
     """Start what is in line, as far as the limits allow, and say what keeps those who have just come."""
+    state = turn.state
     while state.ready and not limits(state) and (place := _next(state)):
-        start(state, out, *place, now)
-    for (number, _), task in out.tasks.items():
-        if task.state == "queued" and task.queued_at == now:
+        start(turn, *place)
+    for (number, _), task in turn.out.of(TASKS).items():
+        if task is not None and task.state == "queued" and task.queued_at == turn.now:
             task.reason = blockers(state, state.runs[number], task)[0].code
 
 
@@ -55,16 +59,17 @@ def _next(state: LiveState) -> tuple[Run, Task] | None:
     return state.in_line(best[0])
 
 
-def start(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def start(turn: Turn, run: Run, task: Task) -> None:
     """Start the process of a task's stage: an attempt of its command, or a step beside it. A step that follows a process which
     has just ended is started by this at once, in its place: nobody comes between the two."""
-    job = state.job(run, task)
+    now = turn.now
+    job = turn.state.job(run, task)
     attempt = Attempt(run.id, task.name, 0, task.stage, created_at=now)
     if task.stage == COMMAND:
         task.attempts += 1
         attempt.n = task.attempts
         task.started_at = task.started_at if task.started_at is not None else now
-        move(out, task, "running")
+        turn.move(task, "running")
     else:
         task.steps += 1
         attempt.n = task.steps
@@ -72,15 +77,13 @@ def start(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> N
             task.check += 1
             attempt.count = task.check
             if attempt.count > 1:
-                out.gone_attempts[AttemptRef(run.id, task.name, attempt.n - 1, "sensor")] = None
+                turn.delete(ATTEMPTS, AttemptRef(run.id, task.name, attempt.n - 1, "sensor"))
         elif task.state == "waiting" and task.verdict:
-            move(out, task, "running", "hook")
+            turn.move(task, "running", "hook")
     task.queued_at, task.live = None, attempt
-    state.take_place(job, task)
-    out.tasks[run.id, task.name] = task
-    out.attempts[attempt.ref] = attempt
-    out.deeds.append(StartAttempt(attempt.ref))
+    turn.state.take_place(job, task)
+    turn.save(task, attempt)
+    turn.act(StartAttempt(attempt.ref))
     if run.state == "waiting" and task.state == "running":
-        out.changes.append(Change(run.id, None, run.state, "running", None))
         run.state, run.reason, run.started_at = "running", None, now
-        out.runs[run.id] = run
+        turn.moved(run, "waiting")

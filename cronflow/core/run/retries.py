@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cronflow.core.effects import Effects, Reply
+from cronflow.core.effects import Reply
 from cronflow.core.events import RetryAsked
 from cronflow.core.jobs import Job
 from cronflow.core.plan.copies import ITEM, matrix_copies, paired
@@ -12,11 +12,13 @@ from cronflow.core.plan.flow import Flow, with_upstream
 from cronflow.core.records import Run, Task
 from cronflow.core.run import byhand, runs
 from cronflow.core.state import LiveState, jobs_of
+from cronflow.core.turn import Turn
 
 
-def ask_retry(state: LiveState, out: Effects, event: RetryAsked, now: float) -> Reply:
+def ask_retry(turn: Turn, event: RetryAsked) -> Reply:
     """Open a run that does again what failed, was blocked or cancelled in an older one, and all that comes after it, under
     the job file now in force. What was well is taken over."""
+    state = turn.state
     old = event.run
     if not old.final:
         return Reply(refused=f"run {old.id} is still {old.state}", hint=f"`cronflow cancel {old.id}` ends it", exit_status=1)
@@ -33,13 +35,13 @@ def ask_retry(state: LiveState, out: Effects, event: RetryAsked, now: float) -> 
         refusal = byhand.refusal_of(state, home, mine)
         if refusal is not None:
             return refusal
-    held = True in [runs.admit(state, out, home.head, mine, now) for home, mine in homes]
+    held = True in [runs.admit(turn, home.head, mine) for home, mine in homes]
     slot = old.slot_last if old.slot_last is not None else old.slot
-    run = Run(state.next_run, flow.name, "retry", now, flow.digest, by=event.by, slot=slot, held=held, retry_of=old.id)
+    run = Run(state.next_run, flow.name, "retry", turn.now, flow.digest, by=event.by, slot=slot, held=held, retry_of=old.id)
     run.trigger_key = None if old.trigger in ("watch", "reboot") else old.trigger_key  # whose slot tells its round
     run.named = tuple(name for name in flow.jobs if name in again and _was_to_run(old, name))
     run.params = dict(old.params)
-    runs.open_run(state, out, flow, run, again, now, _kept(flow, old, again, event))
+    runs.open_run(turn, flow, run, again, _kept(flow, old, again, event))
     gone = list(dict.fromkeys(task.job for task in old.tasks.values() if task.job not in flow.jobs))
     notes = (f"left out, because they are not in this flow any more: {', '.join(gone)}",) if gone else ()
     return Reply((run.id,), notes)

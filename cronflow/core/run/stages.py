@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import heapq
 
-from cronflow.core.effects import Effects
 from cronflow.core.jobs import Job
 from cronflow.core.notify import health
 from cronflow.core.plan.copies import ITEM
 from cronflow.core.records import Run, Task
 from cronflow.core.run import queue
-from cronflow.core.state import COMMAND, LiveState
+from cronflow.core.state import COMMAND
+from cronflow.core.turn import Turn
 
 BEFORE = ("condition", "sensor", "approval", "foreach", COMMAND)
 """The stages up to the command, in their order. After it come "check" and "hook" names: `on_failure`, `on_success`."""
 
 
-def begin(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def begin(turn: Turn, run: Run, task: Task) -> None:
     """Let a task whose upstreams are met, or which has passed a stage, enter the next one that its job has."""
-    job = state.job(run, task)
+    job = turn.state.job(run, task)
     passed = BEFORE.index(task.stage) + 1 if task.stage else 0
     task.stage = next(stage for stage in BEFORE[passed:] if _has(job, task, stage))
-    task.stage_at = now
+    task.stage_at = turn.now
     task.reason = task.stage
-    out.tasks[run.id, task.name] = task
+    turn.save(task)
     if task.stage == "approval":
-        health.ask_approval(state, out, run, task, now)
+        health.ask_approval(turn, run, task)
         return
     if task.stage == "sensor":
-        heapq.heappush(state.timers, (now + job.wait_timeout, "wait_timeout", run.id, task.name))
-    queue.enqueue(state, out, run, task, now)
+        heapq.heappush(turn.state.timers, (turn.now + job.wait_timeout, "wait_timeout", run.id, task.name))
+    queue.enqueue(turn, run, task)
 
 
 def _has(job: Job, task: Task, stage: str) -> bool:
@@ -48,8 +48,8 @@ def _has(job: Job, task: Task, stage: str) -> bool:
     return True
 
 
-def come_again(state: LiveState, out: Effects, run: Run, task: Task, at: float) -> None:
+def come_again(turn: Turn, run: Run, task: Task, at: float) -> None:
     """Have a task stand in line again at a later time: for the next attempt, or the next poll of its sensor."""
     task.next_attempt_at = at
-    out.tasks[run.id, task.name] = task
-    heapq.heappush(state.timers, (at, "again", run.id, task.name))
+    turn.save(task)
+    heapq.heappush(turn.state.timers, (at, "again", run.id, task.name))

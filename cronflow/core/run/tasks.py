@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 
 from cronflow.core.edges import edge_state
 from cronflow.core.edges.ends import End, Verdict, end_of, judge
-from cronflow.core.effects import Change, Effects, StopAttempt
+from cronflow.core.effects import StopAttempt
 from cronflow.core.jobs import Edge, Job
 from cronflow.core.notify import health, lateness
 from cronflow.core.plan.copies import paired
 from cronflow.core.records import Run, Task, TaskState
 from cronflow.core.run import stages
 from cronflow.core.slots import skips
-from cronflow.core.state import LiveState, judge_run, move
+from cronflow.core.state import LiveState, judge_run
+from cronflow.core.turn import Turn
 
 # ---- upstreams ------------------------------------------------------------------------------------------------------------
 
@@ -37,8 +38,9 @@ def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, End | 
     return found
 
 
-def advance(state: LiveState, out: Effects, run: Run, names: Iterable[str], now: float) -> None:
+def advance(turn: Turn, run: Run, names: Iterable[str]) -> None:
     """Look at waiting tasks again: they go on to their next stage, wait, or end, and then those after them are looked at."""
+    state = turn.state
     todo = deque(names)
     while todo:
         task = run.tasks[todo.popleft()]
@@ -46,19 +48,19 @@ def advance(state: LiveState, out: Effects, run: Run, names: Iterable[str], now:
             continue
         job = state.job(run, task)
         verdict = judge(job, upstreams(state, run, task))
-        end: Verdict | bool | None = turned_away(state, out, run, job) if verdict is True else verdict
+        end: Verdict | bool | None = turned_away(turn, run, job) if verdict is True else verdict
         if end is None:
-            stages.begin(state, out, run, task, now)
+            stages.begin(turn, run, task)
         elif isinstance(end, tuple):
-            end_unrun(state, out, run, task, end, now)
+            end_unrun(turn, run, task, end)
             todo.extend(_after(state, run, task))
 
 
-def end_unrun(state: LiveState, out: Effects, run: Run, task: Task, said: Verdict, now: float) -> None:
+def end_unrun(turn: Turn, run: Run, task: Task, said: Verdict) -> None:
     """End a task that does not run; those after it are still to be looked at."""
     task.caused_by = said[2]
-    note = edge_state.in_vain(state, state.job(run, task)) if said[1] == "after_timeout" else None
-    _close(state, out, run, task, said[0], said[1], note, now)
+    note = edge_state.in_vain(turn.state, turn.state.job(run, task)) if said[1] == "after_timeout" else None
+    _close(turn, run, task, said[0], said[1], note)
 
 
 def _after(state: LiveState, run: Run, task: Task) -> Iterator[str]:
@@ -71,95 +73,77 @@ def _after(state: LiveState, run: Run, task: Task) -> Iterator[str]:
                 yield name
 
 
-def turned_away(state: LiveState, out: Effects, run: Run, job: Job) -> Verdict | None:
+def turned_away(turn: Turn, run: Run, job: Job) -> Verdict | None:
     """A job that is disabled, paused or to be skipped does not run, unless a person named it."""
     if job.name in run.named:
         return None
     if not job.enabled:
         return "skipped", "disabled", None
-    if job.name in state.pauses:
+    if job.name in turn.state.pauses:
         return "skipped", "paused", None
-    if skips.leaves_out(state, out, run, job):
+    if skips.leaves_out(turn, run, job):
         return "skipped", "skip", None
     return None
 
 
-def hold(state: LiveState, out: Effects, run: Run) -> None:
+def hold(turn: Turn, run: Run) -> None:
     """Mark the tasks that would go on now as held back by `overlap`."""
     for task in run.tasks.values():
-        if task.state == "waiting" and judge(state.job(run, task), upstreams(state, run, task)) is True:
-            move(out, task, "queued", "overlap")
+        if task.state == "waiting" and judge(turn.state.job(run, task), upstreams(turn.state, run, task)) is True:
+            turn.move(task, "queued", "overlap")
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------------
 
 
-def close(
-    state: LiveState,
-    out: Effects,
-    run: Run,
-    task: Task,
-    final: TaskState,
-    reason: str | None,
-    note: str | None,
-    now: float,
-) -> None:
+def close(turn: Turn, run: Run, task: Task, final: TaskState, reason: str | None, note: str | None) -> None:
     """End a task, look at those after it, and end the run if it was the last one."""
-    _close(state, out, run, task, final, reason, note, now)
-    advance(state, out, run, list(_after(state, run, task)), now)
-    finish_if_done(state, out, run, now)
+    _close(turn, run, task, final, reason, note)
+    advance(turn, run, list(_after(turn.state, run, task)))
+    finish_if_done(turn, run)
 
 
-def _close(
-    state: LiveState,
-    out: Effects,
-    run: Run,
-    task: Task,
-    final: TaskState,
-    reason: str | None,
-    note: str | None,
-    now: float,
-) -> None:
-    move(out, task, final, reason, note)
-    task.finished_at = now if task.finished_at is None else task.finished_at
+def _close(turn: Turn, run: Run, task: Task, final: TaskState, reason: str | None, note: str | None) -> None:
+    turn.move(task, final, reason, note)
+    task.finished_at = turn.now if task.finished_at is None else task.finished_at
     task.next_attempt_at = task.queued_at = None
-    state.leave_task(task)
+    turn.state.leave_task(task)
     if final == "failed" or reason == "after_timeout":
-        health.failed(state, out, run, task, now)
+        health.failed(turn, run, task)
     elif final == "success":
-        health.succeeded(state, out, run, task, now)
-    lateness.ended(state, out, run, task, now)
-    if task.job not in state.left[run.id]:
-        edge_state.ended(state, out, run, task.job, now)
+        health.succeeded(turn, run, task)
+    lateness.ended(turn, run, task)
+    if task.job not in turn.state.left[run.id]:
+        edge_state.ended(turn, run, task.job)
 
 
-def finish_if_done(state: LiveState, out: Effects, run: Run, now: float) -> None:
+def finish_if_done(turn: Turn, run: Run) -> None:
     """A run ends when all its tasks are final."""
+    state = turn.state
     if state.left.get(run.id) != {}:
         return
     before = run.state
     run.state, run.reason = judge_run(run)
-    run.finished_at = max((task.finished_at for task in run.tasks.values() if task.finished_at is not None), default=now)
-    out.changes.append(Change(run.id, None, before, run.state, run.reason))
-    out.runs[run.id] = run
+    run.finished_at = max((task.finished_at for task in run.tasks.values() if task.finished_at is not None), default=turn.now)
+    turn.moved(run, before, run.reason)
     for index in (state.runs, state.left, state.groups, state.givers, state.flows):
         del index[run.id]
     state.held.pop(run.id, None)
     state.look = True
 
 
-def cancel(state: LiveState, out: Effects, run: Run, task: Task, reason: str, note: str | None, now: float) -> None:
+def cancel(turn: Turn, run: Run, task: Task, reason: str, note: str | None) -> None:
     """End a task: at once if it has no process, otherwise when nothing of its process is left. A person who says so twice
     does not want to wait for `kill_after`."""
     if task.final:
         return
     if task.live is None:
-        close(state, out, run, task, *_cut_short(task, reason, note), now)
+        close(turn, run, task, *_cut_short(task, reason, note))
     elif task.live.stop is None or reason == "cancelled":
         at_once = task.live.stop is not None
         task.live.stop, task.note = reason, note
-        out.attempts[task.live.ref], out.tasks[run.id, task.name] = task.live, task
-        out.deeds.append(StopAttempt(task.live.ref, at_once))
+        turn.save(task.live, task)
+        turn.act(StopAttempt(task.live.ref, at_once))
 
 
 def _cut_short(task: Task, reason: str, note: str | None) -> tuple[TaskState, str | None, str | None]:
@@ -173,11 +157,11 @@ def verdict_of(task: Task) -> tuple[TaskState, str | None, str | None]:
     return final, reason or None, note or None  # type: ignore[return-value]  # the words of a verdict are those of `close`
 
 
-def cancel_run(state: LiveState, out: Effects, run: Run, reason: str, note: str | None, now: float) -> None:
+def cancel_run(turn: Turn, run: Run, reason: str, note: str | None) -> None:
     """End every task of a run that is not final, those that come after with `done` too."""
     for task in run.tasks.values():
         if not task.final and task.live is None:
-            _close(state, out, run, task, *_cut_short(task, reason, note), now)
+            _close(turn, run, task, *_cut_short(task, reason, note))
     for task in run.tasks.values():
-        cancel(state, out, run, task, reason, note, now)
-    finish_if_done(state, out, run, now)
+        cancel(turn, run, task, reason, note)
+    finish_if_done(turn, run)

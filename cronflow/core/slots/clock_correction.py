@@ -12,13 +12,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from cronflow.core.effects import Effects
 from cronflow.core.events import ClockSetBack
 from cronflow.core.plan.flow import Plan
 from cronflow.core.records import Cursor, Run, Task
 from cronflow.core.run import attempts, stages
 from cronflow.core.slots import due
 from cronflow.core.state import LiveState
+from cronflow.core.tables import RUNS
+from cronflow.core.turn import Turn
 
 CORRECTION = 3 * 3600.0
 """Seconds, of cron(8): "Clock changes of more than 3 hours are considered to be corrections to the clock"."""
@@ -35,26 +36,27 @@ def since(state: LiveState, plan: Plan, now: float) -> float:
     return min((at for _, at in _standing(state, plan, now)), default=now)
 
 
-def set_back(state: LiveState, out: Effects, event: ClockSetBack, now: float) -> None:
+def set_back(turn: Turn, event: ClockSetBack) -> None:
     """Have the cursors stand at the time that it is."""
+    state, now = turn.state, turn.now
     standing = list(_standing(state, state.plan, now))
     places = {(cursor.job, cursor.trigger_key): at for cursor, at in standing}
     for root, key, slot in event.opened:
         if slot > places.get((root, key), now):
             state.ahead.setdefault((root, key), set()).add(slot)
     for row in event.rows:
-        _cut(state, out, row, now)
+        _cut(turn, row)
     for cursor, at in standing:
         if cursor.at > at:
             _move(state, cursor, at)
-            out.cursors[cursor.job, cursor.trigger_key] = cursor
-    due.follow_plan(state, out, now)
+            turn.save(cursor)
+    due.follow_plan(turn)
     for run, task in _unfinished(state):
-        _bring_nearer(state, out, run, task, now)
+        _bring_nearer(turn, run, task)
     for health in state.health.values():
         if health.told_at is not None and health.told_at > now:
             health.told_at = now  # or no reminder would come for as long
-            out.health[health.job] = health
+            turn.save(health)
 
 
 def _standing(state: LiveState, plan: Plan, now: float) -> Iterator[tuple[Cursor, float]]:
@@ -76,13 +78,14 @@ def _too_late(state: LiveState, run: Run, task: Task, now: float) -> bool:
     return task.next_attempt_at is not None and task.next_attempt_at > now + attempts.pace(state.job(run, task), task)
 
 
-def _bring_nearer(state: LiveState, out: Effects, run: Run, task: Task, now: float) -> None:
+def _bring_nearer(turn: Turn, run: Run, task: Task) -> None:
+    state, now = turn.state, turn.now
     job = state.job(run, task)
     if _too_late(state, run, task, now):
-        stages.come_again(state, out, run, task, now + attempts.pace(job, task))
+        stages.come_again(turn, run, task, now + attempts.pace(job, task))
     if task.stage == "sensor" and not task.verdict and task.stage_at is not None and task.stage_at > now:
         task.stage_at = now
-        out.tasks[run.id, task.name] = task
+        turn.save(task)
         heapq.heappush(state.timers, (now + job.wait_timeout, "wait_timeout", run.id, task.name))
 
 
@@ -92,19 +95,20 @@ def _move(state: LiveState, cursor: Cursor, at: float) -> None:
     state.lining.discard((cursor.job, cursor.trigger_key))
 
 
-def _cut(state: LiveState, out: Effects, row: Run, now: float) -> None:
+def _cut(turn: Turn, row: Run) -> None:
     """Take out of a row the slots that are still to come; the row with them, where it has no others."""
+    state = turn.state
     flow = state.plan.flows.get(state.plan.flow_of.get(row.roots[0], "")) if row.roots else None
     trigger = next((one for one in flow.triggers if one.key == row.trigger_key), None) if flow else None
     if flow is None or trigger is None or not trigger.timed or row.slot is None:
         return
-    at = now - trigger.delay(state.jobs.host, flow.name)
+    at = turn.now - trigger.delay(state.jobs.host, flow.name)
     if row.slot_last is not None and row.slot_last <= at:
         return
     last = trigger.schedule.last_until(at, row.slot - 1)
     state.rows.pop(row.id, None)
     if last is None:
-        out.gone_runs[row.id] = None
+        turn.delete(RUNS, row.id)
         return
     row.slot_last, row.slots = last, trigger.schedule.count(row.slot - 1, last)
-    out.runs[row.id] = row
+    turn.save(row)

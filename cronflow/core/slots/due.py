@@ -19,13 +19,13 @@ from math import ceil, floor
 
 from cronflow.core.edges import alignment, edge_state
 from cronflow.core.edges.alignment import Own
-from cronflow.core.effects import Effects
 from cronflow.core.notify import health
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Cursor, Run, TaskState
+from cronflow.core.records import Cursor, Definition, Run, TaskState
 from cronflow.core.run import runs
 from cronflow.core.slots import skips
 from cronflow.core.state import LiveState, MissedReport
+from cronflow.core.tables import CURSORS
 from cronflow.core.time.triggers import (
     Calendars,
     Trigger,
@@ -35,6 +35,7 @@ from cronflow.core.time.triggers import (
     starts_by_itself,
     stretch,
 )
+from cronflow.core.turn import Turn
 
 ON_TIME = 60.0
 """Seconds after which a slot that nobody started counts as missed. The daemon sleeps for 30 s at most."""
@@ -84,10 +85,11 @@ class Line:
         return allowed(self.trigger, self.calendars, slot)
 
 
-def follow_plan(state: LiveState, out: Effects, now: float) -> None:
+def follow_plan(turn: Turn) -> None:
     """After a load: a cursor at now for each trigger that is new, none for those that are gone; then the heap of due slots.
 
     A flow whose roots are all disabled has no slots, and so no cursor: enabling it later fires nothing from before."""
+    state = turn.state
     wanted: set[tuple[str, str]] = set()
     state.due = []
     for flow in state.plan.flows.values():
@@ -99,13 +101,13 @@ def follow_plan(state: LiveState, out: Effects, now: float) -> None:
             for key in keys:
                 if key not in state.cursors:
                     mark = state.boot if trigger.kind == "reboot" else None
-                    cursor = Cursor(*key, at=now - trigger.delay(state.jobs.host, flow.name), mark=mark)
+                    cursor = Cursor(*key, at=turn.now - trigger.delay(state.jobs.host, flow.name), mark=mark)
                     state.cursors[key] = cursor
-                    out.cursors[key] = cursor
+                    turn.save(cursor)
             push(state, flow, trigger)
     for key in [key for key in state.cursors if key not in wanted]:
         del state.cursors[key]
-        out.cursors[key] = None
+        turn.delete(CURSORS, key)
     state.lining &= wanted
     heapq.heapify(state.due)
     kept = {cursor.row for cursor in state.cursors.values()}
@@ -123,37 +125,40 @@ def cursors_of(state: LiveState, flow: Flow, trigger: Trigger) -> list[Cursor]:
     return [cursor for cursor in found if cursor is not None]
 
 
-def fire_due(state: LiveState, out: Effects, now: float) -> bool:
+def fire_due(turn: Turn) -> bool:
     """Deal with every slot that is due. True if there was any."""
+    state = turn.state
     fired = False
-    while state.due and state.due[0][0] <= now:
+    while state.due and state.due[0][0] <= turn.now:
         _, name, key = heapq.heappop(state.due)
         flow = state.plan.flows[name]
         trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
         fired = True
-        if fire(state, out, flow, trigger, now):
+        if fire(turn, flow, trigger):
             push(state, flow, trigger)
     return fired
 
 
-def go_on_lining(state: LiveState, out: Effects, now: float) -> bool:
+def go_on_lining(turn: Turn) -> bool:
     """Open the next run of each trigger that is being caught up, if the one before has ended. True if a line moved."""
+    state = turn.state
     moved = False
     for flow_name, key in dict.fromkeys((state.plan.flow_of[job], key) for job, key in sorted(state.lining)):
         flow = state.plan.flows[flow_name]
         trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
         before = [cursor.at for cursor in cursors_of(state, flow, trigger)]
-        if fire(state, out, flow, trigger, now):
+        if fire(turn, flow, trigger):
             push(state, flow, trigger)
         moved = moved or before != [cursor.at for cursor in cursors_of(state, flow, trigger)]
     return moved
 
 
-def fire(state: LiveState, out: Effects, flow: Flow, trigger: Trigger, now: float) -> bool:
+def fire(turn: Turn, flow: Flow, trigger: Trigger) -> bool:
     """Bring the cursors of one trigger up to now, as far as that is possible. False while slots are lining, or one waits for
     jobs of other flows."""
+    state = turn.state
     delay = trigger.delay(state.jobs.host, flow.name)
-    horizon = now - delay
+    horizon = turn.now - delay
     while True:
         cursors = cursors_of(state, flow, trigger)
         first = min(cursor.at for cursor in cursors)
@@ -162,18 +167,19 @@ def fire(state: LiveState, out: Effects, flow: Flow, trigger: Trigger, now: floa
         behind = [cursor for cursor in cursors if cursor.at == first]
         until = min((cursor.at for cursor in cursors if first < cursor.at < horizon), default=horizon)
         line = Line(flow, trigger, behind, until, state.jobs.calendars, delay)
-        if state.ahead and has_been(state, out, line):
+        if state.ahead and has_been(turn, line):
             continue
-        if behind[0].waits is not None or not _catch_up(state, out, line, now) or not _on_time(state, out, line, now):
+        if behind[0].waits is not None or not _catch_up(turn, line) or not _on_time(turn, line):
             return False
         for cursor in behind:
             cursor.at = line.until
-            out.cursors[cursor.job, cursor.trigger_key] = cursor
+            turn.save(cursor)
 
 
-def has_been(state: LiveState, out: Effects, line: Line) -> bool:
+def has_been(turn: Turn, line: Line) -> bool:
     """Pass by a slot that ran when the clock was ahead, if it is the next one, else end the line before it. True if one was
     passed by: by those roots alone that it was a slot of, for the others it is still to come."""
+    state = turn.state
     keys = {(cursor.job, cursor.trigger_key): cursor for cursor in line.cursors}
     been = min((slot for key in keys for slot in state.ahead.get(key, ()) if slot > line.at), default=None)
     if been is None or been > line.until:
@@ -182,7 +188,7 @@ def has_been(state: LiveState, out: Effects, line: Line) -> bool:
         line.until = been - 1
         return False
     passing = {key: cursor for key, cursor in keys.items() if been in state.ahead.get(key, ())}
-    advance(state, out, replace(line, cursors=list(passing.values())), been, None)
+    advance(turn, replace(line, cursors=list(passing.values())), been, None)
     for key in passing:
         state.ahead[key] = {slot for slot in state.ahead[key] if slot > been}
         if not state.ahead[key]:
@@ -190,134 +196,125 @@ def has_been(state: LiveState, out: Effects, line: Line) -> bool:
     return True
 
 
-def _catch_up(state: LiveState, out: Effects, line: Line, now: float) -> bool:
+def _catch_up(turn: Turn, line: Line) -> bool:
     """Missed slots of the line: recorded, or opened one after the other. False while one is still to be opened."""
-    if not line.cursors[0].lining and not _find_missed(state, out, line, now):
+    if not line.cursors[0].lining and not _find_missed(turn, line):
         return True
     policy = line.flow.head
     while True:
         if policy.catchup_window is not None:
-            record(state, out, line, min(now - line.delay - policy.catchup_window, line.until), "missed", "daemon_down", now)
+            record(turn, line, min(turn.now - line.delay - policy.catchup_window, line.until), "missed", "daemon_down")
         slot = line.next()
         if slot is None or slot > line.until:
-            _line_up(state, out, line, False)
+            _line_up(turn, line, False)
             return True
         if not line.allows(slot):
-            record(state, out, line, slot, "skipped", "calendar", now)
+            record(turn, line, slot, "skipped", "calendar")
             continue
-        if _nobody_runs(state, out, line, line.until, now):
+        if _nobody_runs(turn, line, line.until):
             continue
-        if state.in_the_way(line.flow.jobs):
+        if turn.state.in_the_way(line.flow.jobs):
             return False
-        own = line.own(slot, "catchup", now)
-        upstreams = alignment.take(state, out, line.flow, own)
+        own = line.own(slot, "catchup", turn.now)
+        upstreams = alignment.take(turn, line.flow, own)
         if upstreams is None:
-            _wait(state, out, line, own, "catchup", now)
+            _wait(turn, line, own, "catchup")
             return False
-        advance(state, out, line, slot, None)
-        runs.open_slot(state, out, line.flow, line.trigger.key, line.roots, "catchup", slot, now, upstreams=upstreams)
+        advance(turn, line, slot, None)
+        runs.open_slot(turn, line.flow, line.trigger.key, line.roots, "catchup", slot, upstreams=upstreams)
 
 
-def _find_missed(state: LiveState, out: Effects, line: Line, now: float) -> bool:
+def _find_missed(turn: Turn, line: Line) -> bool:
     """Apply `catchup` to slots that nobody was there for. True if some of them are to be run."""
+    state = turn.state
     assert state.up_since is not None
-    gone = min(max(state.up_since, now - ON_TIME) - line.delay, line.until)
+    gone = min(max(state.up_since, turn.now - ON_TIME) - line.delay, line.until)
     newest = last_allowed(line.trigger, line.calendars, gone, line.at)
-    while newest is not None and _nobody_runs(state, out, line, gone, now):
+    while newest is not None and _nobody_runs(turn, line, gone):
         newest = last_allowed(line.trigger, line.calendars, gone, line.at)
     if newest is None:
         if line.trigger.dated:
-            record(state, out, line, gone, "missed", "daemon_down", now)
+            record(turn, line, gone, "missed", "daemon_down")
         return False
     policy = line.flow.head
     report = state.missed.setdefault(line.roots[0], MissedReport())
     past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else line.at
     if policy.catchup_window is not None:
-        past = max(past, min(now - line.delay - policy.catchup_window, gone))
-    report.recorded += record(state, out, line, past, "missed", "daemon_down", now)
+        past = max(past, min(turn.now - line.delay - policy.catchup_window, gone))
+    report.recorded += record(turn, line, past, "missed", "daemon_down")
     waiting = count_allowed(line.trigger, line.calendars, line.at, gone)
     if waiting == 1:
         report.caught_up = newest + line.delay
     report.waiting += waiting if waiting > 1 else 0
     if waiting:
-        _line_up(state, out, line, True)
+        _line_up(turn, line, True)
     return waiting > 0
 
 
-def _on_time(state: LiveState, out: Effects, line: Line, now: float) -> bool:
+def _on_time(turn: Turn, line: Line) -> bool:
     """Deal with the slots of a line one by one. False if one waits for jobs of other flows."""
     while (slot := line.next()) is not None and slot <= line.until:
-        start(state, out, line, slot, now)
+        start(turn, line, slot)
         if line.cursors[0].waits is not None:
             return False
     return True
 
 
-def start(state: LiveState, out: Effects, line: Line, slot: int, now: float) -> Run | None:
+def start(turn: Turn, line: Line, slot: int) -> Run | None:
     """Deal with the next slot of a line, which is on time: its run, or None where it is recorded that it does not run, or where
     it waits for jobs of other flows."""
     if not line.allows(slot):
-        record(state, out, line, slot, "skipped", "calendar", now)
+        record(turn, line, slot, "skipped", "calendar")
         return None
-    if _nobody_runs(state, out, line, slot, now):
+    if _nobody_runs(turn, line, slot):
         return None
-    own = line.own(slot, line.trigger.kind, now)
-    upstreams = alignment.take(state, out, line.flow, own)
+    own = line.own(slot, line.trigger.kind, turn.now)
+    upstreams = alignment.take(turn, line.flow, own)
     if upstreams is None:
-        _wait(state, out, line, own, line.trigger.kind, now)
+        _wait(turn, line, own, line.trigger.kind)
         return None
-    return admit(state, out, line, slot, upstreams, now)
+    return admit(turn, line, slot, upstreams)
 
 
-def admit(
-    state: LiveState, out: Effects, line: Line, slot: int, upstreams: Mapping[str, int], now: float, number: int | None = None
-) -> Run | None:
+def admit(turn: Turn, line: Line, slot: int, upstreams: Mapping[str, int], number: int | None = None) -> Run | None:
     """Open the run of a slot that is on time as far as `overlap` lets it, or record why not."""
-    refusal = runs.admit(state, out, line.flow.head, line.flow.jobs, now)
+    refusal = runs.admit(turn, line.flow.head, line.flow.jobs)
     if isinstance(refusal, str):
-        record(state, out, line, slot, "skipped", refusal, now)
+        record(turn, line, slot, "skipped", refusal)
         return None
-    advance(state, out, line, slot, None)
+    advance(turn, line, slot, None)
     flow, trigger = line.flow, line.trigger
-    return runs.open_slot(state, out, flow, trigger.key, line.roots, trigger.kind, slot, now, refusal, number, upstreams)
+    return runs.open_slot(turn, flow, trigger.key, line.roots, trigger.kind, slot, refusal, number, upstreams)
 
 
-def _wait(state: LiveState, out: Effects, line: Line, own: Own, word: str, now: float) -> None:
+def _wait(turn: Turn, line: Line, own: Own, word: str) -> None:
     """Have a slot wait for jobs of other flows: for `after_timeout`, else until just before the next slot. Newer slots line up
     behind it."""
     limit = line.flow.head.after_timeout
-    until = now + limit if limit is not None else None if own.following is None else float(own.following + line.delay)
+    until = turn.now + limit if limit is not None else None if own.following is None else float(own.following + line.delay)
     for cursor in line.cursors:
         cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word
-        out.cursors[cursor.job, cursor.trigger_key] = cursor
+        turn.save(cursor)
         if until is not None:
-            heapq.heappush(state.timers, (until, "edges", 0, cursor.job))
+            heapq.heappush(turn.state.timers, (until, "edges", 0, cursor.job))
 
 
-def _nobody_runs(state: LiveState, out: Effects, line: Line, until: float, now: float) -> bool:
+def _nobody_runs(turn: Turn, line: Line, until: float) -> bool:
     """When every root is disabled, paused or to be skipped, no run opens: the slots are recorded as skipped, not more of them
     than are to be. True if there was one."""
-    found = skips.nobody(state, line.flow)
+    found = skips.nobody(turn.state, line.flow)
     if found is None:
         return False
     reason, skipped = found
     if skipped:
-        until = line.first(min(state.skips[root].left for root in skipped), until)
-    count = record(state, out, line, until, "skipped", reason, now)
+        until = line.first(min(turn.state.skips[root].left for root in skipped), until)
+    count = record(turn, line, until, "skipped", reason)
     for root in skipped:
-        skips.use_up(state, out, root, count)
+        skips.use_up(turn, root, count)
     return count > 0
 
 
-def record(
-    state: LiveState,
-    out: Effects,
-    line: Line,
-    until: float,
-    word: TaskState,
-    reason: str,
-    now: float,
-) -> int:
+def record(turn: Turn, line: Line, until: float, word: TaskState, reason: str) -> int:
     """Put the slots up to `until` into rows, those on forbidden days into rows of their own; returns how many of them were on
     others. The cursors move on."""
     recorded = 0
@@ -328,31 +325,22 @@ def record(
         count = line.trigger.schedule.count(line.at, last)
         if days.runs:
             recorded += count
-            _add_to_row(state, out, line, first, last, count, word, reason, now)
+            _add_to_row(turn, line, first, last, count, word, reason)
         else:
-            _add_to_row(state, out, line, first, last, count, "skipped", "calendar", now)
+            _add_to_row(turn, line, first, last, count, "skipped", "calendar")
     return recorded
 
 
-def _add_to_row(
-    state: LiveState,
-    out: Effects,
-    line: Line,
-    first: int,
-    last: int,
-    count: int,
-    word: TaskState,
-    reason: str,
-    now: float,
-) -> None:
+def _add_to_row(turn: Turn, line: Line, first: int, last: int, count: int, word: TaskState, reason: str) -> None:
     """Put `count` slots into a row, the one before if it tells the same."""
+    state = turn.state
     row = _row_to_continue(state, line, word, reason)
     if row is None:
         row = Run(
             state.next_run,
             line.flow.name,
             line.trigger.kind,
-            now,
+            turn.now,
             line.flow.digest,
             line.trigger.key,
             line.roots,
@@ -362,12 +350,12 @@ def _add_to_row(
         )
         state.next_run += 1
         state.rows[row.id] = row
-        out.definitions[line.flow.digest] = (line.flow.name, line.flow.body)
-    row.slot_last, row.slots, row.finished_at = last, row.slots + count, now
-    out.runs[row.id] = row
-    health.tell_skipped(state, out, row, line.flow.jobs, row.slots - count, now)
-    edge_state.not_run(state, out, line.flow, row, now)
-    advance(state, out, line, last, row.id)
+        turn.save(Definition(line.flow.digest, line.flow.name, line.flow.body))
+    row.slot_last, row.slots, row.finished_at = last, row.slots + count, turn.now
+    turn.save(row)
+    health.tell_skipped(turn, row, line.flow.jobs, row.slots - count)
+    edge_state.not_run(turn, line.flow, row)
+    advance(turn, line, last, row.id)
 
 
 def _row_to_continue(state: LiveState, line: Line, word: TaskState, reason: str) -> Run | None:
@@ -378,11 +366,12 @@ def _row_to_continue(state: LiveState, line: Line, word: TaskState, reason: str)
     return row
 
 
-def advance(state: LiveState, out: Effects, line: Line, at: float, row: int | None) -> None:
+def advance(turn: Turn, line: Line, at: float, row: int | None) -> None:
     """Move the cursors on over slots: into a row of slots that did not run, or, without one, past slots that ran."""
+    state = turn.state
     for cursor in line.cursors:
         before, cursor.at, cursor.row = cursor.row, at, row
-        out.cursors[cursor.job, cursor.trigger_key] = cursor
+        turn.save(cursor)
         if before is not None and before != row and before in state.rows and not _is_continued(state, state.rows[before]):
             del state.rows[before]
 
@@ -393,8 +382,8 @@ def _is_continued(state: LiveState, row: Run) -> bool:
     return any(state.cursors[place].row == row.id for place in places if place in state.cursors)
 
 
-def _line_up(state: LiveState, out: Effects, line: Line, lining: bool) -> None:
+def _line_up(turn: Turn, line: Line, lining: bool) -> None:
     for cursor in line.cursors:
         cursor.lining = lining
-        out.cursors[cursor.job, cursor.trigger_key] = cursor
-        (state.lining.add if lining else state.lining.discard)((cursor.job, cursor.trigger_key))
+        turn.save(cursor)
+        (turn.state.lining.add if lining else turn.state.lining.discard)((cursor.job, cursor.trigger_key))

@@ -4,20 +4,22 @@ dealt with at once and as one that is on time."""
 from __future__ import annotations
 
 from cronflow.core.edges import waiting
-from cronflow.core.effects import Effects
 from cronflow.core.events import Triggered
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import QUEUE_LIMIT, Cursor, Run
+from cronflow.core.records import QUEUE_LIMIT, Cursor, Run, RunPaths, WatchedFile
 from cronflow.core.slots import due
 from cronflow.core.slots.due import Line
 from cronflow.core.state import LiveState
+from cronflow.core.tables import WATCHED
 from cronflow.core.time.schedule import Schedule
 from cronflow.core.time.triggers import Trigger
+from cronflow.core.turn import Turn
 
 
-def booted(state: LiveState, out: Effects, now: float) -> None:
+def booted(turn: Turn) -> None:
     """Start what begins with `@reboot`, once in each boot. A cursor's mark is the boot that has been dealt with: a trigger that
     is new has that of its first load, so that a load starts nothing."""
+    state = turn.state
     if state.boot is None or not _awake(state):
         return
     for flow in state.plan.flows.values():
@@ -27,38 +29,43 @@ def booted(state: LiveState, out: Effects, now: float) -> None:
             behind = [cursor for cursor in due.cursors_of(state, flow, trigger) if cursor.mark != state.boot]
             for cursor in behind:
                 cursor.mark = state.boot
-                out.cursors[cursor.job, cursor.trigger_key] = cursor
+                turn.save(cursor)
             if behind:
-                _start(state, out, flow, trigger, behind, now)
+                _start(turn, flow, trigger, behind)
 
 
-def triggered(state: LiveState, out: Effects, event: Triggered, now: float) -> None:
+def triggered(turn: Turn, event: Triggered) -> None:
     """Start what waits for these files. What the watch has seen is saved with it; while nothing may start it is not, so that the
     same files are found again."""
+    state = turn.state
     if not _awake(state) or (event.paths and must_wait(state, event.key)):
         return
-    out.watched.update({(event.key, path): stamp for path, stamp in event.seen})
+    for path, stamp in event.seen:
+        if stamp is None:
+            turn.delete(WATCHED, (event.key, path))
+        else:
+            turn.save(WatchedFile(event.key, path, stamp))
     if not event.paths:
         return
     for flow in state.plan.flows.values():
         for trigger in flow.triggers:
             cursors = due.cursors_of(state, flow, trigger) if trigger.key == event.key else []
-            run = _start(state, out, flow, trigger, cursors, now) if cursors else None
-            number = run.id if run is not None else _number_of(state, out, cursors)
+            run = _start(turn, flow, trigger, cursors) if cursors else None
+            number = run.id if run is not None else _number_of(turn, cursors)
             if number is not None:
-                out.paths[number] = event.paths
+                turn.save(RunPaths(number, event.paths))
 
 
-def _number_of(state: LiveState, out: Effects, cursors: list[Cursor]) -> int | None:
+def _number_of(turn: Turn, cursors: list[Cursor]) -> int | None:
     """The number of the run that a slot which waits will have: its files are saved under it."""
     waiting = [cursor for cursor in cursors if cursor.waits is not None]
     if not waiting:
         return None
-    number = state.next_run
-    state.next_run += 1
+    number = turn.state.next_run
+    turn.state.next_run += 1
     for cursor in waiting:
         cursor.waits_run = number
-        out.cursors[cursor.job, cursor.trigger_key] = cursor
+        turn.save(cursor)
     return number
 
 
@@ -79,9 +86,9 @@ def _awake(state: LiveState) -> bool:
     return state.slots and not state.draining
 
 
-def _start(state: LiveState, out: Effects, flow: Flow, trigger: Trigger, cursors: list[Cursor], now: float) -> Run | None:
+def _start(turn: Turn, flow: Flow, trigger: Trigger, cursors: list[Cursor]) -> Run | None:
     """Deal with one slot, later than all before it: the trigger has for once a timetable, of this moment."""
-    waiting.expire(state, out, flow, now, lambda cursor: cursor.trigger_key == trigger.key)
-    slot = max(int(now), *(int(cursor.at) + 1 for cursor in cursors))
+    waiting.expire(turn, flow, lambda cursor: cursor.trigger_key == trigger.key)
+    slot = max(int(turn.now), *(int(cursor.at) + 1 for cursor in cursors))
     once = trigger._replace(schedule=Schedule.at((slot,), trigger.schedule.zone))
-    return due.start(state, out, Line(flow, once, cursors, slot, state.jobs.calendars), slot, now)
+    return due.start(turn, Line(flow, once, cursors, slot, turn.state.jobs.calendars), slot)

@@ -6,42 +6,46 @@ job's task in a run that a trigger or catch-up opened after the skip was asked f
 
 from __future__ import annotations
 
-from cronflow.core.effects import Effects, Reply
+from cronflow.core.effects import Reply
 from cronflow.core.events import SkipAsked
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Run, Skip
 from cronflow.core.state import LiveState
+from cronflow.core.tables import SKIPS
+from cronflow.core.turn import Turn
 
 BY_PEOPLE = frozenset({"manual", "retry", "backfill"})
 """Triggers of runs that neither obey a skip nor use one up."""
 
 
-def ask_skip(state: LiveState, out: Effects, event: SkipAsked, now: float) -> Reply:
+def ask_skip(turn: Turn, event: SkipAsked) -> Reply:
     """Have the next slots of jobs left out instead of those asked for before; none takes that back."""
+    state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs and name not in state.skips]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
     if event.slots == 0:
-        return _take_back(state, out, event)
+        return _take_back(turn, event)
     for name in event.jobs:
         flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
         if flow is not None and not flow.triggers and not flow.outer:
             hint = f"it runs when somebody says `cronflow run {name}`"
             return Reply(refused=f"`{name}` starts only by hand, so it has no slots to skip", hint=hint, exit_status=1)
     for name in event.jobs:
-        out.skips[name] = state.skips[name] = Skip(name, event.slots, now, event.by)
+        state.skips[name] = Skip(name, event.slots, turn.now, event.by)
+        turn.save(state.skips[name])
     return Reply()
 
 
-def _take_back(state: LiveState, out: Effects, event: SkipAsked) -> Reply:
-    found = [name for name in event.jobs if name in state.skips]
+def _take_back(turn: Turn, event: SkipAsked) -> Reply:
+    found = [name for name in event.jobs if name in turn.state.skips]
     if not found:
         message = f"no slot of `{event.jobs[0]}` is to be skipped" if len(event.jobs) == 1 else "none of these has slots to skip"
         return Reply(refused=message, exit_status=1)
     for name in found:
-        del state.skips[name]
-        out.skips[name] = None
+        del turn.state.skips[name]
+        turn.delete(SKIPS, name)
     return Reply()
 
 
@@ -60,27 +64,29 @@ def _why_not(state: LiveState, flow: Flow, root: str) -> str | None:
     return "paused" if root in state.pauses else "skip" if root in state.skips else None
 
 
-def leaves_out(state: LiveState, out: Effects, run: Run, job: Job) -> bool:
+def leaves_out(turn: Turn, run: Run, job: Job) -> bool:
     """Whether a task that would start now is to be skipped; if so that is used up, once for all copies of the job in the run."""
     if run.trigger in BY_PEOPLE:
         return False
     if job.copies and any(task.job == job.name and task.reason == "skip" for task in run.tasks.values()):
         return True
-    skip = state.skips.get(job.name)
+    skip = turn.state.skips.get(job.name)
     if skip is None or run.created_at < skip.since:
         return False
-    use_up(state, out, job.name, 1)
+    use_up(turn, job.name, 1)
     return True
 
 
-def use_up(state: LiveState, out: Effects, job: str, slots: int) -> None:
+def use_up(turn: Turn, job: str, slots: int) -> None:
     """Slots of a job have been skipped: so many less are to be."""
+    state = turn.state
     skip = state.skips[job]
     assert 0 <= slots <= skip.left
     if slots == 0:
         return
     if slots == skip.left:
         del state.skips[job]
-        out.skips[job] = None
+        turn.delete(SKIPS, job)
     else:
-        out.skips[job] = state.skips[job] = skip._replace(left=skip.left - slots)
+        state.skips[job] = skip._replace(left=skip.left - slots)
+        turn.save(state.skips[job])

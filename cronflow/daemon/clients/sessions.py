@@ -14,6 +14,7 @@ from cronflow.core.effects import Effects, Reply
 from cronflow.core.events import Event
 from cronflow.core.plan.effective import as_plain
 from cronflow.core.records import Attempt
+from cronflow.core.tables import ATTEMPTS, RUNS, TASKS
 from cronflow.core.words import storable
 from cronflow.daemon.clients import requests
 from cronflow.daemon.clients.control import Client, Control
@@ -169,18 +170,22 @@ class People:
         if not self.observers and not any(client.follows for client in self.control.clients):
             return
         attempts: dict[tuple[int, str], list[Attempt]] = {}
-        for ref, attempt in out.attempts.items():
-            attempts.setdefault((ref.run, ref.task), []).append(attempt)
-        for place in attempts.keys() - out.tasks.keys():
-            run = self.daemon.state.runs.get(place[0])
-            if run is not None and place[1] in run.tasks:  # its copies may have taken its place
-                out.tasks[place] = run.tasks[place[1]]
-        for place, task in out.tasks.items():
-            self._tell(task.run, task_event(task, attempts.get(place, ())))
-        for number, name in out.gone:
-            self._tell(number, {"event": "gone", "run": number, "task": name})
-        for run in out.runs.values():
-            self._tell(run.id, run_event(run))
+        for attempt in out.of(ATTEMPTS).values():
+            if attempt is not None:
+                attempts.setdefault((attempt.run, attempt.task), []).append(attempt)
+        tasks = dict(out.of(TASKS))
+        for number, name in attempts.keys() - tasks.keys():
+            run = self.daemon.state.runs.get(number)
+            if run is not None and name in run.tasks:  # its copies may have taken its place
+                tasks[number, name] = run.tasks[name]
+        for (number, name), task in tasks.items():
+            if task is None:
+                self._tell(number, {"event": "gone", "run": number, "task": name})
+            else:
+                self._tell(number, task_event(task, attempts.get((number, name), ())))
+        for run in out.of(RUNS).values():
+            if run is not None:
+                self._tell(run.id, run_event(run))
 
     def _tell(self, run: int, message: dict[str, Any]) -> None:
         self.control.tell_followers(run, message)

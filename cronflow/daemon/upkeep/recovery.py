@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from cronflow import __version__
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import definition
+from cronflow.core.records import Definition, RunPaths, RunSlot
 from cronflow.core.state import LiveState
 from cronflow.daemon.processes.keepers import STRIDE, boot_id
 from cronflow.daemon.processes.logfolders import newest_logged
@@ -89,21 +90,19 @@ def everything(state: LiveState) -> Effects:
     """The rows from which a new database rebuilds the live state: of the history, what goes on."""
     out = Effects()
     for run in (*state.rows.values(), *state.runs.values()):
-        out.runs[run.id] = run
-        out.tasks.update({(run.id, task.name): task for task in run.tasks.values()})
+        out.save(run)
+        for task in run.tasks.values():
+            out.save(task)
+            if task.live is not None:
+                out.save(task.live)
         if run.definition in state.definitions:
-            out.definitions[run.definition] = (run.flow, definition(state.definitions[run.definition])[1])
+            out.save(Definition(run.definition, run.flow, definition(state.definitions[run.definition])[1]))
         if run.trigger_key is not None and run.slot is not None and run.tasks:
-            out.slots.extend((root, run.trigger_key, run.slot, run.id) for root in run.roots)
-    for task in state.live():
-        if task.live is not None:
-            out.attempts[task.live.ref] = task.live
-    out.cursors.update(state.cursors)
-    out.links.update(state.links)
-    out.pauses.update(state.pauses)
-    out.skips.update(state.skips)
-    out.health.update(state.health)
-    out.troubles.update(state.troubles)
+            for root in run.roots:
+                out.save(RunSlot(root, run.trigger_key, run.slot, run.id))
+    for rows in (state.cursors, state.links, state.pauses, state.skips, state.health, state.troubles):
+        for row in rows.values():
+            out.save(row)
     return out
 
 
@@ -114,10 +113,10 @@ def salvaged(store: Store, state: LiveState) -> Effects:
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
         for number in state.runs:
             if (paths := store.paths(number)) and all(isinstance(path, str) for path in paths):
-                out.paths[number] = paths
+                out.save(RunPaths(number, paths))
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
         for alert in store.alerts_unsent():
             with contextlib.suppress(DamageError):
                 check_things([alert])
-                out.alerts.append(alert)
+                out.save(alert)
     return out

@@ -1,0 +1,91 @@
+"""The tables of the history and the live state, as far as the engine has to know them: which rows there are, and by what each is
+known. `core` says which rows have changed; `store` knows how they are written. A new table is one line here, and its migration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+from collections.abc import Callable
+from typing import Any, Literal
+
+from cronflow.core.records import (
+    Act,
+    Alert,
+    Attempt,
+    Cursor,
+    Definition,
+    Health,
+    Link,
+    Pause,
+    Run,
+    RunPaths,
+    RunSlot,
+    Skip,
+    Task,
+    Trouble,
+    WatchedFile,
+)
+
+
+class Table:
+    """One kind of row: its name, its class, and the fields that make its key; without a key rows are only appended.
+
+    `json` are fields that are lists or tables, `flags` those that are true or false, `paths` names of files, which need not be
+    UTF-8, and `left_out` what is kept elsewhere. `beside` are columns that are properties of the row. `existing` says what a row
+    does whose key is there already: it takes its place, is ignored, or is an error."""
+
+    __slots__ = ("columns", "existing", "flags", "get", "json", "key", "key_of", "kind", "name", "paths")
+
+    def __init__(
+        self,
+        name: str,
+        kind: type,
+        key: tuple[str, ...] = (),
+        *,
+        json: tuple[str, ...] = (),
+        flags: tuple[str, ...] = (),
+        paths: tuple[str, ...] = (),
+        left_out: tuple[str, ...] = (),
+        beside: tuple[str, ...] = (),
+        existing: Literal["replace", "ignore", "error"] = "replace",
+    ) -> None:
+        fields = getattr(kind, "_fields", None) or [spec.name for spec in dataclasses.fields(kind)]
+        self.name, self.kind, self.key, self.existing = name, kind, key, existing
+        self.columns = (*(field for field in fields if field not in left_out), *beside)
+        self.get: Callable[[Any], tuple[Any, ...]] = operator.attrgetter(*self.columns)
+        self.json, self.flags, self.paths = frozenset(json), frozenset(flags), frozenset(paths)
+        self.key_of: Callable[[Any], Any] | None = operator.attrgetter(*key) if key else None
+
+    def __repr__(self) -> str:
+        return f"<table {self.name}>"
+
+
+DEFINITIONS = Table("definitions", Definition, ("digest",), existing="ignore")
+RUNS = Table(
+    "runs",
+    Run,
+    ("id",),
+    json=("roots", "named", "params", "upstreams"),
+    flags=("held", "aside", "only"),
+    left_out=("tasks",),
+)
+RUN_SLOTS = Table("run_slots", RunSlot, ("root", "trigger_key", "slot"), existing="error")
+RUN_PATHS = Table("run_paths", RunPaths, ("run",), json=("paths",))
+TASKS = Table("tasks", Task, ("run", "name"), json=("verdict", "told", "matrix", "outputs"), left_out=("live",))
+ATTEMPTS = Table("attempts", Attempt, ("run", "task", "n", "kind"), json=("left_behind",))
+CURSORS = Table("cursors", Cursor, ("job", "trigger_key"), flags=("lining",))
+LINKS = Table("links", Link, ("job", "upstream"), flags=("new", "look", "failed"))
+WATCHED = Table("watched", WatchedFile, ("trigger_key", "path"), paths=("path",))
+PAUSES = Table("pauses", Pause, ("job",))
+SKIPS = Table("skips", Skip, ("job",))
+HEALTH = Table("health", Health, ("job",), json=("durations",))
+TROUBLES = Table("troubles", Trouble, ("key",), flags=("told",))
+ACTS = Table("acts", Act)
+ALERTS = Table("alerts", Alert, json=("facts",), beside=("next_try_at",))
+
+TABLES = (
+    *(DEFINITIONS, RUNS, RUN_SLOTS, RUN_PATHS, TASKS, ATTEMPTS, CURSORS, LINKS, WATCHED),
+    *(PAUSES, SKIPS, HEALTH, TROUBLES, ACTS, ALERTS),
+)
+TABLE_OF = {table.kind: table for table in TABLES}
