@@ -30,7 +30,7 @@ from cronflow.core.events import Event
 from cronflow.core.jobs import JobSet
 from cronflow.core.notify import health, lateness
 from cronflow.core.plan.flow import Plan
-from cronflow.core.records import Act, Pause
+from cronflow.core.records import Act, Approval, End, Held, Pause, Pausing, Queued
 from cronflow.core.run import attempts, byhand, queue, retries, runs, tasks
 from cronflow.core.run.blockers import blockers
 from cronflow.core.slots import clock_correction, due, event_slots, skips
@@ -162,9 +162,8 @@ def _skip_unstarted(turn: Turn, job: str) -> None:
         run = state.runs[number]
         for name in list(state.groups[number].get(job, ())):
             task = run.tasks[name]
-            unstarted = (task.state == "queued" or (task.state == "waiting" and task.stage)) and task.attempts == 0
-            if unstarted and task.live is None and not task.verdict and job not in run.named:
-                tasks.close(turn, run, task, "skipped", "paused", None)
+            if isinstance(task.phase, Held | Queued | Pausing | Approval) and not task.attempts and job not in run.named:
+                tasks.close(turn, task, End("skipped", "paused"))
 
 
 def _resume(turn: Turn, event: happened.ResumeAsked) -> Reply:
@@ -242,7 +241,8 @@ def _ring(turn: Turn) -> None:
         task = run.tasks.get(name) if run else None
         if run is None or task is None or task.final:
             continue
-        if kind == "again" and task.next_attempt_at == at:
-            queue.enqueue(turn, run, task)
+        phase = task.phase
+        if kind == "again" and isinstance(phase, Pausing) and phase.again_at == at:
+            queue.enqueue(turn, task, Queued(phase.stage, turn.now, phase.entered, phase.polls))
         elif kind == "wait_timeout" and state.gives_up_at(run, task) == at:
-            attempts.waited_too_long(turn, run, task)
+            attempts.waited_too_long(turn, task)

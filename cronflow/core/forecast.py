@@ -16,7 +16,7 @@ from cronflow.core.events import AttemptEnded, Event, Started, Woke
 from cronflow.core.jobs import JobSet
 from cronflow.core.notify.expectations import deadline_of
 from cronflow.core.plan.flow import Plan
-from cronflow.core.records import AttemptRef, Run, Task
+from cronflow.core.records import AttemptRef, Queued, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.core.tables import RUNS, TASKS
 
@@ -152,9 +152,9 @@ class _Simulation:
         self._note(out, now)
         for action in out.actions:
             if isinstance(action, StartAttempt):
-                place = self.state.task_at(action.ref)
-                if place is not None:
-                    self._later(now + self._length(place[1]), action.ref)
+                task = self.state.task_at(action.ref)
+                if task is not None:
+                    self._later(now + self._length(task), action.ref)
 
     def _length(self, task: Task) -> float:
         if task.live is None or task.live.kind != "command":
@@ -178,7 +178,8 @@ class _Simulation:
                 if task.live is not None:
                     bar.started_at = task.started_at
                 elif task.state == "queued":
-                    bar.queued_at, bar.waits_for = task.queued_at or run.created_at, task.reason
+                    since = task.phase.since if isinstance(task.phase, Queued) else run.created_at
+                    bar.queued_at, bar.waits_for = since, task.reason
 
     def _note(self, out: Effects, now: float) -> None:
         for run in (run for run in out.of(RUNS).values() if run is not None):

@@ -16,16 +16,11 @@ TaskState = Literal[
 ]
 Result = Literal["success", "failed", "timeout", "killed", "lost", "cancelled"]
 
-FINAL = frozenset({"success", "failed", "skipped", "blocked", "missed", "cancelled"})
+COMMAND = "command"
+"""The stage of the attempts of a job's command."""
 
-TASK_MOVES: Mapping[str, frozenset[str]] = {
-    "waiting": frozenset({"queued", "running", "failed", "skipped", "blocked", "cancelled"}),
-    "queued": frozenset({"waiting", "running", "skipped", "cancelled"}),
-    "running": frozenset({"retrying", "success", "failed", "skipped", "cancelled"}),
-    "retrying": frozenset({"queued", "cancelled"}),
-}
-"""Every move a task may make; a final state has none. `queued` → `waiting` is a held run whose gate has opened, `waiting` →
-`running` the hook of a task that failed without having run, `waiting` → `failed` such a task without a hook."""
+GOING_ON: tuple[TaskState, ...] = ("waiting", "queued", "running", "retrying")
+FINAL = frozenset({"success", "failed", "skipped", "blocked", "missed", "cancelled"})
 
 ATTEMPT_MOVES: Mapping[str, frozenset[str]] = {
     "starting": frozenset({"running", "ended"}),
@@ -93,40 +88,198 @@ class Attempt:
         return AttemptRef(self.run, self.task, self.n, self.kind)
 
 
+class End(NamedTuple):
+    """How a task ends: state, reason and note, the task that caused it, and when it was decided (None: when it is said)."""
+
+    state: TaskState
+    reason: str | None = None
+    note: str | None = None
+    caused_by: str | None = None
+    at: float | None = None
+
+
+class Upstreams(NamedTuple):
+    """Waits for the tasks before it."""
+
+    @property
+    def state(self) -> TaskState:
+        return "waiting"
+
+    @property
+    def stage(self) -> str:
+        return ""
+
+
+class Held(NamedTuple):
+    """Would start, but its run is held back by another one of the same jobs."""
+
+    @property
+    def state(self) -> TaskState:
+        return "queued"
+
+    @property
+    def stage(self) -> str:
+        return ""
+
+
+class Queued(NamedTuple):
+    """In the queue for a process of a stage, since a time; the stage began when it was `entered`."""
+
+    stage: str
+    since: float
+    entered: float
+    polls: int = 0
+
+    @property
+    def state(self) -> TaskState:
+        return "queued" if self.stage == COMMAND else "waiting"
+
+
+class Live(NamedTuple):
+    """Has a process. `passed` is how many checks this attempt has passed, `polls` how often the sensor has been polled."""
+
+    attempt: Attempt
+    entered: float
+    passed: int = 0
+    polls: int = 0
+
+    @property
+    def state(self) -> TaskState:
+        return "running" if self.attempt.kind in (COMMAND, "check") else "waiting"
+
+    @property
+    def stage(self) -> str:
+        return self.attempt.kind
+
+
+class Pausing(NamedTuple):
+    """Comes again by itself: for the next attempt of its command, or the next poll of its sensor. `passed` is as of the attempt
+    before."""
+
+    stage: str
+    again_at: float
+    entered: float
+    passed: int = 0
+    polls: int = 0
+
+    @property
+    def state(self) -> TaskState:
+        return "waiting" if self.stage == "sensor" else "retrying"
+
+
+class Approval(NamedTuple):
+    """Waits for a person."""
+
+    since: float
+
+    @property
+    def state(self) -> TaskState:
+        return "waiting"
+
+    @property
+    def stage(self) -> str:
+        return "approval"
+
+
+class Hook(NamedTuple):
+    """Its end was decided at `since`; from then on its hook is in the queue, or runs."""
+
+    end: End
+    since: float
+    attempt: Attempt | None = None
+    passed: int = 0
+
+    @property
+    def state(self) -> TaskState:
+        return "waiting" if self.attempt is None else "running"
+
+    @property
+    def stage(self) -> str:
+        return "on_failure" if self.end.state == "failed" else "on_success"
+
+
+class Done(NamedTuple):
+    """Has ended: in which state, decided when, at which stage, after how many checks that were passed."""
+
+    state: TaskState
+    at: float | None = None
+    stage: str = ""
+    passed: int = 0
+
+
+Phase = Upstreams | Held | Queued | Live | Pausing | Approval | Hook | Done
+
+PHASE_MOVES: Mapping[type[Phase], frozenset[type[Phase]]] = {
+    Upstreams: frozenset({Held, Queued, Approval, Done}),
+    Held: frozenset({Upstreams, Done}),
+    Queued: frozenset({Live, Hook, Done}),
+    Live: frozenset({Live, Queued, Pausing, Approval, Hook, Done}),
+    Pausing: frozenset({Queued, Pausing, Hook, Done}),
+    Approval: frozenset({Queued, Hook, Done}),
+    Hook: frozenset({Hook, Done}),
+    Done: frozenset(),
+}
+"""Every move a task may make. What a task waits for, and what will wake it, follows from its phase."""
+
+
 @dataclass(slots=True)
 class Task:
-    """One job in one run, or one copy of it. `attempts` counts those begun, `steps` the processes beside them; `live` is the
-    process that has not ended, if any.
+    """One job in one run, or one copy of it; `phase` is where it is on its way, with all that belongs to that place.
 
-    `stage` is where the task is on its way (`core.stages`), `stage_at` since when, `check` how often its sensor has been polled,
-    then how many checks this attempt has passed. `verdict` is how the task ends when its hook has: state, reason, note. `told`
-    are the alerts that it has caused."""
+    `reason`, `note` and `caused_by` tell why it is there, or how it ended. `attempts` counts those begun, `steps` the processes
+    beside them. `told` are the alerts that it has caused."""
 
     run: int
     name: str
     job: str
-    state: TaskState = "waiting"
-    stage: str = ""
-    stage_at: float | None = None
-    steps: int = 0
-    check: int = 0
-    verdict: tuple[str, ...] = ()
+    phase: Phase = field(default_factory=Upstreams)
     told: tuple[str, ...] = ()
     reason: str | None = None
     note: str | None = None
     caused_by: str | None = None
     attempts: int = 0
-    next_attempt_at: float | None = None
-    queued_at: float | None = None
+    steps: int = 0
     started_at: float | None = None
     finished_at: float | None = None
     matrix: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
-    live: Attempt | None = None
+
+    @property
+    def state(self) -> TaskState:
+        return self.phase.state
 
     @property
     def final(self) -> bool:
-        return self.state in FINAL
+        return type(self.phase) is Done
+
+    @property
+    def live(self) -> Attempt | None:
+        """The process that has not ended, if there is one."""
+        phase = self.phase
+        return phase.attempt if isinstance(phase, Live | Hook) else None
+
+    @property
+    def entered(self) -> float | None:
+        """When the stage began at which it is."""
+        phase = self.phase
+        if isinstance(phase, Queued | Live | Pausing):
+            return phase.entered
+        return phase.since if isinstance(phase, Approval | Hook) else None
+
+    @property
+    def again_at(self) -> float | None:
+        """When it comes again by itself."""
+        return self.phase.again_at if isinstance(self.phase, Pausing) else None
+
+    @property
+    def passed(self) -> int:
+        """How many checks its last attempt has passed."""
+        return self.phase.passed if isinstance(self.phase, Live | Pausing | Hook | Done) else 0
+
+    @property
+    def polls(self) -> int:
+        """How often its sensor has been polled."""
+        return self.phase.polls if isinstance(self.phase, Queued | Live | Pausing) else 0
 
 
 @dataclass(slots=True)

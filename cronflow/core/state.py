@@ -15,12 +15,17 @@ from cronflow.core.jobs import Job, JobSet, jobs_from_definition
 from cronflow.core.notify import expectations
 from cronflow.core.plan.flow import Flow, Plan, flow_of_definition
 from cronflow.core.records import (
+    COMMAND,
     RUN_RANK,
     AttemptRef,
     Cursor,
     Health,
+    Hook,
     Link,
+    Live,
     Pause,
+    Pausing,
+    Queued,
     Run,
     Skip,
     Task,
@@ -28,12 +33,9 @@ from cronflow.core.records import (
     Trouble,
 )
 
-COMMAND = "command"
-"""The stage of the attempts of a job's command."""
 
-
-class Place(NamedTuple):
-    """A place in a line, in the order of which one is served: of tasks that came at once, `load[9]` before `load[10]`."""
+class QueueEntry(NamedTuple):
+    """An entry of the queue, in the order in which they are served: of tasks that came at once, `load[9]` before `load[10]`."""
 
     rank: int
     since: float
@@ -43,15 +45,14 @@ class Place(NamedTuple):
     task: str
 
 
-def line_of(job: Job, task: Task) -> str:
-    """The line in which a task stands: that of its pool, for its command; else the one of all others."""
-    return job.pool or "" if task.stage == COMMAND else ""
+def queue_of(job: Job, task: Task) -> str:
+    """The queue of a task: that of its pool, for its command; else the one of all others."""
+    return job.pool or "" if task.phase.stage == COMMAND else ""
 
 
-def place_in_line(job: Job, task: Task) -> Place:
-    """The place of a task that stands in line; the higher its priority, the lower its rank."""
-    assert task.queued_at is not None
-    return Place(-job.priority, task.queued_at, task.run, task.job, len(task.name), task.name)
+def queue_entry(job: Job, task: Task, since: float) -> QueueEntry:
+    """The entry of a task; the higher its priority, the lower its rank."""
+    return QueueEntry(-job.priority, since, task.run, task.job, len(task.name), task.name)
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class LiveState:
     left: dict[int, dict[str, int]] = field(default_factory=dict)
     givers: dict[int, set[str]] = field(default_factory=dict)
     flows: dict[int, Flow] = field(default_factory=dict)
-    ready: dict[str, list[Place]] = field(default_factory=dict)
+    ready: dict[str, list[QueueEntry]] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     timers: list[tuple[float, str, int, str]] = field(default_factory=list)
     due: list[tuple[float, str, str]] = field(default_factory=list)
@@ -129,24 +130,25 @@ class LiveState:
                 self.looks[root] = None
 
     def _index_task(self, run: Run, task: Task) -> None:
-        job = self.job(run, task)
+        job, phase = self.job(run, task), task.phase
         durations = self.health[task.job].durations if task.job in self.health else ()
         self.timers.extend(expectations.timers(run, task, job, durations))
         if task.live is not None:
             self.take_place(job, task)
-        elif task.queued_at is not None:
-            self.ready.setdefault(line_of(job, task), []).append(place_in_line(job, task))
-        elif task.next_attempt_at is not None:
-            self.timers.append((task.next_attempt_at, "again", run.id, task.name))
+        elif isinstance(phase, Queued | Hook):
+            self.ready.setdefault(queue_of(job, task), []).append(queue_entry(job, task, phase.since))
+        elif isinstance(phase, Pausing):
+            self.timers.append((phase.again_at, "again", run.id, task.name))
         at = self.gives_up_at(run, task)
         if at is not None and (task.live is None or task.live.stop is None):
             self.timers.append((at, "wait_timeout", run.id, task.name))
 
     def gives_up_at(self, run: Run, task: Task) -> float | None:
         """When a sensor that is still asking has waited long enough."""
-        if task.stage != "sensor" or task.stage_at is None or task.verdict:
+        phase = task.phase
+        if not isinstance(phase, Queued | Live | Pausing) or phase.stage != "sensor":
             return None
-        return task.stage_at + self.job(run, task).wait_timeout
+        return phase.entered + self.job(run, task).wait_timeout
 
     def take_place(self, job: Job, task: Task) -> None:
         """A process of a task takes its place in the limits; in its pool once the command has had an attempt."""
@@ -207,21 +209,20 @@ class LiveState:
         if digest not in self.definitions:
             self.definitions[digest] = jobs_from_definition(body)
 
-    def task_at(self, ref: AttemptRef) -> tuple[Run, Task] | None:
+    def task_at(self, ref: AttemptRef) -> Task | None:
         """The task whose attempt `ref` is still going on; None for a late or foreign report."""
         run = self.runs.get(ref.run)
         task = run.tasks.get(ref.task) if run else None
-        if run is None or task is None or task.live is None or task.live.ref != ref:
-            return None
-        return run, task
+        live = task.live if task is not None else None
+        return task if live is not None and live.ref == ref else None
 
-    def in_line(self, place: Place) -> tuple[Run, Task] | None:
-        """The task that stands at a place in a line; None if it has left the line since."""
-        run = self.runs.get(place.run)
-        task = run.tasks.get(place.task) if run else None
-        if run is None or task is None or task.queued_at != place.since or task.live is not None or task.final:
+    def queued(self, entry: QueueEntry) -> Task | None:
+        """The task of an entry of the queue; None if it has left the queue since."""
+        run = self.runs.get(entry.run)
+        task = run.tasks.get(entry.task) if run else None
+        if task is None or not isinstance(task.phase, Queued | Hook) or task.live is not None:
             return None
-        return run, task
+        return task if task.phase.since == entry.since else None
 
     def live(self) -> Iterator[Task]:
         """Every task that has a process."""

@@ -31,9 +31,9 @@ from cronflow.core.records import (
 class Table:
     """One kind of row: its name, its class, and the fields that make its key; without a key rows are only appended.
 
-    `json` are fields that are lists or tables, `flags` those that are true or false, `paths` names of files, which need not be
-    UTF-8, and `left_out` what is kept elsewhere. `beside` are columns that are properties of the row. `existing` says what a row
-    does whose key is there already: it takes its place, is ignored, or is an error."""
+    `columns` are those of the database, where they are not the fields; `left_out` are fields that are kept elsewhere, `beside`
+    columns that are properties of the row. `json` are lists or tables, `flags` true or false, `paths` names of files, which need
+    not be UTF-8. `existing` says what a row does whose key is there already: it takes its place, is ignored, or is an error."""
 
     __slots__ = ("columns", "existing", "flags", "get", "json", "key", "key_of", "kind", "name", "paths")
 
@@ -47,10 +47,11 @@ class Table:
         flags: tuple[str, ...] = (),
         paths: tuple[str, ...] = (),
         left_out: tuple[str, ...] = (),
+        columns: tuple[str, ...] = (),
         beside: tuple[str, ...] = (),
         existing: Literal["replace", "ignore", "error"] = "replace",
     ) -> None:
-        fields = getattr(kind, "_fields", None) or [spec.name for spec in dataclasses.fields(kind)]
+        fields = columns or getattr(kind, "_fields", None) or [spec.name for spec in dataclasses.fields(kind)]
         self.name, self.kind, self.key, self.existing = name, kind, key, existing
         self.columns = (*(field for field in fields if field not in left_out), *beside)
         self.get: Callable[[Any], tuple[Any, ...]] = operator.attrgetter(*self.columns)
@@ -72,7 +73,18 @@ RUNS = Table(
 )
 RUN_SLOTS = Table("run_slots", RunSlot, ("root", "trigger_key", "slot"), existing="error")
 RUN_PATHS = Table("run_paths", RunPaths, ("run",), json=("paths",))
-TASKS = Table("tasks", Task, ("run", "name"), json=("verdict", "told", "matrix", "outputs"), left_out=("live",))
+TASKS = Table(
+    "tasks",
+    Task,
+    ("run", "name"),
+    json=("verdict", "told", "matrix", "outputs"),
+    columns=(
+        *("run", "name", "job", "state", "stage", "stage_at", "steps", "check", "verdict", "told", "reason", "note", "caused_by"),
+        *("attempts", "next_attempt_at", "queued_at", "started_at", "finished_at", "matrix", "outputs"),
+    ),
+)
+"""A phase has seven columns (`store.phases`)."""
+
 ATTEMPTS = Table("attempts", Attempt, ("run", "task", "n", "kind"), json=("left_behind",))
 CURSORS = Table("cursors", Cursor, ("job", "trigger_key"), flags=("lining",))
 LINKS = Table("links", Link, ("job", "upstream"), flags=("new", "look", "failed"))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cronflow.core.effects import Action, Effects, Move, Patch
 from cronflow.core.jobs import Job
-from cronflow.core.records import TASK_MOVES, Run, Task, TaskState
+from cronflow.core.records import PHASE_MOVES, Phase, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.core.tables import Table
 
@@ -44,11 +44,13 @@ class Turn(NamedTuple):
         state = self.state
         return state.definitions[state.runs[task.run].definition][task.job]
 
-    def move(self, task: Task, after: TaskState, reason: str | None = None, note: str | None = None) -> None:
-        """Move a task along the table of moves."""
-        assert after in TASK_MOVES[task.state], f"{task.run}/{task.name}: {task.state} -> {after}"
-        self.out.moves.append(Move(task.run, task.name, task.state, after, reason))
-        task.state, task.reason, task.note = after, reason, note
+    def enter(self, task: Task, phase: Phase, reason: str | None = None, note: str | None = None) -> None:
+        """Have a task enter a phase, along the table of moves, and say why it is there."""
+        assert type(phase) in PHASE_MOVES[type(task.phase)], f"{task.run}/{task.name}: {task.phase} -> {phase}"
+        before = task.phase.state
+        task.phase, task.reason, task.note = phase, reason, note
+        if phase.state != before:
+            self.out.moves.append(Move(task.run, task.name, before, phase.state, reason))
         self.out.save(task)
 
     def moved(self, run: Run, before: str, reason: str | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cronflow.core.jobs import Job
 from cronflow.core.notify.expectations import deadline_of, slow_after, usual
-from cronflow.core.records import Task
+from cronflow.core.records import Done, Task
 from cronflow.store.queries import History, RunRecord
 
 
@@ -29,7 +29,7 @@ class Expected(NamedTuple):
             return False
         if not task.final:
             return now >= self.deadline
-        ended_at = task.stage_at if task.verdict else task.finished_at
+        ended_at = task.phase.at if isinstance(task.phase, Done) else task.finished_at
         return task.state == "success" and ended_at is not None and ended_at > self.deadline
 
 

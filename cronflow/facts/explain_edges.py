@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cronflow.core import words
-from cronflow.core.edges.ends import End, end_of
+from cronflow.core.edges.ends import JobEnd, end_of
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Task
 from cronflow.facts import upcoming
@@ -145,13 +145,13 @@ def _counted(scene: Scene, job: str, condition: str, number: int, others: dict[i
     return Evidence(code, message, number, job, f"cronflow why {number}" if bad else "")
 
 
-def _end(other: RunRecord, job: str) -> tuple[End, str, float | None]:
+def _end(other: RunRecord, job: str) -> tuple[JobEnd, str, float | None]:
     """How a job ended in a run: its end, why, and when. A row of slots tells of all its jobs."""
     tasks = [one for one in other.run.tasks.values() if one.job == job]
     end = end_of(tasks) if tasks else None
     if end is None:
         why = f": {other.run.reason}" if other.run.reason else ""
-        return End(other.run.state, job), why, other.run.finished_at
+        return JobEnd(other.run.state, job), why, other.run.finished_at
     task = next(one for one in tasks if one.name == end.name)
     why = f": {cause_words(task)}" if end.state in ("blocked", "skipped") and task.reason else ""
     times = [one.finished_at for one in tasks if one.finished_at is not None]

@@ -17,18 +17,18 @@ _LIMITS = ("max_running", "stopping", "daemon_down")
 
 def in_stage(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     """Where a task is that has passed its upstreams and whose command has not begun."""
-    if task.stage in ("", "command", *HOOKS):
+    if task.phase.stage in ("", "command", *HOOKS):
         return []
-    found = [Evidence(task.stage, stage_phrase(record, task, scene.style), task.run, task.name, approve_command(task))]
-    if task.stage == "sensor":
+    found = [Evidence(task.phase.stage, stage_phrase(record, task, scene.style), task.run, task.name, approve_command(task))]
+    if task.phase.stage == "sensor":
         step = record.step(task.name, "sensor")
         if step is not None and step.state == "ended":
             at = f" at {scene.style.when(step.finished_at, True)}" if step.finished_at is not None else ""
             found.append(_step(scene, record, step, f"its last poll{at}: {_how(step)}"))
-        if task.next_attempt_at is not None:
-            again = f"polled again at {scene.style.when(task.next_attempt_at, True)}{scene.left(task.next_attempt_at)}"
+        if task.again_at is not None:
+            again = f"polled again at {scene.style.when(task.again_at, True)}{scene.left(task.again_at)}"
             found.append(Evidence("sensor", again, task.run, task.name))
-    if task.stage == "approval":
+    if task.phase.stage == "approval":
         reject = f"cronflow reject {words.pasted(f'{task.run}/{task.name}')}"
         found.append(Evidence("approval", "or to end it as failed", task.run, task.name, reject))
     return found
@@ -72,7 +72,7 @@ def decided(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     if task.reason == "rejected":
         return [Evidence("rejected", f"rejected {words.plain(task.note or '')}".rstrip(), task.run, task.name)]
     kind = {"wait_timeout": "sensor", "foreach": "foreach"}.get(task.reason or "")
-    if kind is None and not (task.reason == "condition" and task.stage == "condition"):
+    if kind is None and not (task.reason == "condition" and task.phase.stage == "condition"):
         return []
     step = record.step(task.name, kind or "condition")
     lead = ONLY_IF if kind is None else reason_words(task.reason)
@@ -88,9 +88,9 @@ def _checked(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
         return []
     checks = record.shape(task).check
     which = "check"
-    if task.check < len(checks):
-        number = f" {task.check + 1} of {len(checks)}" if len(checks) > 1 else ""
-        command = words.plain(checks[task.check].strip().partition("\n")[0])
+    if task.passed < len(checks):
+        number = f" {task.passed + 1} of {len(checks)}" if len(checks) > 1 else ""
+        command = words.plain(checks[task.passed].strip().partition("\n")[0])
         which = f"check{number} `{words.end_cut(command, 60)}`"
     return [_step(scene, record, step, f"{which}: {_how(step)}", "check")]
 

@@ -89,7 +89,7 @@ def _is(state: str) -> str:
 
 def _stands(task: Task) -> str:
     """How a task stands, as the verb of a sentence."""
-    if task.state == "waiting" and task.stage == "approval":
+    if task.state == "waiting" and task.phase.stage == "approval":
         return "waits for an approval"
     return _is(task.state)
 
@@ -99,7 +99,7 @@ def _short(scene: Scene, record: RunRecord, task: Task) -> str:
         return f"failed, {ended_how(task, telling_attempt(record, task))}"
     if task.final:
         return f"{task.state}: {cause_words(task)}" if task.reason else task.state
-    return stage_phrase(record, task, scene.style) if task.stage not in ("", "command") else task.state
+    return stage_phrase(record, task, scene.style) if task.phase.stage not in ("", "command") else task.state
 
 
 # ---- final ----------------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def _waits(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
         found = _in_the_way(scene, record)
     elif task.state == "retrying":
         found = _attempts(scene, record, task) + explain_stage.decided(scene, record, task) + _tries_again(scene, task)
-    elif task.state == "waiting" and task.stage:
+    elif task.state == "waiting" and task.phase.stage:
         found = explain_stage.in_stage(scene, record, task)
     elif task.state == "waiting":
         for _, condition, tasks in record.upstreams(task):
@@ -256,9 +256,9 @@ def _in_the_way(scene: Scene, record: RunRecord) -> list[Evidence]:
 
 
 def _tries_again(scene: Scene, task: Task) -> list[Evidence]:
-    if task.state != "retrying" or task.next_attempt_at is None:
+    if task.state != "retrying" or task.again_at is None:
         return []
-    message = f"{task.name} tries again at {scene.style.when(task.next_attempt_at, True)}{scene.left(task.next_attempt_at)}"
+    message = f"{task.name} tries again at {scene.style.when(task.again_at, True)}{scene.left(task.again_at)}"
     return [Evidence("retry_delay", message, task.run, task.name)]
 
 
@@ -278,7 +278,7 @@ def _needs(condition: str) -> str:
 
 def _open_words(other: Task) -> str:
     """How an upstream is that has not ended."""
-    return "it waits for an approval" if other.stage == "approval" and other.state == "waiting" else f"it is {other.state}"
+    return "it waits for an approval" if other.phase.stage == "approval" and other.state == "waiting" else f"it is {other.state}"
 
 
 def _open_upstream(scene: Scene, record: RunRecord, other: Task, needs: str) -> Evidence:

@@ -67,7 +67,7 @@ class JsonForm:
             "reason": task.reason,
             "caused_by": task.caused_by,
             "waits_for": _waits_for(record, task),
-            "next_attempt_at": self.time(task.next_attempt_at),
+            "next_attempt_at": self.time(task.again_at),
             "started_at": self.time(task.started_at),
             "finished_at": self.time(task.finished_at),
             "duration_s": _took(task.started_at, task.finished_at),

@@ -73,7 +73,7 @@ def cause_words(task: Task) -> str:
         return f"{task.caused_by} failed"
     if task.reason == "upstream_cancelled" and task.caused_by:
         return f"{task.caused_by} was cancelled"
-    if task.reason == "condition" and task.stage == "condition":
+    if task.reason == "condition" and task.phase.stage == "condition":
         return ONLY_IF
     return reason_words(task.reason)
 
@@ -88,7 +88,7 @@ def telling_attempt(record: RunRecord, task: Task) -> Attempt | None:
     step = TELLING.get(task.reason or "")
     if step is not None and (task.final or task.state == "retrying"):
         return record.step(task.name, step)
-    if task.reason == "condition" and task.stage == "condition":
+    if task.reason == "condition" and task.phase.stage == "condition":
         return record.step(task.name, "condition")
     return record.step(task.name, "command")
 
@@ -121,16 +121,16 @@ def hook_words(hook: Attempt | None) -> str:
 def task_phrase(record: RunRecord, task: Task, style: Style) -> str:
     """What a task that has not ended and has no command running waits for."""
     if task.state == "retrying":
-        coming = f", tries again {style.when(task.next_attempt_at, True)}" if task.next_attempt_at is not None else ""
-        if task.next_attempt_at is not None and style.human:
-            coming += f" ({words.ago(task.next_attempt_at, style.now)})"
+        coming = f", tries again {style.when(task.again_at, True)}" if task.again_at is not None else ""
+        if task.again_at is not None and style.human:
+            coming += f" ({words.ago(task.again_at, style.now)})"
         return f"{style.paint('retrying')} after attempt {task.attempts}{coming}"
     if task.state == "queued":
         pool = record.shape(task).pool
         if task.reason == "pool_full" and pool:
             return f"queued: the slots of pool `{pool}` are taken"
         return f"queued: {reason_words(task.reason)}" if task.reason else "queued"
-    if task.stage:
+    if task.phase.stage:
         return stage_phrase(record, task, style)
     awaited = record.awaited(task)
     if awaited:
@@ -140,22 +140,22 @@ def task_phrase(record: RunRecord, task: Task, style: Style) -> str:
 
 def stage_phrase(record: RunRecord, task: Task, style: Style) -> str:
     """Where a task is that has passed its upstreams."""
-    since = f" since {style.when(task.stage_at)}" if task.stage_at is not None else ""
-    if task.stage == "approval":
+    since = f" since {style.when(task.entered)}" if task.entered is not None else ""
+    if task.phase.stage == "approval":
         message = words.plain(record.shape(task).approve or "")
         return f"waits for approval{since}" + (f': "{message}"' if message else "")
-    if task.stage == "sensor":
+    if task.phase.stage == "sensor":
         until = ""
-        if task.stage_at is not None:
-            until = f", until {style.when(task.stage_at + record.shape(task).wait_timeout)} at the longest"
-        polled = f", polled {words.times(task.check)}" if task.check else ""
+        if task.entered is not None:
+            until = f", until {style.when(task.entered + record.shape(task).wait_timeout)} at the longest"
+        polled = f", polled {words.times(task.polls)}" if task.polls else ""
         return f"waits for its `wait_until`{since}{until}{polled}"
-    return STAGES.get(task.stage, task.state)
+    return STAGES.get(task.phase.stage, task.state)
 
 
 def approve_command(task: Task) -> str:
     """What a person types to let a task go on that waits for approval; "" for any other."""
-    if task.final or task.stage != "approval":
+    if task.final or task.phase.stage != "approval":
         return ""
     return f"cronflow approve {words.pasted(f'{task.run}/{task.name}')}"
 

@@ -7,9 +7,9 @@ import sqlite3
 import sys
 from collections.abc import Iterable
 
-from cronflow.core.records import Run, Task
+from cronflow.core.records import Run
 from cronflow.core.state import LiveState
-from cronflow.store.rows import ATTEMPTS, CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TASKS, TROUBLES
+from cronflow.store.rows import CURSORS, HEALTH, LINKS, PAUSES, RUNS, SKIPS, TROUBLES, tasks_of
 from cronflow.store.sound import DamageError, check_state
 
 AHEAD = (
@@ -34,10 +34,6 @@ def _load(db: sqlite3.Connection) -> LiveState:
         run = RUNS.object(row)
         state.runs[run.id] = run
     fill(db, state.runs.values())
-    going_on = "state != 'ended' AND run IN (SELECT id FROM runs WHERE finished_at IS NULL)"
-    for row in db.execute(f"{ATTEMPTS.select} WHERE {going_on}"):
-        attempt = ATTEMPTS.object(row)
-        state.runs[attempt.run].tasks[attempt.task].live = attempt
     for row in db.execute(CURSORS.select):
         cursor = CURSORS.object(row)
         cursor.trigger_key = sys.intern(cursor.trigger_key)  # many jobs have the same
@@ -70,8 +66,7 @@ def _load(db: sqlite3.Connection) -> LiveState:
 def fill(db: sqlite3.Connection, runs: Iterable[Run]) -> None:
     """Give runs their tasks, in the order of their definition."""
     for run in runs:
-        rows = db.execute(f"{TASKS.select} WHERE run = ?", (run.id,))
-        tasks: dict[str, Task] = {task.name: task for task in map(TASKS.object, rows)}
+        tasks = {task.name: task for task in tasks_of(db, "run = ?", (run.id,))}
         order = {plain["name"]: place for place, plain in enumerate(json.loads(definition_text(db, run.definition)))}
         run.tasks = dict(sorted(tasks.items(), key=lambda pair: order.get(pair[1].job, 0)))
 

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from cronflow.core.jobs import Job, jobs_from_definition
 from cronflow.core.notify.expectations import usual
-from cronflow.core.records import Act, Attempt, Run, Task
+from cronflow.core.records import Act, Attempt, Run, Task, Upstreams
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError
-from cronflow.store.rows import ATTEMPTS, RUNS, TASKS
+from cronflow.store.rows import ATTEMPTS, RUNS, tasks_of
 from cronflow.store.schema import MIGRATIONS
 
 Edges = tuple[tuple[str, str], ...]
@@ -90,7 +90,7 @@ class RunRecord:
 
     def awaited(self, task: Task) -> list[Task]:
         """The tasks of this run that a task waits for."""
-        if task.state != "waiting" or task.stage:
+        if not isinstance(task.phase, Upstreams):
             return []
         return [other for _, _, tasks in self.upstreams(task) for other in tasks if not other.final]
 
@@ -173,8 +173,8 @@ class History:
         }
         shapes = self._shapes({record.run.definition for record in found.values()})
         tasks: dict[int, list[Task]] = {}
-        for row in self.db.execute(f"{TASKS.select} WHERE run IN (SELECT value FROM json_each(?))", (array,)):
-            tasks.setdefault(row[0], []).append(TASKS.object(row))
+        for task in tasks_of(self.db, "run IN (SELECT value FROM json_each(?))", (array,)):
+            tasks.setdefault(task.run, []).append(task)
         query = f"{ATTEMPTS.select} WHERE run IN (SELECT value FROM json_each(?)) ORDER BY created_at, n"
         for row in self.db.execute(query, (array,)):
             attempt: Attempt = ATTEMPTS.object(row)
@@ -305,12 +305,9 @@ class History:
 
     def last_tasks(self, jobs: Iterable[str]) -> dict[str, list[Task]]:
         """The tasks of each job in its newest run; several where the job has copies."""
-        query = (
-            f"{TASKS.select} WHERE (job, run) IN (SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?))"
-        )
+        where = "(job, run) IN (SELECT value, (SELECT max(run) FROM tasks WHERE job = value) FROM json_each(?))"
         found: dict[str, list[Task]] = {}
-        for row in self.db.execute(query, (_array(jobs),)):
-            task: Task = TASKS.object(row)
+        for task in tasks_of(self.db, where, (_array(jobs),)):
             found.setdefault(task.job, []).append(task)
         return found
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from sqlite3 import Connection
 from typing import Any
 
 from cronflow.core import tables
 from cronflow.core.effects import Patch
+from cronflow.core.records import FINAL, Attempt, Task
 from cronflow.core.tables import Table
 from cronflow.core.words import storable
+from cronflow.store.phases import PhaseColumns, columns_of, phase_of
 
 _EMPTY: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_TASK_FIELDS = tuple(name for name in tables.TASKS.columns if name not in PhaseColumns._fields)
 _INSERT = {"replace": "INSERT OR REPLACE", "ignore": "INSERT OR IGNORE", "error": "INSERT"}
 
 
@@ -55,6 +59,36 @@ class Mapper:
         return self.table.kind(**values)
 
 
+class TaskMapper(Mapper):
+    """The rows of tasks, whose phase has columns of its own; a process that has not ended is a row of `attempts`."""
+
+    def values(self, row: Any) -> tuple[Any, ...]:
+        plain = {**columns_of(row)._asdict(), **{name: getattr(row, name) for name in _TASK_FIELDS}}
+        return tuple(_stored(plain[column], column in self.table.json) for column in self.table.columns)
+
+    def task(self, row: Iterable[Any], live: Attempt | None) -> Task:
+        """The task of a row that `select` gave. A ValueError where its columns tell of no phase."""
+        plain = dict(zip(self.table.columns, row, strict=True))
+        for column in self.table.json:
+            plain[column] = _load(plain[column])
+        columns = PhaseColumns(**{name: plain.pop(name) for name in PhaseColumns._fields})
+        return Task(phase=phase_of(columns, plain["finished_at"], live), **plain)
+
+
+def tasks_of(db: Connection, where: str, values: tuple[Any, ...]) -> list[Task]:
+    """Tasks with the processes that they have. A ValueError where a row makes no sense."""
+    rows = db.execute(f"{TASKS.select} WHERE {where}", values).fetchall()
+    going_on = json.dumps(sorted({row[0] for row in rows if row[3] not in FINAL}))
+    query = f"{ATTEMPTS.select} WHERE state != 'ended' AND run IN (SELECT value FROM json_each(?))"
+    live = {(one.run, one.task): one for one in map(ATTEMPTS.object, db.execute(query, (going_on,)))} if len(going_on) > 2 else {}
+    return [TASKS.task(row, live.get((row[0], row[1]))) for row in rows]
+
+
+def _stored(value: Any, as_json: bool) -> Any:
+    value = dump(value) if as_json else value
+    return storable(value) if type(value) is str else value
+
+
 def patch(one: Patch) -> tuple[str, tuple[Any, ...]]:
     """The statement that carries out a patch, and its values."""
     statement = f"UPDATE {one.table.name} SET {_each(one.values, ', ')} WHERE {_all_of(one.where)}"
@@ -91,8 +125,9 @@ def _load(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-MAPPERS = {table: Mapper(table) for table in tables.TABLES}
-RUNS, TASKS, ATTEMPTS = MAPPERS[tables.RUNS], MAPPERS[tables.TASKS], MAPPERS[tables.ATTEMPTS]
+TASKS = TaskMapper(tables.TASKS)
+MAPPERS = {table: TASKS if table is tables.TASKS else Mapper(table) for table in tables.TABLES}
+RUNS, ATTEMPTS = MAPPERS[tables.RUNS], MAPPERS[tables.ATTEMPTS]
 CURSORS, LINKS = MAPPERS[tables.CURSORS], MAPPERS[tables.LINKS]
 PAUSES, SKIPS = MAPPERS[tables.PAUSES], MAPPERS[tables.SKIPS]
 HEALTH, TROUBLES = MAPPERS[tables.HEALTH], MAPPERS[tables.TROUBLES]

@@ -164,7 +164,7 @@ class Growing:
         self.tale = Tale(folder, '[jobs.a]\ncommand = "a"\n')
         self.store: Store = self.tale.store
         self.run = Run(1, "a", "manual", 1.0, by="anna", state="running", started_at=1.0)
-        self.task = Task(1, "a", "a", "running", attempts=1, started_at=1.0)
+        self.task = Task(1, "a", "a", attempts=1, started_at=1.0)
         self.attempt = Attempt(1, "a", 1, state="running", pid=77, created_at=1.0, started_at=1.0)
         self.path = self.tale.places.log(1, "a", 1)
         self.path.parent.mkdir(parents=True)

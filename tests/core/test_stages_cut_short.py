@@ -106,7 +106,7 @@ def test_a_restart_while_a_step_goes_on_changes_nothing(name: str) -> None:
     stage.run("a")
     stage.restart(after=20.0)
     task = stage.state.runs[1].tasks["a"]
-    assert (task.stage, stage.started, stage.state.running) == (name, [ref], 1)
+    assert (task.phase.stage, stage.started, stage.state.running) == (name, [ref], 1)
     stage.end(ref, 0, items=("x",))
     assert stage.started[-1] == ("1/a[x]/1" if name == "foreach" else "1/a/1")
 

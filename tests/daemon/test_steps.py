@@ -10,7 +10,7 @@ import pytest
 
 from cronflow.core.jobs import Job, definition
 from cronflow.core.plan.flow import flow_of_definition
-from cronflow.core.records import Attempt, Run, Task
+from cronflow.core.records import Attempt, End, Hook, Live, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.daemon.processes import reports
 from cronflow.daemon.processes.secrets import Vault
@@ -38,13 +38,15 @@ def asked(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The request for a process of that kind, and what the message of its failed start names."""
     digest, body = definition({job.name: job})
-    task = Task(7, name, job.name, "running", **facts)
-    task.live = Attempt(7, name, n, kind, created_at=NOW)
+    attempt = Attempt(7, name, n, kind, created_at=NOW)
+    end = facts.pop("end", None)
+    phase = Hook(end, NOW, attempt) if end is not None else Live(attempt, facts.pop("entered", NOW), facts.pop("passed", 0))
+    task = Task(7, name, job.name, phase, **facts)
     run = Run(7, job.name, "schedule", NOW, digest, slot=int(NOW), tasks={name: task})
     state = LiveState(runs={7: run})
     state.know(digest, body)
     state.flows[7] = flow_of_definition(state.definition_of(run), run.flow, ())
-    return request(state, task.live.ref, Places(tmp_path / "jobs.toml", tmp_path, tmp_path), "x:y", NOW, Vault(""), exit_code)
+    return request(state, attempt.ref, Places(tmp_path / "jobs.toml", tmp_path, tmp_path), "x:y", NOW, Vault(""), exit_code)
 
 
 def words(tmp_path: Path, kind: str, **facts: Any) -> list[str]:
@@ -58,9 +60,9 @@ def test_each_kind_has_its_command(tmp_path: Path) -> None:
     assert words(tmp_path, "condition") == ["test", "-e", "/data"]
     assert words(tmp_path, "sensor") == ["sh", "-c", "test -e ready"]
     assert words(tmp_path, "check", attempts=1) == ["sh", "-c", "first"]
-    assert words(tmp_path, "check", attempts=1, check=1) == ["sh", "-c", "second"]
-    assert words(tmp_path, "on_failure", verdict=("failed", "exit_code", "")) == ["sh", "-c", "warn"]
-    assert words(tmp_path, "on_success", verdict=("success", "", "")) == ["tell", "all"]
+    assert words(tmp_path, "check", attempts=1, passed=1) == ["sh", "-c", "second"]
+    assert words(tmp_path, "on_failure", end=End("failed", "exit_code")) == ["sh", "-c", "warn"]
+    assert words(tmp_path, "on_success", end=End("success")) == ["tell", "all"]
 
 
 @pytest.mark.parametrize("kind", ["command", "condition", "check", "foreach", "on_success"])
@@ -71,11 +73,11 @@ def test_every_process_has_the_limit_of_the_job(tmp_path: Path, kind: str) -> No
 
 def test_a_poll_has_what_is_left_of_the_wait(tmp_path: Path) -> None:
     unlimited = JOB._replace(timeout=None)
-    assert asked(tmp_path, "sensor", unlimited, stage_at=NOW)[0]["timeout"] == 600.0
-    assert asked(tmp_path, "sensor", unlimited, stage_at=NOW - 590)[0]["timeout"] == 10.0
-    assert asked(tmp_path, "sensor", unlimited, stage_at=NOW - 700)[0]["timeout"] == 1.0
-    assert asked(tmp_path, "sensor", JOB._replace(timeout=20.0), stage_at=NOW - 590)[0]["timeout"] == 10.0
-    assert asked(tmp_path, "sensor", JOB._replace(timeout=5.0), stage_at=NOW - 590)[0]["timeout"] == 5.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW)[0]["timeout"] == 600.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 590)[0]["timeout"] == 10.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 700)[0]["timeout"] == 1.0
+    assert asked(tmp_path, "sensor", JOB._replace(timeout=20.0), entered=NOW - 590)[0]["timeout"] == 10.0
+    assert asked(tmp_path, "sensor", JOB._replace(timeout=5.0), entered=NOW - 590)[0]["timeout"] == 5.0
 
 
 def test_only_the_command_reads_stdin(tmp_path: Path) -> None:
@@ -91,9 +93,9 @@ def test_the_environment_of_a_step_is_that_of_the_command(tmp_path: Path) -> Non
 
 
 def test_a_hook_is_told_how_the_task_ended(tmp_path: Path) -> None:
-    env = asked(tmp_path, "on_failure", exit_code=3, verdict=("failed", "exit_code", ""))[0]["env"]
+    env = asked(tmp_path, "on_failure", exit_code=3, end=End("failed", "exit_code"))[0]["env"]
     assert (env["CRONFLOW_TASK_STATE"], env["CRONFLOW_TASK_REASON"], env["CRONFLOW_EXIT_CODE"]) == ("failed", "exit_code", "3")
-    env = asked(tmp_path, "on_success", verdict=("success", "", ""))[0]["env"]
+    env = asked(tmp_path, "on_success", end=End("success"))[0]["env"]
     assert (env["CRONFLOW_TASK_STATE"], env["CRONFLOW_TASK_REASON"]) == ("success", "")
     assert "CRONFLOW_EXIT_CODE" not in env
 

@@ -16,7 +16,7 @@ import pytest
 
 from cronflow.cli.app import WHERE, build
 from cronflow.core.jobs import Job
-from cronflow.core.records import FINAL, TASK_MOVES, Result, Run
+from cronflow.core.records import FINAL, GOING_ON, Result, Run
 from cronflow.daemon.processes import environment, reports, spawning
 from cronflow.facts.phrases import REASONS
 from cronflow.jobfile import manpage
@@ -106,7 +106,7 @@ def test_states_and_reasons_are_told() -> None:
     text = part(COMMANDS, "STATES", "Sh")
     stages = {reason for reason, _ in (*reports._STAGES.values(), *reports._REFUSALS.values())}
     unstartable = set(get_args(environment.Reason))
-    words = {*TASK_MOVES, *FINAL, *get_args(Result), *REASONS, *stages, *unstartable}
+    words = {*GOING_ON, *FINAL, *get_args(Result), *REASONS, *stages, *unstartable}
     assert {word for word in words if not has(text, word)} == set()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import Edge, Job, definition
-from cronflow.core.records import Act, Alert, Attempt, Definition, Health, Pause, Run, RunSlot, Task, Trouble
+from cronflow.core.records import Act, Alert, Attempt, Definition, Done, Health, Pause, Run, RunSlot, Task, Trouble
 from cronflow.errors import CronflowError
 from cronflow.store.queries import History
 from cronflow.store.standing import health_of, pauses, standing
@@ -33,7 +33,7 @@ def past(number: int, flow: dict[str, Job], state: str = "success", at: float = 
     run.started_at, run.finished_at = at, at + took
     out.save(run)
     for name in reversed(flow):
-        task = Task(number, name, name, state, attempts=1, started_at=at, finished_at=at + took)
+        task = Task(number, name, name, Done(state, at + took), attempts=1, started_at=at, finished_at=at + took)
         out.save(task)
         attempt = Attempt(number, name, 1, state="ended", result="success", exit_code=0, created_at=at, started_at=at)
         attempt.finished_at = at + took

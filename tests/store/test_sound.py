@@ -11,7 +11,7 @@ import pytest
 from cronflow.core import tables
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import definition
-from cronflow.core.records import Alert, Attempt, Cursor, Definition, Pause, Run, RunPaths, Task
+from cronflow.core.records import Alert, Attempt, Cursor, Definition, Live, Pause, Run, RunPaths, Task
 from cronflow.daemon.upkeep.recovery import salvaged
 from cronflow.errors import CronflowError
 from cronflow.store.sound import DamageError, is_damage
@@ -28,9 +28,9 @@ def going_on() -> Effects:
     """A run with a task in an attempt, a cursor, a pause, an alert that is not sent, and the files that caused the run."""
     digest, body = definition({"a": job("a")})
     run = Run(7, "a", "watch", 4000.0, digest, "key", ("a",), state="running", started_at=4000.5)
-    task = Task(7, "a", "a", "running", attempts=1, started_at=4000.5)
     attempt = Attempt(7, "a", 1, state="running", pid=99, created_at=4000.5, started_at=4000.6)
-    run.tasks, task.live = {"a": task}, attempt
+    task = Task(7, "a", "a", Live(attempt, 4000.5), attempts=1, started_at=4000.5)
+    run.tasks = {"a": task}
     return Effects.saving(
         Definition(digest, "a", body),
         *(run, task, attempt),

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cronflow.core import tables
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import Edge, Job, definition
-from cronflow.core.records import Act, Alert, Attempt, Cursor, Definition, Health, Pause, Run, RunSlot, Task, Trouble
+from cronflow.core.records import Act, Alert, Attempt, Cursor, Definition, Health, Live, Pause, Run, RunSlot, Task, Trouble
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.daemon.processes.logfolders import newest_logged
@@ -41,7 +41,7 @@ def going_on(number: int = 1, slot: int = 4000) -> Effects:
     run = Run(number, "a", "schedule", 4000.5, DIGEST, "key", ("a",), slot=slot, slot_last=slot, slots=1, state="running")
     run.started_at, run.by, run.params = 4000.75, "anna", {"p": "1"}
     live = Attempt(number, "a", 2, state="running", pid=77, created_at=4001.0, started_at=4001.25, stop="cancelled")
-    first = Task(number, "a", "a", "running", attempts=2, queued_at=4000.6, started_at=4000.75, live=live)
+    first = Task(number, "a", "a", Live(live, 4000.6), attempts=2, started_at=4000.75)
     second = Task(number, "b", "b", matrix={"region": "eu"}, outputs={"rows": "12"}, caused_by="a")
     run.tasks = {"a": first, "b": second}
     ended = Attempt(number, "a", 1, state="ended", result="failed", reason="exit_code", exit_code=3, created_at=4000.6)

@@ -32,7 +32,7 @@ from cronflow.core.engine import next_wakeup
 from cronflow.core.events import AttemptEnded, Event
 from cronflow.core.jobs import AlertTarget, JobSet
 from cronflow.core.plan.flow import plan
-from cronflow.core.records import AttemptRef
+from cronflow.core.records import Approval, AttemptRef
 from tests.core.stage import MIDNIGHT, Stage
 
 MINUTE = 60.0
@@ -133,7 +133,7 @@ class Play(Stage):
     def _people(self) -> None:
         for run in list(self.state.runs.values()):
             for task in list(run.tasks.values()):
-                if task.stage == "approval" and not task.final and not task.verdict:
+                if isinstance(task.phase, Approval):
                     for word in ("approve", "reject"):
                         if task.name in self.scene.get(word, ()):
                             self.now += MINUTE

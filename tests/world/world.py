@@ -19,7 +19,7 @@ from cronflow.core.jobs import Job, JobSet, jobs_from_definition
 from cronflow.core.notify.expectations import timers
 from cronflow.core.plan import flow
 from cronflow.core.plan.flow import several_flows
-from cronflow.core.records import QUEUE_LIMIT, AttemptRef
+from cronflow.core.records import QUEUE_LIMIT, Approval, AttemptRef
 from cronflow.core.slots.clock_correction import is_behind, since
 from cronflow.core.state import LiveState
 from cronflow.core.tables import ATTEMPTS, CURSORS
@@ -317,7 +317,7 @@ class World:
         self.counter += 1
         names = sorted(self.jobs.jobs)
         some = tuple(rng.sample(names, min(len(names), rng.choice((1, 1, 2)))))
-        waiting = [task for run in state.runs.values() for task in run.tasks.values() if task.stage == "approval"]
+        waiting = [task for run in state.runs.values() for task in run.tasks.values() if isinstance(task.phase, Approval)]
         if waiting and rng.random() < 0.7:
             task = rng.choice(waiting)
             return happened.ApprovalGiven(self.counter, task.run, task.name, rng.random() < 0.5, "anna", "approve")
@@ -371,7 +371,7 @@ class World:
             wakeup = next_wakeup(self.state)
             for run in list(self.state.runs.values()):
                 for task in list(run.tasks.values()):
-                    if task.stage == "approval" and not task.final and not task.verdict:
+                    if isinstance(task.phase, Approval):
                         self.do(happened.ApprovalGiven(0, run.id, task.name, True, "anna", "approve"))
             if self.pending and (wakeup is None or self.pending[0][0] <= wakeup):
                 at, _, event = heapq.heappop(self.pending)
@@ -486,7 +486,7 @@ class World:
 
 def _in_lines(state: LiveState) -> dict[str, list[tuple[object, ...]]]:
     """Who stands in which line; a line drops those who have left it when they come to its head."""
-    lines = {name: sorted(place for place in line if state.in_line(place)) for name, line in state.ready.items()}
+    lines = {name: sorted(place for place in line if state.queued(place)) for name, line in state.ready.items()}
     return {name: line for name, line in lines.items() if line}
 
 
@@ -511,6 +511,6 @@ def _still_meant(state: LiveState) -> list[tuple[object, ...]]:
         if (at, kind, number, name) in timers(run, task, state.job(run, task), one.durations if one else ()):
             found.add((at, kind, number, name))
         waits = state.gives_up_at(run, task) == at and (task.live is None or task.live.stop is None)
-        if (kind == "again" and task.next_attempt_at == at) or (kind == "wait_timeout" and waits):
+        if (kind == "again" and task.again_at == at) or (kind == "wait_timeout" and waits):
             found.add((at, kind, number, name))
     return sorted(found)

@@ -130,7 +130,7 @@ def _running(record: RunRecord, task: Task, expects: Expected, style: Style) -> 
     shown = f"for {words.duration(took)}" if style.human else f"since {style.when(task.started_at)}"
     return [
         f"{style.paint('running')} {shown}",
-        "" if task.stage in ("", "command") else stage_phrase(record, task, style),
+        "" if task.phase.stage in ("", "command") else stage_phrase(record, task, style),
         f"usually {words.duration(expects.usual)}" if expects.usual is not None else "",
         *expectation_words(expects, task, style),
         pid,

@@ -172,7 +172,7 @@ def _going_row(style: Style, one: Going, width: int) -> str:
 
 def _running_parts(style: Style, one: Going) -> list[str]:
     task = one.task
-    stage = "" if task.stage in ("", "command") else stage_phrase(one.record, task, style)
+    stage = "" if task.phase.stage in ("", "command") else stage_phrase(one.record, task, style)
     late = expectation_words(one.expects, task, style)
     if task.started_at is None:
         return [stage, *late]

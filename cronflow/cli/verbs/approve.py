@@ -100,7 +100,7 @@ def _list(caller: Caller) -> None:
     if caller.json:
         form = JsonForm(caller.places, caller.zone)
         found = [
-            {"run": task.run, "task": task.name, "since": form.time(task.stage_at), "message": record.shape(task).approve or None}
+            {"run": task.run, "task": task.name, "since": form.time(task.entered), "message": record.shape(task).approve or None}
             for record, task in waiting
         ]
         caller.answer({"waiting": found})
@@ -109,7 +109,7 @@ def _list(caller: Caller) -> None:
     if not waiting:
         caller.note("nothing waits for an approval")
     for record, task in waiting:
-        since = f"since {style.when(task.stage_at)}" if task.stage_at is not None else ""
+        since = f"since {style.when(task.entered)}" if task.entered is not None else ""
         message = words.plain(record.shape(task).approve or "")
         name = f"{task.run}/{task.name}"
         caller.out(style.cut(GAP.join(filter(None, (words.pasted(name) if caller.tty else name, since, message)))))

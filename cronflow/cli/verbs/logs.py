@@ -15,7 +15,7 @@ from cronflow.cli.screens.logs import attempt_title, task_title
 from cronflow.cli.screens.style import style_of
 from cronflow.core import words
 from cronflow.core.jobs import Job
-from cronflow.core.records import Attempt, Task
+from cronflow.core.records import Attempt, Done, Task
 from cronflow.core.words import masked
 from cronflow.errors import CronflowError
 from cronflow.facts.known import known_jobs, use_zone_of_file
@@ -113,7 +113,9 @@ def _tasks(record: RunRecord, wanted: Wanted) -> list[Task]:
 def _listers(record: RunRecord, names: Iterable[str]) -> list[Task]:
     """The tasks that have listed the copies of a `foreach`, which then took their place."""
     return [
-        Task(record.run.id, name, name, "success") for name in names if name in record.attempts and name not in record.run.tasks
+        Task(record.run.id, name, name, Done("success"))
+        for name in names
+        if name in record.attempts and name not in record.run.tasks
     ]
 
 

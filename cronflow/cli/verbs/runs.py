@@ -9,12 +9,12 @@ import typer
 from cronflow.cli import names
 from cronflow.cli.invocation import Caller
 from cronflow.cli.times import parse_time
-from cronflow.core.records import FINAL, TASK_MOVES
+from cronflow.core.records import FINAL, GOING_ON
 from cronflow.errors import CronflowError
 from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
-_STATES = (*TASK_MOVES, *sorted(FINAL))
+_STATES = (*GOING_ON, *sorted(FINAL))
 
 
 def runs(

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cronflow.core.edges.edge_state import links_of, own_slot
-from cronflow.core.edges.ends import End, Verdict, judge
+from cronflow.core.edges.ends import GO, WAIT, Answer, JobEnd, judge
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Link
+from cronflow.core.records import End, Link
 from cronflow.core.run import runs
 from cronflow.core.slots import skips
 from cronflow.core.state import LiveState
@@ -33,23 +33,23 @@ class Own(NamedTuple):
     following: int | None
 
 
-def verdict(state: LiveState, flow: Flow, own: Own | None = None) -> Verdict | bool:
-    """What the edges from other flows say: True the roots may start, False they wait, or how they end without running. They
-    start together, as soon as the edges are met for one of them."""
-    said = [_verdict(state, flow, root, own) for root in flow.roots]
-    if True in said:
-        return True
-    return next((one for one in said if one is not False), False)
+def verdict(state: LiveState, flow: Flow, own: Own | None = None) -> Answer | End:
+    """What the edges from other flows say: the roots go, wait, or end without running. They start together, as soon as the edges
+    are met for one of them."""
+    answers = [_verdict(state, flow, root, own) for root in flow.roots]
+    if GO in answers:
+        return GO
+    return next((answer for answer in answers if answer is not WAIT), WAIT)
 
 
-def _verdict(state: LiveState, flow: Flow, root: str, own: Own | None) -> Verdict | bool:
+def _verdict(state: LiveState, flow: Flow, root: str, own: Own | None) -> Answer | End:
     links = [(edge, state.links[root, edge.job]) for edge in flow.outer]
     ends = [(edge, end_told(link) if link.new else None) for edge, link in links]
-    said = judge(flow.jobs[root], ends)
+    answer = judge(flow.jobs[root], ends)
     new = [link for _, link in links if link.new]
-    if said is False or awaited(state, new, own) is not None or (own is not None and for_the_next(new, own)):
-        return False
-    return said
+    if answer is WAIT or awaited(state, new, own) is not None or (own is not None and for_the_next(new, own)):
+        return WAIT
+    return answer
 
 
 def for_the_next(links: Sequence[Link], own: Own) -> bool:
@@ -62,9 +62,9 @@ def _newest(links: Sequence[Link]) -> int | None:
     return max((link.slot for link in links if link.slot is not None), default=None)
 
 
-def end_told(link: Link) -> End:
+def end_told(link: Link) -> JobEnd:
     assert link.state is not None
-    return End(link.state, link.upstream, link.upstream if link.failed else None)
+    return JobEnd(link.state, link.upstream, link.upstream if link.failed else None)
 
 
 def awaited(state: LiveState, links: Sequence[Link], own: Own | None = None) -> tuple[str, int] | None:
@@ -105,15 +105,15 @@ def _idle(state: LiveState, flow: Flow, job: str) -> bool:
 def decide(turn: Turn, flow: Flow) -> bool:
     """Open the run of a flow that starts by its edges alone, or say why not."""
     state = turn.state
-    said = verdict(state, flow)
-    if said is False:
+    answer = verdict(state, flow)
+    if answer is WAIT:
         return False
     if flow.dormant:
         use_up(turn, flow)
         return False
     counted, slot = counting(state, flow)
-    if said is not True:
-        _tell_blocked(turn, flow, said, counted, slot)
+    if isinstance(answer, End):
+        _tell_blocked(turn, flow, answer, counted, slot)
         return True
     use_up(turn, flow)
     nobody = skips.nobody(state, flow)
@@ -132,7 +132,7 @@ def take(turn: Turn, flow: Flow, own: Own) -> dict[str, int] | None:
     for no other one takes nothing."""
     if not flow.outer:
         return {}
-    if verdict(turn.state, flow, own) is not True:
+    if verdict(turn.state, flow, own) is not GO:
         return None
     counted, _ = counting(turn.state, flow)
     use_up(turn, flow)
@@ -154,14 +154,14 @@ def use_up(turn: Turn, flow: Flow) -> None:
             turn.save(link)
 
 
-def _tell_blocked(turn: Turn, flow: Flow, said: Verdict, counted: dict[str, int], slot: int | None) -> None:
+def _tell_blocked(turn: Turn, flow: Flow, end: End, counted: dict[str, int], slot: int | None) -> None:
     """One run tells that the edges are not met. It uses up nothing: while it stands, only its reason changes."""
     links = links_of(turn.state, flow)
     number = next((link.blocked for link in links if link.blocked is not None), None)
     if number is None:
-        number = runs.open_aside(turn, flow, said, counted, slot)
+        number = runs.open_aside(turn, flow, end, counted, slot)
     else:
-        runs.amend(turn, number, flow.roots, said, counted)
+        runs.amend(turn, number, flow.roots, end, counted)
     for link in links:
         if link.new and link.blocked != number:
             link.blocked = number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronflow.core.edges.ends import End, end_of, met
+from cronflow.core.edges.ends import JobEnd, end_of, met
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Link, Run, Task
@@ -68,7 +68,7 @@ def in_vain(state: LiveState, job: Job) -> str:
             said.append(f"`{edge.job}`, which is still {_state_of(going[0], edge.job)} in run {going[0].id}")
         elif link is None or not link.new:
             said.append(f"`{edge.job}`, which has no new end")
-        elif not met(edge, End(link.state or "missed", edge.job, edge.job if link.failed else None)):
+        elif not met(edge, JobEnd(link.state or "missed", edge.job, edge.job if link.failed else None)):
             how = {"success": "succeeded", "failed": "failed"}.get(link.state or "", f"was {link.state}")
             said.append(f"`{edge.job}`, which {how} in run {link.run}")
     if not said:
@@ -84,11 +84,11 @@ def not_run(turn: Turn, flow: Flow, row: Run) -> None:
     """Slots of a flow have been recorded that did not run. One that the calendar skipped is an end `skipped` of all its jobs."""
     for job in flow.jobs:
         if job in turn.state.linked:
-            end = End("skipped", job) if row.reason == "calendar" else None
+            end = JobEnd("skipped", job) if row.reason == "calendar" else None
             _note(turn, job, end, row, row.slot_last, turn.now)
 
 
-def _note(turn: Turn, job: str, end: End | None, run: Run, slot: int | None, at: float) -> None:
+def _note(turn: Turn, job: str, end: JobEnd | None, run: Run, slot: int | None, at: float) -> None:
     state = turn.state
     for root in state.linked[job]:
         if _takes_part(state, run, root):

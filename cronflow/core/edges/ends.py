@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import NamedTuple
 
 from cronflow.core.jobs import Edge, Job
-from cronflow.core.records import RUN_RANK, Task, TaskState
-
-Verdict = tuple[TaskState, str, str | None]
-"""How a task ends without having run: state, reason, and the task that caused it."""
+from cronflow.core.records import RUN_RANK, End, Task, TaskState
 
 
-class End(NamedTuple):
+class Answer(Enum):
+    """What is said to a task or a run that asks whether it may start, if it is not how it ends."""
+
+    GO = "go"
+    WAIT = "wait"
+
+
+GO, WAIT = Answer.GO, Answer.WAIT
+
+
+class JobEnd(NamedTuple):
     """How an upstream job ended: its state, the task that tells it, and the task that this one was blocked by."""
 
     state: TaskState
@@ -25,15 +33,15 @@ class End(NamedTuple):
         return self.state == "failed" or (self.state == "blocked" and self.caused_by is not None)
 
 
-def end_of(tasks: Sequence[Task]) -> End | None:
+def end_of(tasks: Sequence[Task]) -> JobEnd | None:
     """How a job ended in a run, all its copies taken together as a run of them would be; None while one has not."""
     if not all(task.final for task in tasks):
         return None
     first = min(tasks, key=lambda task: RUN_RANK.index(task.state))
-    return End(first.state, first.name, first.caused_by)
+    return JobEnd(first.state, first.name, first.caused_by)
 
 
-def met(edge: Edge, end: End) -> bool:
+def met(edge: Edge, end: JobEnd) -> bool:
     """Whether the end of an upstream meets the condition of an edge."""
     if edge.condition == "done":
         return True
@@ -44,24 +52,24 @@ def met(edge: Edge, end: End) -> bool:
     return end.state == "success"
 
 
-def judge(job: Job, upstreams: Sequence[tuple[Edge, End | None]]) -> Verdict | bool:
-    """What the upstreams say: True it may go on, False it waits, or how it ends without running.
+def judge(job: Job, upstreams: Sequence[tuple[Edge, JobEnd | None]]) -> Answer | End:
+    """What the upstreams say: go, wait, or how the task ends without running.
 
     Each condition is judged when its upstream is final; with `join = "any"` one that is met is enough. A task whose
     conditions are not met ends when all its upstreams are final: cancelled before blocked before skipped.
     """
     if not upstreams:
-        return True
+        return GO
     ends = [(edge, end) for edge, end in upstreams if end is not None]
     good = sum(met(edge, end) for edge, end in ends)
     if good == len(upstreams) or (job.join == "any" and good):
-        return True
+        return GO
     if len(ends) < len(upstreams):
-        return False
+        return WAIT
     for _, end in ends:
         if end.state == "cancelled":
-            return "cancelled", "upstream_cancelled", end.caused_by or end.name
+            return End("cancelled", "upstream_cancelled", caused_by=end.caused_by or end.name)
     for edge, end in ends:
         if edge.condition in ("success", "success_or_skipped") and end.state in ("failed", "blocked"):
-            return "blocked", "upstream_failed", end.caused_by or end.name
-    return "skipped", "condition", next(end.name for edge, end in ends if not met(edge, end))
+            return End("blocked", "upstream_failed", caused_by=end.caused_by or end.name)
+    return End("skipped", "condition", caused_by=next(end.name for edge, end in ends if not met(edge, end)))

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from cronflow.core.edges import alignment
 from cronflow.core.edges.edge_state import links_of
-from cronflow.core.edges.ends import Verdict, met
+from cronflow.core.edges.ends import GO, met
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Cursor
+from cronflow.core.records import Cursor, End
 from cronflow.core.run import runs
 from cronflow.core.slots import due
 from cronflow.core.slots.due import Line
@@ -64,7 +64,7 @@ def _let_go(turn: Turn, flow: Flow) -> bool:
         first = line.cursors[0]
         assert first.waits is not None
         own = line.own(first.waits, first.waits_as or "", turn.now)
-        if alignment.verdict(state, flow, own) is not True:
+        if alignment.verdict(state, flow, own) is not GO:
             continue
         slot, word, number = _decided(turn, line)
         met_at = _met_at(state, flow, turn.now)
@@ -145,30 +145,30 @@ def expire(turn: Turn, flow: Flow, over: Callable[[Cursor], bool]) -> None:
             continue
         late = flow.head.after_timeout is not None and first.waits_until is not None and first.waits_until <= turn.now
         until = first.waits_until if late and first.waits_until is not None else turn.now
-        said = ("blocked", "after_timeout", None) if late else _unmet(turn.state, flow)
+        end = End("blocked", "after_timeout") if late else _unmet(turn.state, flow)
         slot, word, number = _decided(turn, line)
-        if said is None:
+        if end is None:
             due.record(turn, line, slot, "skipped", "upstream_not_new")
         else:
-            _block(turn, line, slot, word, number, said)
+            _block(turn, line, slot, word, number, end)
             _pass_over(turn, line, until)
         _go_on(turn, flow, trigger)
 
 
-def _unmet(state: LiveState, flow: Flow) -> Verdict | None:
+def _unmet(state: LiveState, flow: Flow) -> End | None:
     """The first edge of which the upstream has ended since, and not as it should have."""
     for root in flow.roots:
         for edge in flow.outer:
             link = state.links[root, edge.job]
             if link.new and not met(edge, alignment.end_told(link)):
-                return "blocked", "upstream_failed", edge.job
+                return End("blocked", "upstream_failed", caused_by=edge.job)
     return None
 
 
-def _block(turn: Turn, line: Line, slot: int, word: str, number: int | None, said: Verdict) -> None:
+def _block(turn: Turn, line: Line, slot: int, word: str, number: int | None, end: End) -> None:
     """Open a run that tells why a slot does not run."""
     counted, _ = alignment.counting(turn.state, line.flow)
     due.advance(turn, line, slot, None)
-    ends = dict.fromkeys(line.flow.roots, said)
+    ends = dict.fromkeys(line.flow.roots, end)
     flow, key = line.flow, line.trigger.key
     runs.open_slot(turn, flow, key, line.roots, word, slot, number=number, upstreams=counted, ends=ends)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from cronflow.core.jobs import Job
-from cronflow.core.records import Run, Task
+from cronflow.core.records import Done, Hook, Run, Task
 from cronflow.core.time.schedule import Schedule
 
 REMEMBERED = 20
@@ -67,7 +67,7 @@ def slow_after(job: Job, durations: Sequence[float]) -> float | None:
 def timers(run: Run, task: Task, job: Job, durations: Sequence[float]) -> Iterator[Timer]:
     """When a task that has not ended becomes late, and when slow, unless that has been told. While its hook runs its end is
     decided already."""
-    if task.final or task.verdict:
+    if isinstance(task.phase, Done | Hook):
         return
     deadline = deadline_of(job, run)
     if deadline is not None and "late" not in task.told:

@@ -34,9 +34,9 @@ def targets_of(state: LiveState, job: str, kind: str) -> list[AlertTarget]:
     return [target for name in names if (target := state.jobs.alerts.get(name)) is not None and kind in target.on]
 
 
-def failed(turn: Turn, run: Run, task: Task) -> None:
+def failed(turn: Turn, task: Task) -> None:
     """A task failed for good: count it, and tell it if the job was well before or has not been told for a day."""
-    state, now = turn.state, turn.now
+    state, now, run = turn.state, turn.now, turn.run(task)
     health = state.health_of(task.job)
     first = health.failing_since is None
     if first:
@@ -59,13 +59,13 @@ def failed(turn: Turn, run: Run, task: Task) -> None:
         "message": task.note,
         "finished_at": task.finished_at,
     }
-    if _tell(turn, "failure", targets_of(state, task.job, "failure"), facts, run, task):
+    if _tell(turn, "failure", targets_of(state, task.job, "failure"), facts, task):
         health.told_at = now
 
 
-def succeeded(turn: Turn, run: Run, task: Task) -> None:
+def succeeded(turn: Turn, task: Task) -> None:
     """A task succeeded: the job is well, and whoever was told that it failed is told so; of copies once all of them are well."""
-    state = turn.state
+    state, run = turn.state, turn.run(task)
     if task.job in state.left[run.id] or _copy_failed(state, run, task):
         return
     health = state.health_of(task.job)
@@ -75,7 +75,7 @@ def succeeded(turn: Turn, run: Run, task: Task) -> None:
             "failures": health.failures,
             "released": list(dict.fromkeys(job.name for job in _after(state, run, task.job))),
         }
-        _tell(turn, "recovery", targets_of(state, task.job, "recovery"), facts, run, task)
+        _tell(turn, "recovery", targets_of(state, task.job, "recovery"), facts, task)
     health.failing_since, health.failures, health.told_at, health.last_success_at = None, 0, None, turn.now
     turn.save(health)
 
@@ -85,15 +85,15 @@ def _copy_failed(state: LiveState, run: Run, task: Task) -> bool:
     return any(run.tasks[name].state == "failed" for name in state.groups[run.id][task.job] if name != task.name)
 
 
-def ask_approval(turn: Turn, run: Run, task: Task) -> None:
+def ask_approval(turn: Turn, task: Task) -> None:
     """A task waits for a person: tell those who want to know, once."""
-    state = turn.state
-    facts: dict[str, Any] = {"message": state.job(run, task).approve, "blocks": blocks(state, run, task)}
+    state, run = turn.state, turn.run(task)
+    facts: dict[str, Any] = {"message": turn.job(task).approve, "blocks": blocks(state, run, task)}
     copies = len(state.groups[run.id][task.job])
     if copies > 1:
         facts["copies"] = copies
     if "approval" not in task.told:
-        tell_once(turn, "approval", targets_of(state, task.job, "approval"), facts, run, task)
+        tell_once(turn, "approval", targets_of(state, task.job, "approval"), facts, task)
 
 
 def tell_skipped(turn: Turn, row: Run, jobs: Mapping[str, object], before: int) -> None:
@@ -199,21 +199,18 @@ def trouble_gone(turn: Turn, key: str) -> None:
         turn.delete(TROUBLES, key)
 
 
-def _tell(
-    turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], run: Run | None = None, task: Task | None = None
-) -> bool:
-    told = False
-    for target in targets:
-        told = True
-        job = task.job if task else None
-        turn.save(Alert(turn.now, kind, target.name, job, run.id if run else None, task.name if task else None, facts))
-    return told
+def _tell(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], task: Task | None = None) -> bool:
+    job, run, name = (task.job, task.run, task.name) if task is not None else (None, None, None)
+    alerts = [Alert(turn.now, kind, target.name, job, run, name, facts) for target in targets]
+    turn.save(*alerts)
+    return bool(alerts)
 
 
-def tell_once(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], run: Run, task: Task) -> None:
+def tell_once(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], task: Task) -> None:
     """An alert that there is at most once for a job in a run, however many copies it has and whether or not anybody wants it."""
-    first = not any(kind in run.tasks[name].told for name in turn.state.groups[run.id][task.job])
+    tasks = turn.run(task).tasks
+    first = not any(kind in tasks[name].told for name in turn.state.groups[task.run][task.job])
     task.told = (*task.told, kind)
     turn.save(task)
     if first:
-        _tell(turn, kind, targets, facts, run, task)
+        _tell(turn, kind, targets, facts, task)

@@ -11,23 +11,24 @@ import heapq
 
 from cronflow.core.notify import health
 from cronflow.core.notify.expectations import REMEMBERED, Timer, deadline_of, slow_after, timers, usual
-from cronflow.core.records import Attempt, Health, Run, Task
+from cronflow.core.records import Attempt, Done, Health, Task
 from cronflow.core.state import LiveState
 from cronflow.core.turn import Turn
 
 
-def expect(turn: Turn, run: Run, task: Task) -> None:
+def expect(turn: Turn, task: Task) -> None:
     """A run has been given a task: set the timer of its deadline. One that has passed already (catch-up) is told at once."""
     state = turn.state
-    for timer in timers(run, task, state.job(run, task), _durations(state, task.job)):
+    for timer in timers(turn.run(task), task, turn.job(task), _durations(state, task.job)):
         if timer[1] == "late" and timer[0] <= turn.now:
-            _tell_late(turn, run, task, timer[0])
+            _tell_late(turn, task, timer[0])
         elif timer[1] == "late":
             heapq.heappush(state.timers, timer)
 
 
-def watch(state: LiveState, run: Run, task: Task) -> None:
+def watch(state: LiveState, task: Task) -> None:
     """A command runs: set the timer of its slowness; it rings in this step if that time has come already."""
+    run = state.runs[task.run]
     for timer in timers(run, task, state.job(run, task), _durations(state, task.job)):
         if timer[1] == "slow":
             heapq.heappush(state.timers, timer)
@@ -41,9 +42,9 @@ def ring(turn: Turn, timer: Timer) -> None:
     if run is None or task is None or timer not in timers(run, task, state.job(run, task), _durations(state, task.job)):
         return
     if timer[1] == "slow":
-        _tell_slow(turn, run, task)
+        _tell_slow(turn, task)
     else:
-        _tell_late(turn, run, task, timer[0])
+        _tell_late(turn, task, timer[0])
 
 
 def ran(turn: Turn, task: Task, attempt: Attempt) -> None:
@@ -58,22 +59,22 @@ def ran(turn: Turn, task: Task, attempt: Attempt) -> None:
     for number in list(state.busy.get(task.job, ())):
         run = state.runs[number]
         for name in state.groups[number].get(task.job, ()):
-            watch(state, run, run.tasks[name])
+            watch(state, run.tasks[name])
 
 
-def ended(turn: Turn, run: Run, task: Task) -> None:
+def ended(turn: Turn, task: Task) -> None:
     """A task is final: was it in time, and if it never will be, does everybody know?"""
-    at = deadline_of(turn.state.job(run, task), run)
+    run = turn.run(task)
+    at = deadline_of(turn.job(task), run)
     if at is None or "late" in task.told:
         return
-    decided_at = task.stage_at if task.verdict else task.finished_at
-    if task.state == "success" and decided_at is not None and decided_at > at:
-        _tell_late(turn, run, task, at)
+    if task.state == "success" and isinstance(task.phase, Done) and task.phase.at is not None and task.phase.at > at:
+        _tell_late(turn, task, at)
     elif task.state in ("failed", "blocked"):
         cause = run.tasks.get(task.caused_by or task.name)
         job = cause.job if cause is not None else (task.caused_by or task.job).partition("[")[0]
         known = frozenset(target.name for target in health.targets_of(turn.state, job, "failure"))
-        _tell_late(turn, run, task, at, known)
+        _tell_late(turn, task, at, known)
 
 
 def _durations(state: LiveState, job: str) -> tuple[float, ...]:
@@ -81,11 +82,11 @@ def _durations(state: LiveState, job: str) -> tuple[float, ...]:
     return one.durations if one is not None else ()
 
 
-def _tell_late(turn: Turn, run: Run, task: Task, at: float, known: frozenset[str] = frozenset()) -> None:
+def _tell_late(turn: Turn, task: Task, at: float, known: frozenset[str] = frozenset()) -> None:
     """`known`: the targets that have heard of the failure behind it."""
-    state = turn.state
+    state, run = turn.state, turn.run(task)
     one = state.health.get(task.job)
-    up = [edge.job for edge in state.job(run, task).after]
+    up = [edge.job for edge in turn.job(task).after]
     facts = {
         "deadline": at,
         "state": task.state,
@@ -98,13 +99,13 @@ def _tell_late(turn: Turn, run: Run, task: Task, at: float, known: frozenset[str
         "blocks": health.blocks(state, run, task) if task.state != "success" else [],
     }
     targets = [target for target in health.targets_of(state, task.job, "late") if target.name not in known]
-    health.tell_once(turn, "late", targets, facts, run, task)
+    health.tell_once(turn, "late", targets, facts, task)
 
 
-def _tell_slow(turn: Turn, run: Run, task: Task) -> None:
-    state = turn.state
+def _tell_slow(turn: Turn, task: Task) -> None:
+    state, run = turn.state, turn.run(task)
     assert task.live is not None
-    job, durations = state.job(run, task), _durations(state, task.job)
+    job, durations = turn.job(task), _durations(state, task.job)
     facts = {
         "running_since": task.live.started_at,
         "slow_after_s": slow_after(job, durations),
@@ -115,4 +116,4 @@ def _tell_slow(turn: Turn, run: Run, task: Task) -> None:
         "timeout_s": job.timeout,
         "waiting": health.blocks(state, run, task),
     }
-    health.tell_once(turn, "slow", health.targets_of(state, task.job, "slow"), facts, run, task)
+    health.tell_once(turn, "slow", health.targets_of(state, task.job, "slow"), facts, task)

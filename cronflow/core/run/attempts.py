@@ -14,70 +14,80 @@ from cronflow.core.events import ApprovalGiven, AttemptBegan, AttemptEnded
 from cronflow.core.jobs import Job
 from cronflow.core.notify import lateness
 from cronflow.core.plan.copies import item_copies
-from cronflow.core.records import ATTEMPT_MOVES, Attempt, AttemptRef, Result, Run, Task, TaskState
+from cronflow.core.records import (
+    ATTEMPT_MOVES,
+    COMMAND,
+    Approval,
+    Attempt,
+    AttemptRef,
+    End,
+    Hook,
+    Live,
+    Pausing,
+    Queued,
+    Result,
+    Task,
+    TaskState,
+)
 from cronflow.core.run import queue, stages, tasks
 from cronflow.core.stable import spread
-from cronflow.core.state import COMMAND
 from cronflow.core.tables import ATTEMPTS, TASKS
 from cronflow.core.turn import Turn
 from cronflow.core.words import pasted
 
 BAD = ("failed", "timeout", "killed", "lost")
+WAITED_TOO_LONG = End("failed", "wait_timeout")
 
 
 def began(turn: Turn, event: AttemptBegan) -> None:
     """The process of an attempt exists."""
-    place = turn.state.task_at(event.ref)
-    if place is None or place[1].live is None or place[1].live.state != "starting":
+    task = turn.state.task_at(event.ref)
+    attempt = task.live if task is not None else None
+    if task is None or attempt is None or attempt.state != "starting":
         return
-    attempt = place[1].live
     attempt.state, attempt.pid, attempt.started_at = "running", event.pid, event.at
     turn.save(attempt)
-    lateness.watch(turn.state, *place)
+    lateness.watch(turn.state, task)
 
 
 def unclaimed(turn: Turn, ref: AttemptRef) -> None:
     """An attempt that was committed but never begun: it is begun now, under its own number, or ends if it was cancelled."""
-    place = turn.state.task_at(ref)
-    if place is None or place[1].live is None or place[1].live.state != "starting":
+    task = turn.state.task_at(ref)
+    attempt = task.live if task is not None else None
+    if attempt is None or attempt.state != "starting":
         return
-    if place[1].live.stop is None:
+    if attempt.stop is None:
         turn.act(StartAttempt(ref))
     else:
-        ended(turn, AttemptEnded(ref, turn.now, stopped=place[1].live.stop))
+        ended(turn, AttemptEnded(ref, turn.now, stopped=attempt.stop))
 
 
 def ended(turn: Turn, event: AttemptEnded) -> None:
     """The process is gone: what it was for goes on, is tried again, or ends with it."""
-    state = turn.state
-    place = state.task_at(event.ref)
-    if place is None:
+    task = turn.state.task_at(event.ref)
+    attempt = task.live if task is not None else None
+    if task is None or attempt is None:
         return
-    run, task = place
-    attempt = task.live
-    assert attempt is not None
-    _fill_in(state.job(run, task), attempt, event)
+    job = turn.job(task)
+    _fill_in(job, attempt, event)
     turn.save(attempt, task)
-    state.give_place_back(state.job(run, task), task)
-    task.live = None
-    if _cancelled(state.job(run, task), task, attempt):
-        task.finished_at = min(event.at, turn.now)
-        tasks.close(turn, run, task, "cancelled", attempt.stop, task.note)
+    turn.state.give_place_back(job, task)
+    if _cancelled(job, task, attempt):
+        tasks.close(turn, task, End("cancelled", attempt.stop, task.note, at=event.at))
+    elif isinstance(task.phase, Hook):
+        tasks.close(turn, task, task.phase.end, event.at)
     elif attempt.kind == COMMAND:
-        _command_ended(turn, run, task, attempt, event)
+        _command_ended(turn, task, attempt, event)
     elif attempt.kind == "check":
-        _check_ended(turn, run, task, attempt, event)
-    elif task.verdict:
-        task.finished_at = min(event.at, turn.now)
-        tasks.close(turn, run, task, *tasks.verdict_of(task))
+        _check_ended(turn, task, attempt, event)
     else:
-        _step_ended(turn, run, task, attempt, event)
+        _step_ended(turn, task, attempt, event)
 
 
 def _cancelled(job: Job, task: Task, attempt: Attempt) -> bool:
     """Whether the task ends with a process that somebody wanted to end: always where it was a step. A command that has ended by
     itself all the same has, unless it was still to be checked."""
-    if attempt.stop in (None, "wait_timeout") or task.verdict:
+    if attempt.stop in (None, "wait_timeout") or isinstance(task.phase, Hook):
         return False
     checked = attempt.result == "success" and bool(job.check)
     return attempt.kind != COMMAND or attempt.result == "cancelled" or checked
@@ -117,47 +127,41 @@ def classify(job: Job, event: AttemptEnded) -> tuple[Result, str | None]:
 # ---- the command and its checks -------------------------------------------------------------------------------------------
 
 
-def _command_ended(turn: Turn, run: Run, task: Task, attempt: Attempt, event: AttemptEnded) -> None:
-    state = turn.state
-    job = state.job(run, task)
+def _command_ended(turn: Turn, task: Task, attempt: Attempt, event: AttemptEnded) -> None:
+    state, job = turn.state, turn.job(task)
     task.outputs = dict(event.outputs)
     state.note_outputs(task)
     if attempt.result == "success":
         lateness.ran(turn, task, attempt)
     if attempt.result == "lost" and state.up_since is None:
-        state.interrupted.append((job.name, run.id, task.name, "lost"))
+        state.interrupted.append((job.name, task.run, task.name, "lost"))
     if attempt.result == "success" and job.check:
-        task.stage, task.check, task.reason = "check", 0, "check"
-        queue.start(turn, run, task)
+        queue.follow(turn, task, 0)
     elif attempt.result in BAD and _tried_again(job, task, attempt, event):
-        _retry_later(turn, job, task, attempt.reason, event)
+        _retry_later(turn, task, attempt.reason, event)
     else:
-        conclude(turn, run, task, _final_state(attempt), attempt.reason, event.message, event.at)
+        conclude(turn, task, End(_final_state(attempt), attempt.reason, event.message, at=event.at))
 
 
-def _check_ended(turn: Turn, run: Run, task: Task, check: Attempt, event: AttemptEnded) -> None:
+def _check_ended(turn: Turn, task: Task, check: Attempt, event: AttemptEnded) -> None:
     """A check that says no makes a failure of the attempt that it looked at, which is then judged as such. One whose answer
     nobody knows is asked again."""
-    job = turn.state.job(run, task)
-    if check.result == "lost" and not event.survivors:
-        queue.start(turn, run, task)
-        return
-    if check.result == "success":
-        task.check += 1
-        if task.check < len(job.check):
-            queue.start(turn, run, task)
-        else:
-            conclude(turn, run, task, "success", None, None, event.at)
-        return
-    command = AttemptRef(run.id, task.name, task.attempts)
-    where = {"run": run.id, "task": task.name, "n": task.attempts, "kind": COMMAND}
-    turn.patch(ATTEMPTS, where, result="failed", reason="check")
-    task.stage = COMMAND
-    attempt = Attempt(run.id, task.name, task.attempts, result="failed", reason="check")
-    if _tried_again(job, task, attempt, event):
-        _retry_later(turn, job, task, "check", AttemptEnded(command, event.at, message=event.message))
+    job = turn.job(task)
+    assert isinstance(task.phase, Live)
+    passed = task.phase.passed + (check.result == "success")
+    unknown = check.result == "lost" and not event.survivors
+    if unknown or (check.result == "success" and passed < len(job.check)):
+        queue.follow(turn, task, passed)
+    elif check.result == "success":
+        conclude(turn, task, End("success", at=event.at))
     else:
-        conclude(turn, run, task, "failed", "check", event.message, event.at)
+        command = AttemptRef(task.run, task.name, task.attempts)
+        turn.patch(ATTEMPTS, command._asdict(), result="failed", reason="check")
+        attempt = Attempt(task.run, task.name, task.attempts, result="failed", reason="check")
+        if _tried_again(job, task, attempt, event):
+            _retry_later(turn, task, "check", AttemptEnded(command, event.at, message=event.message))
+        else:
+            conclude(turn, task, End("failed", "check", event.message, at=event.at))
 
 
 def _final_state(attempt: Attempt) -> TaskState:
@@ -191,85 +195,84 @@ def retry_delay(job: Job, ref: AttemptRef) -> float:
     return float(min(delay, job.retry_max_delay) * (0.9 + 0.2 * spread(str(ref))))
 
 
-def pace(job: Job, task: Task) -> float:
+def pace(job: Job, task: Task, stage: str) -> float:
     """Seconds after which a task comes again by itself: for the next poll of its sensor, or the next attempt of its command."""
-    if task.stage == "sensor":
+    if stage == "sensor":
         return max(job.wait_every, 0.01)
     return retry_delay(job, AttemptRef(task.run, task.name, task.attempts))
 
 
-def _retry_later(turn: Turn, job: Job, task: Task, reason: str | None, event: AttemptEnded) -> None:
-    turn.move(task, "retrying", reason, event.message)
-    stages.come_again(turn, turn.state.runs[task.run], task, turn.now + retry_delay(job, event.ref))
+def _retry_later(turn: Turn, task: Task, reason: str | None, event: AttemptEnded) -> None:
+    again_at = turn.now + retry_delay(turn.job(task), event.ref)
+    stages.come_again(turn, task, Pausing(COMMAND, again_at, turn.now, task.passed), reason, event.message)
 
 
 # ---- the steps before the command -----------------------------------------------------------------------------------------
 
 
-def _step_ended(turn: Turn, run: Run, task: Task, step: Attempt, event: AttemptEnded) -> None:
+def _step_ended(turn: Turn, task: Task, step: Attempt, event: AttemptEnded) -> None:
     """A condition, a poll or the lines of a `foreach`. One whose status nobody knows is asked again."""
-    if away := tasks.turned_away(turn, run, turn.state.job(run, task)):
-        tasks.close(turn, run, task, away[0], away[1], None)
+    phase = task.phase
+    assert isinstance(phase, Live)
+    if end := tasks.excluded(turn, task):
+        tasks.close(turn, task, end)
     elif step.stop == "wait_timeout" and step.result != "success":
-        waited_too_long(turn, run, task)
+        conclude(turn, task, WAITED_TOO_LONG)
     elif step.result == "lost" and not event.survivors:
-        queue.enqueue(turn, run, task)
+        queue.enqueue(turn, task, Queued(step.kind, turn.now, phase.entered, phase.polls))
     elif event.reason is not None or step.result == "lost":
-        conclude(turn, run, task, "failed", step.reason, event.message, event.at)
-    elif task.stage == "sensor" and step.result != "success":
-        _poll_later(turn, run, task)
-    elif task.stage == "foreach":
-        _items_known(turn, run, task, step, event)
+        conclude(turn, task, End("failed", step.reason, event.message, at=event.at))
+    elif step.kind == "sensor" and step.result != "success":
+        _poll_later(turn, task, phase)
+    elif step.kind == "foreach":
+        _items_known(turn, task, step, event)
     elif step.result == "success":
-        stages.begin(turn, run, task)
+        stages.begin(turn, task, step.kind)
     else:
-        tasks.close(turn, run, task, "skipped", "condition", None)
+        tasks.close(turn, task, End("skipped", "condition"))
 
 
-def _poll_later(turn: Turn, run: Run, task: Task) -> None:
-    job = turn.state.job(run, task)
-    assert task.stage_at is not None
-    if turn.now >= task.stage_at + job.wait_timeout:
-        waited_too_long(turn, run, task)
+def _poll_later(turn: Turn, task: Task, phase: Live) -> None:
+    job = turn.job(task)
+    if turn.now >= phase.entered + job.wait_timeout:
+        conclude(turn, task, WAITED_TOO_LONG)
     else:
-        stages.come_again(turn, run, task, turn.now + pace(job, task))
+        again_at = turn.now + pace(job, task, "sensor")
+        stages.come_again(turn, task, Pausing("sensor", again_at, phase.entered, polls=phase.polls), "sensor")
 
 
-def waited_too_long(turn: Turn, run: Run, task: Task) -> None:
+def waited_too_long(turn: Turn, task: Task) -> None:
     """The time of a sensor is over: its task fails; a poll that is going on is ended first."""
-    if task.live is None:
-        conclude(turn, run, task, "failed", "wait_timeout", None, turn.now)
-    elif task.live.stop is None:
-        task.live.stop = "wait_timeout"
-        turn.save(task.live)
-        turn.act(StopAttempt(task.live.ref))
+    live = task.live
+    if live is None:
+        conclude(turn, task, WAITED_TOO_LONG)
+    elif live.stop is None:
+        live.stop = "wait_timeout"
+        turn.save(live)
+        turn.act(StopAttempt(live.ref))
 
 
-def _items_known(turn: Turn, run: Run, task: Task, step: Attempt, event: AttemptEnded) -> None:
+def _items_known(turn: Turn, task: Task, step: Attempt, event: AttemptEnded) -> None:
     """Put a task for each line in the place of this one."""
-    state = turn.state
     if step.result != "success":
-        conclude(turn, run, task, "failed", "foreach", event.message, event.at)
+        conclude(turn, task, End("failed", "foreach", event.message, at=event.at))
         return
     if not event.items:
-        tasks.close(turn, run, task, "skipped", "no_items", None)
+        tasks.close(turn, task, End("skipped", "no_items"))
         return
-    job = state.job(run, task)
+    state, run, job = turn.state, turn.run(task), turn.job(task)
     del run.tasks[task.name]
     state.groups[run.id][task.job].remove(task.name)
     turn.delete(TASKS, (run.id, task.name))
     turn.out.moves.append(Move(run.id, task.name, task.state, f"{len(event.items)} copies", None))
-    copies = [
-        Task(run.id, name, job.name, stage="foreach", told=task.told, matrix=values)
-        for name, values in item_copies(job, event.items)
-    ]
+    copies = [Task(run.id, name, job.name, told=task.told, matrix=values) for name, values in item_copies(job, event.items)]
     for copy in copies:
         run.tasks[copy.name] = copy
         state.enter_task(copy)
-        lateness.expect(turn, run, copy)
+        lateness.expect(turn, copy)
     state.leave_task(task)
     for copy in copies:
-        stages.begin(turn, run, copy)
+        stages.begin(turn, copy, "foreach")
 
 
 # ---- approval -------------------------------------------------------------------------------------------------------------
@@ -283,7 +286,7 @@ def approval_given(turn: Turn, event: ApprovalGiven) -> Reply:
     names = [event.task] if event.task in run.tasks else list(turn.state.groups[run.id].get(event.task, ()))
     if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
-    waiting = [task for name in names if _waits_for_approval(task := run.tasks[name])]
+    waiting = [task for name in names if isinstance((task := run.tasks[name]).phase, Approval)]
     if not waiting:
         first = run.tasks[names[0]]
         how = f"has ended already: {first.state}" if first.final else "does not wait for an approval"
@@ -291,32 +294,24 @@ def approval_given(turn: Turn, event: ApprovalGiven) -> Reply:
         return Reply(refused=f"task `{run.id}/{event.task}` {how}", hint=hint, exit_status=1)
     for task in waiting:
         if event.approved:
-            stages.begin(turn, run, task)
+            stages.begin(turn, task, "approval")
         else:
             note = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
-            conclude(turn, run, task, "failed", "rejected", note, turn.now)
+            conclude(turn, task, End("failed", "rejected", note))
     return Reply((run.id,))
-
-
-def _waits_for_approval(task: Task) -> bool:
-    return task.stage == "approval" and not task.final and not task.verdict
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------------
 
 
-def conclude(turn: Turn, run: Run, task: Task, final: TaskState, reason: str | None, note: str | None, at: float) -> None:
+def conclude(turn: Turn, task: Task, end: End) -> None:
     """End a task as decided, after its hook if it has one for this end. A hook changes nothing about it."""
-    job = turn.state.job(run, task)
-    hook = {"failed": job.on_failure, "success": job.on_success}.get(final)
-    if hook is None:
-        task.finished_at = min(at, turn.now)
-        tasks.close(turn, run, task, final, reason, note)
+    job = turn.job(task)
+    if {"failed": job.on_failure, "success": job.on_success}.get(end.state) is None:
+        tasks.close(turn, task, end)
         return
-    task.verdict = (final, reason or "", note or "")
-    task.stage, task.stage_at, task.next_attempt_at = "on_failure" if final == "failed" else "on_success", turn.now, None
-    task.reason = "hook"
+    hook = Hook(end, turn.now, passed=task.passed)
     if task.state == "running":
-        queue.start(turn, run, task)
+        queue.follow(turn, task, hook)
     else:
-        queue.enqueue(turn, run, task)
+        queue.enqueue(turn, task, hook)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.copies import paired
-from cronflow.core.records import Run, Task
-from cronflow.core.state import LiveState, line_of
+from cronflow.core.records import Approval, Done, Hook, Pausing, Queued, Run, Task
+from cronflow.core.state import LiveState, queue_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +24,24 @@ class Blocker:
 
 def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
     """What a task that has not ended waits for; [] exactly when it starts (or has a process)."""
-    if task.final or task.live is not None:
+    phase = task.phase
+    if task.live is not None or isinstance(phase, Done):
         return []
     if run.held:
         return [
             Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
             for other in state.before(run)
         ]
-    if task.queued_at is not None:
-        return limits(state) or _turn(state, run, task)
-    if task.state == "retrying":
-        message = f"attempt {task.attempts} failed; attempt {task.attempts + 1} is to come"
-        return [Blocker("retry_delay", message, run.id, task.name, task.next_attempt_at)]
-    if task.stage == "sensor":
-        return [Blocker("sensor", "its `wait_until` has not come true yet", run.id, task.name, task.next_attempt_at)]
-    if task.stage == "approval":
-        message = state.job(run, task).approve or "it has to be approved"
-        return [Blocker("approval", message, run.id, task.name)]
+    match phase:
+        case Queued() | Hook():
+            return limits(state) or _turn(state, run, task)
+        case Pausing(stage="sensor"):
+            return [Blocker("sensor", "its `wait_until` has not come true yet", run.id, task.name, phase.again_at)]
+        case Pausing():
+            message = f"attempt {task.attempts} failed; attempt {task.attempts + 1} is to come"
+            return [Blocker("retry_delay", message, run.id, task.name, phase.again_at)]
+        case Approval():
+            return [Blocker("approval", state.job(run, task).approve or "it has to be approved", run.id, task.name)]
     return _upstream(state, run, task)
 
 
@@ -69,18 +70,18 @@ def pool_limits(state: LiveState, job: Job) -> list[Blocker]:
 
 
 def _turn(state: LiveState, run: Run, task: Task) -> list[Blocker]:
-    """What keeps a task in its line, the limits of all apart."""
+    """What keeps a task in its queue, the limits of all apart."""
     job = state.job(run, task)
-    line = line_of(job, task)
-    if not line:
+    pool = queue_of(job, task)
+    if not pool:
         return []
     full = pool_limits(state, job)
     if full:
         return full
-    first = state.ready[line][0]
+    first = state.ready[pool][0]
     if (first.run, first.task) == (run.id, task.name):
         return []
-    message = f"{first.run}/{first.task} is before it in the line for pool `{line}`"
+    message = f"{first.run}/{first.task} is before it in the line for pool `{pool}`"
     return [Blocker("pool_full", message, first.run, first.task)]
 
 

@@ -151,5 +151,5 @@ def ask_cancel(turn: Turn, event: CancelAsked) -> Reply:
     if not going_on:
         return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}", exit_status=1)
     for task in going_on:
-        tasks.cancel(turn, run, task, "cancelled", note)
+        tasks.cancel(turn, task, "cancelled", note)
     return Reply((run.id,))

@@ -9,7 +9,7 @@ from cronflow.core.events import RetryAsked
 from cronflow.core.jobs import Job
 from cronflow.core.plan.copies import ITEM, matrix_copies, paired
 from cronflow.core.plan.flow import Flow, with_upstream
-from cronflow.core.records import Run, Task
+from cronflow.core.records import Done, Run, Task
 from cronflow.core.run import byhand, runs
 from cronflow.core.state import LiveState, jobs_of
 from cronflow.core.turn import Turn
@@ -64,7 +64,7 @@ def _kept(flow: Flow, old: Run, again: set[str], event: RetryAsked) -> dict[str,
             same = {name: task for name, task in same.items() if _stands(flow, job, task, again, kept)}
             same.pop(event.from_task or "", None)
             if same:
-                fresh = (Task(old.id, copy, name, "cancelled", matrix=dict(values)) for copy, values in wanted.items())
+                fresh = (Task(old.id, copy, name, Done("cancelled"), matrix=dict(values)) for copy, values in wanted.items())
                 kept[name] = [same.get(task.name, task) for task in fresh]
     return kept
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cronflow.core.edges.ends import Verdict
 from cronflow.core.jobs import NOTHING, Job
 from cronflow.core.notify import lateness
 from cronflow.core.plan.copies import matrix_copies
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import QUEUE_LIMIT, Definition, Run, RunSlot, Task
+from cronflow.core.records import QUEUE_LIMIT, Definition, Done, End, Held, Run, RunSlot, Task, Upstreams
 from cronflow.core.run import tasks
 from cronflow.core.tables import RUNS, TASKS
 from cronflow.core.turn import Turn
@@ -30,7 +29,7 @@ def open_slot(
     held: bool = False,
     number: int | None = None,
     upstreams: Mapping[str, int] = NOTHING,
-    ends: Mapping[str, Verdict] = NOTHING,
+    ends: Mapping[str, End] = NOTHING,
 ) -> Run:
     """Open the run of a slot, which belongs to it alone, under its number if it has one already. `upstreams` are the runs of
     other flows whose ends counted; roots in `ends` do not run."""
@@ -49,28 +48,27 @@ def open_after(turn: Turn, flow: Flow, upstreams: Mapping[str, int], slot: int |
     open_run(turn, flow, run, flow.jobs)
 
 
-def open_aside(turn: Turn, flow: Flow, said: Verdict, upstreams: Mapping[str, int], slot: int | None) -> int:
+def open_aside(turn: Turn, flow: Flow, end: End, upstreams: Mapping[str, int], slot: int | None) -> int:
     """Open the run that tells that the edges of a flow are not met: its roots end at once, and what comes after is judged."""
     run = Run(turn.state.next_run, flow.name, "after", turn.now, flow.digest, roots=flow.roots, slot=slot, aside=True)
     run.upstreams = dict(upstreams)
-    open_run(turn, flow, run, flow.jobs, ends=dict.fromkeys(flow.roots, said))
+    open_run(turn, flow, run, flow.jobs, ends=dict.fromkeys(flow.roots, end))
     return run.id
 
 
-def amend(turn: Turn, number: int, roots: tuple[str, ...], said: Verdict, upstreams: Mapping[str, int]) -> None:
+def amend(turn: Turn, number: int, roots: tuple[str, ...], end: End, upstreams: Mapping[str, int]) -> None:
     """Change the reason of a run that tells that edges are not met. Its state, and what came of it, stay."""
-    _, reason, cause = said
     run = turn.state.runs.get(number)
     if run is None:
         for root in roots:
-            turn.patch(TASKS, {"run": number, "job": root}, reason=reason, caused_by=cause)
-        turn.patch(RUNS, {"id": number}, upstreams=dict(upstreams), reason=reason)
+            turn.patch(TASKS, {"run": number, "job": root}, reason=end.reason, caused_by=end.caused_by)
+        turn.patch(RUNS, {"id": number}, upstreams=dict(upstreams), reason=end.reason)
         return
     run.upstreams = dict(upstreams)
     turn.save(run)
     for task in run.tasks.values():
         if task.job in roots:
-            task.reason, task.caused_by = reason, cause
+            task.reason, task.caused_by = end.reason, end.caused_by
             turn.save(task)
 
 
@@ -91,7 +89,7 @@ def open_run(
     run: Run,
     jobs: Iterable[str],
     old: Mapping[str, Sequence[Task]] = NOTHING,
-    ends: Mapping[str, Verdict] = NOTHING,
+    ends: Mapping[str, End] = NOTHING,
 ) -> None:
     """Give a run its tasks and let it begin: those of `jobs` anew, but for the `old` ones, by job, of which what was well is
     taken over. Jobs in `ends` end so at once."""
@@ -110,23 +108,23 @@ def open_run(
     turn.moved(run, "", f"{run.flow}, {run.trigger}")
     turn.save(*run.tasks.values())
     state.enter(run)
-    for root, said in ends.items():
+    for root, end in ends.items():
         for task in [one for one in run.tasks.values() if one.job == root]:
-            tasks.end_unrun(turn, run, task, said)
+            tasks.end_unrun(turn, task, end)
     if run.held:
         run.reason = "overlap"
         tasks.hold(turn, run)
     else:
         _begin(turn, run)
     for task in run.tasks.values():
-        lateness.expect(turn, run, task)
+        lateness.expect(turn, task)
 
 
 def _again(run: Run, old: Task, redo: bool, now: float) -> Task:
     """A task of an older run in a new one: to be done again if it was not well and its job is to be, else taken over."""
     task = Task(run.id, old.name, old.job, matrix=dict(old.matrix))
     if not (redo and old.state in NOT_WELL):
-        task.state, task.reason, task.caused_by, task.finished_at = old.state, "taken_over", old.caused_by, now
+        task.phase, task.reason, task.caused_by, task.finished_at = Done(old.state, now), "taken_over", old.caused_by, now
         task.outputs = dict(old.outputs)
     return task
 
@@ -170,7 +168,7 @@ def release_held(turn: Turn) -> bool:
         turn.save(run)
         released = True
         for task in run.tasks.values():
-            if task.state == "queued":
-                turn.move(task, "waiting")
+            if isinstance(task.phase, Held):
+                turn.enter(task, Upstreams())
         _begin(turn, run)
     return released

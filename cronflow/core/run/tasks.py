@@ -1,6 +1,6 @@
 """One task in the graph of its run: what its upstreams say, and what its end means for the tasks after it.
 
-Every function here moves tasks only through `state.move`. The end of a task is carried on through a work list, not by
+The end of a task is carried on through a work list, not by
 recursion, so that a chain of ten thousand tasks is as flat as one.
 """
 
@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from cronflow.core.edges import edge_state
-from cronflow.core.edges.ends import End, Verdict, end_of, judge
+from cronflow.core.edges.ends import GO, JobEnd, end_of, judge
 from cronflow.core.effects import StopAttempt
-from cronflow.core.jobs import Edge, Job
+from cronflow.core.jobs import Edge
 from cronflow.core.notify import health, lateness
 from cronflow.core.plan.copies import paired
-from cronflow.core.records import Run, Task, TaskState
+from cronflow.core.records import Done, End, Held, Hook, Run, Task, Upstreams
 from cronflow.core.run import stages
 from cronflow.core.slots import skips
 from cronflow.core.state import LiveState, judge_run
@@ -24,7 +24,7 @@ from cronflow.core.turn import Turn
 # ---- upstreams ------------------------------------------------------------------------------------------------------------
 
 
-def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, End | None]]:
+def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, JobEnd | None]]:
     """The edges from jobs of this run and how these ended; edges from jobs outside the run count as met."""
     jobs, groups = state.flows[run.id].jobs, state.groups[run.id]
     job = jobs[task.job]
@@ -39,28 +39,29 @@ def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, End | 
 
 
 def advance(turn: Turn, run: Run, names: Iterable[str]) -> None:
-    """Look at waiting tasks again: they go on to their next stage, wait, or end, and then those after them are looked at."""
-    state = turn.state
+    """Look at tasks that wait for their upstreams: they go on to their first stage, wait, or end, and then those after them are
+    looked at."""
+    if run.held:
+        return
     todo = deque(names)
     while todo:
         task = run.tasks[todo.popleft()]
-        if task.state != "waiting" or task.stage or run.held:
+        if not isinstance(task.phase, Upstreams):
             continue
-        job = state.job(run, task)
-        verdict = judge(job, upstreams(state, run, task))
-        end: Verdict | bool | None = turned_away(turn, run, job) if verdict is True else verdict
-        if end is None:
-            stages.begin(turn, run, task)
-        elif isinstance(end, tuple):
-            end_unrun(turn, run, task, end)
-            todo.extend(_after(state, run, task))
+        answer = judge(turn.job(task), upstreams(turn.state, run, task))
+        if answer is GO:
+            answer = excluded(turn, task) or GO
+        if answer is GO:
+            stages.begin(turn, task)
+        elif isinstance(answer, End):
+            end_unrun(turn, task, answer)
+            todo.extend(_after(turn.state, run, task))
 
 
-def end_unrun(turn: Turn, run: Run, task: Task, said: Verdict) -> None:
+def end_unrun(turn: Turn, task: Task, end: End) -> None:
     """End a task that does not run; those after it are still to be looked at."""
-    task.caused_by = said[2]
-    note = edge_state.in_vain(turn.state, turn.state.job(run, task)) if said[1] == "after_timeout" else None
-    _close(turn, run, task, said[0], said[1], note)
+    note = edge_state.in_vain(turn.state, turn.job(task)) if end.reason == "after_timeout" else None
+    _close(turn, task, end._replace(note=note))
 
 
 def _after(state: LiveState, run: Run, task: Task) -> Iterator[str]:
@@ -73,48 +74,50 @@ def _after(state: LiveState, run: Run, task: Task) -> Iterator[str]:
                 yield name
 
 
-def turned_away(turn: Turn, run: Run, job: Job) -> Verdict | None:
+def excluded(turn: Turn, task: Task) -> End | None:
     """A job that is disabled, paused or to be skipped does not run, unless a person named it."""
-    if job.name in run.named:
+    if task.job in turn.run(task).named:
         return None
-    if not job.enabled:
-        return "skipped", "disabled", None
-    if job.name in turn.state.pauses:
-        return "skipped", "paused", None
-    if skips.leaves_out(turn, run, job):
-        return "skipped", "skip", None
-    return None
+    if not turn.job(task).enabled:
+        return End("skipped", "disabled")
+    if task.job in turn.state.pauses:
+        return End("skipped", "paused")
+    return End("skipped", "skip") if skips.leaves_out(turn, task) else None
 
 
 def hold(turn: Turn, run: Run) -> None:
     """Mark the tasks that would go on now as held back by `overlap`."""
     for task in run.tasks.values():
-        if task.state == "waiting" and judge(turn.state.job(run, task), upstreams(turn.state, run, task)) is True:
-            turn.move(task, "queued", "overlap")
+        if isinstance(task.phase, Upstreams) and judge(turn.job(task), upstreams(turn.state, run, task)) is GO:
+            turn.enter(task, Held(), "overlap")
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------------
 
 
-def close(turn: Turn, run: Run, task: Task, final: TaskState, reason: str | None, note: str | None) -> None:
-    """End a task, look at those after it, and end the run if it was the last one."""
-    _close(turn, run, task, final, reason, note)
+def close(turn: Turn, task: Task, end: End, finished_at: float | None = None) -> None:
+    """End a task, look at those after it, and end the run if it was the last one. `finished_at` is when its hook had ended, where
+    it has one."""
+    run = turn.run(task)
+    _close(turn, task, end, finished_at)
     advance(turn, run, list(_after(turn.state, run, task)))
     finish_if_done(turn, run)
 
 
-def _close(turn: Turn, run: Run, task: Task, final: TaskState, reason: str | None, note: str | None) -> None:
-    turn.move(task, final, reason, note)
-    task.finished_at = turn.now if task.finished_at is None else task.finished_at
-    task.next_attempt_at = task.queued_at = None
-    turn.state.leave_task(task)
-    if final == "failed" or reason == "after_timeout":
-        health.failed(turn, run, task)
-    elif final == "success":
-        health.succeeded(turn, run, task)
-    lateness.ended(turn, run, task)
-    if task.job not in turn.state.left[run.id]:
-        edge_state.ended(turn, run, task.job)
+def _close(turn: Turn, task: Task, end: End, finished_at: float | None = None) -> None:
+    state, now, phase = turn.state, turn.now, task.phase
+    decided_at = phase.since if isinstance(phase, Hook) else now if end.at is None else min(end.at, now)
+    task.finished_at = decided_at if finished_at is None else min(finished_at, now)
+    task.caused_by = end.caused_by
+    turn.enter(task, Done(end.state, decided_at, phase.stage, task.passed), end.reason, end.note)
+    state.leave_task(task)
+    if end.state == "failed" or end.reason == "after_timeout":
+        health.failed(turn, task)
+    elif end.state == "success":
+        health.succeeded(turn, task)
+    lateness.ended(turn, task)
+    if task.job not in state.left[task.run]:
+        edge_state.ended(turn, turn.run(task), task.job)
 
 
 def finish_if_done(turn: Turn, run: Run) -> None:
@@ -132,36 +135,31 @@ def finish_if_done(turn: Turn, run: Run) -> None:
     state.look = True
 
 
-def cancel(turn: Turn, run: Run, task: Task, reason: str, note: str | None) -> None:
+def cancel(turn: Turn, task: Task, reason: str, note: str | None) -> None:
     """End a task: at once if it has no process, otherwise when nothing of its process is left. A person who says so twice
     does not want to wait for `kill_after`."""
+    live = task.live
     if task.final:
         return
-    if task.live is None:
-        close(turn, run, task, *_cut_short(task, reason, note))
-    elif task.live.stop is None or reason == "cancelled":
-        at_once = task.live.stop is not None
-        task.live.stop, task.note = reason, note
-        turn.save(task.live, task)
-        turn.act(StopAttempt(task.live.ref, at_once))
+    if live is None:
+        close(turn, task, _cut_short(task, reason, note))
+    elif live.stop is None or reason == "cancelled":
+        at_once = live.stop is not None
+        live.stop, task.note = reason, note
+        turn.save(live, task)
+        turn.act(StopAttempt(live.ref, at_once))
 
 
-def _cut_short(task: Task, reason: str, note: str | None) -> tuple[TaskState, str | None, str | None]:
+def _cut_short(task: Task, reason: str, note: str | None) -> End:
     """How a task without a process ends that is cancelled: as has been decided already, if only its hook was to come."""
-    return verdict_of(task) if task.verdict else ("cancelled", reason, note)
-
-
-def verdict_of(task: Task) -> tuple[TaskState, str | None, str | None]:
-    """State, reason and note with which a task ends once its hook has ended."""
-    final, reason, note = task.verdict
-    return final, reason or None, note or None  # type: ignore[return-value]  # the words of a verdict are those of `close`
+    return task.phase.end if isinstance(task.phase, Hook) else End("cancelled", reason, note)
 
 
 def cancel_run(turn: Turn, run: Run, reason: str, note: str | None) -> None:
     """End every task of a run that is not final, those that come after with `done` too."""
     for task in run.tasks.values():
         if not task.final and task.live is None:
-            _close(turn, run, task, *_cut_short(task, reason, note))
+            _close(turn, task, _cut_short(task, reason, note))
     for task in run.tasks.values():
-        cancel(turn, run, task, reason, note)
+        cancel(turn, task, reason, note)
     finish_if_done(turn, run)

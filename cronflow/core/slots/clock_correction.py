@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from cronflow.core.events import ClockSetBack
 from cronflow.core.plan.flow import Plan
-from cronflow.core.records import Cursor, Run, Task
+from cronflow.core.records import Cursor, Live, Pausing, Queued, Run, Task
 from cronflow.core.run import attempts, stages
 from cronflow.core.slots import due
 from cronflow.core.state import LiveState
@@ -75,16 +75,17 @@ def _unfinished(state: LiveState) -> Iterator[tuple[Run, Task]]:
 
 def _too_late(state: LiveState, run: Run, task: Task, now: float) -> bool:
     """Whether a task comes again later than its own delay from now."""
-    return task.next_attempt_at is not None and task.next_attempt_at > now + attempts.pace(state.job(run, task), task)
+    phase = task.phase
+    return isinstance(phase, Pausing) and phase.again_at > now + attempts.pace(state.job(run, task), task, phase.stage)
 
 
 def _bring_nearer(turn: Turn, run: Run, task: Task) -> None:
-    state, now = turn.state, turn.now
-    job = state.job(run, task)
-    if _too_late(state, run, task, now):
-        stages.come_again(turn, run, task, now + attempts.pace(job, task))
-    if task.stage == "sensor" and not task.verdict and task.stage_at is not None and task.stage_at > now:
-        task.stage_at = now
+    state, now, job, phase = turn.state, turn.now, turn.job(task), task.phase
+    if isinstance(phase, Pausing) and _too_late(state, run, task, now):
+        phase = phase._replace(again_at=now + attempts.pace(job, task, phase.stage))
+        stages.come_again(turn, task, phase, task.reason, task.note)
+    if isinstance(phase, Queued | Live | Pausing) and phase.stage == "sensor" and phase.entered > now:
+        task.phase = phase._replace(entered=now)
         turn.save(task)
         heapq.heappush(state.timers, (now + job.wait_timeout, "wait_timeout", run.id, task.name))
 

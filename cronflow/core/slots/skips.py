@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from cronflow.core.effects import Reply
 from cronflow.core.events import SkipAsked
-from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Run, Skip
+from cronflow.core.records import Skip, Task
 from cronflow.core.state import LiveState
 from cronflow.core.tables import SKIPS
 from cronflow.core.turn import Turn
@@ -64,11 +63,12 @@ def _why_not(state: LiveState, flow: Flow, root: str) -> str | None:
     return "paused" if root in state.pauses else "skip" if root in state.skips else None
 
 
-def leaves_out(turn: Turn, run: Run, job: Job) -> bool:
+def leaves_out(turn: Turn, task: Task) -> bool:
     """Whether a task that would start now is to be skipped; if so that is used up, once for all copies of the job in the run."""
+    run, job = turn.run(task), turn.job(task)
     if run.trigger in BY_PEOPLE:
         return False
-    if job.copies and any(task.job == job.name and task.reason == "skip" for task in run.tasks.values()):
+    if job.copies and any(one.job == job.name and one.reason == "skip" for one in run.tasks.values()):
         return True
     skip = turn.state.skips.get(job.name)
     if skip is None or run.created_at < skip.since:

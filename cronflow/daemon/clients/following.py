@@ -17,7 +17,8 @@ def run_event(run: Run) -> dict[str, Any]:
 def task_event(task: Task, attempts: Iterable[Attempt] = ()) -> dict[str, Any]:
     """A line for those who follow a run: a task as it is now, with the last of these attempts of its command (`attempt`) and of
     the steps beside it (`step`)."""
-    keys = ("job", "state", "stage", "stage_at", "reason", "note", "attempts", "next_attempt_at", "started_at", "finished_at")
+    keys = ("job", "state", "reason", "note", "attempts", "started_at", "finished_at")
+    place = {"stage": task.phase.stage, "stage_at": task.entered, "next_attempt_at": task.again_at}
     about = ("kind", "n", "count", "pid", "result", "exit_code", "signal", "started_at", "finished_at")
     told: dict[str, Any] = {"attempt": None, "step": None}
     for attempt in (*attempts, *([task.live] if task.live is not None else [])):
@@ -27,5 +28,6 @@ def task_event(task: Task, attempts: Iterable[Attempt] = ()) -> dict[str, Any]:
         "run": task.run,
         "task": task.name,
         **{key: getattr(task, key) for key in keys},
+        **place,
         **told,
     }

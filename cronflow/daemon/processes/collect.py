@@ -20,11 +20,10 @@ from cronflow.places import Places
 def complete(event: AttemptEnded, state: LiveState, places: Places, vault: Vault) -> AttemptEnded:
     """The end of an attempt; of a command with its outputs, of a `foreach` with its items. Known values of secrets are masked in
     all that is kept. What cannot be taken is said in the log of the attempt."""
-    place = state.task_at(event.ref)
-    if place is None:
+    task = state.task_at(event.ref)
+    if task is None:
         return event
-    run, task = place
-    job = state.job(run, task)
+    job = state.job(state.runs[task.run], task)
     if event.reason is None and event.ref.kind == "command":
         event = _with_outputs(event, job, task, places)
     elif event.reason is None and event.ref.kind == "foreach":

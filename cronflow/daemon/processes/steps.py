@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from cronflow.core.jobs import Command, Job
-from cronflow.core.records import Attempt, Task
+from cronflow.core.records import Attempt, End, Hook, Live, Task
 
 KEYS = {"condition": "only_if", "sensor": "wait_until"}
 """The key of the job file behind a kind of attempt; the others are called alike."""
@@ -30,18 +30,18 @@ def step_of(job: Job, task: Task, attempt: Attempt, now: float) -> Step:
     if key == "command":
         return Step(key, job.command, job.timeout, job.stdin)
     if key == "check":
-        return Step(key, job.check[task.check], job.timeout)
+        return Step(key, job.check[task.passed], job.timeout)
     command: Command | None = getattr(job, key)
     assert command is not None, f"{attempt.ref} of a job without `{key}`"
     if key != "wait_until":
         return Step(key, command, job.timeout)
-    since = now if task.stage_at is None else task.stage_at
+    since = task.phase.entered if isinstance(task.phase, Live) else now
     left = max(job.wait_timeout - (now - since), SHORTEST)
     return Step(key, command, min(left, math.inf if job.timeout is None else job.timeout))
 
 
 def hook_facts(task: Task, exit_code: int | None) -> dict[str, str]:
     """What a hook is told of the end of its task: its state and reason, and the exit code of its last attempt."""
-    state, reason = (*task.verdict, "", "")[:2]
-    facts = {"CRONFLOW_TASK_STATE": state, "CRONFLOW_TASK_REASON": reason or ""}
+    end = task.phase.end if isinstance(task.phase, Hook) else End("failed")
+    facts = {"CRONFLOW_TASK_STATE": str(end.state), "CRONFLOW_TASK_REASON": end.reason or ""}
     return facts if exit_code is None else {**facts, "CRONFLOW_EXIT_CODE": str(exit_code)}
