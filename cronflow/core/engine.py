@@ -31,7 +31,7 @@ from cronflow.core.jobs import JobSet
 from cronflow.core.notify import health, lateness
 from cronflow.core.plan.flow import Plan
 from cronflow.core.records import Act, Approval, End, Held, Pause, Pausing, Queued
-from cronflow.core.run import attempts, byhand, queue, retries, runs, tasks
+from cronflow.core.run import attempts, byhand, gates, queue, retries, tasks
 from cronflow.core.run.blockers import blockers
 from cronflow.core.slots import clock_correction, due, event_slots, skips
 from cronflow.core.state import LiveState
@@ -213,9 +213,9 @@ def _open_due(turn: Turn) -> None:
         moved = (awake and waiting.look(turn)) or moved
         if state.look:
             state.look = False
-            moved = runs.release_held(turn) or moved
+            moved = gates.release_held(turn) or moved
             if awake:
-                moved = due.go_on_lining(turn) or moved
+                moved = due.continue_catchup(turn) or moved
 
 
 def _ring(turn: Turn) -> None:
@@ -234,8 +234,8 @@ def _ring(turn: Turn) -> None:
             lateness.ring(turn, (at, kind, number, name))
             continue
         if kind == "edges":
-            if state.slots and not state.draining:
-                waiting.expire_due(turn, name)
+            if state.slots and not state.draining and number in state.runs and state.runs[number].gate_until == at:
+                waiting.expire(turn, state.runs[number])
             continue
         run = state.runs.get(number)
         task = run.tasks.get(name) if run else None

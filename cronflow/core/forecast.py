@@ -183,7 +183,7 @@ class _Simulation:
 
     def _note(self, out: Effects, now: float) -> None:
         for run in (run for run in out.of(RUNS).values() if run is not None):
-            if run.slots and not run.tasks:
+            if run.is_row:
                 self._row(run)
             elif run.id not in self.found.courses:
                 self.found.courses[run.id] = Course(run, False)

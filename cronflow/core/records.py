@@ -282,14 +282,54 @@ class Task:
         return self.phase.polls if isinstance(self.phase, Queued | Live | Pausing) else 0
 
 
+class RunKind(NamedTuple):
+    """What a run is that was opened by one of the words of CRONFLOW_TRIGGER.
+
+    `owns_slot`: its slot is its own, and opens no second run. `tells_round`: that slot says to which round its ends belong, where
+    other flows come after it. `stands_for_slot`: it does what its slot stands for, so that a backfill leaves the slot out.
+    `by_person`: neither a skip nor a deadline holds for it. `is_end`: other flows hear of its ends. `paced`: whoever asked for it
+    decides how many go on at once; it waits for all other runs of its jobs, and no `overlap` refuses it."""
+
+    owns_slot: bool = False
+    tells_round: bool = False
+    stands_for_slot: bool = False
+    by_person: bool = False
+    is_end: bool = True
+    paced: bool = False
+
+
+_TIMED = RunKind(owns_slot=True, tells_round=True, stands_for_slot=True)
+
+RUN_KINDS: Mapping[str, RunKind] = MappingProxyType(
+    {
+        "schedule": _TIMED,
+        "every": _TIMED,
+        "at": _TIMED,
+        "catchup": _TIMED,
+        "reboot": RunKind(owns_slot=True, stands_for_slot=True),
+        "watch": RunKind(owns_slot=True),
+        "after": RunKind(),
+        "manual": RunKind(by_person=True),
+        "retry": RunKind(tells_round=True, stands_for_slot=True, by_person=True),
+        "backfill": RunKind(stands_for_slot=True, by_person=True, is_end=False, paced=True),
+    }
+)
+"""What each trigger makes of a run. cronflow-jobs(5) prints this table."""
+
+Gate = Literal["overlap", "edges"]
+
+
 @dataclass(slots=True)
 class Run:
-    """One execution of a flow, or one row of consecutive slots that did not run (then without tasks).
+    """One execution of a flow, or one row of consecutive slots that did not run (`is_row`, without tasks).
 
     `roots` own the slots `slot`…`slot_last` of the trigger `trigger_key`; both are empty for runs that own none (by hand,
-    retry). `named` are the jobs that a person asked for: these run although they are paused or disabled. `held` is a run
-    that waits for another one of the same jobs to end. `upstreams` are the runs of other flows whose ends counted, by job; a
-    run that is `aside` tells that such edges are not met, and is in nobody's way. A run of `only` one job is no end for others.
+    retry). `named` are the jobs that a person asked for: these run although they are paused or disabled. `upstreams` are the
+    runs of other flows whose ends counted, by job; a run that is `aside` tells that such edges are not met, and is in nobody's
+    way. A run of `only` one job is no end for others.
+
+    A `gate` holds the whole run back: "overlap" until no run of the same jobs goes on of those up to number `gate_after`; "edges"
+    until jobs of other flows have ended, and until `gate_until` at the latest.
     """
 
     id: int
@@ -307,7 +347,10 @@ class Run:
     slot: int | None = None
     slot_last: int | None = None
     slots: int = 0
-    held: bool = False
+    is_row: bool = False
+    gate: Gate | None = None
+    gate_after: int | None = None
+    gate_until: float | None = None
     aside: bool = False
     only: bool = False
     state: TaskState = "waiting"
@@ -321,26 +364,29 @@ class Run:
     def final(self) -> bool:
         return self.state in FINAL
 
+    @property
+    def kind(self) -> RunKind:
+        return RUN_KINDS[self.trigger]
+
+    @property
+    def is_end(self) -> bool:
+        """Whether other flows hear of its ends."""
+        return self.kind.is_end and not self.only
+
 
 @dataclass(slots=True)
 class Cursor:
     """Up to where the slots of one trigger of one root job have been dealt with.
 
-    `lining` says that missed slots are being caught up, one run after the other. `row` is the row of slots that did not
-    run, which the next such slot continues. `waits` is the slot after `at`, which waits for jobs of other flows until
-    `waits_until` at the longest; `waits_as` is the trigger that its run will have, `waits_run` its number, if it has one.
-    `mark` is the boot whose slot has been dealt with.
+    `catching_up` says that missed slots are being caught up, one run after the other. `row` is the row of slots that did not
+    run, which the next such slot continues. `mark` is the boot whose slot has been dealt with.
     """
 
     job: str
     trigger_key: str
     at: float
-    lining: bool = False
+    catching_up: bool = False
     row: int | None = None
-    waits: int | None = None
-    waits_until: float | None = None
-    waits_as: str | None = None
-    waits_run: int | None = None
     mark: str | None = None
 
 

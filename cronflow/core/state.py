@@ -87,7 +87,8 @@ class LiveState:
     timers: list[tuple[float, str, int, str]] = field(default_factory=list)
     due: list[tuple[float, str, str]] = field(default_factory=list)
     held: dict[int, None] = field(default_factory=dict)
-    lining: set[tuple[str, str]] = field(default_factory=set)
+    gated: dict[tuple[str, str], int] = field(default_factory=dict)
+    catching_up: set[tuple[str, str]] = field(default_factory=set)
     linked: dict[str, list[str]] = field(default_factory=dict)
     looks: dict[str, None] = field(default_factory=dict)
     running: int = 0
@@ -102,7 +103,7 @@ class LiveState:
     def index(self) -> None:
         """Derive the indexes from the runs, after a load."""
         self.busy, self.groups, self.left, self.givers, self.flows = {}, {}, {}, {}, {}
-        self.ready, self.used, self.timers, self.held, self.running = {}, {}, [], {}, 0
+        self.ready, self.used, self.timers, self.held, self.gated, self.running = {}, {}, [], {}, {}, 0
         for run in self.runs.values():
             self.enter(run)
             for task in run.tasks.values():
@@ -111,10 +112,7 @@ class LiveState:
         for pause in self.pauses.values():
             if pause.until is not None:
                 self.timers.append((pause.until, "resume", 0, pause.job))
-        self.lining = {key for key, cursor in self.cursors.items() if cursor.lining}
-        for cursor in self.cursors.values():
-            if cursor.waits_until is not None:
-                self.timers.append((cursor.waits_until, "edges", 0, cursor.job))
+        self.catching_up = {key for key, cursor in self.cursors.items() if cursor.catching_up}
         self.link_up()
         for line in self.ready.values():
             heapq.heapify(line)
@@ -168,10 +166,32 @@ class LiveState:
         """Take a run that is not final into the indexes of runs."""
         self.flows[run.id] = flow_of_definition(self.definition_of(run), run.flow, run.roots)
         self.groups[run.id], self.left[run.id], self.givers[run.id] = {}, {}, set()
-        if run.held:
+        if run.gate == "overlap":
             self.held[run.id] = None
+        elif run.gate == "edges":
+            self.gated.update({(root, run.trigger_key or ""): run.id for root in run.roots})
+            if run.gate_until is not None:
+                heapq.heappush(self.timers, (run.gate_until, "edges", run.id, ""))
         for task in run.tasks.values():
             self.enter_task(task)
+
+    def leave(self, run: Run, now: float) -> None:
+        """Take a run that has ended out of the indexes."""
+        for index in (self.runs, self.left, self.groups, self.givers, self.flows):
+            del index[run.id]
+        self.leave_gate(run, now)
+        self.look = True
+
+    def leave_gate(self, run: Run, now: float) -> None:
+        """A run is not held back any more, or has ended: what lined up behind it is due now."""
+        self.held.pop(run.id, None)
+        key = run.trigger_key or ""
+        waiting = [root for root in run.roots if self.gated.get((root, key)) == run.id]
+        for root in waiting:
+            del self.gated[root, key]
+        for name in dict.fromkeys(self.plan.flow_of[root] for root in waiting if root in self.plan.flow_of):
+            if any(trigger.key == key and trigger.timed for trigger in self.plan.flows[name].triggers):
+                heapq.heappush(self.due, (now, name, key))
 
     def enter_task(self, task: Task) -> None:
         """Take a task into the indexes of its run."""
@@ -231,15 +251,22 @@ class LiveState:
                 if task.live is not None:
                     yield task
 
-    def in_the_way(self, jobs: Mapping[str, object], but: int | None = None) -> list[Run]:
-        """The runs going on that have one of these jobs still to end; of held ones only those before run `but`."""
-        found = {run for job in jobs for run in self.busy.get(job, ()) if but is None or run < but}
-        return [self.runs[run] for run in sorted(found) if not self.runs[run].aside]
+    def in_the_way(self, jobs: Mapping[str, object]) -> list[Run]:
+        """The runs going on that have one of these jobs still to end. One that waits for jobs of other flows, or tells that edges
+        are not met, is in nobody's way."""
+        found = {run for job in jobs for run in self.busy.get(job, ())}
+        return [run for run in map(self.runs.__getitem__, sorted(found)) if not run.aside and run.gate != "edges"]
 
     def before(self, run: Run) -> list[Run]:
         """The runs that a held run waits for. A backfill does not wait for others: how many go on at once, its asker decides."""
-        others = self.in_the_way(jobs_of(run), run.id)
-        return [other for other in others if other.trigger != "backfill"] if run.trigger == "backfill" else others
+        place = (run.gate_after or 0, run.id)
+        others = [
+            other
+            for other in self.in_the_way(jobs_of(run))
+            if other is not run
+            and ((other.gate_after or 0, other.id) < place if other.gate == "overlap" else other.id <= place[0])
+        ]
+        return [other for other in others if not other.kind.paced] if run.kind.paced else others
 
     def health_of(self, job: str) -> Health:
         return self.health.setdefault(job, Health(job))

@@ -68,7 +68,7 @@ RUNS = Table(
     Run,
     ("id",),
     json=("roots", "named", "params", "upstreams"),
-    flags=("held", "aside", "only"),
+    flags=("is_row", "aside", "only"),
     left_out=("tasks",),
 )
 RUN_SLOTS = Table("run_slots", RunSlot, ("root", "trigger_key", "slot"), existing="error")
@@ -86,7 +86,7 @@ TASKS = Table(
 """A phase has seven columns (`store.phases`)."""
 
 ATTEMPTS = Table("attempts", Attempt, ("run", "task", "n", "kind"), json=("left_behind",))
-CURSORS = Table("cursors", Cursor, ("job", "trigger_key"), flags=("lining",))
+CURSORS = Table("cursors", Cursor, ("job", "trigger_key"), flags=("catching_up",))
 LINKS = Table("links", Link, ("job", "upstream"), flags=("new", "look", "failed"))
 WATCHED = Table("watched", WatchedFile, ("trigger_key", "path"), paths=("path",))
 PAUSES = Table("pauses", Pause, ("job",))

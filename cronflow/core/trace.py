@@ -69,7 +69,7 @@ def lines(out: Effects) -> Iterator[str]:
     for move in out.moves:
         yield move_line(move)
     for run in out.of(RUNS).values():
-        if run is not None and not run.tasks and run.slots:
+        if run is not None and run.is_row:
             span = f"{_utc(run.slot)} to {_utc(run.slot_last)}" if run.slots > 1 else _utc(run.slot)
             yield f"row {run.id} {run.flow}: {run.slots} slots {run.state} ({run.reason}), {span}"
     for job, pause in out.of(PAUSES).items():

@@ -224,7 +224,7 @@ def _late(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
 
 def _waits(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
     found: list[Evidence] = []
-    if record.run.held or task.reason == "overlap":
+    if record.run.gate == "overlap" or task.reason == "overlap":
         found = _in_the_way(scene, record)
     elif task.state == "retrying":
         found = _attempts(scene, record, task) + explain_stage.decided(scene, record, task) + _tries_again(scene, task)

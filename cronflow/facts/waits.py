@@ -11,7 +11,7 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Link, Run
 
 if TYPE_CHECKING:
-    from cronflow.core.edges.alignment import Own
+    from cronflow.core.edges.alignment import AskingSlot
     from cronflow.core.state import LiveState
 
 
@@ -89,7 +89,7 @@ def met(up: Upstream) -> bool:
     return up.link.state is not None and ends.met(up.edge, alignment.end_told(up.link))
 
 
-def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own: Own | None = None) -> list[Upstream]:
+def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own: AskingSlot | None = None) -> list[Upstream]:
     """The jobs of other flows that a root comes after (the first root, if it is none that is named), maybe as a slot of its own
     sees them; [] for most flows."""
     if state is None or not flow.outer:
@@ -100,7 +100,7 @@ def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own:
     links = {edge.job: state.links[name, edge.job] for edge in flow.outer}
     new = [link for link in links.values() if link.new]
     late = alignment.awaited(state, new, own)
-    left = own is not None and alignment.for_the_next(new, own)
+    left = own is not None and alignment.belongs_to_next_slot(new, own)
     found = []
     for edge in flow.outer:
         going = [state.runs[number] for number in state.busy.get(edge.job, ())]
@@ -116,18 +116,17 @@ def waiting_slots(state: LiveState | None, now: float) -> list[Waiting]:
 
 
 def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Waiting]:
-    """The slots of one flow that wait: one for each trigger, and place, at which its roots stand."""
+    """The slots of one flow that wait, each as the run that it has."""
     if state is None or not flow.outer:
         return
     from cronflow.core.edges import alignment
 
-    for trigger in flow.triggers:
-        cursors = [cursor for root in flow.roots if (cursor := state.cursors.get((root, trigger.key))) is not None]
-        for slot in dict.fromkeys(cursor.waits for cursor in cursors if cursor.waits is not None):
-            mine = [cursor for cursor in cursors if cursor.waits == slot]
-            roots = tuple(cursor.job for cursor in mine)
-            own = alignment.Own(slot, trigger.schedule.next_after(now if mine[0].waits_as == "catchup" else slot))
-            yield Waiting(flow, roots, slot, mine[0].waits_until, tuple(upstreams(state, flow, roots[0], own)))
+    for run in state.runs.values():
+        trigger = next((one for one in flow.triggers if one.key == run.trigger_key), None)
+        if run.gate == "edges" and run.slot is not None and trigger is not None and run.roots[0] in flow.roots:
+            following = trigger.schedule.next_after(now if run.trigger == "catchup" else run.slot)
+            own = alignment.AskingSlot(run.slot, following)
+            yield Waiting(flow, run.roots, run.slot, run.gate_until, tuple(upstreams(state, flow, run.roots[0], own)))
 
 
 def waits_for(state: LiveState | None, name: str, now: float) -> list[Upstream]:

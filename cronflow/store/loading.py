@@ -57,8 +57,6 @@ def _load(db: sqlite3.Connection) -> LiveState:
         state.know(digest, body)
     check_state(state, bodies)
     state.next_run = 1 + (db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'runs'").fetchone()[0] or 0)
-    reserved = [cursor.waits_run for cursor in state.cursors.values() if cursor.waits_run is not None]
-    state.next_run = max(state.next_run, *(number + 1 for number in reserved), 1)
     state.index()
     return state
 

@@ -97,7 +97,7 @@ class RunRecord:
     @property
     def is_row(self) -> bool:
         """Whether this is a row of slots that did not run."""
-        return not self.run.tasks and self.run.slots > 0
+        return self.run.is_row
 
     def commands(self, task: str) -> list[Attempt]:
         """The attempts of a task's own command, in their order."""
@@ -273,8 +273,7 @@ class History:
         )
         numbers = {row[0] for row in self.db.execute(ran, (job, *values, limit))}
         rows = (
-            f"SELECT id FROM runs WHERE flow = ? AND id > ? AND slots > 0 AND started_at IS NULL AND finished_at IS NOT NULL"
-            f" AND {condition} AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id) ORDER BY id DESC LIMIT ?"
+            f"SELECT id FROM runs WHERE flow = ? AND id > ? AND is_row AND {condition} ORDER BY id DESC LIMIT ?"
         )
         oldest = min(numbers) if len(numbers) == limit else 0
         numbers.update(row[0] for row in self.db.execute(rows, (flow, oldest, *values, limit)))

@@ -207,4 +207,45 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX runs_retry ON runs (retry_of) WHERE retry_of IS NOT NULL;
     CREATE INDEX acts_run ON acts (run);
     """,
+    """
+    INSERT INTO runs (id, flow, trigger, trigger_key, roots, definition, slot, slot_last, slots, held, state, reason, created_at)
+        SELECT max(waits_run), flow, waits_as, cursors.trigger_key, json_group_array(job), definition, waits, waits, 1, 2,
+            'waiting', 'upstream', waits
+        FROM cursors JOIN runs ON runs.id = (SELECT max(run) FROM run_slots WHERE root = job)
+        WHERE waits IS NOT NULL GROUP BY flow, definition, waits, waits_as, cursors.trigger_key, at;
+    INSERT INTO tasks (run, name, job, state)
+        SELECT runs.id, json_extract(one.value, '$.name'), json_extract(one.value, '$.name'), 'waiting'
+        FROM runs JOIN definitions ON digest = definition JOIN json_each(body) AS one WHERE held = 2;
+    INSERT INTO run_slots (root, trigger_key, slot, run)
+        SELECT one.value, trigger_key, slot, runs.id FROM runs JOIN json_each(roots) AS one WHERE held = 2;
+
+    ALTER TABLE runs ADD COLUMN gate TEXT;
+    ALTER TABLE runs ADD COLUMN gate_after INTEGER;
+    ALTER TABLE runs ADD COLUMN gate_until REAL;
+    UPDATE runs SET gate = 'overlap', gate_after = id WHERE held = 1;
+    UPDATE runs SET gate = 'edges', gate_until = (
+        SELECT waits_until FROM cursors
+        WHERE cursors.trigger_key = runs.trigger_key AND waits = slot AND job IN (SELECT value FROM json_each(roots))
+    ) WHERE held = 2;
+
+    ALTER TABLE cursors RENAME TO old_cursors;
+    CREATE TABLE cursors (
+        job TEXT NOT NULL,
+        trigger_key TEXT NOT NULL,
+        at REAL NOT NULL,
+        catching_up INTEGER NOT NULL DEFAULT 0,
+        row INTEGER,
+        mark TEXT,
+        PRIMARY KEY (job, trigger_key)
+    ) WITHOUT ROWID;
+    INSERT INTO cursors (job, trigger_key, at, catching_up, row, mark)
+        SELECT job, trigger_key, coalesce((SELECT runs.slot FROM runs JOIN run_slots ON run_slots.run = runs.id
+            WHERE held = 2 AND root = job AND run_slots.trigger_key = old_cursors.trigger_key), at), lining, row, mark
+        FROM old_cursors;
+    DROP TABLE old_cursors;
+
+    UPDATE runs SET held = 0;
+    ALTER TABLE runs RENAME COLUMN held TO is_row;
+    UPDATE runs SET is_row = 1 WHERE slots > 0 AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id);
+    """,
 )

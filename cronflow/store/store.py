@@ -229,8 +229,7 @@ class Store:
     def slots_after(self, at: float) -> tuple[tuple[tuple[str, str, int], ...], tuple[Run, ...]]:
         """Of the slots later than a time: those that have had a run, by root and trigger, and the rows of the others."""
         opened = self.connection.execute("SELECT root, trigger_key, slot FROM run_slots WHERE slot > ?", (at,)).fetchall()
-        no_tasks = "slots > 0 AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = id)"
-        rows = self.connection.execute(f"{RUNS.select} WHERE slot_last > ? AND {no_tasks}", (at,))
+        rows = self.connection.execute(f"{RUNS.select} WHERE slot_last > ? AND is_row", (at,))
         return tuple(opened), tuple(map(RUNS.object, rows))
 
     # ---- files -----------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_it_waits_for_a_run_of_the_same_jobs(overlap: str) -> None:
     stage.at(HOUR)
     number = backfill(stage)
     run = stage.state.runs[number]
-    assert run.held
+    assert run.gate == "overlap"
     assert [(one.code, one.run) for one in blockers(stage.state, run, run.tasks["a"])] == [("overlap", 1)]
     stage.restart()
     stage.end("1/a/1")

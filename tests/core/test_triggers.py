@@ -182,7 +182,7 @@ def test_a_queued_run_keeps_its_files() -> None:
     stage = Stage(job("a", watch=("/in/*",), overlap="queue"))
     seen(stage, "1")
     seen(stage, "2")
-    assert [(run.id, run.held) for run in stage.state.runs.values()] == [(1, False), (2, True)]
+    assert [(run.id, run.gate) for run in stage.state.runs.values()] == [(1, None), (2, "overlap")]
     assert paths(stage) == [(1, '["1"]'), (2, '["2"]')]
 
 

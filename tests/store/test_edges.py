@@ -23,7 +23,7 @@ def said(state: LiveState | None) -> list[list[object]]:
     flows = [flow for flow in state.plan.flows.values() if flow.outer]
     new = [[state.links[flow.head.name, edge.job] for edge in flow.outer] for flow in flows]
     late = [alignment.awaited(state, [link for link in links if link.new]) for links in new]
-    waits = sorted((key, cursor.waits, cursor.waits_until) for key, cursor in state.cursors.items())
+    waits = sorted((run.id, run.gate, run.gate_until) for run in state.runs.values())
     busy = {name: list(runs) for name, runs in state.busy.items() if runs}
     return [[alignment.verdict(state, flow) for flow in flows], list(late), list(waits), [busy]]
 

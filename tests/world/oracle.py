@@ -210,7 +210,7 @@ def _check_slots(world: World, runs: list[Any]) -> None:
         assert {first for first, *_ in later} <= state.ahead.get((root, key), set()), f"{root}: {later} is beyond its cursor"
         at = since
         if not trigger.timed:
-            _check_events(world, root, key, mine, cursor.waits is not None)
+            _check_events(world, root, key, mine)
             continue
         for first, last, count in mine:
             assert trigger.schedule.next_after(at) == first, f"{root}: the row from {first} does not follow the slot before"
@@ -218,21 +218,21 @@ def _check_slots(world: World, runs: list[Any]) -> None:
             at = last
         said = words.get((root, key), {})
         if not world.was_set_back:
-            _check_catchup(job, root, cursor.lining, [said[first] for first, *_ in mine if first in said])
+            _check_catchup(job, root, cursor.catching_up, [said[first] for first, *_ in mine if first in said])
         left = trigger.schedule.count(at, cursor.at)
         assert left == 0, f"{root}: {left} slots up to the cursor are in no row"
 
 
-def _check_events(world: World, root: str, key: str, rows: list[tuple[int, int, int]], waits: bool) -> None:
-    """Slots of events lie apart, and each boot after that of the first load is one; the last may still wait."""
+def _check_events(world: World, root: str, key: str, rows: list[tuple[int, int, int]]) -> None:
+    """Slots of events lie apart, and each boot after that of the first load is one, though it may wait for other flows."""
     for (_, last, _), (first, _, _) in pairwise(rows):
         assert last < first, f"{root}: two events are the slot {first}"
     assert all(last - first >= count - 1 for first, last, count in rows)
     if key.startswith("@reboot"):
-        assert sum(count for *_, count in rows) + waits == len(world.boots[root, key]) - 1, f"{root}: not one slot for each boot"
+        assert sum(count for *_, count in rows) == len(world.boots[root, key]) - 1, f"{root}: not one slot for each boot"
 
 
-def _check_catchup(job: Job, root: str, lining: bool, rows: list[tuple[str, str, str | None]]) -> None:
+def _check_catchup(job: Job, root: str, catching_up: bool, rows: list[tuple[str, str, str | None]]) -> None:
     """`none` catches nothing up; `last` catches up the slot after those that it only recorded."""
     if job.catchup == "none":
         assert all(trigger != "catchup" for trigger, _, _ in rows), f"{root} is caught up"
@@ -241,6 +241,6 @@ def _check_catchup(job: Job, root: str, lining: bool, rows: list[tuple[str, str,
     rows = [row for row in rows if row[2] != "calendar"]  # these part the missed ones
     for (_, word, _), later in zip(rows, [*rows[1:], None], strict=False):
         if word == "missed":
-            assert later is not None or lining, f"{root}: the last missed slot is forgotten"
+            assert later is not None or catching_up, f"{root}: the last missed slot is forgotten"
             well = later is None or later[0] == "catchup" or later[1] == "missed" or later[2] in ("paused", "disabled", "skip")
             assert well, f"{root}: not caught up: {later}"

@@ -18,44 +18,41 @@ from cronflow.core.edges.edge_state import links_of, own_slot
 from cronflow.core.edges.ends import GO, WAIT, Answer, JobEnd, judge
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import End, Link
-from cronflow.core.run import runs
-from cronflow.core.slots import skips
 from cronflow.core.state import LiveState
-from cronflow.core.turn import Turn
 
 # ---- what is looked at ----------------------------------------------------------------------------------------------------
 
 
-class Own(NamedTuple):
-    """A slot of the roots that asks, and the one that comes after it."""
+class AskingSlot(NamedTuple):
+    """A slot of the roots that asks whether it may start, and the one that comes after it."""
 
     slot: int
     following: int | None
 
 
-def verdict(state: LiveState, flow: Flow, own: Own | None = None) -> Answer | End:
+def verdict(state: LiveState, flow: Flow, asking: AskingSlot | None = None) -> Answer | End:
     """What the edges from other flows say: the roots go, wait, or end without running. They start together, as soon as the edges
     are met for one of them."""
-    answers = [_verdict(state, flow, root, own) for root in flow.roots]
+    answers = [_verdict(state, flow, root, asking) for root in flow.roots]
     if GO in answers:
         return GO
     return next((answer for answer in answers if answer is not WAIT), WAIT)
 
 
-def _verdict(state: LiveState, flow: Flow, root: str, own: Own | None) -> Answer | End:
+def _verdict(state: LiveState, flow: Flow, root: str, asking: AskingSlot | None) -> Answer | End:
     links = [(edge, state.links[root, edge.job]) for edge in flow.outer]
     ends = [(edge, end_told(link) if link.new else None) for edge, link in links]
     answer = judge(flow.jobs[root], ends)
     new = [link for _, link in links if link.new]
-    if answer is WAIT or awaited(state, new, own) is not None or (own is not None and for_the_next(new, own)):
+    if answer is WAIT or awaited(state, new, asking) is not None or (asking is not None and belongs_to_next_slot(new, asking)):
         return WAIT
     return answer
 
 
-def for_the_next(links: Sequence[Link], own: Own) -> bool:
+def belongs_to_next_slot(links: Sequence[Link], asking: AskingSlot) -> bool:
     """Whether the newest of these ends is nearer to the following slot than to the one that asks."""
     newest = _newest(links)
-    return newest is not None and own.following is not None and abs(own.following - newest) < abs(newest - own.slot)
+    return newest is not None and asking.following is not None and abs(asking.following - newest) < abs(newest - asking.slot)
 
 
 def _newest(links: Sequence[Link]) -> int | None:
@@ -67,12 +64,12 @@ def end_told(link: Link) -> JobEnd:
     return JobEnd(link.state, link.upstream, link.upstream if link.failed else None)
 
 
-def awaited(state: LiveState, links: Sequence[Link], own: Own | None = None) -> tuple[str, int] | None:
+def awaited(state: LiveState, links: Sequence[Link], asking: AskingSlot | None = None) -> tuple[str, int] | None:
     """An upstream, and a slot of it, that the ends of these links have to wait for, because it belongs to their round."""
     newest = _newest(links)
     for link in links:
         if newest is not None and link.slot is not None:
-            before = max(2 * newest - link.slot, own.slot + 1 if own is not None else 0)
+            before = max(2 * newest - link.slot, asking.slot + 1 if asking is not None else 0)
             slot = _slot_between(state, link.upstream, link.slot, before)
             if slot is not None:
                 return link.upstream, slot
@@ -99,70 +96,8 @@ def _idle(state: LiveState, flow: Flow, job: str) -> bool:
     return job in state.pauses or not flow.jobs[job].enabled
 
 
-# ---- decisions ------------------------------------------------------------------------------------------------------------
-
-
-def decide(turn: Turn, flow: Flow) -> bool:
-    """Open the run of a flow that starts by its edges alone, or say why not."""
-    state = turn.state
-    answer = verdict(state, flow)
-    if answer is WAIT:
-        return False
-    if flow.dormant:
-        use_up(turn, flow)
-        return False
-    counted, slot = counting(state, flow)
-    if isinstance(answer, End):
-        _tell_blocked(turn, flow, answer, counted, slot)
-        return True
-    use_up(turn, flow)
-    nobody = skips.nobody(state, flow)
-    for root in nobody[1] if nobody is not None else ():
-        skips.use_up(turn, root, 1)
-    refusal = nobody[0] if nobody is not None else runs.admit(turn, flow.head, flow.jobs)
-    if isinstance(refusal, str):
-        runs.record_after(turn, flow, counted, slot, refusal)
-    else:
-        runs.open_after(turn, flow, counted, slot, held=refusal)
-    return True
-
-
-def take(turn: Turn, flow: Flow, own: Own) -> dict[str, int] | None:
-    """The runs whose ends let a slot of this flow start, which are used up by that; None while it has to wait. A flow that waits
-    for no other one takes nothing."""
-    if not flow.outer:
-        return {}
-    if verdict(turn.state, flow, own) is not GO:
-        return None
-    counted, _ = counting(turn.state, flow)
-    use_up(turn, flow)
-    return counted
-
-
 def counting(state: LiveState, flow: Flow) -> tuple[dict[str, int], int | None]:
     """The runs whose ends count now, by their jobs, and the newest of their slots."""
     new = [link for link in links_of(state, flow) if link.new and link.run is not None]
     counted = {link.upstream: link.run for link in new if link.run is not None}
     return counted, max((link.slot for link in new if link.slot is not None), default=None)
-
-
-def use_up(turn: Turn, flow: Flow) -> None:
-    """A decision has been made: no end that there is now counts a second time."""
-    for link in links_of(turn.state, flow):
-        if link.new or link.blocked is not None:
-            link.new, link.blocked = False, None
-            turn.save(link)
-
-
-def _tell_blocked(turn: Turn, flow: Flow, end: End, counted: dict[str, int], slot: int | None) -> None:
-    """One run tells that the edges are not met. It uses up nothing: while it stands, only its reason changes."""
-    links = links_of(turn.state, flow)
-    number = next((link.blocked for link in links if link.blocked is not None), None)
-    if number is None:
-        number = runs.open_aside(turn, flow, end, counted, slot)
-    else:
-        runs.amend(turn, number, flow.roots, end, counted)
-    for link in links:
-        if link.new and link.blocked != number:
-            link.blocked = number
-            turn.save(link)

@@ -11,9 +11,6 @@ from cronflow.core.tables import LINKS
 from cronflow.core.turn import Turn
 from cronflow.core.words import duration
 
-OWN_SLOT = ("schedule", "every", "at", "catchup", "retry")
-"""Triggers of runs whose slot says to which round they belong."""
-
 
 def follow_plan(turn: Turn) -> None:
     """After a load: a link for each edge between flows that is new, on which no end from before counts; none for those gone."""
@@ -37,7 +34,7 @@ def links_of(state: LiveState, flow: Flow) -> list[Link]:
 
 def own_slot(run: Run) -> int | None:
     """The slot that says to which round a run belongs; None for runs by hand, after others, or by events, and their retries."""
-    return run.slot if run.trigger in OWN_SLOT and run.trigger_key is not None else None
+    return run.slot if run.kind.tells_round and run.trigger_key is not None else None
 
 
 def ended(turn: Turn, run: Run, job: str) -> None:
@@ -48,7 +45,7 @@ def ended(turn: Turn, run: Run, job: str) -> None:
     mine = [run.tasks[name] for name in turn.state.groups[run.id][job]]
     end = end_of(mine)
     assert end is not None
-    counts = run.trigger != "backfill" and not run.only and not all(_not_to_run(task) for task in mine)
+    counts = run.is_end and not all(_not_to_run(task) for task in mine)
     at = max(turn.now if task.finished_at is None else task.finished_at for task in mine)
     _note(turn, job, end if counts else None, run, own_slot(run), at)
 

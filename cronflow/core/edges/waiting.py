@@ -1,26 +1,25 @@
-"""Slots that wait for jobs of other flows, and roots that start when these end: looked at whenever one of them has.
+"""Runs that wait for jobs of other flows, and roots that start when these end: looked at whenever one of them has.
 
-A slot that waits stands behind its cursor; newer ones line up behind it. It is let go when the edges are met. When its time is
-over it is `blocked`, if an upstream has ended since and does not meet its condition, or if `after_timeout` has passed; else it is
-a row `skipped` (`upstream_not_new`).
+A slot whose edges are not met has a run that waits; newer slots of its trigger line up behind it. It begins when the edges are
+met. When its time is over it is `blocked`, if an upstream has ended since and does not meet its condition, or if
+`after_timeout` has passed; else it never begins, and its slot is in a row `skipped` (`upstream_not_new`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from cronflow.core.edges import alignment
+from cronflow.core.edges import alignment, decisions
 from cronflow.core.edges.edge_state import links_of
-from cronflow.core.edges.ends import GO, met
+from cronflow.core.edges.ends import GO, WAIT, met
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Cursor, End
-from cronflow.core.run import runs
+from cronflow.core.records import End, Run
+from cronflow.core.run import gates, runs
 from cronflow.core.slots import due
-from cronflow.core.slots.due import Line
+from cronflow.core.slots.due_slots import DueSlots, trigger_of
+from cronflow.core.slots.rows import advance, record, record_run
 from cronflow.core.state import LiveState
 from cronflow.core.time.schedule import Schedule
-from cronflow.core.time.triggers import Trigger
 from cronflow.core.turn import Turn
 
 
@@ -37,57 +36,65 @@ def look(turn: Turn) -> bool:
             if link.look:
                 link.look = False
                 turn.save(link)
-        decided = (_let_go(turn, flow) if flow.triggers else alignment.decide(turn, flow)) or decided
+        decided = (_let_go(turn, flow) if flow.triggers else decisions.decide(turn, flow)) or decided
     return decided
 
 
-def _waiting(state: LiveState, flow: Flow) -> Iterator[tuple[Trigger, Line]]:
-    """The slots of a flow that wait, each for the roots that stand at the same place, oldest trigger first."""
-    for trigger in flow.triggers:
-        places: dict[float, list[Cursor]] = {}
-        for cursor in due.cursors_of(state, flow, trigger):
-            if cursor.waits is not None:
-                places.setdefault(cursor.at, []).append(cursor)
-        for cursors in places.values():
-            slot = cursors[0].waits
-            assert slot is not None
-            asked = trigger if trigger.timed else trigger._replace(schedule=Schedule.at((slot,), trigger.schedule.zone))
-            delay = trigger.delay(state.jobs.host, flow.name)
-            yield trigger, Line(flow, asked, cursors, slot, state.jobs.calendars, delay)
+def _flow_of(state: LiveState, run: Run) -> Flow | None:
+    """The flow to which the roots of a run belong today."""
+    return next((state.plan.flows[state.plan.flow_of[root]] for root in run.roots if root in state.plan.flow_of), None)
+
+
+def slots_of(state: LiveState, flow: Flow, run: Run) -> DueSlots | None:
+    """The slot of a run that waits, as one of its trigger; None where the trigger is not in the job file any more."""
+    trigger = trigger_of(flow, run.trigger_key or "")
+    cursors = [state.cursors[root, run.trigger_key or ""] for root in run.roots if (root, run.trigger_key) in state.cursors]
+    if trigger is None or not cursors or run.slot is None:
+        return None
+    asked = trigger if trigger.timed else trigger._replace(schedule=Schedule.at((run.slot,), trigger.schedule.zone))
+    return DueSlots(flow, asked, cursors, run.slot, state.jobs.calendars, trigger.delay(state.jobs.host, flow.name))
 
 
 def _let_go(turn: Turn, flow: Flow) -> bool:
-    """Open the runs of slots that wait, as far as the edges are met."""
+    """Let the runs of a flow begin that wait, as far as the edges are met."""
     state = turn.state
     moved = False
-    for trigger, line in list(_waiting(state, flow)):
-        first = line.cursors[0]
-        assert first.waits is not None
-        own = line.own(first.waits, first.waits_as or "", turn.now)
-        if alignment.verdict(state, flow, own) is not GO:
+    for run in gates.waiting_for_edges(state):
+        slots = slots_of(state, flow, run) if _flow_of(state, run) is flow else None
+        if slots is None or run.slot is None:
             continue
-        slot, word, number = _decided(turn, line)
         met_at = _met_at(state, flow, turn.now)
-        if word != "catchup":
-            upstreams = alignment.take(turn, flow, own)
-            assert upstreams is not None
-            due.admit(turn, line, slot, upstreams, number)
-            _pass_over(turn, line, met_at)
-        _go_on(turn, flow, trigger)
+        ends = decisions.consume(turn, flow, slots.asking(run.slot, run.trigger, turn.now))
+        if ends is None:
+            continue
+        _admit(turn, slots, run, ends)
+        if run.trigger != "catchup":
+            _pass_over(turn, slots, met_at)
         moved = True
     return moved
 
 
-def _decided(turn: Turn, line: Line) -> tuple[int, str, int | None]:
-    """Take a slot out of its waiting: the slot, the trigger of its run, and the number that this has already."""
-    first = line.cursors[0]
-    assert first.waits is not None
-    assert first.waits_as is not None
-    found = first.waits, first.waits_as, first.waits_run
-    for cursor in line.cursors:
-        cursor.waits = cursor.waits_until = cursor.waits_as = cursor.waits_run = None
-        turn.save(cursor)
-    return found
+def _admit(turn: Turn, slots: DueSlots, run: Run, ends: dict[str, int]) -> None:
+    """Let a run begin whose edges are met, as far as `overlap` lets it. Runs that are caught up go one after the other."""
+    flow = slots.flow
+    if run.trigger == "catchup":
+        answer: gates.Admission = WAIT if turn.state.in_the_way(flow.jobs) else GO
+    else:
+        answer = gates.admit(turn, flow.head, flow.jobs, run.id)
+    if isinstance(answer, gates.Refused):
+        record_run(turn, slots, run, answer.reason)
+        return
+    _lift(turn, slots, run)
+    run.upstreams = ends
+    if answer is WAIT:
+        gates.hold(turn, run)
+    runs.begin(turn, run)
+
+
+def _lift(turn: Turn, slots: DueSlots, run: Run) -> None:
+    gates.lift(turn, run)
+    runs.refresh(turn, slots.flow, run)
+    advance(turn, slots, slots.at, None)
 
 
 def _met_at(state: LiveState, flow: Flow, now: float) -> float:
@@ -97,62 +104,54 @@ def _met_at(state: LiveState, flow: Flow, now: float) -> float:
     return min(last, now) if last < state.up_since else now
 
 
-def _pass_over(turn: Turn, line: Line, until: float) -> None:
-    """Slots that came while this one waited beyond them, up to the end of its waiting, met `overlap`. What came after that while
-    no daemon was there has been missed; one that ran when the clock was ahead is passed by."""
-    if not line.trigger.timed or line.cursors[0].lining or line.flow.head.after_timeout is None:
+def _pass_over(turn: Turn, slots: DueSlots, until: float) -> None:
+    """Slots that came while one waited beyond them, up to the end of its waiting, met `overlap`. What came after that while no
+    daemon was there has been missed; one that ran when the clock was ahead is passed by."""
+    if not slots.trigger.timed or slots.cursors[0].catching_up or slots.flow.head.after_timeout is None:
         return
-    end = until - line.delay
-    while len({cursor.at for cursor in line.cursors}) == 1:
-        part = replace(line, until=end)
+    end = until - slots.delay
+    while len({cursor.at for cursor in slots.cursors}) == 1:
+        part = replace(slots, until=end)
         if turn.state.ahead and due.has_been(turn, part):
             continue
-        due.record(turn, part, part.until, "skipped", "overlap")
+        record(turn, part, part.until, ("skipped", "overlap"))
         if part.until >= end:
             return
-
-
-def _go_on(turn: Turn, flow: Flow, trigger: Trigger) -> None:
-    if trigger.timed and due.fire(turn, flow, trigger):
-        due.push(turn.state, flow, trigger)
 
 
 # ---- over time ------------------------------------------------------------------------------------------------------------
 
 
 def follow_plan(turn: Turn) -> None:
-    """After a load: slots do not wait for edges that are gone, and a load starts nothing."""
+    """After a load: no run waits for edges that are gone, or where its trigger is; and a load starts nothing."""
     state = turn.state
-    for root in [cursor.job for cursor in state.cursors.values() if cursor.waits is not None]:
-        flow = state.plan.flows[state.plan.flow_of[root]]
-        if not flow.outer:
-            expire(turn, flow, lambda _: True)
+    for run in gates.waiting_for_edges(state):
+        flow = _flow_of(state, run)
+        if flow is None or slots_of(state, flow, run) is None:
+            runs.discard(turn, run)
+            runs.record(turn, run, "disabled" if flow is not None and flow.dormant else "edited")
+        elif not flow.outer:
+            expire(turn, run)
 
 
-def expire_due(turn: Turn, root: str) -> None:
-    """The time of a slot that waits may be over."""
-    name = turn.state.plan.flow_of.get(root)
-    if name is not None:
-        flow = turn.state.plan.flows[name]
-        expire(turn, flow, lambda cursor: cursor.waits_until is not None and cursor.waits_until <= turn.now)
-
-
-def expire(turn: Turn, flow: Flow, over: Callable[[Cursor], bool]) -> None:
-    """End the waiting of slots of a flow whose time is over."""
-    for trigger, line in list(_waiting(turn.state, flow)):
-        first = line.cursors[0]
-        if not over(first):
-            continue
-        late = flow.head.after_timeout is not None and first.waits_until is not None and first.waits_until <= turn.now
-        until = first.waits_until if late and first.waits_until is not None else turn.now
-        end = End("blocked", "after_timeout") if late else _unmet(turn.state, flow)
-        slot, word, number = _decided(turn, line)
-        if end is None:
-            due.record(turn, line, slot, "skipped", "upstream_not_new")
-        else:
-            _block(turn, line, slot, word, number, end)
-            _pass_over(turn, line, until)
-        _go_on(turn, flow, trigger)
+def expire(turn: Turn, run: Run) -> None:
+    """End the waiting of a run whose time is over."""
+    state = turn.state
+    flow = _flow_of(state, run)
+    slots = slots_of(state, flow, run) if flow is not None else None
+    if flow is None or slots is None:
+        return
+    until = run.gate_until
+    late = flow.head.after_timeout is not None and until is not None and until <= turn.now
+    end = End("blocked", "after_timeout") if late else _unmet(state, flow)
+    if end is None:
+        record_run(turn, slots, run, "upstream_not_new")
+        return
+    counted, _ = alignment.counting(state, flow)
+    _lift(turn, slots, run)
+    run.upstreams, run.aside = counted, True
+    runs.block(turn, run, flow.roots, end)
+    _pass_over(turn, slots, until if late and until is not None else turn.now)
 
 
 def _unmet(state: LiveState, flow: Flow) -> End | None:
@@ -163,12 +162,3 @@ def _unmet(state: LiveState, flow: Flow) -> End | None:
             if link.new and not met(edge, alignment.end_told(link)):
                 return End("blocked", "upstream_failed", caused_by=edge.job)
     return None
-
-
-def _block(turn: Turn, line: Line, slot: int, word: str, number: int | None, end: End) -> None:
-    """Open a run that tells why a slot does not run."""
-    counted, _ = alignment.counting(turn.state, line.flow)
-    due.advance(turn, line, slot, None)
-    ends = dict.fromkeys(line.flow.roots, end)
-    flow, key = line.flow, line.trigger.key
-    runs.open_slot(turn, flow, key, line.roots, word, slot, number=number, upstreams=counted, ends=ends)

@@ -27,7 +27,7 @@ Timer = tuple[float, str, int, str]
 def deadline_of(job: Job, run: Run) -> float | None:
     """Until when the job's task in this run must have succeeded (epoch seconds). Only a run with a slot of its own is bound
     to one: what a person starts has none."""
-    if job.deadline is None or run.slot is None or run.trigger in ("manual", "backfill", "retry"):
+    if job.deadline is None or run.slot is None or run.kind.by_person:
         return None
     kind, seconds = job.deadline
     return _wall_time_after(seconds, job.timezone, run.slot) if kind == "time" else run.slot + seconds
@@ -67,7 +67,7 @@ def slow_after(job: Job, durations: Sequence[float]) -> float | None:
 def timers(run: Run, task: Task, job: Job, durations: Sequence[float]) -> Iterator[Timer]:
     """When a task that has not ended becomes late, and when slow, unless that has been told. While its hook runs its end is
     decided already."""
-    if isinstance(task.phase, Done | Hook):
+    if isinstance(task.phase, Done | Hook) or run.gate == "edges":
         return
     deadline = deadline_of(job, run)
     if deadline is not None and "late" not in task.told:

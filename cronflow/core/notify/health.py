@@ -100,7 +100,7 @@ def tell_skipped(turn: Turn, row: Run, jobs: Mapping[str, object], before: int) 
     """A row of slots of these jobs that `overlap` skipped has grown, from `before` of them: tell it when it becomes a streak."""
     if row.reason not in ("overlap", "queue_full") or not before < STREAK <= row.slots:
         return
-    going = [[run.id, run.started_at] for run in turn.state.in_the_way(jobs) if not run.held][:1]
+    going = [[run.id, run.started_at] for run in turn.state.in_the_way(jobs) if run.gate is None][:1]
     facts = {"slots": row.slots, "slot": row.slot, "slot_last": row.slot_last, "reason": row.reason, "going": going}
     told: set[str] = set()
     for root in row.roots:
@@ -132,7 +132,7 @@ def _after(state: LiveState, run: Run, name: str) -> Iterator[Job]:
     elif name in state.plan.flow_of:
         flow = state.plan.flows[state.plan.flow_of[name]]
         yield from (flow.jobs[after] for after in flow.down.get(name, ()))
-    if not run.only and run.trigger != "backfill":
+    if run.is_end:
         roots = (root for root in state.linked.get(name, ()) if root in state.jobs.jobs)
         yield from (state.jobs.jobs[root] for root in roots)
 

@@ -310,7 +310,7 @@ def conclude(turn: Turn, task: Task, end: End) -> None:
     if {"failed": job.on_failure, "success": job.on_success}.get(end.state) is None:
         tasks.close(turn, task, end)
         return
-    hook = Hook(end, turn.now, passed=task.passed)
+    hook = Hook(end._replace(at=None), turn.now, passed=task.passed)
     if task.state == "running":
         queue.follow(turn, task, hook)
     else:

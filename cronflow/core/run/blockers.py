@@ -27,7 +27,9 @@ def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
     phase = task.phase
     if task.live is not None or isinstance(phase, Done):
         return []
-    if run.held:
+    if run.gate == "edges":
+        return _other_flows(state, run)
+    if run.gate == "overlap":
         return [
             Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
             for other in state.before(run)
@@ -95,3 +97,13 @@ def _upstream(state: LiveState, run: Run, task: Task) -> list[Blocker]:
             if not other.final and (not paired(flow.jobs, edge.job, job) or other.matrix == task.matrix):
                 found.append(Blocker("upstream", f"after {other.name}: it is {other.state}", run.id, other.name))
     return found
+
+
+def _other_flows(state: LiveState, run: Run) -> list[Blocker]:
+    """What a run waits for that waits for jobs of other flows."""
+    names = {edge.job: None for root in run.roots if root in state.jobs.jobs for edge in state.jobs.jobs[root].after}
+    flows = state.plan.flow_of
+    outside = [name for name in names if flows.get(name) != flows.get(run.roots[0])]
+    new = {link.upstream for (root, _), link in state.links.items() if root in run.roots and link.new}
+    missing = [name for name in outside if name not in new] or outside
+    return [Blocker("upstream", f"after {name}, of another flow", None, name, run.gate_until) for name in missing]

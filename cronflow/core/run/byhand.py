@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cronflow.core.edges.ends import WAIT
 from cronflow.core.effects import Reply
 from cronflow.core.events import CancelAsked, RunAsked
 from cronflow.core.plan import params
 from cronflow.core.plan.flow import Flow, Plan, with_upstream
-from cronflow.core.records import QUEUE_LIMIT, Run
-from cronflow.core.run import runs, tasks
+from cronflow.core.records import QUEUE_LIMIT, RUN_KINDS, Run
+from cronflow.core.run import gates, runs, tasks
 from cronflow.core.state import LiveState
 from cronflow.core.turn import Turn
 
@@ -22,7 +23,8 @@ def ask_run(turn: Turn, event: RunAsked) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
         return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
-    if event.trigger == "backfill":
+    paced = RUN_KINDS[event.trigger].paced
+    if paced:
         same = [run.id for run in state.runs.values() if _is_same(run, event)]
         if same:
             return Reply((same[0],), (f"run {same[0]} does that already",))
@@ -30,7 +32,7 @@ def ask_run(turn: Turn, event: RunAsked) -> Reply:
     refusal = params.refused(event.params, [flow.jobs[name] for flow, jobs in chosen for name in jobs])
     if refusal is not None:
         return refusal
-    refuse = _full if event.trigger == "backfill" else refusal_of
+    refuse = _full if paced else refusal_of
     for _, jobs in chosen:
         for home, mine in at_home(state, jobs):
             refusal = refuse(state, home, mine)
@@ -38,10 +40,11 @@ def ask_run(turn: Turn, event: RunAsked) -> Reply:
                 return refusal
     numbers, notes = [], []
     for flow, jobs in chosen:
-        held = True in [_waits(turn, event, home, mine) for home, mine in at_home(state, jobs)]
-        named = tuple(name for name in event.jobs if name in jobs)
-        run = Run(state.next_run, flow.name, event.trigger, turn.now, flow.digest, named=named, by=event.by, slot=event.at)
-        run.held, run.only = held, event.only
+        run = runs.new(turn, flow, event.trigger)
+        if True in [_waits(turn, run, home, mine) for home, mine in at_home(state, jobs)]:
+            gates.hold(turn, run)
+        run.named = tuple(name for name in event.jobs if name in jobs)
+        run.by, run.slot, run.only = event.by, event.at, event.only
         run.params = params.given(event.params, [flow.jobs[name] for name in jobs])
         runs.open_run(turn, flow, run, jobs)
         numbers.append(run.id)
@@ -89,12 +92,12 @@ def _is_same(run: Run, event: RunAsked) -> bool:
     return (run.trigger, run.slot, run.named) == (event.trigger, event.at, event.jobs)
 
 
-def _waits(turn: Turn, event: RunAsked, flow: Flow, jobs: Iterable[str]) -> bool:
+def _waits(turn: Turn, run: Run, flow: Flow, jobs: Iterable[str]) -> bool:
     """Whether the run is held back. A backfill waits for whatever else has these jobs going on, and is never refused."""
-    if event.trigger != "backfill":
-        return runs.admit(turn, flow.head, dict.fromkeys(jobs)) is True
+    if not run.kind.paced:
+        return gates.admit(turn, flow.head, dict.fromkeys(jobs), run.id) is WAIT
     others = turn.state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
-    return any(other.trigger != "backfill" for other in others)
+    return any(not other.kind.paced for other in others)
 
 
 def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:
@@ -117,7 +120,7 @@ def refusal_of(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | Non
         message = f"run {first.id} of `{first.flow}` is still {first.state}, and its `overlap` is \"skip\""
         hint = f"wait for it, or `cronflow cancel {first.id}` (Ctrl-C where it runs without a daemon)"
         return Reply(refused=message, hint=hint, exit_status=1)
-    if sum(other.held for other in others) >= QUEUE_LIMIT:
+    if gates.held_among(others) >= QUEUE_LIMIT:
         message = f"{QUEUE_LIMIT} runs of `{flow.name}` are waiting already"
         return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue", exit_status=1)
     return None
@@ -125,7 +128,8 @@ def refusal_of(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | Non
 
 def _full(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | None:
     """A backfill is refused only where as many of them are held back already as may be."""
-    held = [other for other in state.in_the_way(dict.fromkeys(jobs)) if other.held and other.trigger == "backfill"]
+    others = state.in_the_way(dict.fromkeys(jobs))
+    held = [other for other in others if other.gate == "overlap" and other.kind.paced]
     if len(held) < QUEUE_LIMIT:
         return None
     message = f"{QUEUE_LIMIT} runs of backfills of `{flow.name}` are waiting already"

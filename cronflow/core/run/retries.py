@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cronflow.core.edges.ends import WAIT
 from cronflow.core.effects import Reply
 from cronflow.core.events import RetryAsked
 from cronflow.core.jobs import Job
 from cronflow.core.plan.copies import ITEM, matrix_copies, paired
 from cronflow.core.plan.flow import Flow, with_upstream
 from cronflow.core.records import Done, Run, Task
-from cronflow.core.run import byhand, runs
+from cronflow.core.run import byhand, gates, runs
 from cronflow.core.state import LiveState, jobs_of
 from cronflow.core.turn import Turn
 
@@ -35,10 +36,12 @@ def ask_retry(turn: Turn, event: RetryAsked) -> Reply:
         refusal = byhand.refusal_of(state, home, mine)
         if refusal is not None:
             return refusal
-    held = True in [runs.admit(turn, home.head, mine) for home, mine in homes]
-    slot = old.slot_last if old.slot_last is not None else old.slot
-    run = Run(state.next_run, flow.name, "retry", turn.now, flow.digest, by=event.by, slot=slot, held=held, retry_of=old.id)
-    run.trigger_key = None if old.trigger in ("watch", "reboot") else old.trigger_key  # whose slot tells its round
+    run = runs.new(turn, flow, "retry")
+    if WAIT in [gates.admit(turn, home.head, mine, run.id) for home, mine in homes]:
+        gates.hold(turn, run)
+    run.slot = old.slot_last if old.slot_last is not None else old.slot
+    run.by, run.retry_of = event.by, old.id
+    run.trigger_key = old.trigger_key if old.kind.tells_round else None
     run.named = tuple(name for name in flow.jobs if name in again and _was_to_run(old, name))
     run.params = dict(old.params)
     runs.open_run(turn, flow, run, again, _kept(flow, old, again, event))

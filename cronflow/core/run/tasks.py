@@ -41,7 +41,7 @@ def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, JobEnd
 def advance(turn: Turn, run: Run, names: Iterable[str]) -> None:
     """Look at tasks that wait for their upstreams: they go on to their first stage, wait, or end, and then those after them are
     looked at."""
-    if run.held:
+    if run.gate is not None:
         return
     todo = deque(names)
     while todo:
@@ -92,6 +92,12 @@ def hold(turn: Turn, run: Run) -> None:
             turn.enter(task, Held(), "overlap")
 
 
+def begin(turn: Turn, run: Run) -> None:
+    """Look at every task once: roots go in the queue, and what cannot run ends. A run of nothing but such ends at once."""
+    advance(turn, run, list(run.tasks))
+    finish_if_done(turn, run)
+
+
 # ---- the end --------------------------------------------------------------------------------------------------------------
 
 
@@ -127,12 +133,10 @@ def finish_if_done(turn: Turn, run: Run) -> None:
         return
     before = run.state
     run.state, run.reason = judge_run(run)
+    run.gate = run.gate_after = run.gate_until = None
     run.finished_at = max((task.finished_at for task in run.tasks.values() if task.finished_at is not None), default=turn.now)
     turn.moved(run, before, run.reason)
-    for index in (state.runs, state.left, state.groups, state.givers, state.flows):
-        del index[run.id]
-    state.held.pop(run.id, None)
-    state.look = True
+    state.leave(run, turn.now)
 
 
 def cancel(turn: Turn, task: Task, reason: str, note: str | None) -> None:

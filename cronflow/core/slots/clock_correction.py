@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from cronflow.core.events import ClockSetBack
 from cronflow.core.plan.flow import Plan
 from cronflow.core.records import Cursor, Live, Pausing, Queued, Run, Task
-from cronflow.core.run import attempts, stages
+from cronflow.core.run import attempts, gates, runs, stages
 from cronflow.core.slots import due
+from cronflow.core.slots.due_slots import cursors_of
 from cronflow.core.state import LiveState
 from cronflow.core.tables import RUNS
 from cronflow.core.turn import Turn
@@ -41,8 +42,13 @@ def set_back(turn: Turn, event: ClockSetBack) -> None:
     state, now = turn.state, turn.now
     standing = list(_standing(state, state.plan, now))
     places = {(cursor.job, cursor.trigger_key): at for cursor, at in standing}
+    waiting = {(root, run.trigger_key, run.slot): run for run in gates.waiting_for_edges(state) for root in run.roots}
+    for (root, key, slot), run in waiting.items():
+        if run.id in state.runs and slot is not None and slot > places.get((root, key or ""), slot):
+            runs.discard(turn, run)  # it is still to come
+            turn.delete(RUNS, run.id)
     for root, key, slot in event.opened:
-        if slot > places.get((root, key), now):
+        if slot > places.get((root, key), now) and (root, key, slot) not in waiting:
             state.ahead.setdefault((root, key), set()).add(slot)
     for row in event.rows:
         _cut(turn, row)
@@ -65,7 +71,7 @@ def _standing(state: LiveState, plan: Plan, now: float) -> Iterator[tuple[Cursor
         for trigger in flow.triggers:
             if trigger.timed:
                 at = now - trigger.delay(state.jobs.host, flow.name)
-                yield from ((cursor, at) for cursor in due.cursors_of(state, flow, trigger))
+                yield from ((cursor, at) for cursor in cursors_of(state, flow, trigger))
 
 
 def _unfinished(state: LiveState) -> Iterator[tuple[Run, Task]]:
@@ -91,9 +97,8 @@ def _bring_nearer(turn: Turn, run: Run, task: Task) -> None:
 
 
 def _move(state: LiveState, cursor: Cursor, at: float) -> None:
-    cursor.at, cursor.row, cursor.lining = at, None, False
-    cursor.waits = cursor.waits_until = cursor.waits_as = cursor.waits_run = None
-    state.lining.discard((cursor.job, cursor.trigger_key))
+    cursor.at, cursor.row, cursor.catching_up = at, None, False
+    state.catching_up.discard((cursor.job, cursor.trigger_key))
 
 
 def _cut(turn: Turn, row: Run) -> None:

@@ -3,8 +3,7 @@
 Each root has a cursor for each of its triggers: up to there every slot is in a row. What lies between the cursor and now is
 due. A slot is on time if the daemon was up at its time and is not looked at much later; otherwise (downtime, suspend, a step
 of the clock) it was missed. `catchup` then records missed slots in one row, counted and not walked, and leaves those that it
-wants to run behind the cursor: these are *lining*, opened oldest first and one after the other, and newer slots line up
-behind them.
+wants to run behind the cursor: they are caught up oldest first and one after the other, and newer slots line up behind them.
 
 Everything here is told in the time of slots: a trigger with `jitter` is looked at as if it were its delay earlier. Slots on days
 that the calendars of a trigger forbid are part of it all, and become rows of their own.
@@ -13,76 +12,26 @@ that the calendars of a trigger forbid are part of it all, and become rows of th
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import ceil, floor
+from dataclasses import replace
 
-from cronflow.core.edges import alignment, edge_state
-from cronflow.core.edges.alignment import Own
-from cronflow.core.notify import health
+from cronflow.core.edges import decisions
+from cronflow.core.edges.alignment import AskingSlot
+from cronflow.core.edges.ends import GO, WAIT
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Cursor, Definition, Run, TaskState
-from cronflow.core.run import runs
+from cronflow.core.records import Cursor, Run, RunSlot
+from cronflow.core.run import gates, runs
 from cronflow.core.slots import skips
+from cronflow.core.slots.due_slots import DueSlots, cursors_of, trigger_of
+from cronflow.core.slots.rows import ON_A_FORBIDDEN_DAY, Why, advance, record
 from cronflow.core.state import LiveState, MissedReport
 from cronflow.core.tables import CURSORS
-from cronflow.core.time.triggers import (
-    Calendars,
-    Trigger,
-    allowed,
-    count_allowed,
-    last_allowed,
-    starts_by_itself,
-    stretch,
-)
+from cronflow.core.time.triggers import Trigger, count_allowed, last_allowed, starts_by_itself
 from cronflow.core.turn import Turn
 
 ON_TIME = 60.0
 """Seconds after which a slot that nobody started counts as missed. The daemon sleeps for 30 s at most."""
 
-
-@dataclass(slots=True)
-class Line:
-    """The slots of one trigger for those roots of a flow that stand at the same place, up to `until`. `delay` is how long after
-    its slot the trigger is due."""
-
-    flow: Flow
-    trigger: Trigger
-    cursors: list[Cursor]
-    until: float
-    calendars: Calendars
-    delay: int = 0
-
-    @property
-    def at(self) -> float:
-        return self.cursors[0].at
-
-    @property
-    def roots(self) -> tuple[str, ...]:
-        return tuple(cursor.job for cursor in self.cursors)
-
-    def next(self) -> int | None:
-        return self.trigger.schedule.next_after(self.at)
-
-    def own(self, slot: int, word: str, now: float) -> Own:
-        """A slot of the line as its edges see it. After one that is caught up comes the next one after now."""
-        return Own(slot, self.trigger.schedule.next_after(now - self.delay if word == "catchup" else slot))
-
-    def first(self, most: int, until: float) -> float:
-        """An instant up to which there are at most `most` slots, those on forbidden days apart, of those up to `until`."""
-        if self._count(until) <= most:
-            return until
-        low, high = floor(self.at), ceil(until)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._count(middle) <= most else (low, middle)
-        return low
-
-    def _count(self, until: float) -> int:
-        return count_allowed(self.trigger, self.calendars, self.at, until)
-
-    def allows(self, slot: int) -> bool:
-        return allowed(self.trigger, self.calendars, slot)
+DOWN: Why = ("missed", "daemon_down")
 
 
 def follow_plan(turn: Turn) -> None:
@@ -101,28 +50,23 @@ def follow_plan(turn: Turn) -> None:
             for key in keys:
                 if key not in state.cursors:
                     mark = state.boot if trigger.kind == "reboot" else None
-                    cursor = Cursor(*key, at=turn.now - trigger.delay(state.jobs.host, flow.name), mark=mark)
-                    state.cursors[key] = cursor
-                    turn.save(cursor)
+                    state.cursors[key] = Cursor(*key, at=turn.now - trigger.delay(state.jobs.host, flow.name), mark=mark)
+                    turn.save(state.cursors[key])
             push(state, flow, trigger)
     for key in [key for key in state.cursors if key not in wanted]:
         del state.cursors[key]
         turn.delete(CURSORS, key)
-    state.lining &= wanted
+    state.catching_up &= wanted
     heapq.heapify(state.due)
     kept = {cursor.row for cursor in state.cursors.values()}
     state.rows = {number: row for number, row in state.rows.items() if number in kept}
 
 
 def push(state: LiveState, flow: Flow, trigger: Trigger) -> None:
+    """Have a trigger looked at when its next slot is due."""
     slot = trigger.schedule.next_after(min(cursor.at for cursor in cursors_of(state, flow, trigger)))
     if slot is not None:
         heapq.heappush(state.due, (slot + trigger.delay(state.jobs.host, flow.name), flow.name, trigger.key))
-
-
-def cursors_of(state: LiveState, flow: Flow, trigger: Trigger) -> list[Cursor]:
-    found = (state.cursors.get((root, trigger.key)) for root in flow.roots)
-    return [cursor for cursor in found if cursor is not None]
 
 
 def fire_due(turn: Turn) -> bool:
@@ -131,31 +75,32 @@ def fire_due(turn: Turn) -> bool:
     fired = False
     while state.due and state.due[0][0] <= turn.now:
         _, name, key = heapq.heappop(state.due)
-        flow = state.plan.flows[name]
-        trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
         fired = True
-        if fire(turn, flow, trigger):
-            push(state, flow, trigger)
+        fire(turn, state.plan.flows[name], key)
     return fired
 
 
-def go_on_lining(turn: Turn) -> bool:
-    """Open the next run of each trigger that is being caught up, if the one before has ended. True if a line moved."""
+def continue_catchup(turn: Turn) -> bool:
+    """Open the next run of each trigger that is being caught up, if the one before has ended. True if a cursor moved."""
     state = turn.state
     moved = False
-    for flow_name, key in dict.fromkeys((state.plan.flow_of[job], key) for job, key in sorted(state.lining)):
-        flow = state.plan.flows[flow_name]
-        trigger = next(trigger for trigger in flow.triggers if trigger.key == key)
-        before = [cursor.at for cursor in cursors_of(state, flow, trigger)]
-        if fire(turn, flow, trigger):
-            push(state, flow, trigger)
-        moved = moved or before != [cursor.at for cursor in cursors_of(state, flow, trigger)]
+    for name, key in dict.fromkeys((state.plan.flow_of[job], key) for job, key in sorted(state.catching_up)):
+        flow = state.plan.flows[name]
+        before = [state.cursors[root, key].at for root in flow.roots if (root, key) in state.cursors]
+        fire(turn, flow, key)
+        moved = moved or before != [state.cursors[root, key].at for root in flow.roots if (root, key) in state.cursors]
     return moved
 
 
-def fire(turn: Turn, flow: Flow, trigger: Trigger) -> bool:
-    """Bring the cursors of one trigger up to now, as far as that is possible. False while slots are lining, or one waits for
-    jobs of other flows."""
+def fire(turn: Turn, flow: Flow, key: str) -> None:
+    """Bring the cursors of one trigger up to now, as far as that is possible, and have it looked at again at its next slot. While
+    slots are caught up one by one, or one waits for jobs of other flows, newer ones line up behind it."""
+    trigger = trigger_of(flow, key)
+    if trigger is not None and cursors_of(turn.state, flow, trigger) and _bring_up(turn, flow, trigger):
+        push(turn.state, flow, trigger)
+
+
+def _bring_up(turn: Turn, flow: Flow, trigger: Trigger) -> bool:
     state = turn.state
     delay = trigger.delay(state.jobs.host, flow.name)
     horizon = turn.now - delay
@@ -166,29 +111,29 @@ def fire(turn: Turn, flow: Flow, trigger: Trigger) -> bool:
             return True
         behind = [cursor for cursor in cursors if cursor.at == first]
         until = min((cursor.at for cursor in cursors if first < cursor.at < horizon), default=horizon)
-        line = Line(flow, trigger, behind, until, state.jobs.calendars, delay)
-        if state.ahead and has_been(turn, line):
+        slots = DueSlots(flow, trigger, behind, until, state.jobs.calendars, delay)
+        if state.ahead and has_been(turn, slots):
             continue
-        if behind[0].waits is not None or not _catch_up(turn, line) or not _on_time(turn, line):
+        if slots.are_held_up(state) or not _catch_up(turn, slots) or not _on_time(turn, slots):
             return False
         for cursor in behind:
-            cursor.at = line.until
+            cursor.at = slots.until
             turn.save(cursor)
 
 
-def has_been(turn: Turn, line: Line) -> bool:
-    """Pass by a slot that ran when the clock was ahead, if it is the next one, else end the line before it. True if one was
+def has_been(turn: Turn, slots: DueSlots) -> bool:
+    """Pass by a slot that ran when the clock was ahead, if it is the next one, else end these slots before it. True if one was
     passed by: by those roots alone that it was a slot of, for the others it is still to come."""
     state = turn.state
-    keys = {(cursor.job, cursor.trigger_key): cursor for cursor in line.cursors}
-    been = min((slot for key in keys for slot in state.ahead.get(key, ()) if slot > line.at), default=None)
-    if been is None or been > line.until:
+    keys = {(cursor.job, cursor.trigger_key): cursor for cursor in slots.cursors}
+    been = min((slot for key in keys for slot in state.ahead.get(key, ()) if slot > slots.at), default=None)
+    if been is None or been > slots.until:
         return False
-    if line.next() != been:
-        line.until = been - 1
+    if slots.next() != been:
+        slots.until = been - 1
         return False
     passing = {key: cursor for key, cursor in keys.items() if been in state.ahead.get(key, ())}
-    advance(turn, replace(line, cursors=list(passing.values())), been, None)
+    advance(turn, replace(slots, cursors=list(passing.values())), been, None)
     for key in passing:
         state.ahead[key] = {slot for slot in state.ahead[key] if slot > been}
         if not state.ahead[key]:
@@ -196,194 +141,139 @@ def has_been(turn: Turn, line: Line) -> bool:
     return True
 
 
-def _catch_up(turn: Turn, line: Line) -> bool:
-    """Missed slots of the line: recorded, or opened one after the other. False while one is still to be opened."""
-    if not line.cursors[0].lining and not _find_missed(turn, line):
+# ---- missed ---------------------------------------------------------------------------------------------------------------
+
+
+def _catch_up(turn: Turn, slots: DueSlots) -> bool:
+    """Missed slots: recorded, or opened one after the other. False while one is still to be opened."""
+    if not slots.cursors[0].catching_up and not _find_missed(turn, slots):
         return True
-    policy = line.flow.head
+    policy = slots.flow.head
     while True:
         if policy.catchup_window is not None:
-            record(turn, line, min(turn.now - line.delay - policy.catchup_window, line.until), "missed", "daemon_down")
-        slot = line.next()
-        if slot is None or slot > line.until:
-            _line_up(turn, line, False)
+            record(turn, slots, min(turn.now - slots.delay - policy.catchup_window, slots.until), DOWN)
+        slot = slots.next()
+        if slot is None or slot > slots.until:
+            _set_catching_up(turn, slots, False)
             return True
-        if not line.allows(slot):
-            record(turn, line, slot, "skipped", "calendar")
+        if not slots.allows(slot):
+            record(turn, slots, slot, ON_A_FORBIDDEN_DAY)
             continue
-        if _nobody_runs(turn, line, line.until):
+        if _all_excluded(turn, slots, slots.until):
             continue
-        if turn.state.in_the_way(line.flow.jobs):
+        if turn.state.in_the_way(slots.flow.jobs):
             return False
-        own = line.own(slot, "catchup", turn.now)
-        upstreams = alignment.take(turn, line.flow, own)
-        if upstreams is None:
-            _wait(turn, line, own, "catchup")
+        ends = decisions.consume(turn, slots.flow, slots.asking(slot, "catchup", turn.now))
+        _open(turn, slots, _claim(turn, slots, slot, "catchup"), ends)
+        if ends is None:
             return False
-        advance(turn, line, slot, None)
-        runs.open_slot(turn, line.flow, line.trigger.key, line.roots, "catchup", slot, upstreams=upstreams)
 
 
-def _find_missed(turn: Turn, line: Line) -> bool:
-    """Apply `catchup` to slots that nobody was there for. True if some of them are to be run."""
+def _find_missed(turn: Turn, slots: DueSlots) -> bool:
+    """Apply `catchup` to slots that were missed. True if some of them are to be run."""
     state = turn.state
     assert state.up_since is not None
-    gone = min(max(state.up_since, turn.now - ON_TIME) - line.delay, line.until)
-    newest = last_allowed(line.trigger, line.calendars, gone, line.at)
-    while newest is not None and _nobody_runs(turn, line, gone):
-        newest = last_allowed(line.trigger, line.calendars, gone, line.at)
+    gone = min(max(state.up_since, turn.now - ON_TIME) - slots.delay, slots.until)
+    newest = last_allowed(slots.trigger, slots.calendars, gone, slots.at)
+    while newest is not None and _all_excluded(turn, slots, gone):
+        newest = last_allowed(slots.trigger, slots.calendars, gone, slots.at)
     if newest is None:
-        if line.trigger.dated:
-            record(turn, line, gone, "missed", "daemon_down")
+        if slots.trigger.dated:
+            record(turn, slots, gone, DOWN)
         return False
-    policy = line.flow.head
-    report = state.missed.setdefault(line.roots[0], MissedReport())
-    past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else line.at
+    policy = slots.flow.head
+    report = state.missed.setdefault(slots.roots[0], MissedReport())
+    past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else slots.at
     if policy.catchup_window is not None:
-        past = max(past, min(turn.now - line.delay - policy.catchup_window, gone))
-    report.recorded += record(turn, line, past, "missed", "daemon_down")
-    waiting = count_allowed(line.trigger, line.calendars, line.at, gone)
+        past = max(past, min(turn.now - slots.delay - policy.catchup_window, gone))
+    report.recorded += record(turn, slots, past, DOWN)
+    waiting = count_allowed(slots.trigger, slots.calendars, slots.at, gone)
     if waiting == 1:
-        report.caught_up = newest + line.delay
+        report.caught_up = newest + slots.delay
     report.waiting += waiting if waiting > 1 else 0
     if waiting:
-        _line_up(turn, line, True)
+        _set_catching_up(turn, slots, True)
     return waiting > 0
 
 
-def _on_time(turn: Turn, line: Line) -> bool:
-    """Deal with the slots of a line one by one. False if one waits for jobs of other flows."""
-    while (slot := line.next()) is not None and slot <= line.until:
-        start(turn, line, slot)
-        if line.cursors[0].waits is not None:
+def _set_catching_up(turn: Turn, slots: DueSlots, catching_up: bool) -> None:
+    keys = turn.state.catching_up
+    for cursor in slots.cursors:
+        cursor.catching_up = catching_up
+        turn.save(cursor)
+        (keys.add if catching_up else keys.discard)((cursor.job, cursor.trigger_key))
+
+
+# ---- on time --------------------------------------------------------------------------------------------------------------
+
+
+def _on_time(turn: Turn, slots: DueSlots) -> bool:
+    """Deal with slots one by one. False if one waits for jobs of other flows."""
+    while (slot := slots.next()) is not None and slot <= slots.until:
+        start(turn, slots, slot)
+        if slots.are_held_up(turn.state):
             return False
     return True
 
 
-def start(turn: Turn, line: Line, slot: int) -> Run | None:
-    """Deal with the next slot of a line, which is on time: its run, or None where it is recorded that it does not run, or where
-    it waits for jobs of other flows."""
-    if not line.allows(slot):
-        record(turn, line, slot, "skipped", "calendar")
+def start(turn: Turn, slots: DueSlots, slot: int) -> Run | None:
+    """Deal with the next slot, which is on time: its run, which may have to wait, or None where a row records that it does not
+    run."""
+    if not slots.allows(slot):
+        record(turn, slots, slot, ON_A_FORBIDDEN_DAY)
         return None
-    if _nobody_runs(turn, line, slot):
+    if _all_excluded(turn, slots, slot):
         return None
-    own = line.own(slot, line.trigger.kind, turn.now)
-    upstreams = alignment.take(turn, line.flow, own)
-    if upstreams is None:
-        _wait(turn, line, own, line.trigger.kind)
+    ends = decisions.consume(turn, slots.flow, slots.asking(slot, slots.trigger.kind, turn.now))
+    answer = GO if ends is None else gates.admit(turn, slots.flow.head, slots.flow.jobs, turn.state.next_run)
+    if isinstance(answer, gates.Refused):
+        record(turn, slots, slot, ("skipped", answer.reason))
         return None
-    return admit(turn, line, slot, upstreams)
+    run = _claim(turn, slots, slot, slots.trigger.kind)
+    if answer is WAIT:
+        gates.hold(turn, run)
+    _open(turn, slots, run, ends)
+    return run
 
 
-def admit(turn: Turn, line: Line, slot: int, upstreams: Mapping[str, int], number: int | None = None) -> Run | None:
-    """Open the run of a slot that is on time as far as `overlap` lets it, or record why not."""
-    refusal = runs.admit(turn, line.flow.head, line.flow.jobs)
-    if isinstance(refusal, str):
-        record(turn, line, slot, "skipped", refusal)
-        return None
-    advance(turn, line, slot, None)
-    flow, trigger = line.flow, line.trigger
-    return runs.open_slot(turn, flow, trigger.key, line.roots, trigger.kind, slot, refusal, number, upstreams)
+def _claim(turn: Turn, slots: DueSlots, slot: int, trigger: str) -> Run:
+    """The run of a slot, which belongs to it alone. It is not open yet."""
+    run = runs.new(turn, slots.flow, trigger, slots.roots)
+    run.trigger_key, run.slot, run.slot_last, run.slots = slots.trigger.key, slot, slot, 1
+    turn.save(*(RunSlot(root, slots.trigger.key, slot, run.id) for root in slots.roots))
+    return run
 
 
-def _wait(turn: Turn, line: Line, own: Own, word: str) -> None:
-    """Have a slot wait for jobs of other flows: for `after_timeout`, else until just before the next slot. Newer slots line up
-    behind it."""
-    limit = line.flow.head.after_timeout
-    until = turn.now + limit if limit is not None else None if own.following is None else float(own.following + line.delay)
-    for cursor in line.cursors:
-        cursor.waits, cursor.waits_until, cursor.waits_as = own.slot, until, word
-        turn.save(cursor)
-        if until is not None:
-            heapq.heappush(turn.state.timers, (until, "edges", 0, cursor.job))
+def _open(turn: Turn, slots: DueSlots, run: Run, ends: dict[str, int] | None) -> None:
+    """Open the run of a slot by the ends that let it start. Where these have still to come (None) it waits for jobs of other
+    flows, and newer slots line up behind it."""
+    assert run.slot is not None
+    if ends is None:
+        asking = slots.asking(run.slot, run.trigger, turn.now)
+        run.gate, run.gate_until, run.reason = "edges", _waits_until(slots, asking, turn.now), "upstream"
+    run.upstreams = ends or {}
+    advance(turn, slots, run.slot, slots.cursors[0].row if ends is None else None)
+    runs.open_run(turn, slots.flow, run, slots.flow.jobs)
 
 
-def _nobody_runs(turn: Turn, line: Line, until: float) -> bool:
+def _waits_until(slots: DueSlots, asking: AskingSlot, now: float) -> float | None:
+    """Until when a slot waits for jobs of other flows: for `after_timeout`, else until just before the next slot."""
+    limit = slots.flow.head.after_timeout
+    if limit is not None:
+        return now + limit
+    return None if asking.following is None else float(asking.following + slots.delay)
+
+
+def _all_excluded(turn: Turn, slots: DueSlots, until: float) -> bool:
     """When every root is disabled, paused or to be skipped, no run opens: the slots are recorded as skipped, not more of them
     than are to be. True if there was one."""
-    found = skips.nobody(turn.state, line.flow)
+    found = skips.all_excluded(turn.state, slots.flow)
     if found is None:
         return False
     reason, skipped = found
     if skipped:
-        until = line.first(min(turn.state.skips[root].left for root in skipped), until)
-    count = record(turn, line, until, "skipped", reason)
+        until = slots.first(min(turn.state.skips[root].left for root in skipped), until)
+    count = record(turn, slots, until, ("skipped", reason))
     for root in skipped:
         skips.use_up(turn, root, count)
     return count > 0
-
-
-def record(turn: Turn, line: Line, until: float, word: TaskState, reason: str) -> int:
-    """Put the slots up to `until` into rows, those on forbidden days into rows of their own; returns how many of them were on
-    others. The cursors move on."""
-    recorded = 0
-    while (first := line.next()) is not None and first <= until:
-        days = stretch(line.trigger, line.calendars, first)
-        last = line.trigger.schedule.last_until(min(until, days.end - 1), line.at)
-        assert last is not None
-        count = line.trigger.schedule.count(line.at, last)
-        if days.runs:
-            recorded += count
-            _add_to_row(turn, line, first, last, count, word, reason)
-        else:
-            _add_to_row(turn, line, first, last, count, "skipped", "calendar")
-    return recorded
-
-
-def _add_to_row(turn: Turn, line: Line, first: int, last: int, count: int, word: TaskState, reason: str) -> None:
-    """Put `count` slots into a row, the one before if it tells the same."""
-    state = turn.state
-    row = _row_to_continue(state, line, word, reason)
-    if row is None:
-        row = Run(
-            state.next_run,
-            line.flow.name,
-            line.trigger.kind,
-            turn.now,
-            line.flow.digest,
-            line.trigger.key,
-            line.roots,
-            slot=first,
-            state=word,
-            reason=reason,
-        )
-        state.next_run += 1
-        state.rows[row.id] = row
-        turn.save(Definition(line.flow.digest, line.flow.name, line.flow.body))
-    row.slot_last, row.slots, row.finished_at = last, row.slots + count, turn.now
-    turn.save(row)
-    health.tell_skipped(turn, row, line.flow.jobs, row.slots - count)
-    edge_state.not_run(turn, line.flow, row)
-    advance(turn, line, last, row.id)
-
-
-def _row_to_continue(state: LiveState, line: Line, word: TaskState, reason: str) -> Run | None:
-    numbers = {cursor.row for cursor in line.cursors}
-    row = state.rows.get(numbers.pop() or 0) if len(numbers) == 1 else None
-    if row is None or (row.state, row.reason, row.roots, row.flow) != (word, reason, line.roots, line.flow.name):
-        return None
-    return row
-
-
-def advance(turn: Turn, line: Line, at: float, row: int | None) -> None:
-    """Move the cursors on over slots: into a row of slots that did not run, or, without one, past slots that ran."""
-    state = turn.state
-    for cursor in line.cursors:
-        before, cursor.at, cursor.row = cursor.row, at, row
-        turn.save(cursor)
-        if before is not None and before != row and before in state.rows and not _is_continued(state, state.rows[before]):
-            del state.rows[before]
-
-
-def _is_continued(state: LiveState, row: Run) -> bool:
-    """Whether a root may still continue a row, in whatever flow it is today."""
-    places = [(root, row.trigger_key or "") for root in row.roots]
-    return any(state.cursors[place].row == row.id for place in places if place in state.cursors)
-
-
-def _line_up(turn: Turn, line: Line, lining: bool) -> None:
-    for cursor in line.cursors:
-        cursor.lining = lining
-        turn.save(cursor)
-        (turn.state.lining.add if lining else turn.state.lining.discard)((cursor.job, cursor.trigger_key))

@@ -7,8 +7,9 @@ from cronflow.core.edges import waiting
 from cronflow.core.events import Triggered
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import QUEUE_LIMIT, Cursor, Run, RunPaths, WatchedFile
+from cronflow.core.run import gates
 from cronflow.core.slots import due
-from cronflow.core.slots.due import Line
+from cronflow.core.slots.due_slots import DueSlots, cursors_of
 from cronflow.core.state import LiveState
 from cronflow.core.tables import WATCHED
 from cronflow.core.time.schedule import Schedule
@@ -26,7 +27,7 @@ def booted(turn: Turn) -> None:
         for trigger in flow.triggers:
             if trigger.kind != "reboot":
                 continue
-            behind = [cursor for cursor in due.cursors_of(state, flow, trigger) if cursor.mark != state.boot]
+            behind = [cursor for cursor in cursors_of(state, flow, trigger) if cursor.mark != state.boot]
             for cursor in behind:
                 cursor.mark = state.boot
                 turn.save(cursor)
@@ -49,24 +50,10 @@ def triggered(turn: Turn, event: Triggered) -> None:
         return
     for flow in state.plan.flows.values():
         for trigger in flow.triggers:
-            cursors = due.cursors_of(state, flow, trigger) if trigger.key == event.key else []
+            cursors = cursors_of(state, flow, trigger) if trigger.key == event.key else []
             run = _start(turn, flow, trigger, cursors) if cursors else None
-            number = run.id if run is not None else _number_of(turn, cursors)
-            if number is not None:
-                turn.save(RunPaths(number, event.paths))
-
-
-def _number_of(turn: Turn, cursors: list[Cursor]) -> int | None:
-    """The number of the run that a slot which waits will have: its files are saved under it."""
-    waiting = [cursor for cursor in cursors if cursor.waits is not None]
-    if not waiting:
-        return None
-    number = turn.state.next_run
-    turn.state.next_run += 1
-    for cursor in waiting:
-        cursor.waits_run = number
-        turn.save(cursor)
-    return number
+            if run is not None:
+                turn.save(RunPaths(run.id, event.paths))
 
 
 def must_wait(state: LiveState, key: str) -> bool:
@@ -77,7 +64,7 @@ def must_wait(state: LiveState, key: str) -> bool:
             others = state.in_the_way(flow.jobs)
             if others and flow.head.overlap == "skip":
                 return True
-            if flow.head.overlap == "queue" and sum(other.held for other in others) >= QUEUE_LIMIT:
+            if flow.head.overlap == "queue" and gates.held_among(others) >= QUEUE_LIMIT:
                 return True
     return False
 
@@ -88,7 +75,9 @@ def _awake(state: LiveState) -> bool:
 
 def _start(turn: Turn, flow: Flow, trigger: Trigger, cursors: list[Cursor]) -> Run | None:
     """Deal with one slot, later than all before it: the trigger has for once a timetable, of this moment."""
-    waiting.expire(turn, flow, lambda cursor: cursor.trigger_key == trigger.key)
+    for run in gates.waiting_for_edges(turn.state):
+        if run.trigger_key == trigger.key and run.roots[0] in flow.roots:
+            waiting.expire(turn, run)
     slot = max(int(turn.now), *(int(cursor.at) + 1 for cursor in cursors))
     once = trigger._replace(schedule=Schedule.at((slot,), trigger.schedule.zone))
-    return due.start(turn, Line(flow, once, cursors, slot, turn.state.jobs.calendars), slot)
+    return due.start(turn, DueSlots(flow, once, cursors, slot, turn.state.jobs.calendars), slot)

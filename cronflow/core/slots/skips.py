@@ -14,9 +14,6 @@ from cronflow.core.state import LiveState
 from cronflow.core.tables import SKIPS
 from cronflow.core.turn import Turn
 
-BY_PEOPLE = frozenset({"manual", "retry", "backfill"})
-"""Triggers of runs that neither obey a skip nor use one up."""
-
 
 def ask_skip(turn: Turn, event: SkipAsked) -> Reply:
     """Have the next slots of jobs left out instead of those asked for before; none takes that back."""
@@ -48,7 +45,7 @@ def _take_back(turn: Turn, event: SkipAsked) -> Reply:
     return Reply()
 
 
-def nobody(state: LiveState, flow: Flow) -> tuple[str, list[str]] | None:
+def all_excluded(state: LiveState, flow: Flow) -> tuple[str, list[str]] | None:
     """Why no root of a flow would run, and the roots that are to be skipped; None if one would."""
     words = {root: _why_not(state, flow, root) for root in flow.roots}
     if None in words.values():
@@ -66,7 +63,7 @@ def _why_not(state: LiveState, flow: Flow, root: str) -> str | None:
 def leaves_out(turn: Turn, task: Task) -> bool:
     """Whether a task that would start now is to be skipped; if so that is used up, once for all copies of the job in the run."""
     run, job = turn.run(task), turn.job(task)
-    if run.trigger in BY_PEOPLE:
+    if run.kind.by_person:
         return False
     if job.copies and any(one.job == job.name and one.reason == "skip" for one in run.tasks.values()):
         return True
