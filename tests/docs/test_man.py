@@ -120,7 +120,7 @@ JSON_JOBS = """\
 cwd = "."
 timeout = "1m"
 [jobs.first]
-schedule = "0 4 * * *"
+schedule = ["0 4 * * *", "0 4 */2 * mon"]
 command = "echo one"
 [jobs.second]
 after = ["first"]
@@ -134,6 +134,7 @@ ANSWERS = (
     ("runs",),
     ("next",),
     ("check",),
+    ("check", "--prove"),
     ("why", "third"),
     ("graph",),
     ("logs", "first"),
