@@ -112,7 +112,7 @@ def opinion(expression: str, zone: str, now: float) -> Opinion:
 def _dated_nth(expression: str, zone: str, wall: int) -> Opinion:
     """The opinion on an expression with `#` or `L` beside a day of the month. For each time croniter searches years for a day
     that is both, so a few days are compared, one time on each."""
-    words = _without_lone_ranges(expression).split()
+    words = without_lone_ranges(expression).split()
     fields = parse(expression)
     time = [str((mask & -mask).bit_length() - 1) for mask in (fields.minutes, fields.hours)]
     schedule, undated = (Schedule.cron(" ".join([*time, day, *words[3:]]), "UTC") for day in (words[2], "*"))
@@ -134,7 +134,7 @@ def compare(ours: Schedule, theirs: Theirs, start: int, more: Iterable[int] = ()
         return _merged(ours, theirs, [(start - 1, start + YEAR, MOST)])
     if number < FEW:
         return _merged(ours, theirs, [(start - 1, None, FEW)])
-    places = sorted({*_month_ends(start), *more})
+    places = sorted({*_month_ends(start, ZoneInfo(ours.zone)), *more})
     each = (MOST - FIRST) // len(places)
     spans: list[Span] = [(start - 1, None, FIRST)]
     spans += [(_back(ours, place, each // 2), None, each) for place in places]
@@ -152,18 +152,16 @@ def _back(schedule: Schedule, time: int, number: int) -> int:
     return time - 1
 
 
-def _month_ends(start: int) -> Iterator[int]:
+def _month_ends(start: int, zone: ZoneInfo) -> Iterator[int]:
     """The ends of the next twelve months, and 29 February with the day after it."""
-    day = datetime.fromtimestamp(start, UTC).date().replace(day=1)
+    day = datetime.fromtimestamp(start, zone).date().replace(day=1)
+    days = []
     for _ in range(12):
         day = (day + timedelta(days=31)).replace(day=1)
-        yield _midnight(day)
+        days.append(day)
     leap = next(year for year in range(day.year, day.year + 9) if (date(year, 3, 1) - timedelta(days=1)).day == 29)
-    yield from (_midnight(date(leap, 2, 29)), _midnight(date(leap, 3, 1)))
-
-
-def _midnight(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    for day in (*days, date(leap, 2, 29), date(leap, 3, 1)):
+        yield int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())
 
 
 def _merged(schedule: Schedule, theirs: Theirs, spans: Sequence[Span]) -> Compared:
@@ -232,7 +230,7 @@ class Question(NamedTuple):
 
 def _explained(expression: str, schedule: Schedule, wall: int) -> tuple[tuple[Rule, ...], Question | None]:
     """By which rules wall times differ, and the question to which croniter gives our times, if there is one."""
-    single = _without_lone_ranges(expression)
+    single = without_lone_ranges(expression)
     tries: list[tuple[tuple[Rule, ...], Question]] = [(("both_days",), Question(expression, True))]
     if single != expression:
         tries += [(("one_value",), Question(single)), (("one_value", "both_days"), Question(single, True))]
@@ -242,7 +240,7 @@ def _explained(expression: str, schedule: Schedule, wall: int) -> tuple[tuple[Ru
     return ("unknown",), None
 
 
-def _without_lone_ranges(expression: str) -> str:
+def without_lone_ranges(expression: str) -> str:
     """The expression with `5` for `5-5`."""
     words = NICKNAMES.get(expression.strip().lower(), expression).split()
     for index, word in enumerate(words):
