@@ -30,7 +30,7 @@ def toml(jobs: Iterable[Job], plan: Plan, zone: str) -> str:
 def table(job: Job, plan: Plan, zone: str) -> dict[str, Any]:
     """The keys of a job that say something, in the order of the man page, with their values as the job file writes them."""
     root = job.name in plan.flows[plan.flow_of[job.name]].roots
-    return {key: written(job, key) for key in JOB if _says_something(job, key, root, zone)}
+    return {key: written(key, getattr(job, key), job.timezone) for key in JOB if _says_something(job, key, root, zone)}
 
 
 def _says_something(job: Job, key: str, root: bool, zone: str) -> bool:
@@ -47,14 +47,11 @@ def _says_something(job: Job, key: str, root: bool, zone: str) -> bool:
     return bool(getattr(job, NEEDS.get(key, "name")))
 
 
-def written(job: Job, key: str) -> Any:
-    """The value of a key as the job file has it."""
-    value = getattr(job, key)
-    writer = WRITERS.get(JOB[key].kind.name)
-    if key == "umask":
-        return f"{value:03o}"
+def written(key: str, value: Any, zone: str) -> Any:
+    """A value of a job as the job file has it; moments are in a zone."""
     if key == "at":
-        return [datetime.fromtimestamp(moment, ZoneInfo(job.timezone)) for moment in value]
+        return [datetime.fromtimestamp(moment, ZoneInfo(zone)) for moment in value]
+    writer = WRITERS.get(key) or WRITERS.get(JOB[key].kind.name)
     return _plain(value) if writer is None or value is None else writer(value)
 
 
@@ -92,8 +89,9 @@ WRITERS: Mapping[str, Callable[[Any], Any]] = {
     "factor or duration": lambda value: _span(value[1]) if value[0] == "duration" else value[1],
     "list of jobs or table": _after,
     "true, false or string": lambda message: message or True,
+    "umask": lambda mask: f"{mask:03o}",
 }
-"""Kind of value → how it is written, where that is not how the program holds it."""
+"""Kind of value, or key → how it is written, where that is not how the program holds it."""
 
 
 def _has_returns(value: Any) -> bool:
