@@ -33,6 +33,7 @@ VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
         "next": "next:next_slots",
         "why": "why:why",
         "graph": "graph:graph",
+        "show": "show:show",
         "env": "env:env",
     },
     "Act": {

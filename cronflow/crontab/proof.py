@@ -9,6 +9,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
+from cronflow.core.time.schedule import ClockChange, clock_changes
 from cronflow.core.time.triggers import triggers_of
 from cronflow.core.words import duration
 from cronflow.crontab import cronrules
@@ -46,13 +47,6 @@ class Proved(NamedTuple):
         return sum(not one.reason for one in self.differences)
 
 
-class Shift(NamedTuple):
-    """A change of a clock: the instant, and by how many seconds it is put forward."""
-
-    at: int
-    by: int
-
-
 def prove(drafts: Sequence[Draft], jobs: Mapping[str, Job], start: int, end: int) -> Iterator[Proved]:
     """Each job with its starts from one instant to another. `jobs` are those that were read back from what was written."""
     span = _Span(start, end)
@@ -64,7 +58,7 @@ def prove(drafts: Sequence[Draft], jobs: Mapping[str, Job], start: int, end: int
         plain = draft.daemon == "busybox" or "timezone" in draft.keys
         cron = span.cron(draft.entry.times, job.timezone, plain)
         ours = span.ours(job)
-        differences = [] if cron == ours else list(_differences(draft, job, cron, ours, span.shifts(job.timezone)))
+        differences = [] if cron == ours else list(_differences(draft, job, cron, ours, span.changes(job.timezone)))
         yield Proved(draft, job.timezone, True, len(cron), len(ours), cron[0] if cron else None, differences)
 
 
@@ -76,7 +70,7 @@ class _Span:
         self._looks: dict[tuple[str, bool], list[Look]] = {}
         self._cron: dict[tuple[Times, str, bool], list[int]] = {}
         self._ours: dict[str, list[int]] = {}
-        self._shifts: dict[str, list[Shift]] = {}
+        self._changes: dict[str, list[ClockChange]] = {}
 
     def cron(self, times: Times, zone: str, plain: bool) -> list[int]:
         key = (times, zone, plain)
@@ -97,42 +91,30 @@ class _Span:
             self._ours[schedule.key] = found
         return self._ours[schedule.key]
 
-    def shifts(self, zone: str) -> list[Shift]:
-        if zone not in self._shifts:
-            self._shifts[zone] = list(_shifts(_info(zone), self.start, self.end))
-        return self._shifts[zone]
+    def changes(self, zone: str) -> list[ClockChange]:
+        if zone not in self._changes:
+            self._changes[zone] = list(clock_changes(zone, self.start - 60, self.end))
+        return self._changes[zone]
 
 
 def _info(zone: str) -> tzinfo:
     return ZoneInfo(zone)
 
 
-def _shifts(zone: tzinfo, start: int, end: int) -> Iterator[Shift]:
-    before = _offset(zone, start - 60)
-    for instant in range(start - start % 60, end, 60):
-        offset = _offset(zone, instant)
-        if offset != before:
-            yield Shift(instant, offset - before)
-        before = offset
-
-
-def _offset(zone: tzinfo, instant: int) -> int:
-    offset = datetime.fromtimestamp(instant, zone).utcoffset()
-    return 0 if offset is None else int(offset.total_seconds())
-
-
-def _differences(draft: Draft, job: Job, cron: list[int], ours: list[int], shifts: Sequence[Shift]) -> Iterator[Difference]:
+def _differences(
+    draft: Draft, job: Job, cron: list[int], ours: list[int], changes: Sequence[ClockChange]
+) -> Iterator[Difference]:
     theirs, own = Counter(cron), Counter(ours)
     for at in sorted(instant for instant in theirs.keys() | own.keys() if theirs[instant] != own[instant]):
-        yield Difference(at, theirs[at], own[at], _reason(draft, job, at, own[at] > theirs[at], shifts))
+        yield Difference(at, theirs[at], own[at], _reason(draft, job, at, own[at] > theirs[at], changes))
 
 
-def _reason(draft: Draft, job: Job, at: int, more: bool, shifts: Sequence[Shift]) -> str:
+def _reason(draft: Draft, job: Job, at: int, more: bool, changes: Sequence[ClockChange]) -> str:
     """Why the two differ at an instant, as far as there is a reason."""
-    shift = next((one for one in shifts if one.at <= at < one.at + max(60, abs(one.by))), None)
-    if shift is not None:
-        how = "forward" if shift.by > 0 else "back"
-        told = f"the clock goes {how} by {duration(abs(shift.by))}"
+    change = next((one for one in changes if one.at <= at < one.at + max(60, abs(one.by))), None)
+    if change is not None:
+        how = "forward" if change.by > 0 else "back"
+        told = f"the clock goes {how} by {duration(abs(change.by))}"
         if draft.daemon == "busybox" or "timezone" in draft.keys:
             whose = "busybox has" if draft.daemon == "busybox" else "cronie with CRON_TZ has"
             return f"{told}, for which {whose} no rule"

@@ -1,7 +1,17 @@
-"""Who may be the daemon of a state folder: who holds its lock. The kernel gives it back when a process dies, however it dies.
+"""The one lock of cronflow: who holds that of a state folder may be its daemon, and write its database.
 
-The lock is on a file, which others can look at, and on the folder itself: a file is easily removed by who finds it in the way,
-and two daemons on one database run everything twice.
+It is taken by `daemon`, by `run`, `retry` and `backfill` where they stand in for a daemon, and by `prune`. Two daemons on one
+database would start everything twice, so the lock keeps three promises:
+
+- The kernel gives it back when its holder dies, however it dies: it is a flock(2), and never a file whose being there means
+  locked. (filelock would use such a file where a file system has no flock(2), unless it is told not to: there nobody is given
+  the lock.)
+- It holds although somebody removes the lock file, which is easily found in the way: what is locked is the file, which others
+  can look at, and the state folder itself. Some file systems of the network lock no folders; there the file has to do.
+- It names its holder without being taken: /proc/locks has the pid, which `cronflow doctor` reads there.
+
+filelock does what is easily forgotten around the flock(2) of a file that others may remove at any time: it looks whether the
+file that it has locked is still the one with that name, follows no symbolic link, and waits for a holder that is just ending.
 """
 
 from __future__ import annotations
@@ -17,6 +27,11 @@ from cronflow.places import Places
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+LOOK_EVERY = 0.01
+"""Seconds between two tries for a lock that another process holds."""
+WITHOUT_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What flock(2) says on a file system that has none."""
 
 
 def prepare(places: Places) -> None:
@@ -55,27 +70,34 @@ class Held:
 
 
 def take_lock(places: Places, seconds: float = 0.0) -> Held | None:
-    """The lock of the state folder, or None where another process holds it for all of `seconds`."""
+    """The lock of the state folder, or None where another process holds it for all of `seconds`. A file that cannot be written,
+    or not be locked, is a CronflowError."""
     from filelock import FileLock, Timeout
 
     prepare(places)
-    lock = FileLock(str(places.lock), timeout=0, mode=0o600, is_singleton=False)
+    lock = FileLock(str(places.lock), mode=0o600, poll_interval=LOOK_EVERY, fallback_to_soft=False)
     deadline = time.monotonic() + seconds
     while True:
         try:
-            lock.acquire(timeout=0)
-            folder = _locked_folder(places)
-            if folder is not None:
-                return Held(lock, folder)
-            lock.release()
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         except Timeout:
-            pass
+            return None
         except OSError as error:
-            message = f"cannot write `{places.lock}`: {(error.strerror or '').lower()}"
-            raise CronflowError(message, "name another folder with `--state`") from None
+            raise _unlockable(places, error) from None
+        folder = _locked_folder(places)
+        if folder is not None:
+            return Held(lock, folder)
+        lock.release()
         if time.monotonic() >= deadline:
             return None
-        time.sleep(0.01)
+        time.sleep(LOOK_EVERY)
+
+
+def _unlockable(places: Places, error: OSError) -> CronflowError:
+    told = f"cannot write `{places.lock}`: {(error.strerror or '').lower()}"
+    if error.errno in WITHOUT_LOCKS:
+        told = f"the file system of `{places.state}` has no locks (flock(2))"
+    return CronflowError(told, "name another folder with `--state`")
 
 
 def _locked_folder(places: Places) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from cronflow.core.jobs import Edge, Job
 from cronflow.core.plan.flow import Flow
 from cronflow.core.words import local
+from cronflow.export.airflow_proof import summary
 from cronflow.export.airflow_times import schedule_of
 from cronflow.export.dates import guard, today
 from cronflow.export.losses import mentions, tell_lost, tell_variables
@@ -74,7 +75,7 @@ def export(wanted: Wanted) -> Written:
     for flow, text in dags:
         losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in report.of(job) if loss not in shared]
         parts.append("".join(losses) + text)
-    return Written({"": "\n\n".join(parts)}, report, _next(wanted))
+    return Written({"": "\n\n".join(parts)}, report, _next(wanted), summary(report))
 
 
 def _next(wanted: Wanted) -> list[str]:
@@ -85,6 +86,7 @@ def _next(wanted: Wanted) -> list[str]:
 def _head(file: Dag, shared: Sequence[str]) -> str:
     """The docstring, with what is lost of every job, and the imports."""
     told = [f"{file.wanted.source} as DAGs for Airflow 3, written by `cronflow export airflow`."]
+    told += ["", *(f"{note}." for note in summary(file.report))] if file.report.compared else []
     told += ["", "Lost of every job:", *(f"- {message}" for message in shared)] if shared else []
     if file.wanted.jobs.pools:
         pools = [f"airflow pools set {name} {slots} ''" for name, slots in file.wanted.jobs.pools.items()]

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
 from cronflow.core.time.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, NTH_SHIFT, WEEKDAY, parse, spell
+from cronflow.core.time.schedule import Schedule
+from cronflow.core.time.secondopinion import without_lone_ranges
 from cronflow.core.time.triggers import cron_expressions
 from cronflow.core.words import local
+from cronflow.export.airflow_proof import tell_other_times
 from cronflow.export.crontimes import every_lines
 from cronflow.export.losses import written
 from cronflow.export.pythontext import call, literal, period
@@ -26,10 +29,14 @@ def schedule_of(flow: Flow, wanted: Wanted, report: Report, imports: set[tuple[s
     expressions = cron_expressions(root.schedule)
     _tell_others(root, report)
     if expressions:
-        return _cron([_croniter(one) for one in expressions], root.timezone, imports)
+        written_out = [text for one in expressions for text in _croniter(one)]
+        tell_other_times(root.name, Schedule.cron(expressions, root.timezone), written_out, wanted.now, report)
+        return _cron(written_out, root.timezone, imports)
     if root.every is not None:
         try:
-            return _cron([line.when for line in every_lines(root.every)], "UTC", imports)
+            lines = [line.when for line in every_lines(root.every)]
+            tell_other_times(root.name, Schedule.every(root.every, "UTC"), lines, wanted.now, report)
+            return _cron(lines, "UTC", imports)
         except UnwritableError:
             told = f"`{written('every', root.every)}`: counted from the start of the DAG, not from 1970-01-01 00:00 UTC"
             report.lose(root.name, "every", told)
@@ -75,13 +82,14 @@ def _cron(expressions: Sequence[str], zone: str, imports: set[tuple[str, str]]) 
     return f"{name}({', '.join(map(literal, expressions))}, timezone={literal(zone)})"
 
 
-def _croniter(text: str) -> str:
-    """An expression as croniter reads it for Airflow: the seconds stand last, and a day is in one of two day fields."""
+def _croniter(text: str) -> list[str]:
+    """An expression as croniter reads it for Airflow: the seconds stand last, and a day is in one of two day fields. Two
+    expressions for a day of the month and a `#` or `L` of the weekdays, of which croniter knows only both at once."""
     fields = parse(text)
     if fields.both and not (fields.every_day or fields.every_weekday):
         raise UnwritableError(f'`schedule = "{text}"` wants days that are in both day fields; Airflow takes those in one of them')
     words = NICKNAMES.get(text.strip().lower(), text).split()
-    seconds, words = words[:-5], words[-5:]
+    seconds, words = words[:-5], without_lone_ranges(" ".join(words[-5:])).split()
     if "-sun" in words[4].lower() or fields.weekdays >> NTH_SHIFT:
         words[4] = spell(WEEKDAY, fields.weekdays if fields.weekdays >> NTH_SHIFT else fields.weekdays & ALL_WEEKDAYS)
     if fields.every_day and not fields.every_weekday:
@@ -90,4 +98,7 @@ def _croniter(text: str) -> str:
         words[4] = "*"
     if "l" in words[2].lower():
         words[2] = spell(DAY, fields.days).lower()
-    return " ".join([*words, *seconds])
+    if fields.weekdays >> NTH_SHIFT and not fields.both:
+        days = [[*words[:4], "*"], [*words[:2], "*", *words[3:]]]
+        return [" ".join([*one, *seconds]) for one in days]
+    return [" ".join([*words, *seconds])]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from cronflow.core.jobs import JobSet
+from cronflow.core.time.secondopinion import Compared
 
 
 class UnwritableError(Exception):
@@ -26,12 +27,14 @@ class Loss(NamedTuple):
 
 class Report:
     """What is told of an export. `refused`: job → why it is not written. `names` are those of all jobs, in their order, `roots`
-    those with which flows begin: what acts on a flow through them is lost of every job when it is lost of every root."""
+    those with which flows begin: what acts on a flow through them is lost of every job when it is lost of every root. `compared`:
+    root → its starts by the target beside its slots, where that was tried."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.roots: set[str] = set()
         self.refused: dict[str, str] = {}
+        self.compared: dict[str, Compared] = {}
         self._lost: dict[str, dict[Loss, None]] = {}
 
     @property
@@ -48,6 +51,7 @@ class Report:
         for job in jobs:
             self.refused.setdefault(job, " ".join(reason.split()))
             self._lost.pop(job, None)
+            self.compared.pop(job, None)
 
     def of(self, job: str) -> list[str]:
         """What is lost of a job, in sentences."""
@@ -92,8 +96,9 @@ class Wanted(NamedTuple):
 
 class Written(NamedTuple):
     """An export: name → text of each file, and what is told of it. A name is relative to a folder; of a lone file it is empty.
-    `next` tells what is left to do by hand."""
+    `next` tells what is left to do by hand, `notes` what else is good to know."""
 
     files: Mapping[str, str]
     report: Report
     next: Sequence[str] = ()
+    notes: Sequence[str] = ()

@@ -89,6 +89,12 @@ def length(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def whole_size(number: int) -> str:
+    """A size as the job file writes it: 10000000 is `10MB`."""
+    unit = next(unit for unit in ("GB", "GiB", "MB", "MiB", "KB", "KiB", "B") if number % SIZES[unit] == 0)
+    return f"{number // SIZES[unit]}{unit}"
+
+
 def size(key: str, text: str) -> int:
     """Bytes of `"10MB"` (powers of 1000) or `"10MiB"` (powers of 1024)."""
     match = SIZE.fullmatch(text)

@@ -75,6 +75,11 @@ def test_what_only_looks_does_not_read_the_job_file_anew(home: Path, words: str)
     assert not modules & {"cronflow.jobfile.read", "cronflow.jobfile.build", "tomllib", "cronflow.core.state"}
 
 
+def test_croniter_is_loaded_only_for_its_opinion(home: Path) -> None:
+    assert "croniter" not in imports(home, "check")[1]
+    assert "croniter" in imports(home, "check", "--prove")[1]
+
+
 def test_the_help_of_all_verbs_runs_none_of_their_modules(home: Path) -> None:
     _, modules = imports(home, "--help")
     assert not modules & {"cronflow.cli.verbs.status", "cronflow.cli.verbs.run", "cronflow.core.records", "sqlite3"}

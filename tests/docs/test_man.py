@@ -120,7 +120,7 @@ JSON_JOBS = """\
 cwd = "."
 timeout = "1m"
 [jobs.first]
-schedule = "0 4 * * *"
+schedule = ["0 4 * * *", "0 4 */2 * mon"]
 command = "echo one"
 [jobs.second]
 after = ["first"]
@@ -134,10 +134,12 @@ ANSWERS = (
     ("runs",),
     ("next",),
     ("check",),
+    ("check", "--prove"),
     ("why", "third"),
     ("graph",),
     ("logs", "first"),
     ("env", "first", "--diff"),
+    ("show", "first", "second"),
     ("run", "first", "--dry-run"),
     ("backfill", "first", "--from", "3d", "--to", "now", "--dry-run"),
     ("backfill", "first", "--from", "3d", "--to", "now"),
@@ -174,10 +176,11 @@ def ask(file: Path, *words: str) -> Any:
 
 
 def names(value: Any, above: str = "") -> set[str]:
-    """The keys of an answer at any depth; those below `env` and the like are variables, and not keys of ours."""
+    """The keys of an answer at any depth; those below `env` and the like are variables, those below
+    `keys` are in cronflow-jobs(5)."""
     if isinstance(value, list):
         return {name for one in value for name in names(one)}
-    if not isinstance(value, dict) or above in ("env", "added", "missing"):
+    if not isinstance(value, dict) or above in ("env", "added", "missing", "keys"):
         return set()
     if above == "differing":
         return {name for one in value.values() for name in names(one)}

@@ -7,12 +7,15 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cronflow.export.airflow import export
+from cronflow.export.airflow_proof import airflow_starts
 from cronflow.export.report import Report
 from tests.docs.readme import ROOT, job_file
 from tests.export.jobs import wanted
@@ -163,6 +166,70 @@ def test_times() -> None:
     assert found["other"].arguments["schedule"] == "CronTriggerTimetable('*/15 * * * *', timezone='UTC')"
 
 
+@pytest.mark.parametrize(
+    ("schedule", "expressions"),
+    [
+        ("5-5 4 * * sun-sun", ["5 4 * * 0"]),
+        ("0 4 13 * fri#2", ["0 4 13 * *", "0 4 * * 5#2"]),
+        ("30 0 4 1,l * mon#1", ["0 4 1,L * *", "0 4 * * 1#1"]),
+        ("0 4 */2 * mon-sun", ["0 4 */2 * *"]),
+    ],
+)
+def test_what_croniter_reads_otherwise_is_written_as_it_reads_it(schedule: str, expressions: list[str]) -> None:
+    seconds = " 30" if schedule.startswith("30 0") else ""
+    (dag,) = read(dags(job(schedule))[0]).values()
+    written = ast.parse(dag.arguments["schedule"]).body[0]
+    assert isinstance(written, ast.Expr)
+    assert isinstance(written.value, ast.Call)
+    found = [ast.literal_eval(one).lower() for one in written.value.args]
+    assert found == [f"{one.lower()}{seconds}" for one in expressions]
+
+
+def job(schedule: str, more: str = "") -> str:
+    return f'[jobs.a]\nschedule = "{schedule}"\ncommand = "true"\ntimeout = "1h"\n{more}'
+
+
+@pytest.mark.parametrize("schedule", ["0 4 * * *", "*/15 * * * *", "* * * * *", "0 4 13 * fri#2", "5-5 12 L * *", "30 0 4 1 * *"])
+def test_airflow_is_proved_to_start_at_the_same_times(schedule: str) -> None:
+    done = export(wanted(job(schedule)))
+    assert done.report.compared["a"].differing == 0
+    assert [loss for loss in done.report.losses if loss.key == "schedule"] == []
+    (note,) = done.notes
+    assert note.startswith("Airflow starts the schedule at the same times (")
+    assert f"\n{note}.\n" in done.files[""]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "ours", "theirs"),
+    [  # Berlin's clock goes forward on 2027-03-28, and back on 2027-10-31
+        (
+            "30 2 * * *",
+            ["2027-03-28T03:00+02:00", "2027-10-31T02:30+02:00"],
+            ["2027-03-28T03:30+02:00", "2027-10-31T02:30+01:00"],
+        ),
+        ("0 */2 * * *", ["2027-10-31T02:00+02:00"], ["2027-03-28T03:00+02:00"]),
+        ("0 0-23 * * *", [], ["2027-10-31T02:00+01:00"]),
+        ("0 * * * mon-fri", ["2027-03-29T00:00+02:00"], ["2027-10-31T23:00+01:00"]),
+    ],
+)
+def test_starts_at_other_times_are_counted_among_the_losses(schedule: str, ours: list[str], theirs: list[str]) -> None:
+    done = export(wanted(job(schedule)))
+    compared = done.report.compared["a"]
+    assert (compared.ours, compared.theirs) == tuple(
+        tuple(int(datetime.fromisoformat(one).timestamp()) for one in times) for times in (ours, theirs)
+    )
+    (loss,) = (loss.message for loss in done.report.losses if loss.key == "schedule")
+    assert f" {len(ours) + len(theirs)} differ ({len(theirs)} only by Airflow, {len(ours)} only by cronflow)" in loss
+    assert loss.endswith("Airflow treats changes of the clock in its own way")
+    assert done.notes[0].startswith("Airflow starts 0 of 1 schedule at the same times (")
+
+
+def test_in_a_zone_without_changes_nothing_differs() -> None:
+    others = "".join(f'[jobs.b{number}]\nevery = "{every}"\ncommand = "true"\n' for number, every in enumerate(("15m", "8h")))
+    done = export(wanted(job("30 2 * * *", f'timezone = "UTC"\n{others}')))
+    assert done.notes[0].startswith("Airflow starts 3 of 3 schedules at the same times (")
+
+
 def test_jobs_of_other_flows_are_assets() -> None:
     found = read(dags(MORE)[0])
     assert found["of-both"].arguments["schedule"] == "Asset('load') & Asset('other')"
@@ -198,3 +265,24 @@ def test_airflow_reads_the_file(tmp_path: Path) -> None:
     words = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=110, check=False)
     assert done.stdout.strip().endswith("{}"), done.stdout + done.stderr
+
+
+ASKED = ("30 2 * * *", "0 */2 * * *", "0 0-23 * * *", "0 * * * 1-5", "*/20 * 1 * *", "15,45 1-3 * * 0", "0 4 13 * *")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("airflow") is None, reason="apache-airflow is not installed")
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "America/New_York"])
+def test_the_starts_of_the_proof_are_those_of_airflow(zone: str, tmp_path: Path) -> None:
+    script = (
+        "import sys, pendulum; from airflow.timetables.trigger import CronTriggerTimetable\n"
+        "for text in sys.argv[2:]:\n"
+        "    timetable, at = CronTriggerTimetable(text, timezone=sys.argv[1]), pendulum.from_timestamp(1795000000)\n"
+        "    starts = [at := timetable._get_next(at) for _ in range(3000)]\n"
+        "    print(*(int(one.timestamp()) for one in starts))"
+    )
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path / "home")}
+    words = [sys.executable, "-c", script, zone, *ASKED]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=110, check=True)
+    for expression, line in zip(ASKED, done.stdout.splitlines()[-len(ASKED) :], strict=True):
+        ours = islice(airflow_starts([expression], zone, 1_795_000_000), 3000)
+        assert list(ours) == list(map(int, line.split())), expression

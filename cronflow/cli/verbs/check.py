@@ -22,17 +22,20 @@ def check(
     caller: Caller,
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Other job files than the one in use.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    prove: Annotated[bool, typer.Option("--prove", help="Compare the schedules with croniter's reading of them.")] = False,
 ) -> int:
     """Show everything that is wrong with the job file, with its place and what to write instead.
 
     Warnings are what may be meant as it is: a time that the change of clocks leaves out, a job without a timeout, a program
-    that this machine does not have. Exit status 1 if there are errors.
+    that this machine does not have. Exit status 1 if there are errors. With --prove notes tell where croniter, with which
+    other programs read schedules, would start a job at other times, and why; they change no exit status.
     """
     from cronflow.jobfile.kept import keep
     from cronflow.jobfile.read import read
 
     failed = False
     told: list[dict[str, Any]] = []
+    proved: list[dict[str, Any]] = []
     for path in files or [str(caller.places.file)]:
         jobs = None
         try:
@@ -45,12 +48,15 @@ def check(
             told.extend(map(_plain, problems))
         else:
             _show(caller, problems)
+        if prove and jobs is not None:
+            proved += _prove(caller, path, jobs)
+        if not caller.json:
             caller.out(_summary(caller, path, jobs, problems))
         if jobs is not None and os.path.abspath(path) == str(caller.places.file):
             with suppress(OSError):  # a convenience, and the folder may be another user's
                 keep(caller.places.state, reading)
     if caller.json:
-        caller.answer({"ok": not failed, "problems": told})
+        caller.answer({"ok": not failed, "problems": told, "croniter": proved if prove else None})
     return 1 if failed else 0
 
 
@@ -59,6 +65,17 @@ def _show(caller: Caller, problems: list[Problem]) -> None:
         from cronflow.jobfile.draw import draw
 
         caller.out("\n".join(draw(problem, caller.color) + "\n" for problem in problems))
+
+
+def _prove(caller: Caller, path: str, jobs: JobSet) -> list[dict[str, Any]]:
+    """Show where croniter reads the schedules in another way; the same for `--json`."""
+    from cronflow.cli.screens import secondopinion
+    from cronflow.core.time.secondopinion import opinions
+
+    found = list(opinions(jobs.jobs.values(), caller.now))
+    if not caller.json:
+        caller.out("\n".join(secondopinion.notes(found)))
+    return [{"file": path, **one} for one in secondopinion.answer(found)]
 
 
 def _plain(problem: Problem) -> dict[str, Any]:

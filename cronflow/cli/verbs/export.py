@@ -57,7 +57,8 @@ def export(
         files = [{"path": _path(out, name), "text": text} for name, text in written.files.items()]
         losses = [{"job": job, "key": key, "message": message} for job, key, message in report.losses]
         refused = [{"job": job, "message": reason} for job, reason in report.refused.items()]
-        caller.answer({"target": target.value, "files": files, "lost": losses, "not_written": refused})
+        notes = list(written.notes)
+        caller.answer({"target": target.value, "files": files, "lost": losses, "not_written": refused, "notes": notes})
         return 1 if refused else 0
     if out is None:
         _show(caller, written)
@@ -111,7 +112,7 @@ def _tell(caller: Caller, written: Written, out: str | None) -> None:
     if out is not None and written.files:
         told = [f"{told[0]} to {out}" + (f" ({count(len(written.files), 'file')})" if "" not in written.files else "")]
     caller.note("; ".join(told))
-    for line in (*report.lines(), *(written.next if out is not None else ())):
+    for line in (*report.lines(), *written.notes, *(written.next if out is not None else ())):
         caller.note(f"  {line}")
 
 

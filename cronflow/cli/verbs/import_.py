@@ -196,7 +196,8 @@ def _log(path: str) -> str:
 
 def _checked(caller: Caller, done: Import, jobs: JobSet, days: int | None, log: str | None) -> bool:
     """Show the proof and the shadow. Whether something in them has no reason."""
-    from cronflow.cli.screens import importing
+    from cronflow.cli.screens import importing, secondopinion
+    from cronflow.core.time.secondopinion import opinions
     from cronflow.crontab import proof, shadow
 
     told: dict[str, Any] = {}
@@ -207,8 +208,11 @@ def _checked(caller: Caller, done: Import, jobs: JobSet, days: int | None, log: 
         proved = list(proof.prove(done.drafts, jobs.jobs, start, start + days * 86_400))
         wrong |= any(one.unexplained for one in proved)
         told["proof"] = importing.proof_answer(proved, caller.zone)
+        second = list(opinions(jobs.jobs.values(), caller.now))
+        told["croniter"] = secondopinion.answer(second)
         if not caller.json:
             caller.out(importing.proof_screen(proved, start, days, caller.zone))
+            caller.out("\n".join(secondopinion.notes(second)))
     if log is not None:
         starts = shadow.read(log, caller.now, caller.zone)
         if not starts:

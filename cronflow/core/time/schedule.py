@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from math import floor
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronflow.core.time.cronhints import ScheduleError
 from cronflow.core.time.describe import describe_expressions, describe_period
 from cronflow.core.time.walltimes import DAY, WallTimes, count, wall_times
 
-__all__ = ["Oddity", "Schedule", "ScheduleError", "ZoneError", "check_zone"]
+__all__ = ["ClockChange", "Oddity", "Schedule", "ScheduleError", "ZoneError", "check_zone", "clock_changes"]
 
 _HORIZON = 100 * 366 * DAY
 """No expression pauses longer: 29 February on a given weekday comes at least every 40 years."""
@@ -322,6 +322,22 @@ def _zone(name: str) -> _Zone:
         if name == "UTC":  # a machine without a time zone database still knows this one
             return _Zone(UTC)
         raise ZoneError(f"there is no time zone `{name}`", _zone_hint(name), 0, len(name)) from None
+
+
+class ClockChange(NamedTuple):
+    """A change of a zone's clock: the first instant after it, by how many seconds it is put forward, and the new offset."""
+
+    at: int
+    by: int
+    offset: int
+
+
+def clock_changes(zone: str, after: float, until: float) -> Iterator[ClockChange]:
+    """The changes of a zone's clock at instants in (after, until], in order of time. ZoneError for a zone that is none."""
+    start = max(floor(after) + 1, _EARLIEST)
+    for piece in _zone(zone).forward(start, min(floor(until) + 1, _LATEST)):
+        if piece.shift and piece.start >= start:
+            yield ClockChange(piece.start, piece.shift, piece.offset)
 
 
 def check_zone(name: str) -> None:
