@@ -14,7 +14,7 @@ import pytest
 
 from cronflow.export.airflow import export
 from cronflow.export.report import Report
-from tests.docs.readme import ROOT, job_file
+from tests.docs.pages import ROOT, job_file
 from tests.export.jobs import wanted
 from tests.export.test_systemd import EVERYTHING
 
