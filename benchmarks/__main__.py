@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--repeat N] [--quick] [--json FILE] [--readme]`: how fast cronflow is on this machine.
+"""`python -m benchmarks [NAME…] [--repeat N] [--quick] [--json FILE] [--write]`: how fast cronflow is on this machine.
 
 Every figure compares it with something else that runs in the same session, by turns. The program is the `cronflow` beside this
 Python, or `--program`; it runs as ever: commits survive a power cut, history and logs are written. Leave the machine alone
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table)
     if named.json is not None:
         named.json.write_text(report.as_json(figures, facts))
-    if named.readme:
-        report.put_into(Path("README.md"), f"{table}\n\n{report.of_machine(facts)}.")
+    if named.write:
+        report.put_into(report.PAGE, f"{table}\n\n{report.of_machine(facts)}.")
     return int(failed)
 
 
@@ -80,7 +80,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, metavar="N", help="how often each pair is measured (default: what suits the row)")
     parser.add_argument("--quick", action="store_true", help="small and few, to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="a file for all figures")
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {report.PAGE}")
     parser.add_argument("--program", default=str(beside), metavar="PATH", help="default: %(default)s")
     parser.add_argument("--folder", default=lasting, metavar="DIR", help="for job files and states (default: %(default)s)")
     parser.add_argument("--install", metavar="DIR", help="where other orchestrators are, or are installed: measures them too")

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.figures import Figure
 
+PAGE = Path("docs/speed.md")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 HEAD = "| what | against | median (of all) | goal | |\n| --- | --- | --- | --- | --- |"
 
@@ -94,11 +95,11 @@ def as_json(figures: Iterable[Figure], facts: dict[str, Any]) -> str:
     return json.dumps({"schema": 1, "machine": facts, "figures": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def put_into(readme: Path, block: str) -> None:
-    """Write the table between the two marks of a README. ValueError if it has none."""
-    text = readme.read_text()
+def put_into(page: Path, block: str) -> None:
+    """Write the table between the two marks of a page. ValueError if it has none."""
+    text = page.read_text()
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{readme} has no `{BEGIN}` and `{END}`")
-    readme.write_text(f"{head}{BEGIN}\n{block}\n{END}{tail}")
+        raise ValueError(f"{page} has no `{BEGIN}` and `{END}`")
+    page.write_text(f"{head}{BEGIN}\n{block}\n{END}{tail}")

@@ -14,7 +14,7 @@ from cronflow.core.engine import next_wakeup
 from cronflow.core.events import Event
 from cronflow.jobfile.read import read
 from tests.core.stage import Stage
-from tests.docs.readme import ROOT
+from tests.docs.pages import ROOT
 
 PAGE = ROOT / "man" / "cronflow-jobs.5"
 DISPLAY = re.compile(r'(?:^\.\\" (\w+: .*)\n)?^\.Bd -literal.*\n((?:.*\n)*?)^\.Ed$', re.MULTILINE)

@@ -14,7 +14,7 @@ from benchmarks.clock import clock_jobs
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import plan
 from cronflow.jobfile.read import read
-from tests.docs.readme import README
+from tests.docs.pages import ROOT
 
 
 def jobs_of(text: str, folder: Path) -> dict[str, Job]:
@@ -83,8 +83,8 @@ def test_the_median_counts_for_the_goal() -> None:
 
 
 def test_a_table_is_put_between_the_marks(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text(README.read_text())
+    path = tmp_path / "speed.md"
+    path.write_text((ROOT / report.PAGE).read_text())
     report.put_into(path, "the first table")
     report.put_into(path, "the second table")
     text = path.read_text()

@@ -20,7 +20,7 @@ from cronflow.export import crontab
 from cronflow.jobfile.machine import ROOT_PATH, USER_PATH
 from cronflow.jobfile.read import check, read
 from tests.docs.man_play import Play, displays, example, instant
-from tests.docs.readme import ROOT
+from tests.docs.pages import ROOT
 from tests.export.jobs import wanted
 
 PAGE = ROOT / "man" / "cronflow-crontab.7"

@@ -21,7 +21,7 @@ from cronflow.daemon.processes import environment, reports, spawning
 from cronflow.facts.phrases import REASONS
 from cronflow.jobfile import manpage
 from tests.docs.man_play import displays
-from tests.docs.readme import ROOT
+from tests.docs.pages import ROOT
 
 PAGES = sorted((ROOT / "man").iterdir())
 COMMANDS, DAEMON, JOBS = ((ROOT / "man" / name).read_text() for name in ("cronflow.1", "cronflow-daemon.8", "cronflow-jobs.5"))
@@ -221,10 +221,10 @@ def test_the_settings_of_the_unit_are_told() -> None:
         assert has(told, f"{name}={value}")
 
 
-def test_the_figures_of_the_campaign_are_those_of_the_readme_row_by_row() -> None:
+def test_the_figures_of_the_campaign_are_those_of_the_page_row_by_row() -> None:
     from tests.faults.rows import every
 
-    _, found, table = (ROOT / "README.md").read_text().partition("| fault | trials | lost | twice | wrong | seconds |\n")
+    _, found, table = (ROOT / "docs" / "faults.md").read_text().partition("| fault | trials | lost | twice | wrong | seconds |\n")
     assert found
     lines = table.split("\n\n")[0].splitlines()[1:]
     told = {fault: figures for fault, *figures in (line.strip("| ").split(" | ") for line in lines)}

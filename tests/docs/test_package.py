@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cronflow import __version__
-from tests.docs.readme import ROOT
+from tests.docs.pages import PAGES, ROOT
 
 needs_tools = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("build", "hatchling", "pip")),
@@ -41,17 +41,22 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(folder: Path) -> Path:
     """A fresh virtual environment, which sees the dependencies of this one behind what is installed into it."""
     call(sys.executable, "-m", "venv", "--without-pip", folder)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    see_dependencies(folder)
     return folder
+
+
+def see_dependencies(venv: Path) -> None:
+    """Have an environment find the dependencies of this one behind what is installed into it."""
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
 
 @needs_tools
 def test_the_source_distribution_is_complete(dist: Path) -> None:
     with tarfile.open(dist / f"cronflow-{__version__}.tar.gz") as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "sample_jobs.toml", ".ci/run", "man/cronflow.1"}
-    assert wanted <= held
+    wanted = {"pyproject.toml", "LICENSE", "CHANGELOG.md", "sample_jobs.toml", ".ci/run", "man/cronflow.1"}
+    assert wanted | {str(page.relative_to(ROOT)) for page in PAGES} <= held
     sources = {str(path.relative_to(ROOT)) for top in ("cronflow", "tests") for path in (ROOT / top).rglob("*.py")}
     assert sources <= held
     assert not [name for name in held if "__pycache__" in name or name.startswith(".venv")]

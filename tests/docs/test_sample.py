@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cronflow.jobfile.read import read
-from tests.docs.readme import ROOT, blocks
+from tests.docs.pages import ROOT, blocks
 
 SAMPLE = ROOT / "sample_jobs.toml"
 FOLDER = 'cwd = "/tmp"'

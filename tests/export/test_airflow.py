@@ -17,7 +17,7 @@ import pytest
 from cronflow.export.airflow import export
 from cronflow.export.airflow_proof import airflow_starts
 from cronflow.export.report import Report
-from tests.docs.readme import ROOT, job_file
+from tests.docs.pages import ROOT, job_file
 from tests.export.jobs import wanted
 from tests.export.test_systemd import EVERYTHING
 

@@ -11,7 +11,7 @@ import yaml
 from cronflow.export.dagu import export
 from cronflow.export.report import Report
 from cronflow.export.yamltext import document
-from tests.docs.readme import ROOT, job_file
+from tests.docs.pages import ROOT, job_file
 from tests.export.jobs import wanted
 from tests.export.test_airflow import MORE
 from tests.export.test_systemd import EVERYTHING

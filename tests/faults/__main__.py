@@ -117,7 +117,7 @@ def _before(figures: Path, row: Row) -> list[Outcome]:
 
 
 def table(lines: list[Line]) -> str:
-    """The figures as a table of Markdown, as they stand in the README; below it what was not tested, and the notes."""
+    """The figures as a table of Markdown, as they stand in docs/faults.md; below it what was not tested, and the notes."""
     text = ["| fault | trials | lost | twice | wrong | seconds |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for row, out, _ in lines:
         if out is not None:
