@@ -1,8 +1,8 @@
 """Which files of a watch are new or changed, and quiet. It hears of looks and times, and decides; it sees neither a file nor a
 clock. Times are seconds of any one clock.
 
-What is *known* has been told once, and saved: path and stamp. A file whose stamp is another one is *changing* until looks that
-are `settle` seconds apart have found the same stamp. A file that is gone is forgotten, but only if its absence says something: a
+What is *known* has been reported once, and saved: path and stamp. A file with another stamp is *changing* until looks that are
+`settle` seconds apart have found the same stamp. A file that is gone is forgotten, but only if its absence says something: a
 folder that is missing, that cannot be read, or that is another one and empty, as where a disk is not mounted, takes nothing
 from what is known.
 """
@@ -20,14 +20,14 @@ PATIENCE = 10.0
 """Times `settle`, and at the least as many seconds: for so long quiet files wait for others that are not."""
 
 
-class News(NamedTuple):
+class Arrived(NamedTuple):
     """The files that are to cause a run, and all that is to be remembered with it: stamps by path, None where a file is gone."""
 
     paths: tuple[str, ...] = ()
     seen: tuple[tuple[str, str | None], ...] = ()
 
 
-class Settling:
+class Debounce:
     """The files of one watch. `known` are stamps by path as they were saved."""
 
     def __init__(self, settle: float, known: Mapping[str, str]) -> None:
@@ -59,15 +59,15 @@ class Settling:
         times = [at + self.settle for _, at in self._changing.values() if not self._is_quiet(at)]
         return min(times, default=None)
 
-    def news(self) -> News:
-        """What is to be told after the last look; empty where there is nothing."""
+    def arrived(self) -> Arrived:
+        """What is to be reported after the last look; empty where there is nothing."""
         if BASELINE[0] not in self.known:
-            return News((), (BASELINE, *((path, stamp) for path, (stamp, _) in self._changing.items())))
+            return Arrived((), (BASELINE, *((path, stamp) for path, (stamp, _) in self._changing.items())))
         quiet = {path: stamp for path, (stamp, at) in self._changing.items() if self._is_quiet(at)}
         if len(quiet) < len(self._changing) and not self._out_of_patience():
             quiet = {}
         gone: list[tuple[str, str | None]] = [(path, None) for path in self._gone]
-        return News(tuple(sorted(quiet)), (*quiet.items(), *gone))
+        return Arrived(tuple(sorted(quiet)), (*quiet.items(), *gone))
 
     def _is_quiet(self, at: float) -> bool:
         return self._looked_at - at >= self.settle

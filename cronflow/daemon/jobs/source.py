@@ -72,14 +72,14 @@ class JobSource:
         times = [at for at in (self.look_at, self.tell_at) if at is not None]
         return min(times, default=None)
 
-    def noticed(self) -> None:
+    def hear_changes(self) -> None:
         """Something changed in a folder: look once it is quiet, if it may be one of our files."""
         ours = any(fnmatchcase(name, pattern) for name in self.watch.names() for pattern in self.names)
         if ours and self._by_itself():
             self.look_at = time.monotonic() + self.quiet
 
-    def glance(self) -> None:
-        """Look by the way whether the files have changed, for file systems that inotify does not see."""
+    def look(self) -> None:
+        """Look whether the files have changed, for file systems that inotify does not see."""
         if self._by_itself() and self.look_at is None and self._stamp() != self.stamp:
             self.look_at = time.monotonic() + self.quiet
 

@@ -1,4 +1,4 @@
-"""How much room the disk of the state folder has left: said before it has none."""
+"""Room on the disk of the state folder: what is kept in reserve, and a word before there is none left."""
 
 from __future__ import annotations
 
@@ -8,13 +8,49 @@ from pathlib import Path
 
 from cronflow.core.events import Event, TroubleFound, TroubleGone
 from cronflow.core.records import Trouble
-from cronflow.store.reserve import BALLAST, SIZE, drop_ballast
+from cronflow.core.state import LiveState
+from cronflow.daemon.life import Life
+from cronflow.daemon.part import Part, Ready
+from cronflow.store.database import Database
+from cronflow.store.reserve import BALLAST, SIZE, drop_ballast, keep_ballast, reserve
 
+EVERY = 30.0
+"""Seconds from one look at the reserve to the next."""
 LOW = 16 << 20
 """Bytes. On a small disk, a twentieth of it."""
 
 
-def news(folder: Path, known: bool) -> list[Event]:
+class Disk(Part):
+    """The disk that one daemon works on. A run in the foreground keeps no reserve."""
+
+    def __init__(self, life: Life, database: Database, state: LiveState) -> None:
+        self._life = life
+        self._database = database
+        self._state = state
+        self._reserved_at = -EVERY
+
+    def deadline(self) -> float | None:
+        return self._reserved_at + EVERY
+
+    def poll(self, _ready: Ready, /) -> list[Event]:
+        if time.monotonic() >= self._reserved_at + EVERY:
+            self.reserve()
+        return self.changes()
+
+    def changes(self) -> list[Event]:
+        """The event of a shortage that has begun, or of one that is over."""
+        return changes(self._life.places.state, "disk" in self._state.troubles)
+
+    def reserve(self, anew: bool = False) -> None:
+        """Have free room in the database and beside it, and notice a database that is not in its place any more."""
+        self._reserved_at = time.monotonic()
+        if self._life.slots:
+            self._database.store.check_place()
+            reserve(self._database.store.connection, anew)
+            keep_ballast(self._life.places.state)
+
+
+def changes(folder: Path, known: bool) -> list[Event]:
     """The event of a shortage that has begun, or of one that was `known` and is over."""
     message = shortage(folder, known)
     if message is None:
@@ -30,7 +66,7 @@ def make_room(folder: Path) -> None:
 
 def unsavable(folder: Path, known: bool, error: Exception) -> list[Event]:
     """The events of a database that cannot be written. Where the disk is full there is one alert about it, not two."""
-    events = news(folder, known)
+    events = changes(folder, known)
     full = any(isinstance(one, TroubleFound) for one in events) or (known and not events)
     trouble = Trouble("unsaved", "system", f"the database could not be written: {error}", time.time())
     return [*events, TroubleFound(trouble, quiet=full)]

@@ -7,23 +7,23 @@ among what was of use only while it was read, and keeps all of that; so it is wr
 from __future__ import annotations
 
 import ctypes
-import sqlite3
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from cronflow.core.jobs import NOTHING, Job
 from cronflow.jobfile.read import Reading
+from cronflow.store.store import Store
 
 _libc = ctypes.CDLL(None)
 LARGE = 2000
 """Jobs from which on it is worth the time, some 20 microseconds for each."""
 
 
-def give_back(database: sqlite3.Connection) -> None:
-    """Let SQLite drop what it has at hand, and the C library what is free: malloc_trim(3), where there is one. The allocator of
-    Python gives back by itself what it can."""
-    database.execute("PRAGMA shrink_memory")
+def give_back(store: Store) -> None:
+    """Have SQLite drop what it can read again, and the C library give back what is free: malloc_trim(3), where there is one. The
+    allocator of Python gives back by itself what it can."""
+    store.shrink()
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
 

@@ -9,6 +9,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from cronflow import __version__
 from cronflow.core.effects import Effects
@@ -18,6 +19,8 @@ from cronflow.daemon.processes.keepers import STRIDE, boot_id
 from cronflow.daemon.processes.logfolders import newest_logged
 from cronflow.keeper import client
 from cronflow.places import Places
+from cronflow.store import outbox
+from cronflow.store.database import Database
 from cronflow.store.sound import DamageError, check_things, is_damage
 from cronflow.store.store import LockedError, Store
 
@@ -25,12 +28,33 @@ LOCKED_AGAIN = 0.2
 """Seconds until a database that another program has locked is asked for again."""
 
 
-Facts = Callable[[Store], Mapping[str, str]]
+class Revived(NamedTuple):
+    """What a daemon begins with; `boot` is the boot in which the last one did."""
+
+    database: Database
+    state: LiveState
+    boot: str | None
 
 
-def facts(store: Store, places: Places, since: float) -> dict[str, str]:
-    """What a database is to say of a new daemon."""
-    return {
+def revive(places: Places, since: float, log: Callable[[str], None]) -> Revived:
+    """The database of a state folder and the live state in it, once it tells of the new daemon too. Numbers of runs go on above
+    those that have left logs, whatever has become of the database: a number is never given twice."""
+    store = _open(places, log)
+    try:
+        state, boot, facts = _begin(store, places, since)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        if not is_damage(error) and not isinstance(error, ValueError):
+            raise
+        log(f"the database is damaged: {error}")
+        store = store.replaced(places.state)
+        state, boot, facts = _begin(store, places, since)
+    state.next_run = max(state.next_run, 1 + newest_logged(places))
+    return Revived(Database(store, places.state, facts), state, boot)
+
+
+def _begin(store: Store, places: Places, since: float) -> tuple[LiveState, str | None, Mapping[str, str]]:
+    state, boot = store.load(), store.meta("boot")
+    facts = {
         "generation": str(1 + max(int(store.meta("generation") or 0), newest_generation(places))),
         "id": store.meta("id") or uuid.uuid4().hex[:12],
         "pid": str(os.getpid()),
@@ -40,40 +64,20 @@ def facts(store: Store, places: Places, since: float) -> dict[str, str]:
         "host": socket.gethostname(),
         "boot": boot_id(),
     }
-
-
-def revive(places: Places, log: Callable[[str], None], facts: Facts) -> tuple[Store, LiveState]:
-    """The store of a state folder and the live state in it, once `facts` about the new daemon stand in it too. Numbers of runs go
-    on above those that have left logs, whatever has become of the database: a number is never given twice."""
-    store = _open(places, log)
-    try:
-        state = _begin(store, facts)
-    except (sqlite3.DatabaseError, ValueError) as error:
-        if not is_damage(error) and not isinstance(error, ValueError):
-            raise
-        log(f"the database is damaged: {error}")
-        store = store.replaced(places.state)
-        state = _begin(store, facts)
-    state.next_run = max(state.next_run, 1 + newest_logged(places))
-    return store, state
-
-
-def _begin(store: Store, facts: Facts) -> LiveState:
-    state = store.load()
-    store.set_meta(**facts(store))
-    return state
+    store.set_meta(**facts)
+    return state, boot, facts
 
 
 def _open(places: Places, log: Callable[[str], None]) -> Store:
-    """The store, once nobody keeps it to himself."""
-    told = False
+    """The store, as soon as no other program has locked it."""
+    logged = False
     while True:
         try:
             return Store.open(places.state)
         except LockedError as locked:
-            if not told:
+            if not logged:
                 log(f"{locked.message}; nothing is started until it is not")
-            told = True
+            logged = True
             time.sleep(LOCKED_AGAIN)
 
 
@@ -116,7 +120,7 @@ def salvaged(store: Store, state: LiveState) -> Effects:
             if (paths := store.paths(number)) and all(isinstance(path, str) for path in paths):
                 out.paths[number] = paths
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
-        for alert in store.alerts_unsent():
+        for alert in outbox.unsent(store.connection):
             with contextlib.suppress(DamageError):
                 check_things([alert])
                 out.alerts.append(alert)

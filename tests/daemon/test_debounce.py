@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronflow.watch.debounce import BASELINE, News, Settling
+from cronflow.watch.debounce import BASELINE, Arrived, Debounce
 from cronflow.watch.folders import Found
 
 SETTLE = 2.0
@@ -18,27 +18,27 @@ def found(files: dict[str, str], **others: object) -> Found:
     return Found({f"/in/{name}": f"{word} {number}" for name, word in files.items()}, bases, **others)  # type: ignore[arg-type]
 
 
-def settling(**known: str) -> Settling:
-    return Settling(SETTLE, {**KNOWN, **{f"/in/{name}": f"{word} {HOME}" for name, word in known.items()}})
+def settling(**known: str) -> Debounce:
+    return Debounce(SETTLE, {**KNOWN, **{f"/in/{name}": f"{word} {HOME}" for name, word in known.items()}})
 
 
-def tell(files: Settling) -> News:
+def tell(files: Debounce) -> Arrived:
     """What is told, and has been saved."""
-    news = files.news()
+    news = files.arrived()
     files.remember(dict(news.seen))
     return news
 
 
 def test_the_first_look_is_known_and_starts_nothing() -> None:
-    files = Settling(SETTLE, {})
+    files = Debounce(SETTLE, {})
     files.look(found({"a": "1"}), 0.0)
-    assert tell(files) == News((), (BASELINE, ("/in/a", "1 7")))
+    assert tell(files) == Arrived((), (BASELINE, ("/in/a", "1 7")))
     files.look(found({"a": "1"}), 30.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
 
 
 def test_an_empty_folder_too_has_a_first_look() -> None:
-    files = Settling(SETTLE, {})
+    files = Debounce(SETTLE, {})
     files.look(found({}), 0.0)
     assert tell(files).seen == (BASELINE,)
     files.look(found({"a": "1"}), 10.0)
@@ -49,22 +49,22 @@ def test_an_empty_folder_too_has_a_first_look() -> None:
 def test_a_new_file_is_told_once_it_has_been_quiet() -> None:
     files = settling()
     files.look(found({"a": "1"}), 10.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
     assert files.look_again_at() == 12.0
     files.look(found({"a": "1"}), 11.9)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
     files.look(found({"a": "1"}), 12.0)
-    assert tell(files) == News(("/in/a",), (("/in/a", "1 7"),))
+    assert tell(files) == Arrived(("/in/a",), (("/in/a", "1 7"),))
     assert files.look_again_at() is None
     files.look(found({"a": "1"}), 13.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
 
 
 def test_a_file_that_goes_on_changing_is_not_told() -> None:
     files = settling()
     for second in range(60):
         files.look(found({"a": str(second)}), float(second))
-        assert tell(files) == News()
+        assert tell(files) == Arrived()
     files.look(found({"a": "59"}), 61.0)
     assert tell(files).paths == ("/in/a",)
 
@@ -81,7 +81,7 @@ def test_a_change_that_is_taken_back_is_none() -> None:
     files.look(found({"a": "2"}), 0.0)
     files.look(found({"a": "1"}), 1.0)
     files.look(found({"a": "1"}), 5.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
 
 
 def test_files_that_come_together_are_told_together() -> None:
@@ -89,7 +89,7 @@ def test_files_that_come_together_are_told_together() -> None:
     files.look(found({"a": "1"}), 0.0)
     files.look(found({"a": "1", "b": "1"}), 1.5)
     files.look(found({"a": "1", "b": "1"}), 2.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
     files.look(found({"a": "1", "b": "1"}), 3.5)
     assert tell(files).paths == ("/in/a", "/in/b")
 
@@ -111,13 +111,13 @@ def test_a_temporary_name_is_never_told() -> None:
     files.look(found({"a.tmp": "1"}), 0.0)
     files.look(found({"a": "1"}), 1.0)
     files.look(found({"a": "1"}), 3.0)
-    assert tell(files) == News(("/in/a",), (("/in/a", "1 7"),))
+    assert tell(files) == Arrived(("/in/a",), (("/in/a", "1 7"),))
 
 
 def test_a_file_that_is_gone_is_forgotten_and_may_come_again() -> None:
     files = settling(a="1")
     files.look(found({}), 0.0)
-    assert tell(files) == News((), (("/in/a", None),))
+    assert tell(files) == Arrived((), (("/in/a", None),))
     files.look(found({"a": "1"}), 1.0)
     files.look(found({"a": "1"}), 3.0)
     assert tell(files).paths == ("/in/a",)
@@ -127,17 +127,17 @@ def test_what_was_not_saved_is_told_again_with_what_came_since() -> None:
     files = settling()
     files.look(found({"a": "1"}), 0.0)
     files.look(found({"a": "1"}), 2.0)
-    assert files.news().paths == ("/in/a",)
+    assert files.arrived().paths == ("/in/a",)
     files.look(found({"a": "1", "b": "1"}), 3.0)
     files.look(found({"a": "1", "b": "1"}), 5.0)
-    assert files.news().paths == ("/in/a", "/in/b")
+    assert files.arrived().paths == ("/in/a", "/in/b")
 
 
 def test_a_file_that_changed_between_telling_and_saving_is_told_again() -> None:
     files = settling()
     files.look(found({"a": "1"}), 0.0)
     files.look(found({"a": "1"}), 2.0)
-    told = files.news()
+    told = files.arrived()
     files.look(found({"a": "2"}), 3.0)
     files.remember(dict(told.seen))
     files.look(found({"a": "2"}), 5.0)
@@ -147,22 +147,22 @@ def test_a_file_that_changed_between_telling_and_saving_is_told_again() -> None:
 def test_a_disk_that_is_not_mounted_takes_nothing_from_what_is_known() -> None:
     files = settling(a="1")
     files.look(found({}, bases={"/in": "1"}), 0.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
     files.look(found({}, bases={}), 10.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
     files.look(found({"a": "1"}), 20.0)
     files.look(found({"a": "1"}), 30.0)
-    assert tell(files) == News()
+    assert tell(files) == Arrived()
 
 
 def test_another_folder_with_files_of_its_own_takes_the_place_of_the_old_one() -> None:
     files = settling(a="1")
     files.look(found({"b": "1"}, bases={"/in": "8"}), 0.0)
     files.look(found({"b": "1"}, bases={"/in": "8"}), 2.0)
-    assert tell(files) == News(("/in/b",), (("/in/b", "1 8"), ("/in/a", None)))
+    assert tell(files) == Arrived(("/in/b",), (("/in/b", "1 8"), ("/in/a", None)))
 
 
 def test_what_cannot_be_read_is_not_gone() -> None:
     files = settling(**{"a": "1", "deep/b": "1"})
     files.look(found({}, unread=["/in/deep"]), 0.0)
-    assert tell(files) == News((), (("/in/a", None),))
+    assert tell(files) == Arrived((), (("/in/a", None),))

@@ -1,12 +1,12 @@
-"""Files that arrive: for each watch in force it is known which files were there, and said when others have come and are quiet.
+"""The watches in force: of each it is known which files were there, and reported when others have come and are quiet.
 
 Looks are taken in threads, since a file system that does not answer must hold up nothing but the watch that looks at it; a thread
 lives for one look, and its result wakes the loop. inotify only says that it is time for a look: what it does not see (a file
 system of another machine, more folders than it may watch, a file that is written to and never closed) is found by a look every 30
 seconds. Looks rest for ten times as long as they take, so that many files that move cost a tenth of a processor at most.
 
-A watch tells its files with an event. What is saved with that event is known from then on; what is not (a run goes on that
-stands in the way, the daemon is leaving) is told again later, by this daemon or the next one. Times are of the monotonic clock.
+A watch reports its files with an event. What is saved with that event is known from then on; what is not (another run is in the
+way, the daemon is leaving) is reported again later, by this daemon or the next one. Times are of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cronflow.core.effects import Effects
 from cronflow.core.events import Event, Triggered, TroubleFound, TroubleGone
@@ -25,8 +26,7 @@ from cronflow.core.plan.flow import Plan
 from cronflow.core.records import Trouble
 from cronflow.core.slots.event_slots import must_wait
 from cronflow.core.state import LiveState
-from cronflow.store.store import Store
-from cronflow.watch.debounce import BASELINE, News, Settling
+from cronflow.watch.debounce import BASELINE, Arrived, Debounce
 from cronflow.watch.folders import Found, look
 from cronflow.watch.inotify import CHANGES, ITSELF, Inotify
 
@@ -44,19 +44,19 @@ TROUBLE = "watch "
 
 @dataclass(slots=True)
 class Watch:
-    """One watch in force. `look_at` and `rest_until` are about its next look, `looking_since` about one that goes on. `told` says
-    that an event has not been saved yet, `tell_at` from when on there may be another."""
+    """One watch in force. `look_at` and `rest_until` are about its next look, `looking_since` about the current one. `reported`
+    means that an event has not been saved yet, `report_at` is from when on there may be another."""
 
     key: str
     patterns: tuple[str, ...]
-    files: Settling
+    files: Debounce
     look_at: float = 0.0
     rest_until: float = 0.0
     looking_since: float | None = None
     numbers: set[int] = field(default_factory=set)
-    news: News = field(default_factory=News)
-    told: bool = False
-    tell_at: float = 0.0
+    arrived: Arrived = field(default_factory=Arrived)
+    reported: bool = False
+    report_at: float = 0.0
     hung: bool = False
 
     def look_at_next(self) -> float:
@@ -69,10 +69,20 @@ class Watch:
         return None if self.looking_since is None or self.hung else self.looking_since + HUNG
 
 
-class Arrivals:
-    """All watches in force."""
+class Memory(Protocol):
+    """What is remembered of watches: stamps by path. Raises sqlite3.Error where it cannot be read now."""
 
-    def __init__(self, log: Callable[[str], None]) -> None:
+    def watched(self, key: str) -> dict[str, str]: ...
+
+    def forget_watched(self, but: Collection[str]) -> None: ...
+
+
+class FileWatches:
+    """All watches in force, a part of the daemon's loop."""
+
+    def __init__(self, state: LiveState, memory: Callable[[], Memory], log: Callable[[str], None]) -> None:
+        self._state = state
+        self._memory = memory
         self._log = log
         self._watches: dict[str, Watch] = {}
         self._plan: Plan | None = None
@@ -93,47 +103,48 @@ class Arrivals:
         listens = self._inotify is not None and self._inotify.works and time.monotonic() >= self._listen_at
         return [self._bell, *([self._inotify.fileno()] if self._inotify is not None and listens else [])]
 
-    def deadline(self, state: LiveState) -> float | None:
-        """When `hear` has something to do."""
-        if not state.slots or state.draining:
+    def deadline(self) -> float | None:
+        if not self._works():
             return None
-        if state.plan is not self._plan:
+        if self._state.plan is not self._plan:
             return self._follow_at
         times = [self._listen_at] if self._watches and self._listen_at > time.monotonic() else []
         for watch in self._watches.values():
             if (at := watch.look_at_next() if watch.looking_since is None else watch.is_hung_at()) is not None:
                 times.append(at)
-            if self._may_tell(watch, state):
-                times.append(watch.tell_at)
+            if self._may_report(watch):
+                times.append(watch.report_at)
         return min(times, default=None)
 
-    def hear(self, state: LiveState, store: Store) -> list[Event]:
-        """Look where it is time to, and tell what has come. Raises sqlite3.Error where the watches of a plan that is new cannot
+    def poll(self, _ready: Mapping[object, int], /) -> list[Event]:
+        """Look where it is time to, and report what has come. Raises sqlite3.Error where the watches of a plan that is new cannot
         be read; then they are read the next time."""
-        if not state.slots or state.draining:
+        if not self._works():
             return []
         now = time.monotonic()
         events: list[Event] = []
-        if state.plan is not self._plan and now >= self._follow_at:
+        if self._state.plan is not self._plan and now >= self._follow_at:
             self._follow_at = now + AGAIN
-            events += self._follow(state, store)
+            events += self._follow()
             self._follow_at = 0.0
         if self._watches:
-            self._notice(now)
-            events += self._take_results(state)
+            self._hear_changes(now)
+            events += self._take_results()
             for watch in self._watches.values():
-                events += self._tend(watch, state, now)
+                events += self._tend(watch, now)
         return events
 
-    def saved(self, out: Effects) -> None:
-        """Effects have been saved: what was told with them is known."""
-        told = [watch for watch in self._watches.values() if watch.told]
-        for watch in told:
+    def _works(self) -> bool:
+        return self._state.slots and not self._state.draining
+
+    def saved(self, out: Effects, /) -> None:
+        """What was reported with these effects is known."""
+        for watch in [one for one in self._watches.values() if one.reported]:
             seen = {path: stamp for (key, path), stamp in out.watched.items() if key == watch.key}
-            watch.told = False
-            watch.tell_at = 0.0 if seen else time.monotonic() + AGAIN
+            watch.reported = False
+            watch.report_at = 0.0 if seen else time.monotonic() + AGAIN
             watch.files.remember(seen)
-            watch.news = watch.files.news()
+            watch.arrived = watch.files.arrived()
 
     def known(self) -> dict[tuple[str, str], str | None]:
         """All that has been saved of the watches, for a database that is to take the place of a damaged one."""
@@ -148,25 +159,26 @@ class Arrivals:
 
     # ---- watches ---------------------------------------------------------------------------------------------------------
 
-    def _follow(self, state: LiveState, store: Store) -> list[Event]:
+    def _follow(self) -> list[Event]:
         """Take over the watches of another plan. What is known of those that are gone is forgotten: should they come back, it is
         as if for the first time."""
-        flows = (flow for flow in state.plan.flows.values() if not flow.dormant)
+        flows = (flow for flow in self._state.plan.flows.values() if not flow.dormant)
         wanted = {one.key: one for flow in flows for one in flow.triggers if one.kind == "watch"}
-        store.forget_watched(wanted)
-        known = {key: store.watched(key) for key in wanted if key not in self._watches}
+        memory = self._memory()
+        memory.forget_watched(wanted)
+        known = {key: memory.watched(key) for key in wanted if key not in self._watches}
         if wanted and self._inotify is None:
             self._inotify = Inotify()
         for key in [key for key in self._watches if key not in wanted]:
             self._unused |= self._watches.pop(key).numbers
         for key, files in known.items():
             trigger = wanted[key]
-            self._watches[key] = Watch(key, trigger.watch, Settling(trigger.settle, files if BASELINE[0] in files else {}))
-        self._plan = state.plan
-        told = [key for key in state.troubles if key.startswith(TROUBLE)]
-        return [TroubleGone(key) for key in told if key.removeprefix(TROUBLE) not in wanted]
+            self._watches[key] = Watch(key, trigger.watch, Debounce(trigger.settle, files if BASELINE[0] in files else {}))
+        self._plan = self._state.plan
+        troubles = [key for key in self._state.troubles if key.startswith(TROUBLE)]
+        return [TroubleGone(key) for key in troubles if key.removeprefix(TROUBLE) not in wanted]
 
-    def _notice(self, now: float) -> None:
+    def _hear_changes(self, now: float) -> None:
         """What inotify says is a reason for a look. A number that is not known may be that of a look that goes on."""
         if self._inotify is None or not self._inotify.works or now < self._listen_at:
             return
@@ -177,23 +189,23 @@ class Arrivals:
                 if watch.looking_since is not None or -1 in changed or not changed.isdisjoint(watch.numbers):
                     watch.look_at = min(watch.look_at, now + SOON)
 
-    def _tend(self, watch: Watch, state: LiveState, now: float) -> list[Event]:
-        """Begin a look if it is time to; tell what there is to tell."""
+    def _tend(self, watch: Watch, now: float) -> list[Event]:
+        """Begin a look if it is time to; report what there is to report."""
         hung_at = watch.is_hung_at()
         if watch.looking_since is None and watch.look_at_next() <= now:
             self._begin(watch, now)
         elif hung_at is not None and hung_at <= now:
             watch.hung = True
             return [self._trouble(watch, f"has been looking at them for over {HUNG:.0f} s: their file system does not answer")]
-        if not self._may_tell(watch, state) or now < watch.tell_at:
+        if not self._may_report(watch) or now < watch.report_at:
             return []
-        watch.told = True
-        return [Triggered(watch.key, watch.news.paths, watch.news.seen)]
+        watch.reported = True
+        return [Triggered(watch.key, watch.arrived.paths, watch.arrived.seen)]
 
-    def _may_tell(self, watch: Watch, state: LiveState) -> bool:
-        if watch.told or not watch.news.seen:
+    def _may_report(self, watch: Watch) -> bool:
+        if watch.reported or not watch.arrived.seen:
             return False
-        return not watch.news.paths or not must_wait(state, watch.key)
+        return not watch.arrived.paths or not must_wait(self._state, watch.key)
 
     def _trouble(self, watch: Watch, what: str) -> Event:
         message = f"the files {' '.join(watch.patterns)} are not watched: {what}"
@@ -223,7 +235,7 @@ class Arrivals:
         with contextlib.suppress(OSError):
             os.eventfd_write(self._bell, 1)
 
-    def _take_results(self, state: LiveState) -> list[Event]:
+    def _take_results(self) -> list[Event]:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._bell)
         events: list[Event] = []
@@ -238,23 +250,23 @@ class Arrivals:
                 watch.look_at = watch.rest_until = now + GLANCE
                 self._log(f"the files {' '.join(watch.patterns)} cannot be looked at: {found}")
                 continue
-            events += self._take(watch, at, found, now, state)
+            events += self._take(watch, at, found, now)
         return events
 
-    def _take(self, watch: Watch, at: float, found: Found, now: float, state: LiveState) -> list[Event]:
+    def _take(self, watch: Watch, at: float, found: Found, now: float) -> list[Event]:
         """What a look has found."""
         before, watch.numbers = watch.numbers, found.numbers
         self._drop(before)
         watch.rest_until = now + min(SHARE * found.seconds, LONGEST_REST)
         watch.look_at = min(watch.look_at, now + max(GLANCE, min(GLANCE_SHARE * found.seconds, LONGEST_GLANCE)))
         watch.files.look(found, at)
-        if not watch.told:
-            watch.news = watch.files.news()
+        if not watch.reported:
+            watch.arrived = watch.files.arrived()
         if found.blind and not self._blind and self._inotify is not None:
             self._log("inotify cannot watch all folders (fs.inotify.max_user_watches?): some are looked at every 30 s only")
         self._blind = self._blind or found.blind
         watch.hung = False
-        return [TroubleGone(f"{TROUBLE}{watch.key}")] if f"{TROUBLE}{watch.key}" in state.troubles else []
+        return [TroubleGone(f"{TROUBLE}{watch.key}")] if f"{TROUBLE}{watch.key}" in self._state.troubles else []
 
     def _drop(self, numbers: Iterable[int]) -> None:
         """Watch folders no more that no watch needs; not while a look goes on, which may just have been given such a number."""

@@ -1,0 +1,46 @@
+"""A part of the daemon: something that its loop waits for, that makes events of what it hears, and acts on what was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from cronflow.core.effects import Effects
+from cronflow.core.events import Event
+
+
+class Channel(Protocol):
+    """Something with a descriptor. With an attribute `wants_write` that is true, it is waited for until it can be written as
+    well as read."""
+
+    def fileno(self) -> int: ...
+
+
+FD = int | Channel
+Ready = Mapping[object, int]
+"""What can be read or written now, each as it was in `fds`, with its events (`selectors.EVENT_READ`, `EVENT_WRITE`)."""
+
+
+class Part(Protocol):
+    """The loop asks every part the same five things. A part that inherits from this says only what differs."""
+
+    def fds(self) -> Iterable[FD]:
+        """What to wait for this time."""
+        return ()
+
+    def deadline(self) -> float | None:
+        """Until when to wait at most (monotonic clock)."""
+        return None
+
+    def poll(self, _ready: Ready, /) -> list[Event]:
+        """What has happened since the last turn, as events; called in every turn. An sqlite3.DatabaseError is dealt with by the
+        loop, and whatever would have been returned is lost."""
+        return []
+
+    def saved(self, _out: Effects, /) -> None:
+        """These effects are in the database: act on them, answer for them."""
+        return
+
+    def close(self) -> None:
+        """The daemon is leaving."""
+        return

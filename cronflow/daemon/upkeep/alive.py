@@ -1,0 +1,43 @@
+"""The sign of life from which the next daemon tells since when nobody was there: the time of a file."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from cronflow.core.events import Event
+from cronflow.daemon.part import Part, Ready
+
+EVERY = 30.0
+
+
+class SignOfLife(Part):
+    """Touches the file, also when the clock has been set back: its time must not lie ahead."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._given_at = 0.0
+
+    def last(self) -> float | None:
+        """When an earlier daemon gave one (epoch seconds)."""
+        try:
+            return self._path.stat().st_mtime
+        except OSError:
+            return None
+
+    def give(self) -> None:
+        self._given_at = time.time()
+        with contextlib.suppress(OSError):
+            self._path.touch(mode=0o600)
+
+    def deadline(self) -> float | None:
+        return time.monotonic() + self._given_at + EVERY - time.time()
+
+    def poll(self, _ready: Ready, /) -> list[Event]:
+        if not self._given_at <= time.time() < self._given_at + EVERY:
+            self.give()
+        return []
+
+    def close(self) -> None:
+        self.give()
