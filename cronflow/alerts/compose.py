@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +10,10 @@ from typing import Any, NamedTuple
 
 from cronflow.alerts.text import text
 from cronflow.core.jobs import Job
-from cronflow.core.records import TELLING
+from cronflow.core.records import TELLING, AttemptRef
 from cronflow.core.state import LiveState
 from cronflow.core.time.triggers import next_start, untimed_words
 from cronflow.core.words import duration
-from cronflow.keeper.output import read_log
-from cronflow.places import Places
 from cronflow.store import outbox
 from cronflow.store.database import Database
 from cronflow.store.outbox import Unsent
@@ -31,10 +30,12 @@ class Message(NamedTuple):
     order: dict[str, Any] | None = None
 
 
-class Masks(NamedTuple):
-    """What is to be masked in the output of a job: the values known here, and how to ask commands for the others."""
+class Output(NamedTuple):
+    """The output of jobs: the last bytes that an attempt has written (raises OSError), the secrets to mask in it that are known
+    here, and how to ask commands for the others."""
 
-    of: Callable[[Job | None], list[str]]
+    tail: Callable[[AttemptRef, int], bytes]
+    masks: Callable[[Job | None], list[str]]
     orders: Callable[[Job], list[dict[str, Any]]]
 
 
@@ -43,8 +44,7 @@ class Composer:
     """Makes the messages of one daemon."""
 
     database: Database
-    places: Places
-    masks: Masks
+    output: Output
     host: str = field(default_factory=socket.gethostname)
 
     def message(self, alert: Unsent, state: LiveState, now: float) -> Message:
@@ -71,8 +71,8 @@ class Composer:
         facts = {key: value for key, value in facts.items() if value is not None}
         known = outbox.jobs_of(db, alert.run)  # whose secrets may stand in the output
         job = (state.jobs.jobs if known is None else known).get(alert.job or "")
-        facts["mask"] = self.masks.of(job)
-        secrets = [] if job is None else self.masks.orders(job)
+        facts["mask"] = self.output.masks(job)
+        secrets = [] if job is None else self.output.orders(job)
         if secrets:
             order = {"kind": alert.kind, "facts": facts, "host": self.host, "zone": zone, "secrets": secrets}
             return Message("", "", order)
@@ -80,14 +80,10 @@ class Composer:
 
     def _last_lines(self, alert: Unsent, kind: str) -> list[str]:
         """Those of the last process of a kind; of the command where a step has said nothing."""
-        n = outbox.last_of_kind(self.database.store.connection, alert.run, alert.task, kind)
         lines: list[str] = []
-        if n is not None and alert.run is not None:
-            try:
-                data = b"".join(read_log(str(self.places.log(alert.run, str(alert.task), n, kind)), None, TAIL_BYTES))
-                lines = data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
-            except OSError:
-                pass
+        if (last := outbox.last_of_kind(self.database.store.connection, alert.run, alert.task, kind)) is not None:
+            with contextlib.suppress(OSError):
+                lines = self.output.tail(last, TAIL_BYTES).decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
         return lines if lines or kind == "command" else self._last_lines(alert, "command")
 
 

@@ -56,10 +56,11 @@ class Try(NamedTuple):
 class Outbox:
     """The outbox of one daemon, a part of its loop. `next_at` is when the next alert is due (epoch seconds)."""
 
-    def __init__(self, database: Database, state: LiveState, composer: Composer) -> None:
+    def __init__(self, database: Database, state: LiveState, composer: Composer, folder: str) -> None:
         self.database = database
         self.state = state
         self.composer = composer
+        self._folder = folder  # relative files of URLs are looked for there
         self.sender = Sender()
         self.going: dict[int, Unsent] = {}
         self.unsaved: dict[int, Try] = {}
@@ -142,7 +143,7 @@ class Outbox:
         target = self.state.jobs.alerts.get(alert.target)
         if target is None:
             raise TargetError(f"there is no `[alerts.{alert.target}]` in the job file any more")
-        urls = resolve(target, os.environ, os.path.dirname(self.composer.places.file))
+        urls = resolve(target, os.environ, self._folder)
         message = self.composer.message(alert, self.state, now)
         if self.sender.submit(alert.id, urls, message.title, message.body, alert.kind, message.order):
             self.going[alert.id] = alert

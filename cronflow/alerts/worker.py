@@ -111,7 +111,7 @@ def composed(order: Mapping[str, Any]) -> tuple[str, str]:
     """Title and body of an alert whose secrets have to be asked for first. Where that fails, the output is not shown: what leaves
     the machine is masked."""
     from cronflow.alerts.text import text
-    from cronflow.daemon.processes.secrets import ask_command
+    from cronflow.ask import ask_command
 
     facts = dict(order["facts"])
     values = {str(one["key"]): ask_command(one) for one in order["secrets"]}

@@ -8,14 +8,14 @@ import math
 import os
 import struct
 import time
+from dataclasses import dataclass, field
 
 from cronflow.core.engine import next_wakeup
 from cronflow.core.events import ClockSetBack, Event
 from cronflow.core.plan.flow import Plan
 from cronflow.core.slots.clock_correction import is_behind, since
 from cronflow.core.state import LiveState
-from cronflow.daemon.life import Life
-from cronflow.daemon.part import Part, Ready
+from cronflow.daemon.part import Life, Part, Ready
 from cronflow.store.database import Database
 
 _CLOCK_REALTIME = 0
@@ -57,37 +57,37 @@ class WallTimer:
         os.close(self._fd)
 
 
+@dataclass
 class Clock(Part):
     """Wakes the loop for the engine, and notices a clock that was set back by hours: at the start, and whenever it shows less
-    than it did."""
+    than it did (`shown`)."""
 
-    def __init__(self, life: Life, database: Database, state: LiveState) -> None:
-        self._life = life
-        self._database = database
-        self._state = state
-        self._timer = WallTimer()
-        self._shown = math.inf
+    life: Life
+    database: Database
+    state: LiveState
+    timer: WallTimer = field(default_factory=WallTimer)
+    shown: float = math.inf
 
     def fds(self) -> list[WallTimer]:
-        self._timer.set(next_wakeup(self._state))
-        return [self._timer]
+        self.timer.set(next_wakeup(self.state))
+        return [self.timer]
 
     def poll(self, ready: Ready, /) -> list[Event]:
-        if self._timer in ready:
-            self._timer.clear()
-        return self.set_back(self._state.plan)
+        if self.timer in ready:
+            self.timer.clear()
+        return self.set_back(self.state.plan)
 
     def set_back(self, plan: Plan) -> list[Event]:
         """The event of a clock that was set back, with what the database knows of later slots; not before all that ran until
         then is in the database."""
-        if self._database.unsaved.rows or not self._life.slots:
+        if self.database.unsaved.rows or not self.life.slots:
             return []
         now, events = time.time(), list[Event]()
-        if self._shown > now and is_behind(self._state, plan, now):
-            self._life.log("the clock was set back: slots count from the time that it shows now")
-            events.append(ClockSetBack(*self._database.store.slots_after(since(self._state, plan, now))))
-        self._shown = now
+        if self.shown > now and is_behind(self.state, plan, now):
+            self.life.log("the clock was set back: slots count from the time that it shows now")
+            events.append(ClockSetBack(*self.database.store.slots_after(since(self.state, plan, now))))
+        self.shown = now
         return events
 
     def close(self) -> None:
-        self._timer.close()
+        self.timer.close()

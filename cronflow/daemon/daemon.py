@@ -16,7 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from cronflow.alerts.compose import Composer, Masks
+from cronflow.alerts.compose import Composer, Output
 from cronflow.alerts.outbox import Outbox
 from cronflow.core import events as happened
 from cronflow.core import trace
@@ -28,9 +28,8 @@ from cronflow.daemon.clients.sessions import Services, Sessions
 from cronflow.daemon.clock import Clock
 from cronflow.daemon.jobs.reloading import Reloading
 from cronflow.daemon.jobs.source import JobSource
-from cronflow.daemon.life import Life
 from cronflow.daemon.notify import Notifier
-from cronflow.daemon.part import Part, Ready
+from cronflow.daemon.part import Life, Part, Ready
 from cronflow.daemon.processes.commands import Commands
 from cronflow.daemon.processes.keepers import boot_id
 from cronflow.daemon.processes.secrets import Vault, command_orders
@@ -44,6 +43,7 @@ from cronflow.daemon.upkeep.memory import give_back
 from cronflow.daemon.upkeep.retention import Retention
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
+from cronflow.keeper.output import read_log
 from cronflow.keeper.rank import rise
 from cronflow.places import Places
 from cronflow.store.reserve import drop_ballast
@@ -71,12 +71,17 @@ class Daemon:
             log(f"the database has a new format; as it was it is kept in `{database.store.copied}`")
         self._save_at: float | None = None
         self._selector = Selector()
-        secrets = Vault(os.path.dirname(places.file), warn=log)
-        masks = Masks(secrets.masks, lambda job: command_orders(job, os.environ))
+        folder = os.path.dirname(places.file)
+        secrets = Vault(folder, warn=log)
+        output = Output(
+            lambda ref, most: b"".join(read_log(str(places.log(*ref)), tail=most)),
+            secrets.masks,
+            lambda job: command_orders(job, os.environ),
+        )
         self.notifier = Notifier(state)
         self.commands = Commands(life, database, state, secrets)
         self.clock = Clock(life, database, state)
-        self.alerts = Outbox(database, state, Composer(database, places, masks))
+        self.alerts = Outbox(database, state, Composer(database, output), folder)
         self.signals = Signals(self._on_signal if slots else None)
         self.alive = SignOfLife(places.alive)
         self.watches = FileWatches(state, lambda: self.database.store, log)
@@ -147,7 +152,7 @@ class Daemon:
 
     def _on_signal(self, number: int) -> list[Event]:
         if number == signal.SIGHUP:
-            return self.reloading.reload(tell=True)
+            return self.reloading.reload(notify=True)
         self.life.leaving = "stopped"
         return []
 

@@ -1,12 +1,29 @@
-"""A part of the daemon: something that its loop waits for, that makes events of what it hears, and acts on what was saved."""
+"""A part of the daemon: something that its loop waits for, that makes events of what it hears, and acts on what was saved; and
+what all parts know of the daemon."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cronflow.core.effects import Effects
 from cronflow.core.events import Event
+from cronflow.places import Places
+
+
+@dataclass(slots=True)
+class Life:
+    """Where the daemon works, since when (epoch seconds), and why it is leaving once it has been told to. Without `slots` it is a
+    run in the foreground, which starts nothing by itself. `inbox` takes events for the next turn."""
+
+    places: Places
+    slots: bool
+    log: Callable[[str], None]
+    since: float = field(default_factory=time.time)
+    leaving: str | None = None
+    inbox: list[Event] = field(default_factory=list)
 
 
 class Channel(Protocol):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from cronflow.core.jobs import ALERT_KINDS, Job, jobs_from_definition
 from cronflow.core.notify.expectations import usual
-from cronflow.core.records import Alert
+from cronflow.core.records import Alert, AttemptRef
 from cronflow.core.words import storable
 from cronflow.store.loading import definition_text
 from cronflow.store.sound import DamageError
@@ -124,11 +124,11 @@ def usual_duration(db: sqlite3.Connection, job: str) -> float | None:
     return usual(json.loads(row[0])) if row else None
 
 
-def last_of_kind(db: sqlite3.Connection, run: int | None, task: str | None, kind: str) -> int | None:
-    """The number of the last attempt of a kind of a task, if there has been one."""
-    query = "SELECT max(n) FROM attempts WHERE run = ? AND task = ? AND kind = ?"
-    number: int | None = db.execute(query, (run, task, kind)).fetchone()[0]
-    return number
+def last_of_kind(db: sqlite3.Connection, run: int | None, task: str | None, kind: str) -> AttemptRef | None:
+    """The last attempt of a kind of a task, if there has been one."""
+    query = "SELECT run, task, n, kind FROM attempts WHERE run = ? AND task = ? AND kind = ? ORDER BY n DESC LIMIT 1"
+    row = db.execute(query, (run, task, kind)).fetchone()
+    return None if row is None else AttemptRef(*row)
 
 
 def tried_again(db: sqlite3.Connection, run: int, task: str) -> str | None:

@@ -1,9 +1,9 @@
 """The watches in force: of each it is known which files were there, and reported when others have come and are quiet.
 
-Looks are taken in threads, since a file system that does not answer must hold up nothing but the watch that looks at it; a thread
-lives for one look, and its result wakes the loop. inotify only says that it is time for a look: what it does not see (a file
-system of another machine, more folders than it may watch, a file that is written to and never closed) is found by a look every 30
-seconds. Looks rest for ten times as long as they take, so that many files that move cost a tenth of a processor at most.
+Scans run in threads, since a file system that does not answer must hold up nothing but its own watch; a thread lives for one
+scan, and its result wakes the loop. inotify only says that it is time for a scan: what it does not see (a file system of another
+machine, more folders than it may watch, a file that is written to and never closed) is found by a scan every 30 seconds. Scans
+rest for ten times as long as they take, so that many files that move cost a tenth of a processor at most.
 
 A watch reports its files with an event. What is saved with that event is known from then on; what is not (another run is in the
 way, the daemon is leaving) is reported again later, by this daemon or the next one. Times are of the monotonic clock.
@@ -27,16 +27,16 @@ from cronflow.core.records import Trouble
 from cronflow.core.slots.event_slots import must_wait
 from cronflow.core.state import LiveState
 from cronflow.watch.debounce import BASELINE, Arrived, Debounce
-from cronflow.watch.folders import Found, look
+from cronflow.watch.folders import ScanResult, scan
 from cronflow.watch.inotify import CHANGES, ITSELF, Inotify
 
 SOON = 0.1
-"""Seconds that changes are gathered for before they are looked at."""
-GLANCE = 30.0
+"""Seconds for which changes are gathered before a scan."""
+SCAN_EVERY = 30.0
 SHARE, LONGEST_REST = 10.0, 60.0
-GLANCE_SHARE, LONGEST_GLANCE = 100.0, 3600.0
+SCAN_SHARE, LONGEST_SCAN_EVERY = 100.0, 3600.0
 HUNG = 60.0
-"""Seconds after which a look that has not come back is told."""
+"""Seconds after which a scan that has not come back is reported."""
 AGAIN = 5.0
 """Seconds after which something that did not succeed is tried again."""
 TROUBLE = "watch "
@@ -44,29 +44,29 @@ TROUBLE = "watch "
 
 @dataclass(slots=True)
 class Watch:
-    """One watch in force. `look_at` and `rest_until` are about its next look, `looking_since` about the current one. `reported`
+    """One watch in force. `scan_at` and `rest_until` are about its next scan, `scanning_since` about the current one. `reported`
     means that an event has not been saved yet, `report_at` is from when on there may be another."""
 
     key: str
     patterns: tuple[str, ...]
     files: Debounce
-    look_at: float = 0.0
+    scan_at: float = 0.0
     rest_until: float = 0.0
-    looking_since: float | None = None
+    scanning_since: float | None = None
     numbers: set[int] = field(default_factory=set)
     arrived: Arrived = field(default_factory=Arrived)
     reported: bool = False
     report_at: float = 0.0
     hung: bool = False
 
-    def look_at_next(self) -> float:
-        """When the next look is to begin, if none goes on."""
-        again = self.files.look_again_at()
-        return max(self.look_at if again is None else min(self.look_at, again), self.rest_until)
+    def next_scan_at(self) -> float:
+        """When the next scan is to begin, if none is running."""
+        again = self.files.scan_again_at()
+        return max(self.scan_at if again is None else min(self.scan_at, again), self.rest_until)
 
     def is_hung_at(self) -> float | None:
-        """When the look that goes on takes too long; None where there is none, or where it has been told."""
-        return None if self.looking_since is None or self.hung else self.looking_since + HUNG
+        """When the running scan takes too long; None where there is none, or where that has been reported."""
+        return None if self.scanning_since is None or self.hung else self.scanning_since + HUNG
 
 
 class Memory(Protocol):
@@ -92,12 +92,12 @@ class FileWatches:
         self._blind = False
         self._listen_at = 0.0
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._done: deque[tuple[Watch, float, Found | Exception]] = deque()
+        self._done: deque[tuple[Watch, float, ScanResult | Exception]] = deque()
 
     # ---- for the loop ----------------------------------------------------------------------------------------------------
 
     def fds(self) -> list[int]:
-        """What wakes the loop: results of looks, and changes, unless some are just being gathered."""
+        """What wakes the loop: results of scans, and changes, unless some are just being gathered."""
         if not self._watches:
             return []
         listens = self._inotify is not None and self._inotify.works and time.monotonic() >= self._listen_at
@@ -110,14 +110,14 @@ class FileWatches:
             return self._follow_at
         times = [self._listen_at] if self._watches and self._listen_at > time.monotonic() else []
         for watch in self._watches.values():
-            if (at := watch.look_at_next() if watch.looking_since is None else watch.is_hung_at()) is not None:
+            if (at := watch.next_scan_at() if watch.scanning_since is None else watch.is_hung_at()) is not None:
                 times.append(at)
             if self._may_report(watch):
                 times.append(watch.report_at)
         return min(times, default=None)
 
     def poll(self, _ready: Mapping[object, int], /) -> list[Event]:
-        """Look where it is time to, and report what has come. Raises sqlite3.Error where the watches of a plan that is new cannot
+        """Scan where it is time to, and report what has come. Raises sqlite3.Error where the watches of a plan that is new cannot
         be read; then they are read the next time."""
         if not self._works():
             return []
@@ -151,8 +151,8 @@ class FileWatches:
         return {(key, path): stamp for key, watch in self._watches.items() for path, stamp in watch.files.known.items()}
 
     def close(self) -> None:
-        """A look that goes on may still use the descriptors; then they end with the process."""
-        if all(watch.looking_since is None for watch in self._watches.values()):
+        """A running scan may still use the descriptors; then they are closed with the process."""
+        if all(watch.scanning_since is None for watch in self._watches.values()):
             os.close(self._bell)
             if self._inotify is not None:
                 self._inotify.close()
@@ -179,20 +179,20 @@ class FileWatches:
         return [TroubleGone(key) for key in troubles if key.removeprefix(TROUBLE) not in wanted]
 
     def _hear_changes(self, now: float) -> None:
-        """What inotify says is a reason for a look. A number that is not known may be that of a look that goes on."""
+        """What inotify says is a reason for a scan. A number that is not known may belong to a running scan."""
         if self._inotify is None or not self._inotify.works or now < self._listen_at:
             return
         changed = {number for number, _ in self._inotify.read()}
         if changed:
             self._listen_at = now + SOON
             for watch in self._watches.values():
-                if watch.looking_since is not None or -1 in changed or not changed.isdisjoint(watch.numbers):
-                    watch.look_at = min(watch.look_at, now + SOON)
+                if watch.scanning_since is not None or -1 in changed or not changed.isdisjoint(watch.numbers):
+                    watch.scan_at = min(watch.scan_at, now + SOON)
 
     def _tend(self, watch: Watch, now: float) -> list[Event]:
-        """Begin a look if it is time to; report what there is to report."""
+        """Begin a scan if it is time to; report what there is to report."""
         hung_at = watch.is_hung_at()
-        if watch.looking_since is None and watch.look_at_next() <= now:
+        if watch.scanning_since is None and watch.next_scan_at() <= now:
             self._begin(watch, now)
         elif hung_at is not None and hung_at <= now:
             watch.hung = True
@@ -212,23 +212,23 @@ class FileWatches:
         self._log(message)
         return TroubleFound(Trouble(f"{TROUBLE}{watch.key}", "system", message, time.time()))
 
-    # ---- looks -----------------------------------------------------------------------------------------------------------
+    # ---- scans -----------------------------------------------------------------------------------------------------------
 
     def _begin(self, watch: Watch, now: float) -> None:
-        watch.looking_since, watch.look_at = now, now + LONGEST_GLANCE
-        thread = threading.Thread(target=self._look, args=(watch, now), name="look", daemon=True)
+        watch.scanning_since, watch.scan_at = now, now + LONGEST_SCAN_EVERY
+        thread = threading.Thread(target=self._scan, args=(watch, now), name="scan", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # as many threads as there may be
-            watch.looking_since, watch.rest_until = None, now + GLANCE
+            watch.scanning_since, watch.rest_until = None, now + SCAN_EVERY
 
-    def _look(self, watch: Watch, at: float) -> None:
-        """In a thread of its own: it reads what does not change, and hands over what it finds."""
+    def _scan(self, watch: Watch, at: float) -> None:
+        """In a thread of its own: reads what does not change, and hands over what it finds."""
         assert self._inotify is not None
         inotify = self._inotify
-        found: Found | Exception
+        found: ScanResult | Exception
         try:
-            found = look(watch.patterns, lambda folder: inotify.add(folder, CHANGES | ITSELF))
+            found = scan(watch.patterns, lambda folder: inotify.add(folder, CHANGES | ITSELF))
         except Exception as error:  # it is said by the loop
             found = error
         self._done.append((watch, at, found))
@@ -242,24 +242,24 @@ class FileWatches:
         while self._done:
             watch, at, found = self._done.popleft()
             now = time.monotonic()
-            watch.looking_since = None
+            watch.scanning_since = None
             if self._watches.get(watch.key) is not watch:
                 self._drop([] if isinstance(found, Exception) else found.numbers)
                 continue
             if isinstance(found, Exception):
-                watch.look_at = watch.rest_until = now + GLANCE
+                watch.scan_at = watch.rest_until = now + SCAN_EVERY
                 self._log(f"the files {' '.join(watch.patterns)} cannot be looked at: {found}")
                 continue
             events += self._take(watch, at, found, now)
         return events
 
-    def _take(self, watch: Watch, at: float, found: Found, now: float) -> list[Event]:
-        """What a look has found."""
+    def _take(self, watch: Watch, at: float, found: ScanResult, now: float) -> list[Event]:
+        """Take in what a scan has found."""
         before, watch.numbers = watch.numbers, found.numbers
         self._drop(before)
         watch.rest_until = now + min(SHARE * found.seconds, LONGEST_REST)
-        watch.look_at = min(watch.look_at, now + max(GLANCE, min(GLANCE_SHARE * found.seconds, LONGEST_GLANCE)))
-        watch.files.look(found, at)
+        watch.scan_at = min(watch.scan_at, now + max(SCAN_EVERY, min(SCAN_SHARE * found.seconds, LONGEST_SCAN_EVERY)))
+        watch.files.update(found, at)
         if not watch.reported:
             watch.arrived = watch.files.arrived()
         if found.blind and not self._blind and self._inotify is not None:
@@ -269,9 +269,9 @@ class FileWatches:
         return [TroubleGone(f"{TROUBLE}{watch.key}")] if f"{TROUBLE}{watch.key}" in self._state.troubles else []
 
     def _drop(self, numbers: Iterable[int]) -> None:
-        """Watch folders no more that no watch needs; not while a look goes on, which may just have been given such a number."""
+        """Stop watching folders that no watch needs; not during a scan, which may just have been given such a number."""
         self._unused.update(numbers)
-        if any(watch.looking_since is not None for watch in self._watches.values()) or self._inotify is None:
+        if any(watch.scanning_since is not None for watch in self._watches.values()) or self._inotify is None:
             return
         for number in self._unused.difference(*(watch.numbers for watch in self._watches.values())):
             self._inotify.remove(number)

@@ -16,7 +16,7 @@ from benchmarks.history import make
 from cronflow.core import events as happened
 from cronflow.core.jobs import Settings
 from cronflow.core.records import Act, Alert
-from cronflow.daemon.life import Life
+from cronflow.daemon.part import Life
 from cronflow.daemon.upkeep.retention import AGAIN, DOUBT, EVERY, FOLDERS, PATIENCE, Retention, Tally, count_round, do_round
 from cronflow.jobfile.read import read
 from cronflow.places import Places

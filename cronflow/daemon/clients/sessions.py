@@ -23,8 +23,7 @@ from cronflow.daemon.clients import requests
 from cronflow.daemon.clients.control import Client, Control, Message
 from cronflow.daemon.clients.following import run_event, task_event
 from cronflow.daemon.jobs.reloading import Reloading
-from cronflow.daemon.life import Life
-from cronflow.daemon.part import FD, Part, Ready
+from cronflow.daemon.part import FD, Life, Part, Ready
 from cronflow.daemon.processes.secrets import Vault
 from cronflow.daemon.upkeep.retention import Retention
 from cronflow.errors import CronflowError, JobFileError
@@ -188,7 +187,7 @@ class Sessions(Part):
         return []
 
     def _reload(self, client: Client, message: Message) -> list[Event]:
-        return [*_acted(client, message), *self._services.reloading.reload(tell=True, client=client)]
+        return [*_acted(client, message), *self._services.reloading.reload(notify=True, client=client)]
 
     def _prune(self, client: Client, message: Message) -> list[Event]:
         client.say({"ok": True})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from cronflow.core import events as happened
 from cronflow.core.effects import Effects
@@ -13,48 +14,47 @@ from cronflow.core.records import Trouble
 from cronflow.core.words import count
 from cronflow.daemon.clients.control import Client
 from cronflow.daemon.jobs.source import JobSource, changes
-from cronflow.daemon.life import Life
 from cronflow.daemon.notify import Notifier
-from cronflow.daemon.part import FD, Part, Ready
+from cronflow.daemon.part import FD, Life, Part, Ready
 from cronflow.errors import JobFileError
 from cronflow.jobfile.kept import keep
 
-LOOK_EVERY = 30.0
+CHECK_EVERY = 30.0
 """Seconds. Some file systems tell nobody of changes."""
 
 
+@dataclass
 class Reloading(Part):
     """The job file of one daemon. Whoever has asked for a reload is answered when its events have been saved."""
 
-    def __init__(self, life: Life, source: JobSource, notifier: Notifier) -> None:
-        self.source = source
-        self._life = life
-        self._notifier = notifier
-        self._look_at = time.monotonic() + LOOK_EVERY
-        self._answers: list[Callable[[], None]] = []
+    life: Life
+    source: JobSource
+    notifier: Notifier
+    check_at: float = field(default_factory=lambda: time.monotonic() + CHECK_EVERY)
+    answers: list[Callable[[], None]] = field(default_factory=list)
 
     def fds(self) -> list[FD]:
         return [self.source.watch] if self.source.watch.works else []
 
     def deadline(self) -> float | None:
-        return min((at for at in (self.source.deadline(), self._look_at) if at is not None), default=None)
+        return min((at for at in (self.source.deadline(), self.check_at) if at is not None), default=None)
 
     def poll(self, ready: Ready, /) -> list[Event]:
         if self.source.watch in ready:
             self.source.hear_changes()
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + LOOK_EVERY
-            self.source.look()
-        events = self.reload(tell=False) if self.source.edited() else []
-        if self.source.tell_at is not None and time.monotonic() >= self.source.tell_at:
-            self.source.tell_at = None
-            events.extend(self.reload(tell=True))
+        if time.monotonic() >= self.check_at:
+            self.check_at = time.monotonic() + CHECK_EVERY
+            self.source.check()
+        events = self.reload(notify=False) if self.source.edited() else []
+        if self.source.notify_at is not None and time.monotonic() >= self.source.notify_at:
+            self.source.notify_at = None
+            events.extend(self.reload(notify=True))
         return events
 
     def saved(self, _out: Effects, /) -> None:
-        for answer in self._answers:
+        for answer in self.answers:
             answer()
-        self._answers.clear()
+        self.answers.clear()
 
     def close(self) -> None:
         self.source.watch.close()
@@ -64,29 +64,29 @@ class Reloading(Part):
         read = self.source.read_again()
         return [] if read is None else [happened.Reloaded(*read)]
 
-    def reload(self, tell: bool, client: Client | None = None) -> list[Event]:
+    def reload(self, notify: bool, client: Client | None = None) -> list[Event]:
         """Read the job file again. One that is broken leaves the old one in force: said at once to the person who asked, in
-        status and in the journal; as an alert (`tell`) at once if a person asked, otherwise once it has been broken for a
+        status and in the journal; as an alert (`notify`) at once if a person asked, otherwise once it has been broken for a
         minute."""
-        self._notifier.reloading()
+        self.notifier.reloading()
         before = self.source.reading.jobs.jobs
         try:
             read = self.source.read_again()
         except JobFileError as error:
             if client is not None:
                 refusal = f"the job file has errors, the old one stays in force: {error.message}"
-                self._answers.append(lambda: client.refuse(refusal, "`cronflow check`", 1))
-            self._answers.append(self._notifier.ready)
-            return [self._broken(error, quiet=not tell)]
+                self.answers.append(lambda: client.refuse(refusal, "`cronflow check`", 1))
+            self.answers.append(self.notifier.ready)
+            return [self._broken(error, quiet=not notify)]
         self.keep()
-        self._answers.append(self._notifier.ready)
+        self.answers.append(self.notifier.ready)
         events: list[Event] = [happened.TroubleGone("config")]
         if read is not None:
-            self._life.log(f"reloaded: {count(len(read[0].jobs), 'job')} in {count(len(read[1].flows), 'flow')}")
+            self.life.log(f"reloaded: {count(len(read[0].jobs), 'job')} in {count(len(read[1].flows), 'flow')}")
             events.append(happened.Reloaded(*read))
         if client is not None:
             changed = changes(before, self.source.reading.jobs.jobs)
-            self._answers.append(lambda: client.say({"ok": True, "changed": changed}))
+            self.answers.append(lambda: client.say({"ok": True, "changed": changed}))
         return events
 
     def _broken(self, error: JobFileError, quiet: bool) -> Event:
@@ -96,9 +96,9 @@ class Reloading(Part):
         span = errors[0].span if errors else None
         place = f"{span.file}:{span.line}: " if span else ""
         message = f"{place}{error.message}" + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
-        self._life.log(f"the job file is broken, the old one stays in force: {message}")
+        self.life.log(f"the job file is broken, the old one stays in force: {message}")
         facts = (
-            ("file", str(self._life.places.file)),
+            ("file", str(self.life.places.file)),
             ("problems", [draw(problem, False) for problem in errors[:5]]),
             ("count", len(errors)),
             ("in_force_since", self.source.in_force_since),
@@ -108,4 +108,4 @@ class Reloading(Part):
     def keep(self) -> None:
         """Keep the reading for those who only look."""
         with contextlib.suppress(OSError):
-            keep(self._life.places.state, self.source.reading)
+            keep(self.life.places.state, self.source.reading)

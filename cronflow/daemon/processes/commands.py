@@ -10,8 +10,7 @@ from cronflow.core.effects import Effects, StartAttempt, StopAttempt
 from cronflow.core.events import AttemptEnded, Event, Woke
 from cronflow.core.records import AttemptRef
 from cronflow.core.state import LiveState
-from cronflow.daemon.life import Life
-from cronflow.daemon.part import FD, Part, Ready
+from cronflow.daemon.part import FD, Life, Part, Ready
 from cronflow.daemon.processes import collect, spawning
 from cronflow.daemon.processes.keepers import Keepers
 from cronflow.daemon.processes.secrets import Vault

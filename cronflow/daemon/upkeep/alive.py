@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from cronflow.core.events import Event
@@ -12,30 +13,30 @@ from cronflow.daemon.part import Part, Ready
 EVERY = 30.0
 
 
+@dataclass
 class SignOfLife(Part):
     """Touches the file, also when the clock has been set back: its time must not lie ahead."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._given_at = 0.0
+    path: Path
+    given_at: float = 0.0
 
     def last(self) -> float | None:
         """When an earlier daemon gave one (epoch seconds)."""
         try:
-            return self._path.stat().st_mtime
+            return self.path.stat().st_mtime
         except OSError:
             return None
 
     def give(self) -> None:
-        self._given_at = time.time()
+        self.given_at = time.time()
         with contextlib.suppress(OSError):
-            self._path.touch(mode=0o600)
+            self.path.touch(mode=0o600)
 
     def deadline(self) -> float | None:
-        return time.monotonic() + self._given_at + EVERY - time.time()
+        return time.monotonic() + self.given_at + EVERY - time.time()
 
     def poll(self, _ready: Ready, /) -> list[Event]:
-        if not self._given_at <= time.time() < self._given_at + EVERY:
+        if not self.given_at <= time.time() < self.given_at + EVERY:
             self.give()
         return []
 

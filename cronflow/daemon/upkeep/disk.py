@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from cronflow.core.events import Event, TroubleFound, TroubleGone
 from cronflow.core.records import Trouble
 from cronflow.core.state import LiveState
-from cronflow.daemon.life import Life
-from cronflow.daemon.part import Part, Ready
+from cronflow.daemon.part import Life, Part, Ready
 from cronflow.store.database import Database
 from cronflow.store.reserve import BALLAST, SIZE, drop_ballast, keep_ballast, reserve
 
@@ -20,34 +20,34 @@ LOW = 16 << 20
 """Bytes. On a small disk, a twentieth of it."""
 
 
+@dataclass
 class Disk(Part):
     """The disk that one daemon works on. A run in the foreground keeps no reserve."""
 
-    def __init__(self, life: Life, database: Database, state: LiveState) -> None:
-        self._life = life
-        self._database = database
-        self._state = state
-        self._reserved_at = -EVERY
+    life: Life
+    database: Database
+    state: LiveState
+    reserved_at: float = -EVERY
 
     def deadline(self) -> float | None:
-        return self._reserved_at + EVERY
+        return self.reserved_at + EVERY
 
     def poll(self, _ready: Ready, /) -> list[Event]:
-        if time.monotonic() >= self._reserved_at + EVERY:
+        if time.monotonic() >= self.reserved_at + EVERY:
             self.reserve()
         return self.changes()
 
     def changes(self) -> list[Event]:
         """The event of a shortage that has begun, or of one that is over."""
-        return changes(self._life.places.state, "disk" in self._state.troubles)
+        return changes(self.life.places.state, "disk" in self.state.troubles)
 
     def reserve(self, anew: bool = False) -> None:
         """Have free room in the database and beside it, and notice a database that is not in its place any more."""
-        self._reserved_at = time.monotonic()
-        if self._life.slots:
-            self._database.store.check_place()
-            reserve(self._database.store.connection, anew)
-            keep_ballast(self._life.places.state)
+        self.reserved_at = time.monotonic()
+        if self.life.slots:
+            self.database.store.check_place()
+            reserve(self.database.store.connection, anew)
+            keep_ballast(self.life.places.state)
 
 
 def changes(folder: Path, known: bool) -> list[Event]:

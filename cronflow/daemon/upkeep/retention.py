@@ -20,8 +20,7 @@ from cronflow.core.engine import next_wakeup
 from cronflow.core.events import Event
 from cronflow.core.jobs import Settings
 from cronflow.core.state import LiveState
-from cronflow.daemon.life import Life
-from cronflow.daemon.part import Part, Ready
+from cronflow.daemon.part import Life, Part, Ready
 from cronflow.daemon.processes.logfolders import numbers_in
 from cronflow.places import Places
 from cronflow.store import forgetting
