@@ -36,7 +36,7 @@ from cronflow.store.outbox import Unsent
 
 SAVE_AGAIN = 5.0
 REST = 5.0
-"""Seconds for which a database that cannot be read or written is left in peace."""
+"""Seconds for which a database that cannot be read or written is left alone."""
 UNDELIVERED = 3
 """Tries after which an alert that does not arrive is trouble of its own."""
 FORGOTTEN = 86400.0

@@ -46,7 +46,7 @@ _logged: ContextVar[list[str] | None] = ContextVar("_logged", default=None)
 
 
 class _Listener(logging.Handler):
-    """Keeps what apprise logs while it sends: it tells causes nowhere else."""
+    """Keeps what apprise logs while it sends: it gives causes nowhere else."""
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = _logged.get()

@@ -1,4 +1,4 @@
-"""The daemon: one loop that hears, has the engine decide, saves, and only then acts.
+"""The daemon: one loop that listens, has the engine decide, saves, and only then acts.
 
 A turn: wait until one of the parts has something to say; have all of them make events of it; `step` these one after the other;
 save all that they changed in one transaction; then every part acts on what was saved: starts and ends processes, acknowledges to
@@ -29,11 +29,10 @@ from cronflow.daemon.clock import Clock
 from cronflow.daemon.jobs.reloading import Reloading
 from cronflow.daemon.jobs.source import JobSource
 from cronflow.daemon.notify import Notifier
-from cronflow.daemon.part import Life, Part, Ready
+from cronflow.daemon.part import Life, Part, Ready, wait
 from cronflow.daemon.processes.commands import Commands
 from cronflow.daemon.processes.keepers import boot_id
 from cronflow.daemon.processes.secrets import Vault, command_orders
-from cronflow.daemon.selector import Selector
 from cronflow.daemon.signals import Signals
 from cronflow.daemon.upkeep import disk, recovery
 from cronflow.daemon.upkeep.alive import SignOfLife
@@ -53,7 +52,7 @@ LONGEST_SLEEP = 30.0
 """Seconds. A suspend or a step of the clock is noticed within this time."""
 SAVE_AGAIN = 1.0
 SAVE_LATER = 0.25
-"""Seconds. That a process has begun is saved with what comes next: until then its keeper knows it, and would tell it again."""
+"""Seconds. The start of a process is saved with what comes next: until then its keeper knows of it, and would report it again."""
 
 
 class Daemon:
@@ -70,7 +69,6 @@ class Daemon:
         if database.store.copied is not None:
             log(f"the database has a new format; as it was it is kept in `{database.store.copied}`")
         self._save_at: float | None = None
-        self._selector = Selector()
         folder = os.path.dirname(places.file)
         secrets = Vault(folder, warn=log)
         output = Output(
@@ -110,7 +108,7 @@ class Daemon:
         """Take over what earlier daemons left, and put the job file in force; all of it in one turn."""
         reading, plan = self.source.reading, self.source.plan
         rebooted = self._boot_before not in (None, boot_id())
-        self.state.jobs = reading.jobs  # whom to tell of what ended meanwhile
+        self.state.jobs = reading.jobs  # says who is notified of what has ended meanwhile
         try:
             events = self.commands.take_over(rebooted)
         except KeeperError as error:
@@ -143,7 +141,6 @@ class Daemon:
         self.database.store.close()
         for part in reversed(self.parts):
             part.close()
-        self._selector.close()
 
     @property
     def leaving(self) -> str | None:
@@ -171,7 +168,7 @@ class Daemon:
         deadlines = (self._save_at, *(part.deadline() for part in self.parts))
         wake_at = min((at for at in deadlines if at is not None), default=math.inf)
         fds = [fd for part in self.parts for fd in part.fds()]
-        return self._selector.wait(fds, min(wake_at - time.monotonic(), tick))
+        return wait(fds, min(wake_at - time.monotonic(), tick))
 
     def _poll(self, ready: Ready) -> list[Event]:
         """Everything that has happened since the last turn, as events."""
@@ -215,7 +212,7 @@ class Daemon:
                 part.saved(out)
 
     def _save(self, out: Effects) -> bool:
-        """One transaction for all rows. What cannot be saved now is tried again, and said."""
+        """One transaction for all rows. What cannot be saved now is tried again, and reported."""
         self._save_at = None
         if not out.rows:
             return True

@@ -1,6 +1,6 @@
 """A `cronflow run` without a daemon: it is the daemon for as long as its own run lasts, and starts nothing by itself.
 
-When its run has ended it leaves, whoever else it has been serving: they take over, as after a crash. A `cronflow daemon` that
+When its run has ended it leaves, even if it serves other commands: they take over, as after a crash. A `cronflow daemon` that
 starts takes its place at once. Killed, it leaves the commands to their keeper.
 """
 

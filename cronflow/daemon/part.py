@@ -3,6 +3,8 @@ what all parts know of the daemon."""
 
 from __future__ import annotations
 
+import math
+import select
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +37,7 @@ class Channel(Protocol):
 
 FD = int | Channel
 Ready = Mapping[object, int]
-"""What can be read or written now, each as it was in `fds`, with its events (`selectors.EVENT_READ`, `EVENT_WRITE`)."""
+"""What can be read or written now, each as it was in `fds`, with its events (POLLIN, POLLOUT, … of poll(2))."""
 
 
 class Part(Protocol):
@@ -61,3 +63,13 @@ class Part(Protocol):
     def close(self) -> None:
         """The daemon is leaving."""
         return
+
+
+def wait(fds: Iterable[FD], seconds: float) -> Ready:
+    """Wait until one of these can be read or written, for `seconds` at most (poll(2): they may differ each time)."""
+    poll, known = select.poll(), dict[int, FD]()
+    for fd in fds:
+        number = fd if isinstance(fd, int) else fd.fileno()
+        known[number] = fd
+        poll.register(number, select.POLLIN | (select.POLLOUT if getattr(fd, "wants_write", False) else 0))
+    return {known[number]: events for number, events in poll.poll(max(math.ceil(seconds * 1000), 0))}

@@ -1,4 +1,4 @@
-"""A look through the whole database, by a process of its own that only reads: damage in what nobody asks for is found too."""
+"""A check of the whole database, by a process of its own that only reads: it also finds damage in rows that no query asks for."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The clients of the daemon: what they ask over its control socket, or from inside its process, and what they are told of runs.
 
-What may be asked stands in one table at the end, `OPERATIONS`.
+What may be asked is in one table at the end, `OPERATIONS`.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from cronflow.store.database import Database
 
 class Operation(NamedTuple):
     """What the daemon does about a request: events for the engine, an answer at once, or both. With `same_file` it is refused to
-    who means another job file than ours."""
+    callers that name another job file."""
 
     do: Callable[[Sessions, Client, Message], list[Event]]
     same_file: bool = False
@@ -68,7 +68,7 @@ class Sessions(Part):
     def poll(self, ready: Ready, /) -> list[Event]:
         events: list[Event] = []
         for client in [one for one in self._control.clients if one in ready]:
-            if ready[client] & selectors.EVENT_WRITE:
+            if ready[client] & select.POLLOUT:
                 client.flush()
             for message in client.read():
                 events.extend(self._heard(client, message))
@@ -243,12 +243,12 @@ def _words(message: Message) -> str:
 
 
 def _acted(client: Client, message: Message) -> list[Event]:
-    """What a person did that is no decision of the engine, for the history."""
+    """What a person did that the engine does not decide, for the history."""
     return [happened.Acted(client.by, str(message["op"]), _words(message))]
 
 
 ENGINE = Operation(Sessions._engine, same_file=True)
-"""What the engine decides; requests that nobody knows are refused there."""
+"""What the engine decides; unknown requests are refused there as well."""
 OPERATIONS: Mapping[str, Operation] = {
     "ping": Operation(Sessions._ping),
     "why": Operation(Sessions._why),

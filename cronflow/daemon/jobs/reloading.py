@@ -1,4 +1,4 @@
-"""Reading the job file again: when, what is put in force, who is told of it, and what is said of a file that is broken."""
+"""Reading the job file again: when, what is put in force, who hears of it, and what is reported about a broken file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cronflow.errors import JobFileError
 from cronflow.jobfile.kept import keep
 
 CHECK_EVERY = 30.0
-"""Seconds. Some file systems tell nobody of changes."""
+"""Seconds. Some file systems report no changes."""
 
 
 @dataclass
@@ -65,8 +65,8 @@ class Reloading(Part):
         return [] if read is None else [happened.Reloaded(*read)]
 
     def reload(self, notify: bool, client: Client | None = None) -> list[Event]:
-        """Read the job file again. One that is broken leaves the old one in force: said at once to the person who asked, in
-        status and in the journal; as an alert (`notify`) at once if a person asked, otherwise once it has been broken for a
+        """Read the job file again. A broken one leaves the old one in force. The person who asked, status and the
+        journal say so at once; an alert does (`notify`) at once if a person asked, otherwise once it has been broken for a
         minute."""
         self.notifier.reloading()
         before = self.source.reading.jobs.jobs
@@ -106,6 +106,6 @@ class Reloading(Part):
         return happened.TroubleFound(Trouble("config", "config", message, time.time()), facts, quiet)
 
     def keep(self) -> None:
-        """Keep the reading for those who only look."""
+        """Keep the reading for commands that only read."""
         with contextlib.suppress(OSError):
             keep(self.life.places.state, self.source.reading)

@@ -1,4 +1,4 @@
-"""The job file as it is on the disk: read, watched, and read again when it has been quiet for two seconds after an edit."""
+"""The job file on disk: read, watched, and read again two seconds after the last edit."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ class JobSource:
         return min(times, default=None)
 
     def hear_changes(self) -> None:
-        """Something changed in a folder: look once it is quiet, if it may be one of our files."""
+        """Something changed in a folder: check once it is quiet, if it may be one of our files."""
         ours = any(fnmatchcase(name, pattern) for name in self.watch.names() for pattern in self.names)
         if ours and self._is_automatic():
             self.check_at = time.monotonic() + self.quiet
 
     def check(self) -> None:
-        """Look whether the files have changed, for file systems that inotify does not see."""
+        """Check whether the files have changed, for file systems that inotify does not see."""
         if self._is_automatic() and self.check_at is None and self._stamp() != self.stamp:
             self.check_at = time.monotonic() + self.quiet
 
@@ -114,7 +114,7 @@ class JobSource:
         return reading.jobs, self.plan
 
     def _follow(self) -> None:
-        """Watch the folders of what the job file names now, also where it is broken: its repair may lie there."""
+        """Watch the folders of what the job file names now, even if it is broken: the repair may come there."""
         self._named()
         folders: set[str] = set()
         names = {""}  # what inotify says when it has lost count

@@ -9,7 +9,7 @@ does not answer (stalled, not dead), nothing is concluded about attempts that no
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -395,7 +395,7 @@ class Keepers:
         events: list[Event] = []
         for connection in self.connections():
             if connection in ready:
-                if ready[connection] & selectors.EVENT_WRITE:
+                if ready[connection] & select.POLLOUT:
                     connection.flush()
                 events.extend(self.receive(connection))
         if self.lost:

@@ -1,4 +1,4 @@
-"""The sign of life from which the next daemon tells since when nobody was there: the time of a file."""
+"""A sign of life: from the time of a file the next daemon knows since when none was running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY = 30.0
 
 @dataclass
 class SignOfLife(Part):
-    """Touches the file, also when the clock has been set back: its time must not lie ahead."""
+    """Touches the file; also when the clock was set back, since its time must not be in the future."""
 
     path: Path
     given_at: float = 0.0

@@ -1,4 +1,4 @@
-"""Room on the disk of the state folder: what is kept in reserve, and a word before there is none left."""
+"""Room on the disk of the state folder: what is kept in reserve, and a warning before there is none left."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def changes(folder: Path, known: bool) -> list[Event]:
 
 
 def make_room(folder: Path) -> None:
-    """Before a start: where the disk is short, what was kept for this moment is given back to it."""
+    """Before a start: where the disk is nearly full, give back what was kept in reserve for this moment."""
     if shortage(folder, known=False) is not None:
         drop_ballast(folder)
 

@@ -1,5 +1,5 @@
-"""Has the whole database looked through, some time after each start and then once a day: a large one takes seconds, and no job
-waits for that."""
+"""Has the whole database checked, some time after each start and then once a day: a large one takes seconds, and no job waits for
+that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERY = 86400.0
 
 
 class IntegrityCheck(Part):
-    """The looks of one daemon at one database. A daemon that lives as long as a run in the foreground has no time for any."""
+    """The checks of one database by one daemon; none where it is only a run in the foreground."""
 
     def __init__(self, database: Path, slots: bool, first_after: float = FIRST_AFTER) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class IntegrityCheck(Part):
         return self._next_at
 
     def poll(self, _ready: Ready, /) -> list[Event]:
-        """Begin a look if it is time to; raises what the last one has found as a DamageError, once."""
+        """Begin a check if it is time to; raises what the last one has found as a DamageError, once."""
         if self._process is not None:
             self._end(self._process)
         elif time.monotonic() >= self._next_at:

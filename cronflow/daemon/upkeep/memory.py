@@ -1,7 +1,7 @@
-"""What a daemon has used for a moment only, while it read its job file and its database, is given back to the machine.
+"""Gives back to the machine the memory that was needed only while the job file and the database were read.
 
-Python gives memory back by the megabyte, when nothing in one is in use any more. What a large job file became lies scattered
-among what was of use only while it was read, and keeps all of that; so it is written down, let go, and read again into less.
+Python gives memory back by the megabyte, once nothing in it is in use. The objects of a large job file are scattered among what
+was needed only for reading it, and keep all of that; so they are pickled, dropped, and read again into less.
 """
 
 from __future__ import annotations

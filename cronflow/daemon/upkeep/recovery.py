@@ -1,4 +1,4 @@
-"""What a daemon does about a damaged database: it goes aside as a whole, and what goes on lives on in a new one."""
+"""What a daemon does about a damaged database: the file is moved aside, and what is in progress continues in a new one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Revived(NamedTuple):
 
 
 def revive(places: Places, since: float, log: Callable[[str], None]) -> Revived:
-    """The database of a state folder and the live state in it, once it tells of the new daemon too. Numbers of runs go on above
+    """The database of a state folder and the live state in it, once it names the new daemon too. Numbers of runs continue above
     those that have left logs, whatever has become of the database: a number is never given twice."""
     store = _open(places, log)
     try:
@@ -90,7 +90,7 @@ def newest_generation(places: Places) -> int:
 
 
 def everything(state: LiveState) -> Effects:
-    """The rows from which a new database rebuilds the live state: of the history, what goes on."""
+    """The rows from which a new database rebuilds the live state: of the history, what is in progress."""
     out = Effects()
     for run in (*state.rows.values(), *state.runs.values()):
         out.runs[run.id] = run
@@ -112,8 +112,8 @@ def everything(state: LiveState) -> Effects:
 
 
 def salvaged(store: Store, state: LiveState) -> Effects:
-    """What a damaged database still tells of what the live state does not hold: the files that caused the runs that go on, and
-    the alerts that were not sent. What makes no sense is left out."""
+    """What can still be read from a damaged database and is not in the live state: the files that caused the current runs, and
+    the alerts that were not sent. Rows that make no sense are left out."""
     out = Effects()
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
         for number in state.runs:

@@ -41,13 +41,13 @@ QUIET = 0.25
 UNSAVED = 5.0
 """Seconds for which a round waits where the database has something more important to do, or is damaged."""
 PATIENCE = 0.1
-"""Seconds for which a portion waits for a quiet moment."""
+"""Seconds for which a portion waits for a quiet moment at most."""
 FOLDERS = 100
 """Folders of runs that one process removes."""
 LOOK = 0.05
 """Seconds from one look at that process to the next."""
-TELL_EVERY = 0.5
-"""Seconds from one word on how a round goes to the next."""
+REPORT_EVERY = 0.5
+"""Seconds from one report of the progress of a round to the next."""
 
 
 @dataclass(slots=True)
@@ -114,8 +114,8 @@ def count_round(db: sqlite3.Connection, places: Places, settings: Settings, now:
 
 
 def old_logs(db: sqlite3.Connection, places: Places, before: float, tidy: bool = False) -> Iterator[list[str]]:
-    """The folders of runs that ended before a time, oldest first; those of runs that nobody knows any more, by their own age.
-    `tidy` takes shelves away that are empty."""
+    """The folders of runs that ended before a time, oldest first; those of runs that the history no longer knows go by their own
+    age. `tidy` removes empty folders above them."""
     root = str(places.state / "logs")
     shelves = sorted(numbers_in(root))
     for number in shelves:
@@ -175,7 +175,7 @@ class Retention(Part):
         self._round: Iterator[float] | None = None
         self._replaced = database.replaced
         self._put_off_to = 0.0
-        self._told_at = 0.0
+        self._reported_at = 0.0
         self._askers: list[Callable[[Mapping[str, Any]], None]] = []
 
     def deadline(self) -> float:
@@ -193,11 +193,11 @@ class Retention(Part):
         self.step(self._state.jobs.settings, now, quiet)
         return []
 
-    def demand(self, tell: Callable[[Mapping[str, Any]], None]) -> None:
-        """Begin a round now, whatever the hour, and tell how it goes."""
+    def demand(self, report: Callable[[Mapping[str, Any]], None]) -> None:
+        """Begin a round now, and report its progress."""
         if not self._askers:
             self._tally = Tally()
-        self._askers.append(tell)
+        self._askers.append(report)
         self._round, self.next_at, self._put_off_to = None, time.monotonic(), 0.0
 
     def put_off(self, seconds: float) -> None:
@@ -216,13 +216,13 @@ class Retention(Part):
             wait = self._portion(settings, now)
         except Exception as error:
             self._round, self.next_at = None, begun + AGAIN
-            self._tell(over=True, failed=str(error))
+            self._report(over=True, failed=str(error))
             raise
         ended = time.monotonic()
         self.next_at = ended + max(wait, REST * (ended - begun))
-        if self._askers and (self._round is None or ended >= self._told_at + TELL_EVERY):
-            self._told_at = ended
-            self._tell(over=self._round is None)
+        if self._askers and (self._round is None or ended >= self._reported_at + REPORT_EVERY):
+            self._reported_at = ended
+            self._report(over=self._round is None)
 
     def _portion(self, settings: Settings, now: float) -> float:
         if self._round is None and self._has_leapt(settings, now) and not self._askers:
@@ -242,8 +242,8 @@ class Retention(Part):
         kept = min(settings.keep_logs, settings.keep_runs or settings.keep_logs)
         return before is not None and (self._seen[0] - before[0]) - (self._seen[1] - before[1]) > kept
 
-    def _tell(self, over: bool, failed: str | None = None) -> None:
-        for tell in self._askers:
-            tell({"event": "pruned", "over": over, "failed": failed, **self._tally.as_plain()})
+    def _report(self, over: bool, failed: str | None = None) -> None:
+        for report in self._askers:
+            report({"event": "pruned", "over": over, "failed": failed, **self._tally.as_plain()})
         if over:
             self._askers.clear()
