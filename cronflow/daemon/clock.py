@@ -84,8 +84,8 @@ class Clock(Part):
             return []
         now, events = time.time(), list[Event]()
         if self.shown > now and is_behind(self.state, plan, now):
-            self.life.log("the clock was set back: slots count from the time that it shows now")
             events.append(ClockSetBack(*self.database.store.slots_after(since(self.state, plan, now))))
+            self.life.log("the clock was set back: slots count from the time that it shows now")
         self.shown = now
         return events
 

@@ -53,6 +53,9 @@ class Commands(Part):
         return events
 
     def saved(self, out: Effects, /) -> None:
+        for ref in self._ended:
+            collect.clear(ref, self._life.places)
+        self._ended.clear()
         actions, self._put_off = [*self._put_off, *out.deeds], []
         for action in actions:
             if isinstance(action, StopAttempt):
@@ -60,9 +63,6 @@ class Commands(Part):
             else:
                 self._start(action)
         self._keepers.saved(out)
-        for ref in self._ended:
-            collect.clear(ref, self._life.places)
-        self._ended.clear()
 
     def close(self) -> None:
         """Commands go on, held by their keepers."""
