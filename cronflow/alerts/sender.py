@@ -64,7 +64,7 @@ class _Worker:
     answer: bytearray = field(default_factory=bytearray)
 
 
-class Outbox:
+class Sender:
     """Drives the workers. Nothing here blocks: a service that hangs holds a worker, never the daemon or a job.
 
     Of a target with several URLs those that took the alert are remembered while the program runs, so that a try again

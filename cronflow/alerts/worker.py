@@ -46,7 +46,7 @@ _logged: ContextVar[list[str] | None] = ContextVar("_logged", default=None)
 
 
 class _Listener(logging.Handler):
-    """Keeps what apprise logs while it sends: it tells causes nowhere else."""
+    """Keeps what apprise logs while it sends: it gives causes nowhere else."""
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = _logged.get()
@@ -111,7 +111,7 @@ def composed(order: Mapping[str, Any]) -> tuple[str, str]:
     """Title and body of an alert whose secrets have to be asked for first. Where that fails, the output is not shown: what leaves
     the machine is masked."""
     from cronflow.alerts.text import text
-    from cronflow.daemon.processes.secrets import ask_command
+    from cronflow.ask import ask_command
 
     facts = dict(order["facts"])
     values = {str(one["key"]): ask_command(one) for one in order["secrets"]}

@@ -1,6 +1,6 @@
 """A `cronflow run` without a daemon: it is the daemon for as long as its own run lasts, and starts nothing by itself.
 
-When its run has ended it leaves, whoever else it has been serving: they take over, as after a crash. A `cronflow daemon` that
+When its run has ended it leaves, even if it serves other commands: they take over, as after a crash. A `cronflow daemon` that
 starts takes its place at once. Killed, it leaves the commands to their keeper.
 """
 
@@ -35,17 +35,18 @@ class Foreground:
         self.interrupted = 0
         self.watch = watch
         self.daemon = Daemon(places, JobSource.open(str(places.file)), slots=False, log=log)
-        self.daemon.people.observers.append(self._hear)
+        self.daemon.sessions.observers.append(self._hear)
 
     def begin(self) -> None:
         """Take over what earlier processes left."""
-        self.daemon.listening.catch_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        self.daemon.signals.catch(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self.daemon.begin()
 
     def ask(self, message: dict[str, Any]) -> Reply:
         """Ask the engine what a client would ask over the control socket, and wait for its answer."""
         daemon, self.reply = self.daemon, None
-        daemon.people.ask(lambda number: to_event(message, number, self.by, daemon.state, daemon.store), self._answered)
+        store = daemon.database.store
+        daemon.sessions.ask(lambda number: to_event(message, number, self.by, daemon.state, store), self._answered)
         daemon.run(lambda: self.reply is not None)
         reply: Reply | None = self.reply  # what was heard in the loop
         if reply is None:
@@ -60,7 +61,7 @@ class Foreground:
 
         def over() -> bool:
             tick()
-            self._mind_interrupts()
+            self._obey_signals()
             return self._left() <= most
 
         self.daemon.run(over, tick=0.1)
@@ -68,13 +69,13 @@ class Foreground:
 
     def send_alerts(self) -> None:
         """Wait for the alerts of what is over, if nobody else is about to send them."""
-        if self.daemon.leaving is None:
+        if self.daemon.life.leaving is None:
             until = time.monotonic() + ALERTS_WITHIN
-            self.daemon.run(lambda: time.monotonic() >= until or not self.daemon.alerting.busy(time.time()), tick=0.05)
+            self.daemon.run(lambda: time.monotonic() >= until or not self.daemon.alerts.busy(time.time()), tick=0.05)
 
     def run_now(self, number: int) -> Run | None:
         """A run as it is now."""
-        return self.daemon.state.runs.get(number) or self.daemon.store.run(number)
+        return self.daemon.state.runs.get(number) or self.daemon.database.store.run(number)
 
     def close(self) -> None:
         self.daemon.close()
@@ -89,16 +90,16 @@ class Foreground:
         if event["run"] in self.runs or self.reply is None:
             self.watch(event)
 
-    def _mind_interrupts(self) -> None:
+    def _obey_signals(self) -> None:
         """Ctrl-C cancels the run; a second one does not wait for `kill_after`."""
-        for number in self.daemon.listening.take_interrupts():
+        for number in self.daemon.signals.take():
             if number == signal.SIGINT:
                 self.interrupted += 1
                 for run in self.runs:
                     if run in self.daemon.state.runs:
                         self._cancel(run)
             else:
-                self.daemon.leaving = "stopped"
+                self.daemon.life.leaving = "stopped"
 
     def _cancel(self, run: int) -> None:
-        self.daemon.people.ask(lambda number: CancelAsked(number, run, self.by, "Ctrl-C"), lambda _reply: None)
+        self.daemon.sessions.ask(lambda number: CancelAsked(number, run, self.by, "Ctrl-C"), lambda _reply: None)

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from cronflow.core.effects import Effects
-from cronflow.core.jobs import ALERT_KINDS
-from cronflow.core.records import Alert, Attempt, Run
+from cronflow.core.records import Attempt, Run
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError
@@ -137,6 +134,10 @@ class Store:
 
     def close(self) -> None:
         self.connection.close()
+
+    def shrink(self) -> None:
+        """Let SQLite drop what it has in memory only to be faster."""
+        self.connection.execute("PRAGMA shrink_memory")
 
     # ---- writing ---------------------------------------------------------------------------------------------------------
 
@@ -272,52 +273,11 @@ class Store:
                 raise
             raise CronflowError(f"the database cannot be written: {error}", "is the disk full? `df -h`") from None
 
-    # ---- the outbox ------------------------------------------------------------------------------------------------------
-
-    def alerts_due(self, now: float, each: int = 20, latest: float = math.inf) -> list[dict[str, Any]]:
-        """Alerts to be sent now, as plain rows; and those whose next try would be after `latest`. Of each target the oldest, as
-        many as `each` says; `nth` counts them from 1."""
-        cursor = self.connection.execute(
-            "SELECT id, at, kind, target, job, run, task, facts, tries, nth FROM alerts JOIN"
-            " (SELECT id, row_number() OVER (PARTITION BY target ORDER BY id) AS nth FROM alerts"
-            " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?)) USING (id) WHERE nth <= ? ORDER BY id",
-            (now, latest, each),
-        )
-        names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor]
-        for row in rows:
-            row["facts"] = _facts(row["facts"])
-            if row["kind"] not in ALERT_KINDS or not isinstance(row["tries"], int) or not isinstance(row["target"], str):
-                raise DamageError(f"alert {row['id']} makes no sense")
-        return rows
-
-    def alerts_unsent(self) -> list[Alert]:
-        """Alerts that are still to be sent, oldest first."""
-        query = "SELECT at, kind, target, job, run, task, facts FROM alerts WHERE sent_at IS NULL ORDER BY id"
-        found = self.connection.execute(query)
-        return [Alert(at, kind, target, job, run, task, _facts(facts)) for at, kind, target, job, run, task, facts in found]
-
-    def alert_tried(self, number: int, ok: bool, error: str | None, now: float, next_try_at: float | None) -> None:
-        """Note how an attempt to send an alert ended."""
-        self.connection.execute(
-            "UPDATE alerts SET tries = tries + 1, sent_at = ?, error = ?, next_try_at = ? WHERE id = ?",
-            (now if ok else None, error and storable(error), None if ok else next_try_at, number),
-        )
-
 
 def _accident(aside: str | None) -> str:
     """What has become of a database, of which that is the new name."""
     what = "was deleted" if aside is None else f"was damaged; it was moved to `{aside}`"
     return f"the database {what}, and a new one takes its place"
-
-
-def _facts(text: str) -> dict[str, Any]:
-    """The facts of an alert; none where they cannot be read: it is sent all the same."""
-    try:
-        facts = json.loads(text)
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> str | None:

@@ -1,8 +1,8 @@
-"""Which files of a watch are new or changed, and quiet. It hears of looks and times, and decides; it sees neither a file nor a
+"""Which files of a watch are new or changed, and quiet. It is given scans and times, and decides; it sees neither a file nor a
 clock. Times are seconds of any one clock.
 
-What is *known* has been told once, and saved: path and stamp. A file whose stamp is another one is *changing* until looks that
-are `settle` seconds apart have found the same stamp. A file that is gone is forgotten, but only if its absence says something: a
+What is *known* has been reported once, and saved: path and stamp. A file with another stamp is *changing* until scans that are
+`settle` seconds apart have found the same stamp. A file that is gone is forgotten, but only if its absence means something: a
 folder that is missing, that cannot be read, or that is another one and empty, as where a disk is not mounted, takes nothing
 from what is known.
 """
@@ -12,22 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from cronflow.watch.folders import Found, base_of
+from cronflow.watch.folders import ScanResult, base_of
 
 BASELINE = ("", "known")
-"""The row that says that there has been a first look: without it all that is there counts as known."""
+"""The row that marks that there has been a first scan: without it all that is there counts as known."""
 PATIENCE = 10.0
 """Times `settle`, and at the least as many seconds: for so long quiet files wait for others that are not."""
 
 
-class News(NamedTuple):
+class Arrived(NamedTuple):
     """The files that are to cause a run, and all that is to be remembered with it: stamps by path, None where a file is gone."""
 
     paths: tuple[str, ...] = ()
     seen: tuple[tuple[str, str | None], ...] = ()
 
 
-class Settling:
+class Debounce:
     """The files of one watch. `known` are stamps by path as they were saved."""
 
     def __init__(self, settle: float, known: Mapping[str, str]) -> None:
@@ -35,11 +35,11 @@ class Settling:
         self.known = dict(known)
         self._changing: dict[str, tuple[str, float]] = {}
         self._gone: list[str] = []
-        self._looked_at = 0.0
+        self._scanned_at = 0.0
 
-    def look(self, found: Found, at: float) -> None:
-        """Take in what a look has found that began at a time."""
-        self._looked_at = at
+    def update(self, found: ScanResult, at: float) -> None:
+        """Take in what a scan has found that began at a time."""
+        self._scanned_at = at
         before, self._changing = self._changing, {}
         for path, stamp in found.files.items():
             if self.known.get(path) != stamp:
@@ -48,33 +48,33 @@ class Settling:
         peopled = {base for base in found.bases if any(_lies_in(path, base) for path in found.files)}
         self._gone = [path for path in self.known if path and path not in found.files and self._is_gone(path, found, peopled)]
 
-    def _is_gone(self, path: str, found: Found, peopled: Iterable[str]) -> bool:
+    def _is_gone(self, path: str, found: ScanResult, peopled: Iterable[str]) -> bool:
         if any(_lies_in(path, place) for place in found.unread):
             return False
         base = base_of(self.known[path])
         return any(_lies_in(path, place) and (number == base or place in peopled) for place, number in found.bases.items())
 
-    def look_again_at(self) -> float | None:
-        """When another look may find files that have become quiet; None where none is changing."""
+    def scan_again_at(self) -> float | None:
+        """When another scan may find files that have become quiet; None where none is changing."""
         times = [at + self.settle for _, at in self._changing.values() if not self._is_quiet(at)]
         return min(times, default=None)
 
-    def news(self) -> News:
-        """What is to be told after the last look; empty where there is nothing."""
+    def arrived(self) -> Arrived:
+        """What is to be reported after the last scan; empty where there is nothing."""
         if BASELINE[0] not in self.known:
-            return News((), (BASELINE, *((path, stamp) for path, (stamp, _) in self._changing.items())))
+            return Arrived((), (BASELINE, *((path, stamp) for path, (stamp, _) in self._changing.items())))
         quiet = {path: stamp for path, (stamp, at) in self._changing.items() if self._is_quiet(at)}
         if len(quiet) < len(self._changing) and not self._out_of_patience():
             quiet = {}
         gone: list[tuple[str, str | None]] = [(path, None) for path in self._gone]
-        return News(tuple(sorted(quiet)), (*quiet.items(), *gone))
+        return Arrived(tuple(sorted(quiet)), (*quiet.items(), *gone))
 
     def _is_quiet(self, at: float) -> bool:
-        return self._looked_at - at >= self.settle
+        return self._scanned_at - at >= self.settle
 
     def _out_of_patience(self) -> bool:
-        first = min((at for _, at in self._changing.values()), default=self._looked_at)
-        return self._looked_at - first - self.settle >= max(PATIENCE, PATIENCE * self.settle)
+        first = min((at for _, at in self._changing.values()), default=self._scanned_at)
+        return self._scanned_at - first - self.settle >= max(PATIENCE, PATIENCE * self.settle)
 
     def remember(self, seen: Mapping[str, str | None]) -> None:
         """What has been saved is known from now on."""

@@ -1,10 +1,10 @@
-"""Looking at the files of some patterns: which there are, and what they look like from outside.
+"""Scanning for the files of some patterns: which there are, and what stat(2) says of them.
 
 A pattern is an absolute path in which `*`, `?` and `[…]` stand for parts of a name and `**` for any number of folders, none too.
 A name that begins with a dot is meant only by a part that does so too; `**` enters neither such folders nor links to folders.
-What counts is regular files, and links to them. A name with a line break in it is no name of a list of lines, and left out.
+Regular files count, and links to them. A name with a line break in it would break a list of lines, and is left out.
 
-A look may block for as long as a file system does not answer: it is taken in a thread of its own.
+A scan may block for as long as a file system does not answer: it runs in a thread of its own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(slots=True)
-class Found:
-    """What one look has found. `files` are stamps by path; a stamp ends with the number of the base folder, the one in front of
+class ScanResult:
+    """What one scan has found. `files` are stamps by path; a stamp ends with the number of the base folder, the one in front of
     the first sign of a pattern. `bases` are the numbers (inodes) of those that are there. Of what lies at or below `unread`
     nothing is known. `numbers` are the folders as inotify knows them, `blind` says that it could not watch all of them."""
 
@@ -40,8 +40,8 @@ def base_of(stamp: str) -> str:
     return stamp.rpartition(" ")[2]
 
 
-def look(patterns: Iterable[str], watch: Callable[[str], int]) -> Found:
-    """Look at the files of patterns. `watch` has a folder watched before it is read, so that nothing falls between; it returns
+def scan(patterns: Iterable[str], watch: Callable[[str], int]) -> ScanResult:
+    """Find the files of patterns. `watch` has a folder watched before it is read, so that no change is missed; it returns
     the folder's number, or an errno(3) below 0."""
     begun = time.monotonic()
     walk = _Walk(watch)
@@ -52,10 +52,10 @@ def look(patterns: Iterable[str], watch: Callable[[str], int]) -> Found:
 
 
 class _Walk:
-    """One look, folder by folder."""
+    """One scan, folder by folder."""
 
     def __init__(self, watch: Callable[[str], int]) -> None:
-        self.found = Found()
+        self.found = ScanResult()
         self._watch = watch
         self._watched: set[str] = set()
         self._lists: dict[str, list[os.DirEntry[str]]] = {}

@@ -1,4 +1,4 @@
-"""Noticing that something changes in a folder, so that nothing is polled: inotify(7), by ctypes."""
+"""Changes in folders, without polling: inotify(7), by ctypes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITSELF = 0x400 | 0x800 | 0x1000000
 
 
 class Inotify:
-    """Readable when something in one of its folders changes. Where inotify is not to be had, it never is."""
+    """Readable when something in one of its folders changes. Where inotify is not available, it never is."""
 
     def __init__(self) -> None:
         self._fd = int(_libc.inotify_init1(_NONBLOCK_CLOEXEC))
@@ -45,7 +45,7 @@ class Inotify:
 
     def read(self) -> Iterator[tuple[int, str]]:
         """The number of the folder and the name of each change since the last call. Both are empty (-1, "") where the kernel has
-        lost count, the name also where it is the folder itself that has changed. Of changes that come faster than they are read
+        lost count; the name is empty also where the folder itself has changed. Of changes that come faster than they are read,
         some are left for the next call."""
         with contextlib.suppress(BlockingIOError):
             for _ in range(READS):
@@ -63,7 +63,7 @@ class Inotify:
 
 
 class FolderWatch(Inotify):
-    """The folders of the job file: it tells names. Without inotify the daemon looks at the files at its other wake-ups."""
+    """Gives the names of what changes in the folders of the job file. Without inotify the files are checked now and then."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,5 +85,5 @@ class FolderWatch(Inotify):
                 self._folders[folder] = number
 
     def names(self) -> set[str]:
-        """The names that changed since the last call; an empty name stands for more than could be told."""
+        """The names that changed since the last call; an empty name stands for changes that were lost."""
         return {name for _, name in self.read()}

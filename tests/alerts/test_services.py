@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import cronflow
-from cronflow.alerts.sender import Outbox
+from cronflow.alerts.sender import Sender
 from cronflow.alerts.text import text
 from cronflow.alerts.worker import fitted
 
@@ -23,15 +23,15 @@ MARKUP = "a & b < c > d *bold* _under_ ~x~ `tick` [x](y) <!channel> <@U6TTX1F9R>
 
 
 @pytest.fixture
-def outbox() -> Iterator[Outbox]:
-    box = Outbox()
+def sender() -> Iterator[Sender]:
+    box = Sender()
     yield box
     box.close()
 
 
-def test_a_mail_has_the_title_as_subject_and_the_body_as_plain_text(outbox: Outbox, mail: Any, wait: Any) -> None:
-    outbox.submit(1, [mail.url()], TITLE, BODY)
-    sent = wait(outbox)[1]
+def test_a_mail_has_the_title_as_subject_and_the_body_as_plain_text(sender: Sender, mail: Any, wait: Any) -> None:
+    sender.submit(1, [mail.url()], TITLE, BODY)
+    sent = wait(sender)[1]
     assert sent.ok, sent.error
     (message,) = mail.mails
     assert message["Subject"] == TITLE
@@ -40,32 +40,32 @@ def test_a_mail_has_the_title_as_subject_and_the_body_as_plain_text(outbox: Outb
     assert message.get_content().replace("\r\n", "\n").rstrip("\n") == BODY
 
 
-def test_markup_and_other_alphabets_reach_a_mail_as_they_are(outbox: Outbox, mail: Any, wait: Any) -> None:
-    outbox.submit(1, [mail.url()], "FAILED prüfung × on db1", MARKUP + "\nГотово …")
-    assert wait(outbox)[1].ok
+def test_markup_and_other_alphabets_reach_a_mail_as_they_are(sender: Sender, mail: Any, wait: Any) -> None:
+    sender.submit(1, [mail.url()], "FAILED prüfung × on db1", MARKUP + "\nГотово …")
+    assert wait(sender)[1].ok
     (message,) = mail.mails
     assert message["Subject"] == "FAILED prüfung × on db1"
     assert message.get_content().replace("\r\n", "\n").rstrip("\n") == MARKUP + "\nГотово …"
 
 
-def test_a_mail_server_that_refuses_is_an_alert_not_sent(outbox: Outbox, mail: Any, wait: Any) -> None:
+def test_a_mail_server_that_refuses_is_an_alert_not_sent(sender: Sender, mail: Any, wait: Any) -> None:
     mail.refuse = "554 transaction of ops@example.org failed"
-    outbox.submit(1, [mail.url()], TITLE, BODY)
-    sent = wait(outbox)[1]
+    sender.submit(1, [mail.url()], TITLE, BODY)
+    sent = wait(sender)[1]
     assert (sent.ok, sent.error) == (False, "mailto: mail refused")
     assert mail.mails == []
 
 
-def test_no_mail_server_is_an_alert_not_sent(outbox: Outbox, wait: Any, refused_port: int) -> None:
-    outbox.submit(1, [f"mailto://127.0.0.1:{refused_port}?from=a@example.org&to=b@example.org"], TITLE, BODY)
-    sent = wait(outbox)[1]
+def test_no_mail_server_is_an_alert_not_sent(sender: Sender, wait: Any, refused_port: int) -> None:
+    sender.submit(1, [f"mailto://127.0.0.1:{refused_port}?from=a@example.org&to=b@example.org"], TITLE, BODY)
+    sent = wait(sender)[1]
     assert (sent.ok, sent.error) == (False, "mailto: connection refused")
 
 
-def test_a_chat_webhook_gets_title_and_body(outbox: Outbox, web: Any, wait: Any) -> None:
+def test_a_chat_webhook_gets_title_and_body(sender: Sender, web: Any, wait: Any) -> None:
     token = "3ccdd113474722377935511fc85d3dd4"
-    outbox.submit(1, [f"mmost://127.0.0.1:{web.port}/{token}"], TITLE, BODY)
-    sent = wait(outbox)[1]
+    sender.submit(1, [f"mmost://127.0.0.1:{web.port}/{token}"], TITLE, BODY)
+    sent = wait(sender)[1]
     assert sent.ok, sent.error
     (message,) = web.arrived
     assert web.paths == [f"/hooks/{token}"]
@@ -73,10 +73,10 @@ def test_a_chat_webhook_gets_title_and_body(outbox: Outbox, web: Any, wait: Any)
     assert message["text"].endswith(BODY)
 
 
-def test_output_does_not_call_everybody_in_a_chat(outbox: Outbox, web: Any, wait: Any) -> None:
+def test_output_does_not_call_everybody_in_a_chat(sender: Sender, web: Any, wait: Any) -> None:
     url = f"mmost://127.0.0.1:{web.port}/3ccdd113474722377935511fc85d3dd4"
-    outbox.submit(1, [url], TITLE, "mail to root@here.example, @channel, @Everyone!\n\n@all @allison")
-    assert wait(outbox)[1].ok
+    sender.submit(1, [url], TITLE, "mail to root@here.example, @channel, @Everyone!\n\n@all @allison")
+    assert wait(sender)[1].ok
     (message,) = web.arrived
     calm = "mail to root@\u200bhere.example, @\u200bchannel, @\u200bEveryone!\n\n@\u200ball @allison"
     assert message["text"].endswith(calm)

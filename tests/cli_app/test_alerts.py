@@ -12,6 +12,7 @@ import pytest
 
 from cronflow.core.effects import Effects
 from cronflow.core.records import Alert
+from cronflow.store import outbox
 from cronflow.store.store import Store
 from tests.cli_app.conftest import Cli
 
@@ -116,11 +117,11 @@ def test_the_list_tells_what_became_of_each(cli: Cli) -> None:
         Alert(at + 180, "missed", "mail", None, None, None, {}),
     )
     store.save(effects)
-    store.alert_tried(1, True, None, at + 1, None)
-    store.alert_tried(2, False, "json: connection refused", at + 61, at + 91)
-    store.alert_tried(2, False, "json: answered 500", at + 92, at + 152)
-    store.alert_tried(3, False, "json: answered 500", at + 121, at + 152)
-    store.alert_tried(3, True, None, at + 1000, None)
+    outbox.note_try(store.connection, 1, at + 1, None, None)
+    outbox.note_try(store.connection, 2, None, "json: connection refused", at + 91)
+    outbox.note_try(store.connection, 2, None, "json: answered 500", at + 152)
+    outbox.note_try(store.connection, 3, None, "json: answered 500", at + 152)
+    outbox.note_try(store.connection, 3, at + 1000, None, None)
     store.close()
     answer = cli("alerts", "list")
     assert (answer.status, answer.err) == (0, "")

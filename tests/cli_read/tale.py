@@ -20,6 +20,7 @@ from cronflow.core.records import Alert, AttemptRef
 from cronflow.core.state import LiveState
 from cronflow.jobfile.read import read
 from cronflow.places import Places
+from cronflow.store import outbox
 from cronflow.store.store import Store
 
 ZONE = "Europe/Berlin"
@@ -117,7 +118,7 @@ class Tale:
         effects = Effects.saving(Alert(at(when), "failure", "ops"))
         self.store.save(effects)
         number = self.store.connection.execute("SELECT max(id) FROM alerts").fetchone()[0]
-        self.store.alert_tried(number, False, error, at(when) + 30, self.now + 600)
+        outbox.note_try(self.store.connection, number, None, error, self.now + 600)
         return self
 
     def edit(self, toml: str) -> Tale:

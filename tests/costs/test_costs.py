@@ -243,7 +243,7 @@ def test_a_job_file_is_parsed_once_to_start_and_twice_to_be_read_again(tmp_path:
     source = JobSource.open(str(path))
     assert len(parsed) == 1
     path.write_text('[jobs.a]\ncommand = "true"\n\n[jobs.b]\ncommand = "true"\n')
-    source.look_at = 0.0
+    source.check_at = 0.0
     assert source.edited()
     assert source.read_again() is not None
     assert len(parsed) == 3

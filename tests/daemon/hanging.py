@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from cronflow.watch import arrivals
+from cronflow.watch import filewatches
 from tests.daemon.impatient import main
 
 _scandir = os.scandir
@@ -22,5 +22,5 @@ def _slow(path: Any) -> Any:
 
 if __name__ == "__main__":
     os.scandir = _slow
-    arrivals.HUNG = float(sys.argv[1])
+    filewatches.HUNG = float(sys.argv[1])
     main(2.0, 60.0)

@@ -20,7 +20,7 @@ def main(quiet: float, broken_for: float) -> None:
     with lock:
         life = Daemon(places, source, log=lambda line: print(line, file=sys.stderr, flush=True))
         try:
-            life.listening.catch_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+            life.signals.catch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
             life.begin()
             life.run()
         finally:

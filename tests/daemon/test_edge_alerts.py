@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cronflow.alerts.alerting import Alerting
-from cronflow.core.jobs import AlertTarget
-from cronflow.core.plan.flow import plan
-from cronflow.daemon.processes.secrets import Vault
-from cronflow.places import Places
+from cronflow.alerts.compose import Composer, Output
+from cronflow.store import outbox
+from cronflow.store.database import Database
 from tests.core.stage import Stage, job
 
 HOUR = 3600.0
@@ -16,12 +14,10 @@ HOUR = 3600.0
 
 def bodies(stage: Stage, folder: Path) -> list[str]:
     """The texts of all alerts of the stage."""
-    places = Places(folder / "jobs.toml", folder, folder)
-    alerting = Alerting(stage.store, places, Vault(str(folder)), host="db1")
-    rows = stage.store.alerts_due(stage.now + 1e6, 50)
-    told = [alerting._compose(row, stage.set, plan(stage.set.jobs), AlertTarget("ops"), stage.now)[1] for row in rows]
-    alerting.close()
-    return told
+    silent = Output(lambda _ref, _most: b"", lambda _job: [], lambda _job: [])
+    composer = Composer(Database(stage.store, folder, {}), silent, host="db1")
+    rows = outbox.due(stage.store.connection, stage.now + 1e6, 50)
+    return [composer.message(row, stage.state, stage.now).body for row in rows]
 
 
 def test_a_failure_and_its_end_name_jobs_of_other_flows(tmp_path: Path) -> None:

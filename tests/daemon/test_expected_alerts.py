@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cronflow.alerts.alerting import Alerting
+from cronflow.alerts.compose import Composer, Output
 from cronflow.core.jobs import ALERT_KINDS, AlertTarget, JobSet, Settings
-from cronflow.core.plan.flow import plan
-from cronflow.daemon.processes.secrets import Vault
-from cronflow.places import Places
+from cronflow.store import outbox
+from cronflow.store.database import Database
 from tests.core.stage import Stage, job
 
 HOUR = 3600.0
@@ -24,11 +23,10 @@ class Told(Stage):
 
 def sent(stage: Stage, folder: Path) -> list[tuple[str, str]]:
     """Titles and bodies of all alerts of the stage."""
-    alerting = Alerting(stage.store, Places(folder / "jobs.toml", folder, folder), Vault(str(folder)), host="db1")
-    rows = stage.store.alerts_due(stage.now + 1e6, 50)
-    told = [alerting._compose(row, stage.set, plan(stage.set.jobs), OPS, stage.now)[:2] for row in rows]
-    alerting.close()
-    return told
+    silent = Output(lambda _ref, _most: b"", lambda _job: [], lambda _job: [])
+    composer = Composer(Database(stage.store, folder, {}), silent, host="db1")
+    rows = outbox.due(stage.store.connection, stage.now + 1e6, 50)
+    return [composer.message(row, stage.state, stage.now)[:2] for row in rows]
 
 
 def test_a_late_task_and_the_one_that_waits_for_it(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.watch.folders import Found, base_of, look
+from cronflow.watch.folders import ScanResult, base_of, scan
 
 
-def look_into(folder: Path, *patterns: str) -> tuple[Found, set[str]]:
+def scan_of(folder: Path, *patterns: str) -> tuple[ScanResult, set[str]]:
     """A look at patterns that are relative to a folder, and the folders it had watched, relative too."""
     watched: list[str] = []
 
@@ -18,13 +18,13 @@ def look_into(folder: Path, *patterns: str) -> tuple[Found, set[str]]:
         watched.append(path)
         return len(watched)
 
-    found = look([os.path.join(folder, pattern) for pattern in patterns], watch)
+    found = scan([os.path.join(folder, pattern) for pattern in patterns], watch)
     assert len(watched) == len(set(watched)) == len(found.numbers)
     return found, {os.path.relpath(path, folder) for path in watched}
 
 
 def names(folder: Path, *patterns: str) -> list[str]:
-    return sorted(os.path.relpath(path, folder) for path in look_into(folder, *patterns)[0].files)
+    return sorted(os.path.relpath(path, folder) for path in scan_of(folder, *patterns)[0].files)
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def test_a_pattern_finds_its_files(tree: Path, patterns: list[str], files: list[
 
 
 def test_every_folder_in_which_a_file_may_appear_is_watched(tree: Path) -> None:
-    assert look_into(tree, "*.csv")[1] == {"."}
-    assert look_into(tree, "a.csv")[1] == {"."}
-    assert look_into(tree, "*/a.csv")[1] == {".", "x", "y", "[z]"}
-    assert look_into(tree, "x/**/a.csv")[1] == {"x", "x/deep", "x/deep/er"}
+    assert scan_of(tree, "*.csv")[1] == {"."}
+    assert scan_of(tree, "a.csv")[1] == {"."}
+    assert scan_of(tree, "*/a.csv")[1] == {".", "x", "y", "[z]"}
+    assert scan_of(tree, "x/**/a.csv")[1] == {"x", "x/deep", "x/deep/er"}
 
 
 def test_of_a_folder_that_is_missing_the_nearest_above_is_watched(tree: Path) -> None:
-    found, watched = look_into(tree, "no/such/folder/*.csv")
+    found, watched = scan_of(tree, "no/such/folder/*.csv")
     assert (found.files, found.bases, watched) == ({}, {}, {"."})
 
 
@@ -79,7 +79,7 @@ def test_a_folder_that_is_made_while_the_one_above_is_reached_is_not_overlooked(
         (tmp_path / "in/a").touch()
         return 1
 
-    assert list(look([f"{tmp_path}/in/*"], watch).files) == [f"{tmp_path}/in/a"]
+    assert list(scan([f"{tmp_path}/in/*"], watch).files) == [f"{tmp_path}/in/a"]
 
 
 def test_links_lead_to_files_and_folders_but_not_below_two_stars(tree: Path) -> None:
@@ -102,7 +102,7 @@ def test_only_regular_files_count_and_no_name_with_a_line_break(tmp_path: Path) 
 
 def test_a_stamp_changes_with_size_time_and_file(tmp_path: Path) -> None:
     def stamp() -> str:
-        return look_into(tmp_path, "a")[0].files[str(tmp_path / "a")]
+        return scan_of(tmp_path, "a")[0].files[str(tmp_path / "a")]
 
     path = tmp_path / "a"
     path.write_text("one")
@@ -127,7 +127,7 @@ def test_a_stamp_changes_with_size_time_and_file(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_read_is_told(tree: Path) -> None:
     (tree / "x").chmod(0)
     try:
-        found, _ = look_into(tree, "**/a.csv")
+        found, _ = scan_of(tree, "**/a.csv")
     finally:
         (tree / "x").chmod(0o755)
     assert found.unread == [str(tree / "x")]

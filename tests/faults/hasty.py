@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from cronflow.alerts.sender import Outbox
+from cronflow.alerts.sender import Sender
 from tests.daemon.impatient import main
 
 if __name__ == "__main__":
-    assert Outbox.__init__.__defaults__ is not None
-    Outbox.__init__.__defaults__ = (Outbox.__init__.__defaults__[0], float(sys.argv[1]), 1.0)
+    assert Sender.__init__.__defaults__ is not None
+    Sender.__init__.__defaults__ = (Sender.__init__.__defaults__[0], float(sys.argv[1]), 1.0)
     main(2.0, 60.0)

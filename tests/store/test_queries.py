@@ -11,6 +11,7 @@ from cronflow.core.effects import Effects
 from cronflow.core.jobs import Edge, Job, definition
 from cronflow.core.records import Act, Alert, Attempt, Definition, Done, Health, Pause, Run, RunSlot, Task, Trouble
 from cronflow.errors import CronflowError
+from cronflow.store import outbox
 from cronflow.store.queries import History
 from cronflow.store.standing import health_of, pauses, standing
 from cronflow.store.store import Store
@@ -209,8 +210,8 @@ def test_standing(store: Store, tmp_path: Path) -> None:
     health = Health("a", 10.0, 3), Health("b", None, 0, 5.0)
     paused = Pause("a", 5.0, "anna", 100.0, "why"), Pause("b", 5.0, "bert")
     store.save(Effects.saving(*alerts, *health, *paused, Trouble("config", "config", "broken", 7.0)))
-    store.alert_tried(1, True, None, 55.0, None)
-    store.alert_tried(2, False, "HTTP 503", 65.0, 100.0)
+    outbox.note_try(store.connection, 1, 55.0, None, None)
+    outbox.note_try(store.connection, 2, None, "HTTP 503", 100.0)
     with reader(store, tmp_path) as history:
         found = standing(history, 50.0)
         assert found.health == {"a": Health("a", 10.0, 3)}

@@ -16,10 +16,12 @@ from benchmarks.history import make
 from cronflow.core import events as happened
 from cronflow.core.jobs import Settings
 from cronflow.core.records import Act, Alert
+from cronflow.daemon.part import Life
 from cronflow.daemon.upkeep.retention import AGAIN, DOUBT, EVERY, FOLDERS, PATIENCE, Retention, Tally, count_round, do_round
 from cronflow.jobfile.read import read
 from cronflow.places import Places
 from cronflow.store import forgetting
+from cronflow.store.database import Database
 from cronflow.store.queries import History
 from cronflow.store.store import Store
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -328,9 +330,17 @@ def test_a_run_with_many_tasks_goes_in_several_transactions(tmp_path: Path) -> N
 # ---- in the daemon --------------------------------------------------------------------------------------------------------
 
 
+def rounds(stage: Stage, folder: Path, next_at: float, alive: float | None = None) -> Retention:
+    """The rounds of a daemon of which the next portion is due at a time of the monotonic clock."""
+    life = Life(places(folder), slots=True, log=print)
+    retention = Retention(life, Database(stage.store, folder, {}), stage.state, alive)
+    retention.next_at = next_at
+    return retention
+
+
 def test_portions_wait_for_a_quiet_moment_but_not_for_ever(tmp_path: Path) -> None:
     stage = history(200)
-    retention = Retention(stage.store, places(tmp_path), time.monotonic())
+    retention = rounds(stage, tmp_path, time.monotonic())
     due, settings = retention.next_at, Settings(keep_runs=DAY)
     retention.step(settings, stage.now, quiet=False)
     assert len(numbers(stage)) == 200
@@ -347,7 +357,7 @@ def test_portions_wait_for_a_quiet_moment_but_not_for_ever(tmp_path: Path) -> No
 
 def test_a_round_that_somebody_asks_for_begins_at_once_and_tells_how_it_goes(tmp_path: Path) -> None:
     stage = history(60)
-    retention = Retention(stage.store, places(tmp_path), time.monotonic() + EVERY)
+    retention = rounds(stage, tmp_path, time.monotonic() + EVERY)
     said: list[dict[str, Any]] = []
     retention.demand(lambda event: said.append(dict(event)))
     while not (said and said[-1]["over"]):
@@ -361,8 +371,7 @@ def test_a_round_that_somebody_asks_for_begins_at_once_and_tells_how_it_goes(tmp
 def test_a_clock_that_leaps_beyond_all_that_is_kept_removes_nothing_for_a_day_unless_somebody_asks(tmp_path: Path) -> None:
     stage, settings = history(60), Settings(keep_runs=DAY, keep_logs=DAY)
     begun = time.monotonic()
-    retention = Retention(stage.store, places(tmp_path), begun)
-    retention.seen = stage.now, begun
+    retention = rounds(stage, tmp_path, begun, alive=stage.now)
     retention.step(settings, stage.now + 3000 * DAY, quiet=True)
     assert len(numbers(stage)) == 60
     assert begun + DOUBT <= retention.next_at <= begun + DOUBT + 60
@@ -372,15 +381,14 @@ def test_a_clock_that_leaps_beyond_all_that_is_kept_removes_nothing_for_a_day_un
     assert len(numbers(stage)) < 60
 
     stage = history(60)
-    retention = Retention(stage.store, places(tmp_path), begun)
-    retention.seen = stage.now - DAY / 2, begun
+    retention = rounds(stage, tmp_path, begun, alive=stage.now - DAY / 2)
     retention.step(settings, stage.now, quiet=True)
     assert len(numbers(stage)) < 60
 
 
 def test_a_round_that_fails_is_begun_anew_and_its_asker_hears_of_it(tmp_path: Path) -> None:
     stage = history(60)
-    retention = Retention(stage.store, places(tmp_path), time.monotonic())
+    retention = rounds(stage, tmp_path, time.monotonic())
     said: list[dict[str, Any]] = []
     retention.demand(lambda event: said.append(dict(event)))
     stage.store.connection.execute("PRAGMA query_only = ON")

@@ -26,7 +26,7 @@ from cronflow.daemon.processes.logfolders import newest_logged
 from cronflow.daemon.upkeep.recovery import everything, revive
 from cronflow.errors import CronflowError
 from cronflow.places import Places
-from cronflow.store import reserve
+from cronflow.store import outbox, reserve
 from cronflow.store.file import move_aside
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS
@@ -101,12 +101,9 @@ def test_every_noun_comes_back(store: Store, tmp_path: Path) -> None:
     assert state.definition_of(state.runs[1]) == JOBS
     assert state.next_run == 2
     assert [History.open(tmp_path / FILE).acts()[0].act] == list(saved.of(tables.ACTS).values())
-    (alert,) = again.alerts_due(7.0)
-    assert alert["facts"] == {"failures": 2, "blocks": ["b"]}
-    assert (alert["at"], alert["kind"], alert["target"], alert["job"], alert["run"], alert["task"]) == (
-        *(7.0, "failure", "ops"),
-        *("a", 1, "a"),
-    )
+    (alert,) = outbox.due(again.connection, 7.0)
+    assert alert.facts == {"failures": 2, "blocks": ["b"]}
+    assert (alert.at, alert.kind, alert.target, alert.job, alert.run, alert.task) == (7.0, "failure", "ops", "a", 1, "a")
     ended = again.run(1)
     assert ended is not None
     again.close()
@@ -429,9 +426,9 @@ def test_numbers_go_on_above_those_that_have_logs(tmp_path: Path) -> None:
     for name in ("0/7", "1/1423", "1/1009", "1/lost+found", "README"):
         (tmp_path / "logs" / name).mkdir(parents=True)
     assert newest_logged(places) == 1423
-    store, state = revive(places, print, lambda _store: {})
-    assert state.next_run == 1424
-    store.close()
+    found = revive(places, 0.0, print)
+    assert found.state.next_run == 1424
+    found.database.store.close()
 
 
 def test_another_form_of_definitions_is_another_format() -> None:

@@ -16,7 +16,7 @@ from cronflow.errors import CronflowError
 from cronflow.facts.known import use_zone_of_file
 
 if TYPE_CHECKING:
-    from cronflow.alerts.sender import Outbox
+    from cronflow.alerts.sender import Sender
     from cronflow.core.jobs import AlertTarget
 
 AT_ONCE = 4
@@ -66,7 +66,7 @@ def _chosen(caller: Caller, names: list[str]) -> list[AlertTarget]:
 
 def _send(caller: Caller, targets: list[AlertTarget]) -> dict[str, str]:
     """The error of each target, empty where the message was taken."""
-    from cronflow.alerts.sender import Outbox, TargetError, resolve
+    from cronflow.alerts.sender import Sender, TargetError, resolve
     from cronflow.alerts.text import text
 
     errors: dict[str, str] = {}
@@ -80,26 +80,26 @@ def _send(caller: Caller, targets: list[AlertTarget]) -> dict[str, str]:
             continue
         facts = {"now": time.time(), "target": target.name, "by": _user()}
         orders.append((number, urls, *text("test", facts, socket.gethostname(), caller.zone), "test"))
-    outbox = Outbox(AT_ONCE)
+    sender = Sender(AT_ONCE)
     try:
-        for sent in _deliver(outbox, orders):
+        for sent in _deliver(sender, orders):
             errors[targets[sent.alert_id].name] = "" if sent.ok else sent.error
     finally:
-        outbox.close()
+        sender.close()
     return errors
 
 
-def _deliver(outbox: Outbox, orders: list[Any]) -> list[Any]:
+def _deliver(sender: Sender, orders: list[Any]) -> list[Any]:
     """Hand the orders out, a few at a time, and wait: no longer for each than a worker has."""
     left = len(orders)
     answers: list[Any] = []
     while len(answers) < left:
-        while orders and outbox.submit(*orders[0]):
+        while orders and sender.submit(*orders[0]):
             orders.pop(0)
-        deadline = outbox.deadline()
+        deadline = sender.deadline()
         wait = 1.0 if deadline is None else min(1.0, max(0.0, deadline - time.monotonic()))
-        select.select(outbox.fds(), [], [], wait)
-        answers.extend(outbox.collect(time.monotonic()))
+        select.select(sender.fds(), [], [], wait)
+        answers.extend(sender.collect(time.monotonic()))
     return answers
 
 

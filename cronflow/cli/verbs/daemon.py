@@ -41,7 +41,7 @@ def daemon(caller: Caller) -> int:
             log(f"warning: {killer}")
         life = Daemon(caller.places, source, log=log)
         try:
-            life.listening.catch_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+            life.signals.catch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
             life.begin()
             jobs = source.reading.jobs.jobs
             log(f"cronflow is up: {count(len(jobs), 'job')} in {count(len(source.plan.flows), 'flow')} from {caller.places.file}")

@@ -1,1 +1,1 @@
-"""Who asks the daemon for something, and what they are answered."""
+"""Who asks the daemon for something, and what is answered."""

@@ -1,4 +1,4 @@
-"""The lines that someone who follows a run hears: a run or a task as it is now. All times are epoch seconds."""
+"""The lines that are sent to those who follow a run: a run or a task as it is now. All times are epoch seconds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def task_event(task: Task, attempts: Iterable[Attempt] = ()) -> dict[str, Any]:
     keys = ("job", "state", "reason", "note", "attempts", "started_at", "finished_at")
     place = {"stage": task.phase.stage, "stage_at": task.entered, "next_attempt_at": task.again_at}
     about = ("kind", "n", "count", "pid", "result", "exit_code", "signal", "started_at", "finished_at")
-    told: dict[str, Any] = {"attempt": None, "step": None}
+    last: dict[str, Any] = {"attempt": None, "step": None}
     for attempt in (*attempts, *([task.live] if task.live is not None else [])):
-        told["attempt" if attempt.kind == "command" else "step"] = {key: getattr(attempt, key) for key in about}
+        last["attempt" if attempt.kind == "command" else "step"] = {key: getattr(attempt, key) for key in about}
     return {
         "event": "task",
         "run": task.run,
         "task": task.name,
         **{key: getattr(task, key) for key in keys},
         **place,
-        **told,
+        **last,
     }

@@ -1,1 +1,1 @@
-"""The job file on the disk: read, watched, read again."""
+"""The job file on disk: read, watched, read again."""

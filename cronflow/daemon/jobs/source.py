@@ -1,4 +1,4 @@
-"""The job file as it is on the disk: read, watched, and read again when it has been quiet for two seconds after an edit."""
+"""The job file on disk: read, watched, and read again two seconds after the last edit."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from cronflow.jobfile.source import whole
 from cronflow.watch.inotify import FolderWatch
 
 QUIET = 2.0
-"""Seconds for which the files must have been unchanged before they are read again by themselves."""
+"""Seconds for which the files must have been unchanged before they are read again automatically."""
 BROKEN_FOR = 60.0
-"""Seconds after which a file that is still broken is told."""
-WAYS = 100
-"""Links and folders that are followed for one path: those that lead in circles have no end."""
+"""Seconds after which there is an alert about a file that is still broken."""
+MOST_PATHS = 100
+"""Links and folders that are followed for one path at most: there may be circles."""
 ESCAPED = re.compile(r"\[([*?[])\]")
-"""What glob.escape has made of a character."""
+"""A character that glob.escape has escaped."""
 
 
 @dataclass(slots=True)
 class JobSource:
-    """What is in force, and what has to be looked at when."""
+    """What is in force, and when to look at the files again (`check_at`) or to send an alert about broken ones (`notify_at`)."""
 
     path: str
     reading: Reading
@@ -48,46 +48,46 @@ class JobSource:
     named_in: bytes = b""
     """The SHA-256 of the job file that names these."""
     names: frozenset[str] = frozenset()
-    look_at: float | None = None
+    check_at: float | None = None
     stamp: tuple[object, ...] = ()
     broken: bool = False
-    tell_at: float | None = None
+    notify_at: float | None = None
     in_force_since: float = field(default_factory=time.time)
 
     @classmethod
     def open(cls, path: str, quiet: float = QUIET, broken_for: float = BROKEN_FOR) -> JobSource:
         """Read the job file for the first time. Raises JobFileError. `quiet`: seconds after an edit until it is read again;
-        `broken_for`: until it is told that it is still broken."""
+        `broken_for`: after it is found broken until there is an alert."""
         reading = compact(lambda: read(path, thorough=False))
         source = cls(path, reading, plan(reading.jobs.jobs), quiet=quiet, broken_for=broken_for)
         source.include, source.calendars, source.named_in = reading.include, reading.calendars, reading.sources[0][1]
         source._follow()
         source.stamp = source._stamp()
-        if source._by_itself() and any(_digest(path) != digest for path, digest in reading.sources):
-            source.stamp, source.look_at = (), time.monotonic() + quiet  # edited before anybody watched
+        if source._is_automatic() and any(_digest(path) != digest for path, digest in reading.sources):
+            source.stamp, source.check_at = (), time.monotonic() + quiet  # edited before anybody watched
         return source
 
     def deadline(self) -> float | None:
-        """When `edited` has something to say, or the time of `tell_at` has come (monotonic clock)."""
-        times = [at for at in (self.look_at, self.tell_at) if at is not None]
+        """When `edited` may be true, or `notify_at` has come (monotonic clock)."""
+        times = [at for at in (self.check_at, self.notify_at) if at is not None]
         return min(times, default=None)
 
-    def noticed(self) -> None:
-        """Something changed in a folder: look once it is quiet, if it may be one of our files."""
+    def hear_changes(self) -> None:
+        """Something changed in a folder: check once it is quiet, if it may be one of our files."""
         ours = any(fnmatchcase(name, pattern) for name in self.watch.names() for pattern in self.names)
-        if ours and self._by_itself():
-            self.look_at = time.monotonic() + self.quiet
+        if ours and self._is_automatic():
+            self.check_at = time.monotonic() + self.quiet
 
-    def glance(self) -> None:
-        """Look by the way whether the files have changed, for file systems that inotify does not see."""
-        if self._by_itself() and self.look_at is None and self._stamp() != self.stamp:
-            self.look_at = time.monotonic() + self.quiet
+    def check(self) -> None:
+        """Check whether the files have changed, for file systems that inotify does not see."""
+        if self._is_automatic() and self.check_at is None and self._stamp() != self.stamp:
+            self.check_at = time.monotonic() + self.quiet
 
     def edited(self) -> bool:
         """Whether the files have changed and have been quiet since; then they are to be read."""
-        if self.look_at is None or time.monotonic() < self.look_at:
+        if self.check_at is None or time.monotonic() < self.check_at:
             return False
-        self.look_at = None
+        self.check_at = None
         self._follow()
         stamp = self._stamp()
         changed, self.stamp = stamp != self.stamp, stamp
@@ -102,9 +102,9 @@ class JobSource:
             reading = compact(lambda: read(self.path, thorough=False))
         except JobFileError:
             if not self.broken:
-                self.broken, self.tell_at = True, time.monotonic() + self.broken_for
+                self.broken, self.notify_at = True, time.monotonic() + self.broken_for
             raise
-        self.broken, self.tell_at = False, None
+        self.broken, self.notify_at = False, None
         same = reading.sources == self.reading.sources and reading.jobs == self.reading.jobs
         self.reading = reading
         self._follow()
@@ -114,7 +114,7 @@ class JobSource:
         return reading.jobs, self.plan
 
     def _follow(self) -> None:
-        """Watch the folders of what the job file names now, also where it is broken: its repair may lie there."""
+        """Watch the folders of what the job file names now, even if it is broken: the repair may come there."""
         self._named()
         folders: set[str] = set()
         names = {""}  # what inotify says when it has lost count
@@ -123,15 +123,15 @@ class JobSource:
             folders.update(glob.glob(head, recursive=True))
             names.add(tail)
         for path in (*self._files(), *(ESCAPED.sub(r"\1", os.path.dirname(pattern)) for pattern in self.include)):
-            for way in _ways(path):
+            for way in _paths_behind(path):
                 folders.add(os.path.dirname(way))
                 names.add(glob.escape(os.path.basename(way)))
         self.names = frozenset(names)
-        self.watch.follow(folders if self._by_itself() else ())
+        self.watch.follow(folders if self._is_automatic() else ())
 
     def _named(self) -> None:
-        """The patterns of `include` and the files of calendars in a job file that may be broken; the ones before where it is no
-        TOML."""
+        """Take the patterns of `include` and the files of calendars from a job file that may be broken; those from before stay
+        where it is not valid TOML."""
         try:
             raw = whole(self.path)
             named_in = hashlib.sha256(raw).digest()
@@ -148,7 +148,7 @@ class JobSource:
         self.calendars = tuple(files_named(document, os.path.abspath(here)))
         self.named_in = named_in
 
-    def _by_itself(self) -> bool:
+    def _is_automatic(self) -> bool:
         return self.reading.jobs.settings.reload == "auto"
 
     def _files(self) -> list[str]:
@@ -157,7 +157,7 @@ class JobSource:
         return sorted({self.path, *self.calendars, *included})
 
     def _stamp(self) -> tuple[object, ...]:
-        """What the files look like from outside."""
+        """What stat(2) says of the files."""
         found: list[object] = []
         for path in self._files():
             with contextlib.suppress(OSError):
@@ -174,14 +174,14 @@ def _digest(path: str) -> bytes | None:
         return None
 
 
-def _ways(path: str) -> Iterator[str]:
-    """A path and what its meaning hangs on, each where it lies: the links that it or a folder above it is, and where they lead;
-    of folders that are missing, all up to the first that is there."""
+def _paths_behind(path: str) -> Iterator[str]:
+    """A path and all that it depends on: the links in it, and where they lead; of folders that are missing, all up to the first
+    that exists."""
     todo = [path]
     seen: set[str] = set()
     while todo:
         path = todo.pop()
-        if path in seen or len(seen) >= WAYS:
+        if path in seen or len(seen) >= MOST_PATHS:
             continue
         seen.add(path)
         yield path

@@ -1,1 +1,1 @@
-"""What keeps the state folder well: retention, integrity, recovery, disk, memory."""
+"""What keeps the state folder well: signs of life, retention, integrity, recovery, disk, memory."""

@@ -1,20 +1,56 @@
-"""How much room the disk of the state folder has left: said before it has none."""
+"""Room on the disk of the state folder: what is kept in reserve, and a warning before there is none left."""
 
 from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from cronflow.core.events import Event, TroubleFound, TroubleGone
 from cronflow.core.records import Trouble
-from cronflow.store.reserve import BALLAST, SIZE, drop_ballast
+from cronflow.core.state import LiveState
+from cronflow.daemon.part import Life, Part, Ready
+from cronflow.store.database import Database
+from cronflow.store.reserve import BALLAST, SIZE, drop_ballast, keep_ballast, reserve
 
+EVERY = 30.0
+"""Seconds from one look at the reserve to the next."""
 LOW = 16 << 20
 """Bytes. On a small disk, a twentieth of it."""
 
 
-def news(folder: Path, known: bool) -> list[Event]:
+@dataclass
+class Disk(Part):
+    """The disk that one daemon works on. A run in the foreground keeps no reserve."""
+
+    life: Life
+    database: Database
+    state: LiveState
+    reserved_at: float = -EVERY
+
+    def deadline(self) -> float | None:
+        return self.reserved_at + EVERY
+
+    def poll(self, _ready: Ready, /) -> list[Event]:
+        if time.monotonic() >= self.reserved_at + EVERY:
+            self.reserve()
+        return self.changes()
+
+    def changes(self) -> list[Event]:
+        """The event of a shortage that has begun, or of one that is over."""
+        return changes(self.life.places.state, "disk" in self.state.troubles)
+
+    def reserve(self, anew: bool = False) -> None:
+        """Have free room in the database and beside it, and notice a database that is not in its place any more."""
+        self.reserved_at = time.monotonic()
+        if self.life.slots:
+            self.database.store.check_place()
+            reserve(self.database.store.connection, anew)
+            keep_ballast(self.life.places.state)
+
+
+def changes(folder: Path, known: bool) -> list[Event]:
     """The event of a shortage that has begun, or of one that was `known` and is over."""
     message = shortage(folder, known)
     if message is None:
@@ -23,14 +59,14 @@ def news(folder: Path, known: bool) -> list[Event]:
 
 
 def make_room(folder: Path) -> None:
-    """Before a start: where the disk is short, what was kept for this moment is given back to it."""
+    """Before a start: where the disk is nearly full, give back what was kept in reserve for this moment."""
     if shortage(folder, known=False) is not None:
         drop_ballast(folder)
 
 
 def unsavable(folder: Path, known: bool, error: Exception) -> list[Event]:
     """The events of a database that cannot be written. Where the disk is full there is one alert about it, not two."""
-    events = news(folder, known)
+    events = changes(folder, known)
     full = any(isinstance(one, TroubleFound) for one in events) or (known and not events)
     trouble = Trouble("unsaved", "system", f"the database could not be written: {error}", time.time())
     return [*events, TroubleFound(trouble, quiet=full)]

@@ -1,7 +1,5 @@
-"""Looks through the whole database, once a while after each start and once a day: damage in what nobody asks for is noticed too.
-
-A process of its own does it, which only reads, at the lowest priority: a large database takes seconds, and no job waits for that.
-"""
+"""Has the whole database checked, some time after each start and then once a day: a large one takes seconds, and no job waits for
+that."""
 
 from __future__ import annotations
 
@@ -9,80 +7,60 @@ import contextlib
 import math
 import os
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from cronflow.store.sound import DamageError
+from cronflow.core.events import Event
+from cronflow.daemon.part import Part, Ready
+from cronflow.store import quick_check
 
 FIRST_AFTER = 60.0
 EVERY = 86400.0
-_READ = 4096
-_LOOK = """
-import os, sqlite3, sys
-os.nice(19)
-try:
-    db = sqlite3.connect(sys.argv[1], 10, uri=True)
-    said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-except sqlite3.DatabaseError as error:
-    harm = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    said = str(error) if harm else "ok"
-print(said)
-"""
 
 
-@dataclass(slots=True)
-class Checkup:
-    """The looks of one daemon at one database. Times are seconds of the monotonic clock."""
+class IntegrityCheck(Part):
+    """The checks of one database by one daemon; none where it is only a run in the foreground."""
 
-    path: Path
-    next_at: float
-    process: subprocess.Popen[bytes] | None = None
-
-    @classmethod
-    def of(cls, path: Path, ever: bool) -> Checkup:
-        """For a daemon; one that lives as long as a run in the foreground has no time for it."""
-        return cls(path, time.monotonic() + FIRST_AFTER if ever else math.inf)
-
-    def deadline(self) -> float:
-        """When there is something to do at the latest."""
-        return self.next_at
+    def __init__(self, database: Path, slots: bool, first_after: float = FIRST_AFTER) -> None:
+        self._database = database
+        self._next_at = time.monotonic() + first_after if slots else math.inf
+        self._process: subprocess.Popen[bytes] | None = None
 
     def fds(self) -> list[int]:
-        """Readable when a look has ended."""
-        return [] if self.process is None or self.process.stdout is None else [self.process.stdout.fileno()]
+        return [] if self._process is None or self._process.stdout is None else [self._process.stdout.fileno()]
 
-    def news(self, now: float) -> DamageError | None:
-        """Begin a look if it is time to, and tell what the last one has found, once."""
-        if self.process is not None:
-            return self._end(self.process)
-        if now >= self.next_at:
-            self.next_at = now + EVERY
+    def deadline(self) -> float | None:
+        return self._next_at
+
+    def poll(self, _ready: Ready, /) -> list[Event]:
+        """Begin a check if it is time to; raises what the last one has found as a DamageError, once."""
+        if self._process is not None:
+            self._end(self._process)
+        elif time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + EVERY
             self._begin()
-        return None
+        return []
 
     def _begin(self) -> None:
-        words = [sys.executable, "-I", "-S", "-c", _LOOK, f"{self.path.absolute().as_uri()}?mode=ro"]
-        nowhere = subprocess.DEVNULL
+        words, nowhere = quick_check.command(self._database), subprocess.DEVNULL
         with contextlib.suppress(OSError):
-            self.process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 words, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, bufsize=0, cwd="/", start_new_session=True
             )
             os.set_blocking(self.fds()[0], False)
 
-    def _end(self, process: subprocess.Popen[bytes]) -> DamageError | None:
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # PIPE was asked for
-        said = process.stdout.read(_READ)
-        if said is None:
-            return None
+        answer = process.stdout.read(quick_check.ANSWER)
+        if answer is None:
+            return
         self.close()
-        return None if said.strip() in (b"ok", b"") else DamageError(said.decode(errors="replace").strip())
+        if (damage := quick_check.damage(answer)) is not None:
+            raise damage
 
     def close(self) -> None:
-        """Have no look going on any more."""
-        if self.process is not None and self.process.stdout is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process.stdout.close()
-        self.process = None
+        if self._process is not None and self._process.stdout is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()
+        self._process = None

@@ -1,29 +1,29 @@
-"""What a daemon has used for a moment only, while it read its job file and its database, is given back to the machine.
+"""Gives back to the machine the memory that was needed only while the job file and the database were read.
 
-Python gives memory back by the megabyte, when nothing in one is in use any more. What a large job file became lies scattered
-among what was of use only while it was read, and keeps all of that; so it is written down, let go, and read again into less.
+Python gives memory back by the megabyte, once nothing in it is in use. The objects of a large job file are scattered among what
+was needed only for reading it, and keep all of that; so they are pickled, dropped, and read again into less.
 """
 
 from __future__ import annotations
 
 import ctypes
-import sqlite3
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from cronflow.core.jobs import NOTHING, Job
 from cronflow.jobfile.read import Reading
+from cronflow.store.store import Store
 
 _libc = ctypes.CDLL(None)
 LARGE = 2000
 """Jobs from which on it is worth the time, some 20 microseconds for each."""
 
 
-def give_back(database: sqlite3.Connection) -> None:
-    """Let SQLite drop what it has at hand, and the C library what is free: malloc_trim(3), where there is one. The allocator of
-    Python gives back by itself what it can."""
-    database.execute("PRAGMA shrink_memory")
+def give_back(store: Store) -> None:
+    """Have SQLite drop what it can read again, and the C library give back what is free: malloc_trim(3), where there is one. The
+    allocator of Python gives back by itself what it can."""
+    store.shrink()
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
 

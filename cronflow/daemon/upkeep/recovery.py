@@ -1,4 +1,4 @@
-"""What a daemon does about a damaged database: it goes aside as a whole, and what goes on lives on in a new one."""
+"""What a daemon does about a damaged database: the file is moved aside, and what is in progress continues in a new one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from cronflow import __version__
 from cronflow.core.effects import Effects
@@ -19,6 +20,8 @@ from cronflow.daemon.processes.keepers import STRIDE, boot_id
 from cronflow.daemon.processes.logfolders import newest_logged
 from cronflow.keeper import client
 from cronflow.places import Places
+from cronflow.store import outbox
+from cronflow.store.database import Database
 from cronflow.store.sound import DamageError, check_things, is_damage
 from cronflow.store.store import LockedError, Store
 
@@ -26,12 +29,33 @@ LOCKED_AGAIN = 0.2
 """Seconds until a database that another program has locked is asked for again."""
 
 
-Facts = Callable[[Store], Mapping[str, str]]
+class Revived(NamedTuple):
+    """What a daemon begins with; `boot` is the boot in which the last one did."""
+
+    database: Database
+    state: LiveState
+    boot: str | None
 
 
-def facts(store: Store, places: Places, since: float) -> dict[str, str]:
-    """What a database is to say of a new daemon."""
-    return {
+def revive(places: Places, since: float, log: Callable[[str], None]) -> Revived:
+    """The database of a state folder and the live state in it, once it names the new daemon too. Numbers of runs continue above
+    those that have left logs, whatever has become of the database: a number is never given twice."""
+    store = _open(places, log)
+    try:
+        state, boot, facts = _begin(store, places, since)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        if not is_damage(error) and not isinstance(error, ValueError):
+            raise
+        log(f"the database is damaged: {error}")
+        store = store.replaced(places.state)
+        state, boot, facts = _begin(store, places, since)
+    state.next_run = max(state.next_run, 1 + newest_logged(places))
+    return Revived(Database(store, places.state, facts), state, boot)
+
+
+def _begin(store: Store, places: Places, since: float) -> tuple[LiveState, str | None, Mapping[str, str]]:
+    state, boot = store.load(), store.meta("boot")
+    facts = {
         "generation": str(1 + max(int(store.meta("generation") or 0), newest_generation(places))),
         "id": store.meta("id") or uuid.uuid4().hex[:12],
         "pid": str(os.getpid()),
@@ -41,40 +65,20 @@ def facts(store: Store, places: Places, since: float) -> dict[str, str]:
         "host": socket.gethostname(),
         "boot": boot_id(),
     }
-
-
-def revive(places: Places, log: Callable[[str], None], facts: Facts) -> tuple[Store, LiveState]:
-    """The store of a state folder and the live state in it, once `facts` about the new daemon stand in it too. Numbers of runs go
-    on above those that have left logs, whatever has become of the database: a number is never given twice."""
-    store = _open(places, log)
-    try:
-        state = _begin(store, facts)
-    except (sqlite3.DatabaseError, ValueError) as error:
-        if not is_damage(error) and not isinstance(error, ValueError):
-            raise
-        log(f"the database is damaged: {error}")
-        store = store.replaced(places.state)
-        state = _begin(store, facts)
-    state.next_run = max(state.next_run, 1 + newest_logged(places))
-    return store, state
-
-
-def _begin(store: Store, facts: Facts) -> LiveState:
-    state = store.load()
-    store.set_meta(**facts(store))
-    return state
+    store.set_meta(**facts)
+    return state, boot, facts
 
 
 def _open(places: Places, log: Callable[[str], None]) -> Store:
-    """The store, once nobody keeps it to himself."""
-    told = False
+    """The store, as soon as no other program has locked it."""
+    logged = False
     while True:
         try:
             return Store.open(places.state)
         except LockedError as locked:
-            if not told:
+            if not logged:
                 log(f"{locked.message}; nothing is started until it is not")
-            told = True
+            logged = True
             time.sleep(LOCKED_AGAIN)
 
 
@@ -87,7 +91,7 @@ def newest_generation(places: Places) -> int:
 
 
 def everything(state: LiveState) -> Effects:
-    """The rows from which a new database rebuilds the live state: of the history, what goes on."""
+    """The rows from which a new database rebuilds the live state: of the history, what is in progress."""
     out = Effects()
     for run in (*state.rows.values(), *state.runs.values()):
         out.save(run)
@@ -107,15 +111,15 @@ def everything(state: LiveState) -> Effects:
 
 
 def salvaged(store: Store, state: LiveState) -> Effects:
-    """What a damaged database still tells of what the live state does not hold: the files that caused the runs that go on, and
-    the alerts that were not sent. What makes no sense is left out."""
+    """What can still be read from a damaged database and is not in the live state: the files that caused the current runs, and
+    the alerts that were not sent. Rows that make no sense are left out."""
     out = Effects()
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
         for number in state.runs:
             if (paths := store.paths(number)) and all(isinstance(path, str) for path in paths):
                 out.save(RunPaths(number, paths))
     with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
-        for alert in store.alerts_unsent():
+        for alert in outbox.unsent(store.connection):
             with contextlib.suppress(DamageError):
                 check_things([alert])
                 out.save(alert)

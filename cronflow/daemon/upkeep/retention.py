@@ -13,13 +13,18 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from cronflow.core.engine import next_wakeup
+from cronflow.core.events import Event
 from cronflow.core.jobs import Settings
+from cronflow.core.state import LiveState
+from cronflow.daemon.part import Life, Part, Ready
 from cronflow.daemon.processes.logfolders import numbers_in
 from cronflow.places import Places
 from cronflow.store import forgetting
+from cronflow.store.database import Database
 from cronflow.store.store import Store
 
 FIRST = 60.0
@@ -33,14 +38,16 @@ REST = 4.0
 """Times as long as a portion took."""
 QUIET = 0.25
 """Seconds: what is due so soon comes first."""
+UNSAVED = 5.0
+"""Seconds for which a round waits where the database has something more important to do, or is damaged."""
 PATIENCE = 0.1
-"""Seconds for which a portion waits for a quiet moment."""
+"""Seconds for which a portion waits for a quiet moment at most."""
 FOLDERS = 100
 """Folders of runs that one process removes."""
 LOOK = 0.05
 """Seconds from one look at that process to the next."""
-TELL_EVERY = 0.5
-"""Seconds from one word on how a round goes to the next."""
+REPORT_EVERY = 0.5
+"""Seconds from one report of the progress of a round to the next."""
 
 
 @dataclass(slots=True)
@@ -107,8 +114,8 @@ def count_round(db: sqlite3.Connection, places: Places, settings: Settings, now:
 
 
 def old_logs(db: sqlite3.Connection, places: Places, before: float, tidy: bool = False) -> Iterator[list[str]]:
-    """The folders of runs that ended before a time, oldest first; those of runs that nobody knows any more, by their own age.
-    `tidy` takes shelves away that are empty."""
+    """The folders of runs that ended before a time, oldest first; those of runs that the history no longer knows go by their own
+    age. `tidy` removes empty folders above them."""
     root = str(places.state / "logs")
     shelves = sorted(numbers_in(root))
     for number in shelves:
@@ -153,31 +160,44 @@ def _remove(folders: list[str], tally: Tally) -> Iterator[float]:
 # ---- in the daemon --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Retention:
-    """The rounds of a daemon. `next_at`, by the monotonic clock, is when the next portion is due."""
+class Retention(Part):
+    """The rounds of a daemon. `next_at`, by the monotonic clock, is when the next portion is due; `alive` is the time of the last
+    sign of life of an earlier daemon (epoch seconds)."""
 
-    store: Store
-    places: Places
-    next_at: float
-    tally: Tally = field(default_factory=Tally)
-    seen: tuple[float, float] | None = None
-    """What the clock showed at the last look or sign of life, and the monotonic clock at that time."""
-    _round: Iterator[float] | None = None
-    _of: Store | None = None
-    _put_off_to: float = 0.0
-    _told_at: float = 0.0
-    _askers: list[Callable[[Mapping[str, Any]], None]] = field(default_factory=list)
+    def __init__(self, life: Life, database: Database, state: LiveState, alive: float | None = None) -> None:
+        self.next_at = time.monotonic() + FIRST
+        self._life = life
+        self._database = database
+        self._state = state
+        self._tally = Tally()
+        self._seen = None if alive is None else (alive, time.monotonic())
+        """What the clock showed at the last look or sign of life, and the monotonic clock at that time."""
+        self._round: Iterator[float] | None = None
+        self._replaced = database.replaced
+        self._put_off_to = 0.0
+        self._reported_at = 0.0
+        self._askers: list[Callable[[Mapping[str, Any]], None]] = []
 
     def deadline(self) -> float:
-        """When to come back (monotonic clock)."""
         return max(self.next_at, self._put_off_to)
 
-    def demand(self, tell: Callable[[Mapping[str, Any]], None]) -> None:
-        """Begin a round now, whatever the hour, and tell how it goes."""
+    def poll(self, ready: Ready, /) -> list[Event]:
+        """Do a portion, once it is due and nothing else is to be done."""
+        if time.monotonic() < self.deadline():
+            return []
+        if self._database.unsaved or self._database.damage is not None:
+            self.put_off(UNSAVED)
+            return []
+        now, wakeup = time.time(), next_wakeup(self._state)
+        quiet = not ready and not self._life.inbox and (wakeup is None or wakeup > now + QUIET)
+        self.step(self._state.jobs.settings, now, quiet)
+        return []
+
+    def demand(self, report: Callable[[Mapping[str, Any]], None]) -> None:
+        """Begin a round now, and report its progress."""
         if not self._askers:
-            self.tally = Tally()
-        self._askers.append(tell)
+            self._tally = Tally()
+        self._askers.append(report)
         self._round, self.next_at, self._put_off_to = None, time.monotonic(), 0.0
 
     def put_off(self, seconds: float) -> None:
@@ -196,20 +216,21 @@ class Retention:
             wait = self._portion(settings, now)
         except Exception as error:
             self._round, self.next_at = None, begun + AGAIN
-            self._tell(over=True, failed=str(error))
+            self._report(over=True, failed=str(error))
             raise
         ended = time.monotonic()
         self.next_at = ended + max(wait, REST * (ended - begun))
-        if self._askers and (self._round is None or ended >= self._told_at + TELL_EVERY):
-            self._told_at = ended
-            self._tell(over=self._round is None)
+        if self._askers and (self._round is None or ended >= self._reported_at + REPORT_EVERY):
+            self._reported_at = ended
+            self._report(over=self._round is None)
 
     def _portion(self, settings: Settings, now: float) -> float:
         if self._round is None and self._has_leapt(settings, now) and not self._askers:
             return DOUBT
-        if self._round is None or self._of is not self.store:
-            self.tally = self.tally if self._askers else Tally()
-            self._of, self._round = self.store, do_round(self.store, self.places, settings, now, self.tally)
+        if self._round is None or self._replaced != self._database.replaced:
+            self._tally = self._tally if self._askers else Tally()
+            self._replaced = self._database.replaced
+            self._round = do_round(self._database.store, self._life.places, settings, now, self._tally)
         wait = next(self._round, None)
         if wait is None:
             self._round = None
@@ -217,12 +238,12 @@ class Retention:
 
     def _has_leapt(self, settings: Settings, now: float) -> bool:
         """Whether the clock shows that by now all that there was at the last look would be past its time."""
-        before, self.seen = self.seen, (now, time.monotonic())
+        before, self._seen = self._seen, (now, time.monotonic())
         kept = min(settings.keep_logs, settings.keep_runs or settings.keep_logs)
-        return before is not None and (self.seen[0] - before[0]) - (self.seen[1] - before[1]) > kept
+        return before is not None and (self._seen[0] - before[0]) - (self._seen[1] - before[1]) > kept
 
-    def _tell(self, over: bool, failed: str | None = None) -> None:
-        for tell in self._askers:
-            tell({"event": "pruned", "over": over, "failed": failed, **self.tally.as_plain()})
+    def _report(self, over: bool, failed: str | None = None) -> None:
+        for report in self._askers:
+            report({"event": "pruned", "over": over, "failed": failed, **self._tally.as_plain()})
         if over:
             self._askers.clear()

@@ -6,20 +6,27 @@ import select
 import time
 from pathlib import Path
 
-from cronflow.daemon.upkeep.integrity import Checkup
+from cronflow.daemon.upkeep.integrity import IntegrityCheck
+from cronflow.store.sound import DamageError
 from cronflow.store.store import FILE, Store
 
 
 def look(path: Path) -> str | None:
     """What a look finds."""
-    checkup = Checkup(path, time.monotonic())
-    assert checkup.news(time.monotonic()) is None
-    (fd,) = checkup.fds()
+    check = IntegrityCheck(path, slots=True, first_after=0.0)
+    check.poll({})
+    (fd,) = check.fds()
     assert select.select([fd], [], [], 30)[0]
-    damage = checkup.news(time.monotonic())
-    assert checkup.fds() == []
-    assert checkup.deadline() > time.monotonic() + 3600
-    return None if damage is None else str(damage)
+    damage = None
+    try:
+        check.poll({fd: select.POLLIN})
+    except DamageError as error:
+        damage = str(error)
+    assert check.fds() == []
+    deadline = check.deadline()
+    assert deadline is not None
+    assert deadline > time.monotonic() + 3600
+    return damage
 
 
 def test_a_sound_database_is_no_news_while_somebody_writes(tmp_path: Path) -> None:
