@@ -3,6 +3,7 @@ machine; another executor would be a part beside it."""
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import time
 
@@ -40,13 +41,22 @@ class Commands(Part):
         return self._completed(self._keepers.take_over(live, rebooted))
 
     def fds(self) -> list[FD]:
-        return self._keepers.fds()
+        return [*self._keepers.connections(), *self._keepers.orphans.fds()]
 
     def deadline(self) -> float | None:
         return min((at for at in (self._keepers.deadline(), self._again_at) if at is not None), default=None)
 
     def poll(self, ready: Ready, /) -> list[Event]:
-        events = self._completed(self._keepers.poll(ready))
+        keepers, events = self._keepers, list[Event]()
+        for connection in [one for one in keepers.connections() if one in ready]:
+            if ready[connection] & select.POLLOUT:
+                connection.flush()
+            events.extend(keepers.receive(connection))
+        if keepers.lost:
+            events.extend(keepers.reconnect())
+        if keepers.orphans.watched:
+            events.extend(keepers.collect_orphans())
+        events = self._completed([*events, *keepers.overdue()])
         if self._again_at is not None and time.monotonic() >= self._again_at:
             self._again_at = None
             events.append(Woke())  # once what it has to say is saved, what was put off is tried again
@@ -62,7 +72,9 @@ class Commands(Part):
                 self._keepers.stop(action.ref, "cancel", action.now)
             else:
                 self._start(action)
-        self._keepers.saved(out)
+        if self._keepers.ends:
+            self._keepers.acknowledge()
+        self._keepers.flush()
 
     def close(self) -> None:
         """Commands go on, held by their keepers."""

@@ -9,16 +9,13 @@ does not answer (stalled, not dead), nothing is concluded about attempts that no
 from __future__ import annotations
 
 import os
-import select
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cronflow.core.effects import Effects
 from cronflow.core.events import AttemptUnclaimed, Event
 from cronflow.core.records import AttemptRef, parse_ref
-from cronflow.daemon.part import FD, Ready
 from cronflow.daemon.processes import reports
 from cronflow.daemon.processes.orphans import Orphans
 from cronflow.keeper import client
@@ -385,29 +382,6 @@ class Keepers:
         for connection in self.open.values():
             connection.close()
         self.open.clear()
-
-    # ---- for the loop ----------------------------------------------------------------------------------------------------
-
-    def fds(self) -> list[FD]:
-        return [*self.connections(), *self.orphans.fds()]
-
-    def poll(self, ready: Ready, /) -> list[Event]:
-        events: list[Event] = []
-        for connection in self.connections():
-            if connection in ready:
-                if ready[connection] & select.POLLOUT:
-                    connection.flush()
-                events.extend(self.receive(connection))
-        if self.lost:
-            events.extend(self.reconnect())
-        if self.orphans.watched:
-            events.extend(self.collect_orphans())
-        return [*events, *self.overdue()]
-
-    def saved(self, _out: Effects, /) -> None:
-        if self.ends:
-            self.acknowledge()
-        self.flush()
 
 
 def boot_id() -> str:
