@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from cronflow.places import Places, find_places
 
 if TYPE_CHECKING:
+    from cronflow.cli.masking import Masking
     from cronflow.core.jobs import Job, JobSet
-    from cronflow.facts.masking import Masking
+    from cronflow.errors import JobFileError
+    from cronflow.facts.known import KnownJobs
     from cronflow.jobfile.read import Reading
+    from cronflow.store.queries import History
 
 SCHEMA = 1
 """The version of every JSON answer."""
@@ -107,7 +110,7 @@ class Caller:
         if job is None or not job.secrets:
             return []
         if self._masking is None:
-            from cronflow.facts.masking import Masking
+            from cronflow.cli.masking import Masking
 
             self._masking = Masking(self.places, self.note)
         return self._masking.of(job)
@@ -127,6 +130,56 @@ class Caller:
     def jobs(self) -> JobSet:
         """The jobs of the job file. JobFileError if it has errors."""
         return self.reading.jobs
+
+    def known_jobs(self, history: History, required: bool = True) -> KnownJobs:
+        """The jobs to go by, in whose zone times are then shown. A broken job file is told on standard error; if there is no
+        daemon, and the history has no jobs either, and jobs are `required`, it is the JobFileError."""
+        from cronflow.errors import JobFileError
+        from cronflow.facts.known import jobs_of_history
+
+        try:
+            return self.jobs_of_file()
+        except JobFileError as error:
+            known, source = self._jobs_of_daemon(error), "what the daemon has in force"
+            if known is None:
+                known, source = jobs_of_history(history, error), "what the history knows"
+                if required and not known.jobs:
+                    raise
+                self.use_zone_of_file()
+            place = error.problems[0].span if error.problems else None
+            where = f"{place.file}:{place.line}: " if place else ""
+            self.note(f"warning: {where}{error.message}; what follows is {source}")
+            self.note("  = hint: `cronflow check` shows all that is wrong with the job file")
+            return known
+
+    def _jobs_of_daemon(self, broken: JobFileError) -> KnownJobs | None:
+        """The jobs by which the daemon goes on; None where none answers."""
+        from cronflow.cli.client import connect
+        from cronflow.core.plan.effective import from_plain
+        from cronflow.errors import CronflowError
+        from cronflow.facts.known import jobs_in_force
+
+        try:
+            with connect(self.places) as daemon:
+                held = from_plain(daemon.ask("in_force", seconds=2.0)["in_force"])
+        except CronflowError:
+            return None
+        self._zone = held.timezone or self._zone
+        return jobs_in_force(held, broken)
+
+    def jobs_of_file(self) -> KnownJobs:
+        """The same for a command that has no use for the jobs of the history: a broken job file is a JobFileError."""
+        from cronflow.facts.known import jobs_of_file
+
+        known = jobs_of_file(self.places, self.now)
+        self._zone = known.zone or self._zone
+        return known
+
+    def use_zone_of_file(self) -> None:
+        """Show times in the job file's zone, without reading more of it than that."""
+        from cronflow.facts.known import zone_of_file
+
+        self._zone = zone_of_file(self.places) or self._zone
 
     @property
     def zone(self) -> str:

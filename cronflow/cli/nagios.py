@@ -10,9 +10,8 @@ from cronflow.cli.client import ping
 from cronflow.cli.invocation import Caller
 from cronflow.core import words
 from cronflow.errors import CronflowError
-from cronflow.facts.known import known_jobs
 from cronflow.facts.overview import PAUSED_LONG, UNDELIVERED_AFTER, Overview, look
-from cronflow.facts.phrases import ended_how
+from cronflow.facts.sentences import ended_how
 from cronflow.store.queries import History
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
@@ -24,10 +23,10 @@ def judge(caller: Caller, job: str | None = None) -> int:
     """Print the line and return the exit status. Whatever cannot be read is 3, said in the same form on standard output."""
     try:
         with History.open(caller.places.database) as history:
-            known = known_jobs(caller, history)
+            known = caller.known_jobs(history)
             if job is not None:
                 names.check_job(job, known.jobs)
-            view = look(caller, history, known, ping(caller.places), caller.now)
+            view = look(history, known, ping(caller.places), caller.now)
     except CronflowError as error:
         _say(caller, UNKNOWN, error.message, {})
         return UNKNOWN

@@ -14,7 +14,7 @@ from typing import Any
 
 from cronflow.cli.invocation import Caller
 from cronflow.cli.screens import progress as views
-from cronflow.cli.screens.style import Style, visible
+from cronflow.cli.screens.style import Style, style_for, visible
 from cronflow.core import words
 from cronflow.core.records import FINAL
 
@@ -99,7 +99,7 @@ class Progress:
 
     def _style(self, color: bool = False) -> Style:
         width = shutil.get_terminal_size((80, 24)).columns if self.live else None
-        return Style(self.caller.zone, time.time(), width, color)
+        return style_for(self.caller.zone, time.time(), width, color)
 
     def _draw(self, rows: int) -> None:
         style = self._style(self.caller.color)
@@ -123,7 +123,7 @@ class Progress:
     def _begin_line(self, run: Mapping[str, Any]) -> None:
         style = self._style()
         trigger = "by hand" if run.get("trigger") == "manual" else run.get("trigger")
-        at = words.iso(run.get("created_at") or style.now, style.zone)
+        at = words.iso(run.get("created_at") or style.clock.now, style.clock.zone)
         self._line(f"{at}  run {run['run']} of {run.get('flow')}, {trigger}")
 
     def _line(self, text: str | None) -> None:

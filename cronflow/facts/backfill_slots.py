@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cronflow.core.plan.flow import Flow
 from cronflow.errors import CronflowError
 from cronflow.facts import upcoming
-from cronflow.facts.known import Known
+from cronflow.facts.known import KnownJobs
 from cronflow.store.covered import SlotRun, missed_spans, slot_runs
 from cronflow.store.queries import History
 
@@ -71,7 +71,7 @@ def kinds_of(only: str | None) -> frozenset[str]:
     return frozenset(words)
 
 
-def look(history: History, known: Known, job: str, start: float, end: float, now: float) -> Range:
+def look(history: History, known: KnownJobs, job: str, start: float, end: float, now: float) -> Range:
     """The slots of a job in a range, with what the history tells of them. CronflowError for a job without slots, and for a range
     without or with too many of them."""
     flow = known.plan.flows[known.plan.flow_of[job]]
@@ -93,7 +93,7 @@ def _check_triggers(flow: Flow, job: str) -> None:
         raise CronflowError(f"`{job}` has no slots: {named} is disabled in the job file", hint, 2)
 
 
-def _times(known: Known, job: str, start: float, end: float, now: float) -> list[int]:
+def _times(known: KnownJobs, job: str, start: float, end: float, now: float) -> list[int]:
     """The slots of the range that are due, oldest first; with `jitter` a slot starts later than its own time."""
     times: set[int] = set()
     last = end + max(trigger.jitter for trigger in known.plan.flows[known.plan.flow_of[job]].triggers)

@@ -3,10 +3,9 @@ succeeded. The rules are the engine's own (`core.expectations`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from cronflow.core.jobs import Job
 from cronflow.core.notify.expectations import deadline_of, slow_after, usual
 from cronflow.core.records import Task
 from cronflow.store.queries import History, RunRecord
@@ -40,16 +39,15 @@ def expected(history: History, records: Iterable[RunRecord]) -> dict[tuple[int, 
     """What is expected of each task of some runs, by run and task."""
     known = [record for record in records if record.run.tasks]
     durations = history.durations({task.job for record in known for task in record.run.tasks.values()})
-    definitions = {digest: history.definition(digest) for digest in {record.run.definition for record in known}}
     return {
-        (record.run.id, task.name): _of(record, task, definitions[record.run.definition], durations.get(task.job, ()))
+        (record.run.id, task.name): _of(record, task, durations.get(task.job, ()))
         for record in known
         for task in record.run.tasks.values()
     }
 
 
-def _of(record: RunRecord, task: Task, jobs: Mapping[str, Job], durations: tuple[float, ...]) -> Expected:
-    job = jobs.get(task.job)
+def _of(record: RunRecord, task: Task, durations: tuple[float, ...]) -> Expected:
+    job = record.jobs.get(task.job)
     if job is None:
         return Expected(usual(durations))
     attempts = record.attempts.get(task.name, [])

@@ -6,10 +6,14 @@ import codecs
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from cronflow.core import words
+from cronflow.core.jobs import Job
+from cronflow.core.records import Attempt
+from cronflow.places import Places
 
 _LOOK_BACK = 8192
 _PIECE = 1 << 20
@@ -27,6 +31,18 @@ def last_line(path: Path, secrets: Iterable[str] = ()) -> str:
         return ""
     lines = (words.plain(line) for line in reversed(data.decode(errors="replace").splitlines()))
     return words.masked(next((line for line in lines if line.strip()), "").strip(), secrets)
+
+
+class Logs(NamedTuple):
+    """Where outputs are, and what is to be masked in those of each job."""
+
+    places: Places
+    masks: Callable[[Job | None], Iterable[str]]
+
+    def last_line(self, attempt: Attempt, job: Job | None) -> str:
+        """The last line of what an attempt has printed."""
+        path = self.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
+        return last_line(path, self.masks(job))
 
 
 def tail_of(path: Path, lines: int) -> tuple[bytes, int]:

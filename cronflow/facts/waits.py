@@ -1,4 +1,4 @@
-"""Who waits for jobs of other flows, and for which of them: asked of the engine's own rules, on what the database tells."""
+"""Who waits for jobs of other flows, and for which of them, by the engine's own rules."""
 
 from __future__ import annotations
 

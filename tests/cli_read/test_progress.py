@@ -13,7 +13,7 @@ import pytest
 from cronflow.cli.invocation import Caller
 from cronflow.cli.progress import Progress
 from cronflow.cli.screens.progress import block, event_line, final_line, task_words
-from cronflow.cli.screens.style import Style, visible
+from cronflow.cli.screens.style import Style, style_for, visible
 from cronflow.places import Places
 from tests.cli_read.tale import ZONE, at
 
@@ -37,7 +37,7 @@ def run(state: str, **more: Any) -> dict[str, Any]:
 
 
 def style(width: int | None = 80) -> Style:
-    return Style(ZONE, NOW, width)
+    return style_for(ZONE, NOW, width)
 
 
 RUNNING = task("prune", "running", attempts=1, started_at=NOW - 3, attempt=attempt(pid=5120, started_at=NOW - 3))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.cli.app import WHERE
+from cronflow.cli.verbs import BY_NAME
 from cronflow.core import engine
 from cronflow.jobfile import keys
 from cronflow.jobfile.read import read
@@ -68,14 +68,14 @@ def test_a_module_that_is_to_be_run_is_there(module: str) -> None:
 def test_commands_named_are_verbs() -> None:
     named = set(re.findall(r"(?:`|\$ |sudo )cronflow ([a-z]+)", TEXT))
     assert len(named) > 5
-    assert named <= WHERE.keys()
+    assert named <= BY_NAME.keys()
 
 
 def test_what_is_not_yet_is_not_there() -> None:
     later = keys.JOB_LATER | keys.SETTINGS_LATER
     words = set(re.findall(r"`([a-z_]+)`", section("What it is not")))
     assert words & later
-    assert not words & (WHERE.keys() | keys.JOB.keys() | keys.SETTINGS.keys())
+    assert not words & (BY_NAME.keys() | keys.JOB.keys() | keys.SETTINGS.keys())
 
 
 def test_the_picture_of_the_rooms_is_that_of_the_package() -> None:

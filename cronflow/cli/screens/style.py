@@ -57,15 +57,9 @@ GAP = "   "
 class Style(NamedTuple):
     """`width` None: a pipe or a file, where nothing is cut and times are exact."""
 
-    zone: str
-    now: float
+    clock: words.Clock
     width: int | None = None
     color: bool = False
-
-    @property
-    def human(self) -> bool:
-        """Whether a person looks at a terminal."""
-        return self.width is not None
 
     def paint(self, kind: str, text: str | None = None) -> str:
         """A state word (or another text) in the colour of its kind."""
@@ -73,30 +67,12 @@ class Style(NamedTuple):
         code = _COLORS.get(kind)
         return f"\x1b[{code}m{shown}\x1b[0m" if self.color and code and shown else shown
 
+    def lead(self, state: str, text: str) -> str:
+        """A text with the state word in its colour, where it begins with that."""
+        return self.paint(state) + text.removeprefix(state) if text.startswith(state) else text
+
     def mark(self, state: str) -> str:
         return self.paint(state, MARKS.get(state, "·"))
-
-    # ---- times -----------------------------------------------------------------------------------------------------------
-
-    def when(self, t: float, seconds: bool = False) -> str:
-        """An instant: "02:31", "Mon 02:36" on a terminal, ISO 8601 in a pipe."""
-        return words.clock(t, self.now, self.zone, seconds) if self.human else words.iso(t, self.zone)
-
-    def day_when(self, t: float) -> str:
-        """An instant with its day: "today 14:45" on a terminal, ISO 8601 in a pipe. A slot that is not on the minute shows its
-        seconds."""
-        if not self.human:
-            return words.iso(t, self.zone)
-        seconds = f":{int(t) % 60:02}" if int(t) % 60 and t == int(t) else ""
-        return words.day_clock(t, self.now, self.zone) + seconds
-
-    def when_ago(self, t: float) -> str:
-        """An instant and how far away it is: "02:31 (6 h ago)"."""
-        return f"{self.when(t)} ({words.ago(t, self.now)})" if self.human else self.when(t)
-
-    def span(self, start: float | None, end: float | None) -> str:
-        """How long something took: "4 min 11 s", or nothing if that is not known."""
-        return "" if start is None or end is None else words.duration(end - start)
 
     # ---- room ------------------------------------------------------------------------------------------------------------
 
@@ -156,9 +132,14 @@ class Style(NamedTuple):
         return self.paint("dim", whole if fits else f"── {text}")
 
 
+def style_for(zone: str, now: float, width: int | None, color: bool = False) -> Style:
+    """The style for a terminal of a width; None: a pipe or a file."""
+    return Style(words.Clock(zone, now, width is not None), width, color)
+
+
 def style_of(caller: Caller, now: float | None = None) -> Style:
     """The style for who called."""
-    return Style(caller.zone, caller.now if now is None else now, caller.width, caller.color)
+    return style_for(caller.zone, caller.now if now is None else now, caller.width, caller.color)
 
 
 def visible(text: str) -> str:

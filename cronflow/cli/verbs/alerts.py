@@ -13,7 +13,6 @@ import typer
 from cronflow.cli.invocation import Caller
 from cronflow.core.words import ago, clock, count, iso, times
 from cronflow.errors import CronflowError
-from cronflow.facts.known import use_zone_of_file
 
 if TYPE_CHECKING:
     from cronflow.alerts.sender import Outbox
@@ -127,7 +126,7 @@ def list_alerts(
     """
     from cronflow.store.queries import History
 
-    use_zone_of_file(caller)
+    caller.use_zone_of_file()
     with History.open(caller.places.database) as history:
         rows = history.db.execute(f"SELECT {_COLUMNS} FROM alerts ORDER BY id DESC LIMIT ?", (number,)).fetchall()
     alerts = [_known(dict(zip(_COLUMNS.split(", "), row, strict=True))) for row in rows]

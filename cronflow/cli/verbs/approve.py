@@ -12,7 +12,6 @@ from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, par
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core import words
 from cronflow.errors import CronflowError
-from cronflow.facts.known import use_zone_of_file
 from cronflow.store.queries import History
 
 
@@ -93,14 +92,14 @@ def _list(caller: Caller) -> None:
     from cronflow.cli.screens.style import GAP, style_of
     from cronflow.facts.json_form import JsonForm
 
-    use_zone_of_file(caller)
+    caller.use_zone_of_file()
     with History.open(caller.places.database) as history:
         records = {record.run.id: record for record in history.records({run for run, _, _ in history.waiting_for_approval()})}
         waiting = [(records[run], records[run].run.tasks[name]) for run, name, _ in history.waiting_for_approval()]
     if caller.json:
         form = JsonForm(caller.places, caller.zone)
         found = [
-            {"run": task.run, "task": task.name, "since": form.time(task.stage_at), "message": record.shape(task).approve or None}
+            {"run": task.run, "task": task.name, "since": form.time(task.stage_at), "message": record.job(task).approve or None}
             for record, task in waiting
         ]
         caller.answer({"waiting": found})
@@ -109,7 +108,7 @@ def _list(caller: Caller) -> None:
     if not waiting:
         caller.note("nothing waits for an approval")
     for record, task in waiting:
-        since = f"since {style.when(task.stage_at)}" if task.stage_at is not None else ""
-        message = words.plain(record.shape(task).approve or "")
+        since = f"since {style.clock.when(task.stage_at)}" if task.stage_at is not None else ""
+        message = words.plain(record.job(task).approve or "")
         name = f"{task.run}/{task.name}"
         caller.out(style.cut(GAP.join(filter(None, (words.pasted(name) if caller.tty else name, since, message)))))

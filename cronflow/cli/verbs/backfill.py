@@ -12,7 +12,6 @@ from cronflow.cli.invocation import Caller
 from cronflow.cli.times import parse_end, parse_time
 from cronflow.core import words
 from cronflow.errors import CronflowError
-from cronflow.facts.known import jobs_of_file
 from cronflow.store.queries import History
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def backfill(
     if again and kinds:
         raise CronflowError("`--again` and `--only` exclude each other", "leave one of them out", 2)
     with History.open(caller.places.database) as history:
-        known = jobs_of_file(caller)
+        known = caller.jobs_of_file()
         names.check_job(job, known.jobs)
         found = look(history, known, job, *_range(caller, start, end), caller.now)
     slots = found.chosen(kinds, again)

@@ -18,7 +18,7 @@ from cronflow.cli import client
 from cronflow.cli.invocation import Caller
 from cronflow.cli.progress import OWN_CONDITIONS
 from cronflow.cli.screens import backfill as views
-from cronflow.cli.screens.style import Style
+from cronflow.cli.screens.style import Style, style_for
 from cronflow.cli.verbs import run
 from cronflow.core.records import FINAL
 from cronflow.errors import CronflowError
@@ -120,7 +120,7 @@ class Backfill:
 
     def _style(self) -> Style:
         width = shutil.get_terminal_size((80, 24)).columns if self.bar else None
-        return Style(self.caller.zone, time.time(), width, self.caller.color)
+        return style_for(self.caller.zone, time.time(), width, self.caller.color)
 
     # ---- how it came out -------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from cronflow.cli.names import check_job, check_task, is_run, parse_run_ref, res
 from cronflow.core.records import FINAL
 from cronflow.core.words import pasted
 from cronflow.errors import CronflowError, JobFileError
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
 MOMENT = 2.0
@@ -102,7 +101,7 @@ def _copies(history: History, number: int, task: str) -> list[str]:
 def job_names(caller: Caller, history: History) -> list[str]:
     """The jobs that may be meant; none where the job file is broken and the history is empty: what is there can be ended."""
     try:
-        return list(known_jobs(caller, history).jobs)
+        return list(caller.known_jobs(history).jobs)
     except JobFileError:
         return []
 

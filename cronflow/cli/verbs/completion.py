@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 
+from cronflow.cli import completion_scripts
+from cronflow.cli.completion_scripts import Word
 from cronflow.cli.invocation import Caller
 from cronflow.cli.names import WAITING
 from cronflow.errors import CronflowError
@@ -25,33 +26,22 @@ def completion(
     zsh: `cronflow completion zsh > /usr/local/share/zsh/site-functions/_cronflow`.
     fish: `cronflow completion fish > ~/.config/fish/completions/cronflow.fish`.
     """
-    from cronflow.cli import completion_scripts
-
     scripts = {"bash": completion_scripts.bash, "zsh": completion_scripts.zsh, "fish": completion_scripts.fish}
     if shell not in scripts:
         raise CronflowError(f"there is no completion for `{shell}`", "there is one for bash, zsh and fish", 2)
     caller.out(scripts[shell](words(), names_file(caller)), end="")
 
 
-@dataclass(slots=True)
-class Word:
-    """A verb as completion sees it: its flags, those that take a value (and which kind), the kind of its arguments."""
-
-    name: str
-    help: str = ""
-    flags: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-    argument: str = ""
-    verbs: list[Word] = field(default_factory=list)
-
-
 def words() -> list[Word]:
     """All verbs, from the app itself."""
-    from cronflow.cli.app import WHERE, build
+    from cronflow.cli.app import build
 
     app = build()
-    found = [_word(name, app.get_command(None, name)) for name in WHERE]
-    return [_word("", app), *found]
+    return [_word("", app), *_words(app)]
+
+
+def _words(group: Any) -> list[Word]:
+    return [_word(name, group.get_command(None, name)) for name in group.list_commands(None)]
 
 
 def _word(name: str, command: Any) -> Word:
@@ -66,7 +56,7 @@ def _word(name: str, command: Any) -> Word:
                 word.values[flag] = _kind(one)
     word.flags["--help"] = "Show the help"
     if name and hasattr(command, "commands"):
-        word.verbs = [_word(verb, inner) for verb, inner in command.commands.items()]
+        word.verbs = _words(command)
     return word
 
 

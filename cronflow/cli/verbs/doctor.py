@@ -74,9 +74,9 @@ def _faulty(error: JobFileError) -> Finding:
 
 
 def _show(caller: Caller, found: list[Finding]) -> None:
-    from cronflow.cli.screens.style import Style
+    from cronflow.cli.screens.style import style_for
 
-    style = Style(caller.zone, caller.now, caller.width, caller.color)
+    style = style_for(caller.zone, caller.now, caller.width, caller.color)
     for alike in _grouped(found):
         caller.out(_line(alike, style))
     numbers = [(sum(one.result == result for one in found), result) for result in ("problem", "warning")]

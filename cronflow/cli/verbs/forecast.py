@@ -8,7 +8,6 @@ import typer
 
 from cronflow.cli.client import ping
 from cronflow.cli.invocation import Caller
-from cronflow.facts.known import jobs_of_file
 from cronflow.store.queries import History
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def forecast(
     from cronflow.store.loading import load_state
 
     with History.open(caller.places.database) as history:
-        known = jobs_of_file(caller)
+        known = caller.jobs_of_file()
         usual = history.usual_durations(known.jobs)
         end = caller.now + hours * HOUR
         found = simulate(load_state(history.db), caller.jobs, known.plan, usual, caller.now, end)

@@ -10,7 +10,6 @@ import typer
 from cronflow.cli import names
 from cronflow.cli.invocation import Caller
 from cronflow.cli.screens import graph as views
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
 
@@ -30,7 +29,7 @@ def graph(
 ) -> None:
     """Show the flows: which jobs start together, and what comes after what."""
     with History.open(caller.places.database) as history:
-        known = known_jobs(caller, history)
+        known = caller.known_jobs(history)
     flows = list(known.plan.flows.values())
     if job is not None:
         flows = [known.plan.flows[known.plan.flow_of[names.check_job(job, known.jobs)]]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 import typer
@@ -14,11 +14,9 @@ from cronflow.cli.invocation import Caller
 from cronflow.cli.screens.logs import attempt_title, task_title
 from cronflow.cli.screens.style import style_of
 from cronflow.core import words
-from cronflow.core.jobs import Job
 from cronflow.core.records import Attempt, Task
 from cronflow.core.words import masked
 from cronflow.errors import CronflowError
-from cronflow.facts.known import known_jobs, use_zone_of_file
 from cronflow.facts.output import Log, Mask, Visible, tail_of
 from cronflow.store.queries import History, RunRecord
 
@@ -56,15 +54,14 @@ def logs(
     """
     if follow and caller.json:
         raise CronflowError("`--json` answers once, `--follow` goes on", "leave out one of them", 2)
-    use_zone_of_file(caller)
+    caller.use_zone_of_file()
     with History.open(caller.places.database) as history:
         wanted = _find(caller, history, what or names.LAST)
         record = _chosen(history, wanted)
-        jobs = history.definition(record.run.definition)
     if caller.json:
-        caller.answer({"lines": _json_lines(caller, record, wanted, lines, jobs)})
+        caller.answer({"lines": _json_lines(caller, record, wanted, lines)})
         return
-    printer = Printer(caller, wanted, jobs, lines, follow)
+    printer = Printer(caller, wanted, lines, follow)
     printer.show(record)
     while follow and not _over(record, wanted):
         time.sleep(_POLL)
@@ -79,7 +76,7 @@ def _find(caller: Caller, history: History, what: str) -> Wanted:
     run_text, task, attempt = names.parse_run_ref(what)
     if names.is_run(run_text):
         return Wanted(names.resolve_run(history, run_text, ()), task, attempt)
-    known = () if history.last_runs([run_text]) else known_jobs(caller, history).jobs
+    known = () if history.last_runs([run_text]) else caller.known_jobs(history).jobs
     run = names.resolve_run(history, run_text, known)
     if task is not None:
         return Wanted(run, task, attempt)
@@ -154,10 +151,9 @@ def _over(record: RunRecord, wanted: Wanted) -> bool:
 class Printer:
     """Prints logs as they grow, each under its title; the raw bytes in a pipe, made visible on a terminal."""
 
-    def __init__(self, caller: Caller, wanted: Wanted, jobs: Mapping[str, Job], lines: int | None, follow: bool) -> None:
+    def __init__(self, caller: Caller, wanted: Wanted, lines: int | None, follow: bool) -> None:
         self.caller = caller
         self.wanted = wanted
-        self.jobs = jobs
         self.lines = lines
         self.follow = follow
         self.exact = wanted.attempt is not None and not caller.tty
@@ -175,7 +171,7 @@ class Printer:
             if attempt is None:
                 self._say_not_begun(record, task)
             else:
-                self._show(task, attempt)
+                self._show(record, task, attempt)
         sys.stdout.flush()
 
     def finish(self, record: RunRecord, followed: bool) -> None:
@@ -186,19 +182,16 @@ class Printer:
         style = style_of(self.caller, self.now)
         for task, attempt in _shown(record, self.wanted):
             if followed and attempt is not None:
-                self.caller.note(style.rule(attempt_title(attempt, task, self._retries(task), style)))
+                self.caller.note(style.rule(attempt_title(attempt, task, record.job(task).retries, style)))
 
-    def _retries(self, task: Task) -> int:
-        return self.jobs[task.job].retries if task.job in self.jobs else 0
-
-    def _show(self, task: Task, attempt: Attempt) -> None:
+    def _show(self, record: RunRecord, task: Task, attempt: Attempt) -> None:
         key = (task.name, attempt.kind, attempt.n)
         path = self.caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
         first = key not in self.offsets
         more = self.follow and attempt.state != "ended"
-        title = attempt_title(attempt, task, self._retries(task), style_of(self.caller, self.now))
+        title = attempt_title(attempt, task, record.job(task).retries, style_of(self.caller, self.now))
         if first:
-            self.masks[key] = Mask(self.caller.masks(self.jobs.get(task.job)))
+            self.masks[key] = Mask(self.caller.masks(record.job(task)))
         try:
             if first and self.lines is not None:
                 data, self.offsets[key] = tail_of(path, self.lines)
@@ -267,7 +260,7 @@ class Printer:
 
 
 def _json_lines(
-    caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None, jobs: Mapping[str, Job]
+    caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None
 ) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for task, attempt in _shown(record, wanted):
@@ -282,7 +275,7 @@ def _json_lines(
                     data = b"".join(log.new())
         except FileNotFoundError:
             continue
-        text = masked(data.decode(errors="replace"), caller.masks(jobs.get(task.job)))
+        text = masked(data.decode(errors="replace"), caller.masks(record.job(task)))
         parts = text.split("\n")
         found += [
             {"run": attempt.run, "task": task.name, "attempt": attempt.n, "kind": attempt.kind, "text": line}

@@ -16,9 +16,9 @@ from cronflow.core.plan.flow import Flow, Plan
 from cronflow.core.time.triggers import Trigger, described
 from cronflow.errors import CronflowError
 from cronflow.facts import upcoming
-from cronflow.facts.known import Known, known_jobs
+from cronflow.facts.known import KnownJobs
+from cronflow.facts.live import edges_state
 from cronflow.facts.waits import Waiting, after_words, waiting_slots
-from cronflow.store.edges import edges
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses, skips
 
@@ -40,15 +40,15 @@ def next_slots(
             raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
         flow = _flow_of(schedule, timezone or caller.zone)
         caller.zone = flow.triggers[0].schedule.zone
-        known = Known({}, Plan({flow.name: flow}, {flow.name: flow.name}))
-        stops = upcoming.Stops(known, {}, {}, caller.now)
+        known = KnownJobs({}, Plan({flow.name: flow}, {flow.name: flow.name}))
+        suspensions = upcoming.Suspensions(known, {}, {}, caller.now)
     elif timezone is not None:
         raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", 2)
     else:
         with History.open(caller.places.database) as history:
-            known = known_jobs(caller, history)
-            stops = upcoming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
-            held = waiting_slots(edges(history, known.plan, stops.pauses), caller.now) if start is None else []
+            known = caller.known_jobs(history)
+            suspensions = upcoming.Suspensions(known, pauses(history, caller.now), skips(history), caller.now)
+            held = waiting_slots(edges_state(history, known, caller.now), caller.now) if start is None else []
     for job in jobs or ():
         names.check_job(job, known.jobs)
     after = caller.now if start is None else parse_time(start, caller.zone, caller.now)
@@ -57,12 +57,12 @@ def next_slots(
     held = [one for one in held if not jobs or one.flow.jobs.keys() & set(jobs)]
     others = upcoming.flows_after_others(known, frozenset(jobs or ()))
     if caller.json:
-        _answer(caller, slots, jobs or [], stops, held, others)
+        _answer(caller, slots, jobs or [], suspensions, held, others)
     elif slots or held or others:
         from cronflow.cli.screens.next import next_screen
         from cronflow.cli.screens.style import style_of
 
-        caller.out(next_screen(slots, stops, style_of(caller), held, others))
+        caller.out(next_screen(slots, suspensions, style_of(caller), held, others))
 
 
 def _flow_of(expression: str, zone: str) -> Flow:
@@ -82,7 +82,7 @@ def _flow_of(expression: str, zone: str) -> Flow:
     return Flow(expression, {expression: job}, (expression,), (trigger,), {expression: ()})
 
 
-def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
+def _tell_of_silent(caller: Caller, known: KnownJobs, jobs: list[str]) -> None:
     """Say of each job named that it has no slots, and why."""
     for name in jobs:
         flow = known.plan.flows[known.plan.flow_of[name]]
@@ -109,7 +109,7 @@ def _answer(
     caller: Caller,
     slots: list[upcoming.Slot],
     jobs: list[str],
-    stops: upcoming.Stops,
+    suspensions: upcoming.Suspensions,
     held: list[Waiting],
     others: list[Flow],
 ) -> None:
@@ -124,7 +124,7 @@ def _answer(
         note, bears = waiting_phrase(one, style_of(caller)), form.time(float(one.slot))
         found += [{"job": name, "at": None, "slot": bears, "note": note} for name in _named(one.flow, one.roots, jobs)]
     for slot in slots:
-        notes = upcoming.notes_of(slot, stops)
+        notes = upcoming.notes_of(slot, suspensions)
         roots = [root for root in slot.roots if not jobs or root in jobs]
         dependents = [name for name in slot.dependents if name in jobs]
         for name in [*roots, *dependents]:

@@ -11,7 +11,6 @@ from cronflow.cli import client
 from cronflow.cli.invocation import Caller
 from cronflow.core.words import clock, iso
 from cronflow.errors import CronflowError
-from cronflow.facts.known import use_zone_of_file
 from cronflow.jobfile.suggest import did_you_mean
 
 NO_SUCH_JOB = 4
@@ -34,7 +33,7 @@ def pause(
     """
     names = chosen(jobs, everything)
     until = caller.now + _seconds(duration) if duration is not None else None
-    use_zone_of_file(caller)
+    caller.use_zone_of_file()
     with client.connect(caller.places, "nothing was paused") as daemon:
         reply = ask_about(caller, daemon, "pause", jobs=names, until=until, reason=reason)
     notes = list(reply.get("notes", ()))

@@ -311,8 +311,8 @@ def _answer(caller: Caller, runs: list[int]) -> None:
     from cronflow.facts.json_form import JsonForm
     from cronflow.store.queries import History
 
-    form = JsonForm(caller.places, caller.zone)
     with History.open(caller.places.database) as history:
+        form = JsonForm(caller.places, caller.zone)
         caller.answer({"runs": [form.run(record) for record in history.records(runs)]})
 
 

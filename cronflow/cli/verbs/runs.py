@@ -11,7 +11,6 @@ from cronflow.cli.invocation import Caller
 from cronflow.cli.times import parse_time
 from cronflow.core.records import FINAL, TASK_MOVES
 from cronflow.errors import CronflowError
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
 _STATES = (*TASK_MOVES, *sorted(FINAL))
@@ -33,7 +32,7 @@ def runs(
     """
     states = _states(state or [])
     with History.open(caller.places.database) as history:
-        known = known_jobs(caller, history, required=False)
+        known = caller.known_jobs(history, required=False)
         start = None if since is None else parse_time(since, caller.zone, caller.now)
         end = None if until is None else parse_time(until, caller.zone, caller.now)
         flow = known.flow_name(job) if job is not None else None

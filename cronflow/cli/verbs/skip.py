@@ -13,7 +13,6 @@ from cronflow.cli.invocation import Caller
 from cronflow.cli.verbs.pause import ask_about, in_words
 from cronflow.errors import CronflowError
 from cronflow.facts import upcoming
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses, skips
 
@@ -54,16 +53,16 @@ def _slots(caller: Caller, names: list[str]) -> dict[str, list[int]]:
     """The slots that are left out, the first ones of each job, as far as the job file and the database can be read."""
     found: dict[str, list[int]] = {}
     with suppress(CronflowError), History.open(caller.places.database) as history:
-        known = known_jobs(caller, history)
-        stops = upcoming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
+        known = caller.known_jobs(history)
+        suspensions = upcoming.Suspensions(known, pauses(history, caller.now), skips(history), caller.now)
         for name in names:
             flow = known.plan.flows.get(known.flow_name(name))
-            pause = stops.pauses.get(name)
+            pause = suspensions.pauses.get(name)
             if flow is None or (pause is not None and pause.until is None):
                 continue
             after = caller.now if pause is None or pause.until is None else pause.until - 1
             slots = itertools.islice(upcoming.slots_after(known, after, frozenset([name])), SHOWN + 1)
-            found[name] = [slot.at for slot in slots if upcoming.skipped_at(slot, name, stops)]
+            found[name] = [slot.at for slot in slots if upcoming.skipped_at(slot, name, suspensions)]
     return found
 
 
@@ -72,7 +71,7 @@ def _told(caller: Caller, name: str, number: int, slots: list[int]) -> str:
 
     style = style_of(caller)
     which = "the next slot" if number == 1 else f"the next {number} slots"
-    shown = [style.day_when(slot) for slot in slots[:SHOWN]]
+    shown = [style.clock.day_when(slot) for slot in slots[:SHOWN]]
     if not shown:
         return f"skipping {which} of `{name}`"
     more = ", …" if number > len(shown) else ""

@@ -1,25 +1,31 @@
-"""Why a task does not start: the one truth for the engine, which starts a task exactly when the list is empty, and for
-`cronflow why`, which prints it."""
+"""Why a task does not start: the one truth for the engine, which starts a task exactly when the list is empty, and for whoever
+asks. What is said of it stands in `facts.sentences`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cronflow.core.jobs import Job
-from cronflow.core.plan.copies import paired
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.plan.copies import upstream_tasks
 from cronflow.core.records import Run, Task
 from cronflow.core.state import LiveState, line_of
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One reason: a stable word, a sentence, and the run and task that it points to."""
+    """One reason: a stable word, and what it is about. `run` and `task` are what has to end or give way first, `edge` is the one
+    from that task's job; `until` is when the reason ends by itself. Of a limit: how much of its `size` is `used`, which `pool` it
+    is, and how many slots of it the task `needs`."""
 
     code: str
-    message: str
     run: int | None = None
     task: str | None = None
+    edge: Edge | None = None
     until: float | None = None
+    pool: str | None = None
+    used: int = 0
+    size: int = 0
+    needs: int = 1
 
 
 def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
@@ -27,33 +33,28 @@ def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
     if task.final or task.live is not None:
         return []
     if run.held:
-        return [
-            Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
-            for other in state.before(run)
-        ]
+        return [Blocker("overlap", other.id) for other in state.before(run)]
     if task.queued_at is not None:
         return limits(state) or _turn(state, run, task)
     if task.state == "retrying":
-        message = f"attempt {task.attempts} failed; attempt {task.attempts + 1} is to come"
-        return [Blocker("retry_delay", message, run.id, task.name, task.next_attempt_at)]
+        return [Blocker("retry_delay", run.id, task.name, until=task.next_attempt_at)]
     if task.stage == "sensor":
-        return [Blocker("sensor", "its `wait_until` has not come true yet", run.id, task.name, task.next_attempt_at)]
+        return [Blocker("sensor", run.id, task.name, until=task.next_attempt_at)]
     if task.stage == "approval":
-        message = state.job(run, task).approve or "it has to be approved"
-        return [Blocker("approval", message, run.id, task.name)]
-    return _upstream(state, run, task)
+        return [Blocker("approval", run.id, task.name)]
+    jobs, groups = state.flows[run.id].jobs, state.groups[run.id]
+    before = upstream_tasks(jobs, task, lambda job: [run.tasks[name] for name in groups.get(job, ())])
+    return [Blocker("upstream", run.id, one.name, edge) for edge, tasks in before for one in tasks if not one.final]
 
 
 def limits(state: LiveState) -> list[Blocker]:
     """What keeps every process from starting."""
     if state.up_since is None:
-        return [Blocker("daemon_down", "the daemon is not up yet")]
+        return [Blocker("daemon_down")]
     if state.draining:
-        return [Blocker("stopping", "the daemon is about to stop and starts nothing more")]
+        return [Blocker("stopping")]
     most = state.jobs.settings.max_running
-    if state.running >= most:
-        return [Blocker("max_running", f"{state.running} of at most {most} processes are running (`max_running`)")]
-    return []
+    return [Blocker("max_running", used=state.running, size=most)] if state.running >= most else []
 
 
 def pool_limits(state: LiveState, job: Job) -> list[Blocker]:
@@ -65,11 +66,16 @@ def pool_limits(state: LiveState, job: Job) -> list[Blocker]:
     used = state.used.get(job.pool, 0)
     if used + min(job.pool_slots, size) <= size:
         return []
-    return [Blocker("pool_full", f"{used} of {size} slots of pool `{job.pool}` are taken, and it needs {job.pool_slots}")]
+    return [Blocker("pool_full", pool=job.pool, used=used, size=size, needs=job.pool_slots)]
+
+
+def pool_holders(state: LiveState, pool: str) -> list[Task]:
+    """The tasks that hold slots of a pool, whatever their run."""
+    return [task for task in state.live() if task.attempts > 0 and state.job(state.runs[task.run], task).pool == pool]
 
 
 def _turn(state: LiveState, run: Run, task: Task) -> list[Blocker]:
-    """What keeps a task in its line, the limits of all apart."""
+    """What keeps a queued task from starting, the limits of all apart: its pool, or who is before it in line for that."""
     job = state.job(run, task)
     line = line_of(job, task)
     if not line:
@@ -78,19 +84,4 @@ def _turn(state: LiveState, run: Run, task: Task) -> list[Blocker]:
     if full:
         return full
     first = state.ready[line][0]
-    if (first.run, first.task) == (run.id, task.name):
-        return []
-    message = f"{first.run}/{first.task} is before it in the line for pool `{line}`"
-    return [Blocker("pool_full", message, first.run, first.task)]
-
-
-def _upstream(state: LiveState, run: Run, task: Task) -> list[Blocker]:
-    found = []
-    job = state.job(run, task)
-    flow = state.flows[run.id]
-    for edge in job.after:
-        for name in state.groups[run.id].get(edge.job, ()):
-            other = run.tasks[name]
-            if not other.final and (not paired(flow.jobs, edge.job, job) or other.matrix == task.matrix):
-                found.append(Blocker("upstream", f"after {other.name}: it is {other.state}", run.id, other.name))
-    return found
+    return [] if (first.run, first.task) == (run.id, task.name) else [Blocker("pool_full", first.run, first.task, pool=line)]

@@ -76,8 +76,6 @@ class People:
         match message["op"]:
             case "ping":
                 client.say({"ok": True, **self._about()})
-            case "why":
-                client.say({"ok": True, "blockers": requests.live_blockers(message, self.daemon.state)})
             case "secrets":
                 client.say({"ok": True, "values": self._secrets(str(message.get("job")))})
             case "in_force":

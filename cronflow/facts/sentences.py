@@ -1,16 +1,16 @@
-"""The sentences that several screens share: how a task ended, what it waits for."""
+"""What is said of tasks and runs, once for every screen, alert and answer: how a task ended, and what it waits for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cronflow.cli.screens.style import Style
 from cronflow.core import words
 from cronflow.core.records import TELLING, Attempt, Run, Task
 from cronflow.facts.copies import named
 from cronflow.store.queries import FILES_TOLD, Files
 
 if TYPE_CHECKING:
+    from cronflow.core.run.blockers import Blocker
     from cronflow.store.queries import RunRecord
 
 REASONS = {
@@ -118,36 +118,49 @@ def hook_words(hook: Attempt | None) -> str:
     return f"its `{hook.kind}` hook failed ({words.exit_status(hook.exit_code, hook.signal, hook.result)})"
 
 
-def task_phrase(record: RunRecord, task: Task, style: Style) -> str:
+def blocker_sentence(one: Blocker) -> str:
+    """A limit that keeps a task from starting."""
+    match one.code:
+        case "max_running":
+            return f"{one.used} of at most {one.size} processes are running (`max_running`)"
+        case "stopping":
+            return "the daemon is about to stop and starts nothing more"
+        case "pool_full" if one.task is not None:
+            return f"{one.run}/{one.task} is before it in the line for pool `{one.pool}`"
+        case "pool_full":
+            return f"{one.used} of {one.size} slots of pool `{one.pool}` are taken, and it needs {one.needs}"
+    return reason_words(one.code)
+
+
+def task_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
     """What a task that has not ended and has no command running waits for."""
     if task.state == "retrying":
-        coming = f", tries again {style.when(task.next_attempt_at, True)}" if task.next_attempt_at is not None else ""
-        if task.next_attempt_at is not None and style.human:
-            coming += f" ({words.ago(task.next_attempt_at, style.now)})"
-        return f"{style.paint('retrying')} after attempt {task.attempts}{coming}"
+        again = task.next_attempt_at
+        coming = f", tries again {clock.when(again, True)}{clock.away(again)}" if again is not None else ""
+        return f"retrying after attempt {task.attempts}{coming}"
     if task.state == "queued":
-        pool = record.shape(task).pool
+        pool = record.job(task).pool
         if task.reason == "pool_full" and pool:
             return f"queued: the slots of pool `{pool}` are taken"
         return f"queued: {reason_words(task.reason)}" if task.reason else "queued"
     if task.stage:
-        return stage_phrase(record, task, style)
+        return stage_phrase(record, task, clock)
     awaited = record.awaited(task)
     if awaited:
         return f"waiting for {named(awaited)}"
     return f"waiting: {reason_words(task.reason)}" if task.reason else task.state
 
 
-def stage_phrase(record: RunRecord, task: Task, style: Style) -> str:
+def stage_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
     """Where a task is that has passed its upstreams."""
-    since = f" since {style.when(task.stage_at)}" if task.stage_at is not None else ""
+    since = f" since {clock.when(task.stage_at)}" if task.stage_at is not None else ""
     if task.stage == "approval":
-        message = words.plain(record.shape(task).approve or "")
+        message = words.plain(record.job(task).approve or "")
         return f"waits for approval{since}" + (f': "{message}"' if message else "")
     if task.stage == "sensor":
         until = ""
         if task.stage_at is not None:
-            until = f", until {style.when(task.stage_at + record.shape(task).wait_timeout)} at the longest"
+            until = f", until {clock.when(task.stage_at + record.job(task).wait_timeout)} at the longest"
         polled = f", polled {words.times(task.check)}" if task.check else ""
         return f"waits for its `wait_until`{since}{until}{polled}"
     return STAGES.get(task.stage, task.state)
