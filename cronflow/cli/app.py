@@ -1,10 +1,11 @@
 """The typer app of the verbs (`cronflow.cli.verbs` has the table of them).
 
 A verb is a function whose first parameter is the Invocation and whose docstring is its help; it returns the exit status (None:
-0). Typer makes the command of it. In four things we go beyond typer, each of which it has no setting for:
+0). Where it has many flags, a named tuple of them is one parameter. Typer makes the command of it. In four things we go beyond
+typer, each of which it has no setting for:
 
 - a command is made when it is asked for, so that only the module of that verb is imported (`Verbs.get_command`);
-- the function gets an Invocation in the place of typer's context (`_called_by_typer`);
+- the function gets an Invocation in the place of typer's context, and named tuples of flags (`_called_by_typer`);
 - `--file`, `--state`, `--json` and `--no-color` may stand before and behind the verb, and what stands behind it counts. So the
   options of the group are given to every verb as well (`_command`). Where a verb has a flag of that name itself (`logs -f`), it
   is the verb's behind the verb;
@@ -20,19 +21,19 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cronflow import __version__
-from cronflow.cli.invocation import find_caller
+from cronflow.cli.invocation import Options, find_invocation
 from cronflow.cli.verbs import VERBS, Verb
 from cronflow.errors import CronflowError
 
 Function = Callable[..., int | None]
 
-GLOBAL = ("file", "state", "json", "no_color")
+GLOBAL = Options._fields
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -199,8 +200,10 @@ def _module(verb: Verb) -> Any:
 def _called_by_typer(function: Function) -> Function:
     """The function with typer's context in the place of its Invocation, which is made of the global options."""
     first, *rest = inspect.signature(function, eval_str=True).parameters.values()
-    if first.annotation is inspect.Parameter.empty or first.name != "caller":
-        raise TypeError(f"the first parameter of {function.__name__} is not `caller: Caller`")
+    if first.annotation is inspect.Parameter.empty or first.name != "invocation":
+        raise TypeError(f"the first parameter of {function.__name__} is not `invocation: Invocation`")
+    flags = {one.name: one.annotation for one in rest if hasattr(one.annotation, "_fields")}
+    rest = [each for one in rest for each in (_flags(flags[one.name]) if one.name in flags else [one])]
     own = {one.name for one in rest}
 
     def call(context: typer.Context, **values: Any) -> int | None:
@@ -209,13 +212,24 @@ def _called_by_typer(function: Function) -> Function:
         if "state" in own and isinstance(values["state"], list | tuple):
             folders = [value for value in values["state"] if "/" in value]
             values["state"] = [value for value in values["state"] if "/" not in value]
-            options["state"] = folders[-1] if folders else options["state"]
+            options = options._replace(state=folders[-1]) if folders else options
+        for name, kind in flags.items():
+            values[name] = kind(**{field: values.pop(field) for field in kind._fields})
         gc.freeze()
         gc.enable()
-        return function(find_caller(**options, arguments=sys.argv[1:]), **values)
+        return function(find_invocation(options, sys.argv[1:]), **values)
 
     call.__doc__ = function.__doc__
     return _signed(call, rest)
+
+
+def _flags(kind: Any) -> list[inspect.Parameter]:
+    """The flags of a named tuple as parameters."""
+    annotations = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotations[name])
+        for name, default in kind._field_defaults.items()
+    ]
 
 
 def _signed(call: Function, rest: list[inspect.Parameter]) -> Function:
@@ -226,7 +240,7 @@ def _signed(call: Function, rest: list[inspect.Parameter]) -> Function:
     return call
 
 
-def _options(context: typer.Context) -> dict[str, Any]:
+def _options(context: typer.Context) -> Options:
     """The global options: the nearest context to the verb that has one of them set."""
     found: dict[str, Any] = dict.fromkeys(GLOBAL)
     chain: Any = context
@@ -236,4 +250,4 @@ def _options(context: typer.Context) -> dict[str, Any]:
             if not found[name] and not (chain is context and name in own):
                 found[name] = chain.params.get(name)
         chain = chain.parent
-    return {**found, "json": bool(found["json"]), "no_color": bool(found["no_color"])}
+    return Options(found["file"], found["state"], bool(found["json"]), bool(found["no_color"]))

@@ -1,4 +1,4 @@
-"""What an answer of `why` is made of, and the context in which it is looked for: history, job file, and what the daemon says."""
+"""What an answer of `why` consists of, and where the evidence for it is looked up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Evidence(NamedTuple):
 
 @dataclass(slots=True)
 class Answer:
-    """What is to be told: a verdict (a stable word), a sentence, the evidence. `at`: the instant asked about, or the slot."""
+    """What `why` says: a verdict (a stable word), a sentence, the evidence. `at`: the instant asked about, or the slot."""
 
     job: str | None
     run: int | None
@@ -43,8 +43,8 @@ class Answer:
 
 @dataclass
 class Context:
-    """Where the evidence is looked for: the history, the jobs, the ends of outputs, and whether there is a daemon, which may be
-    `draining`: it starts nothing more."""
+    """Where the evidence is looked up: the history, the jobs, the logs, and whether a daemon runs. One that is `draining`
+    starts nothing more."""
 
     history: History
     known: KnownJobs
@@ -63,16 +63,16 @@ class Context:
 
     @cached_property
     def state(self) -> LiveState:
-        """The live state, of which the engine's own rules are asked."""
+        """The live state, on which the engine's own rules are asked."""
         return live_state(self.history, self.known, self.clock.now, self.draining)
 
     @property
     def edges(self) -> LiveState | None:
-        """The live state if a flow comes after another."""
+        """The live state if any flow comes after another, else None."""
         return self.state if has_edges(self.known) else None
 
     def blockers(self, task: Task) -> list[Blocker]:
-        """What a task waits for that has not ended."""
+        """What a task that has not ended waits for."""
         from cronflow.core.run.blockers import blockers
 
         run = self.state.runs.get(task.run)
@@ -106,7 +106,7 @@ class Context:
     # ---- pauses ----------------------------------------------------------------------------------------------------------
 
     def paused(self, job: str, at: float | None) -> Evidence:
-        """Who paused a job that did not run at an instant."""
+        """Who had paused a job that did not run at an instant."""
         pause = self.pauses.get(job)
         if pause is not None and (at is None or pause.since <= at):
             message = f"skipped: paused since {self.clock.when(pause.since)} by {pause.by}{self._until_why(pause)}"
@@ -123,20 +123,20 @@ class Context:
         return Evidence("paused", message, None, None, f"cronflow resume {job}")
 
     def skipped(self, job: str, at: float | None) -> Evidence:
-        """Who had a slot of a job skipped that did not run at an instant."""
+        """Who asked to skip a slot of a job that did not run at an instant."""
         act = self.last_act("skip", job, at)
         said = f" by {act[1]}, {self.clock.when(act[0])}" if act is not None else ""
         return Evidence("skip", f"skipped: that was asked for{said}")
 
     def to_be_skipped(self, job: str) -> Evidence:
-        """Who has the next slots of a job skipped."""
+        """Who asked to skip the next slots of a job."""
         skip = self.skips[job]
         slots = "slot is" if skip.left == 1 else f"{skip.left} slots are"
         message = f"its next {slots} to be skipped: asked for by {skip.by}, {self.clock.when(skip.since)}"
         return Evidence("skip", message, None, None, f"cronflow skip {job} -n 0")
 
     def last_act(self, verb: str, job: str, at: float | None) -> tuple[float, str] | None:
-        """When and by whom something was last done to a job before an instant."""
+        """When and by whom a verb was last applied to a job before an instant."""
         query = "SELECT at, by FROM acts WHERE verb = ? AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
         row = self.history.db.execute(query, (verb, job, self.clock.now if at is None else at)).fetchone()
         return None if row is None else (float(row[0]), str(row[1]))

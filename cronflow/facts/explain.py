@@ -1,4 +1,4 @@
-"""Why a job ran, did not run or waits: which of the answers fits."""
+"""Why a job ran, did not run or waits: picks the explanation that applies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cronflow.store.queries import RunRecord
 
 
 def why_job(context: Context, name: str, at: float | None) -> Answer:
-    """Why a job ran or not: the last time, or at an instant."""
+    """Why a job ran or not, the last time or at an instant."""
     if at is not None:
         return _why_at(context, name, at)
     waits = explain_edges.waiting(context, name)
@@ -25,7 +25,7 @@ def why_job(context: Context, name: str, at: float | None) -> Answer:
 
 
 def why_run(context: Context, record: RunRecord, task: str | None, job: str | None = None) -> Answer:
-    """Why a run, one task of it, or the tasks of one job in it, are as they are. It has such a task."""
+    """Why a run, one of its tasks, or the tasks of one job in it, are as they are. The task must be one of the run."""
     if record.is_row:
         return explain_slot.explain_row(context, record, job)
     if task is not None and task not in record.run.tasks and record.tasks_of(task):

@@ -1,4 +1,4 @@
-"""What jobs of other flows have to do with it: which of their ends counted, which are waited for, and by which rule."""
+"""How jobs of other flows matter: which of their ends counted, which are still awaited, and by which rule."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def needs(condition: str) -> str:
 
 
 def waiting(context: Context, name: str, slot: int | None = None) -> Answer | None:
-    """A job that has not started because jobs of other flows are still to end: a slot of it that waits (perhaps a certain
-    one), or a flow without a timetable of which only some of the edges have new ends. None if it waits for nobody."""
+    """Why a job has not started, if it waits for jobs of other flows: one of its slots waits (perhaps a certain one), or only
+    some edges of a flow without a timetable have new ends. None if it does not wait."""
     flow = context.known.plan.flows.get(context.known.flow_name(name))
     if flow is None or not flow.outer:
         return None
@@ -51,7 +51,7 @@ def _waiting_slot(context: Context, name: str, one: Waiting) -> Answer:
 
 
 def _until(context: Context, one: Waiting) -> Evidence:
-    """How long a slot waits, and what becomes of it then."""
+    """How long a slot waits, and what happens to it then."""
     limit = one.flow.head.after_timeout
     if one.until is None:
         return Evidence("waits_until", "it waits until its next event, without limit")
@@ -63,7 +63,7 @@ def _until(context: Context, one: Waiting) -> Evidence:
 
 
 def _with(flow: Flow, name: str) -> list[Evidence]:
-    """A job that is no root waits with those before it."""
+    """A job that is not a root waits together with the jobs before it."""
     if name in flow.roots:
         return []
     edges = ", ".join(edge.job for edge in flow.jobs[name].after)
@@ -71,7 +71,7 @@ def _with(flow: Flow, name: str) -> list[Evidence]:
 
 
 def outlook(context: Context, flow: Flow, after: str, told: list[Evidence]) -> list[Evidence]:
-    """When a flow without a trigger of its own starts: by the ends of jobs of other flows, of which some are told already."""
+    """When a flow without a trigger of its own starts: after which ends of other flows. Those in `told` are not repeated."""
     ups = upstreams(context.edges, flow)
     have = "has" if len(ups) == 1 or flow.head.join == "any" else "have"
     found = [Evidence("after", f"it starts when {who(flow, ups)} {have} ended anew{after}")]
@@ -80,7 +80,7 @@ def outlook(context: Context, flow: Flow, after: str, told: list[Evidence]) -> l
 
 
 def _now(context: Context, up: Upstream) -> Evidence:
-    """How one upstream stands."""
+    """The state of one upstream."""
     link, lead = up.link, f"after {up.job}{needs(up.edge.condition)}: "
     if up.ended:
         run = f" in run {link.run}" if link.run is not None else ""
@@ -99,7 +99,7 @@ def _now(context: Context, up: Upstream) -> Evidence:
 
 
 def _nothing_new(context: Context, up: Upstream) -> str:
-    """Of an upstream that has not ended since it last counted: when it did, and its next slot."""
+    """When an upstream without a new end last ended, and its next slot."""
     link = up.link
     said = "it has not ended yet" if link.run is None else f"it has not ended since run {link.run}, which has counted"
     home = context.known.plan.flows[context.known.plan.flow_of[up.job]]
@@ -123,7 +123,7 @@ def _of(context: Context, slot: int | None) -> str:
 
 
 def counted(context: Context, record: RunRecord, task: Task | None = None) -> list[Evidence]:
-    """The ends of other flows on which a run, or row, was decided; only for its roots."""
+    """The ends of other flows that decided a run or a row; only for its roots."""
     run = record.run
     if not run.upstreams or (task is not None and task.job not in run.roots):
         return []
@@ -146,7 +146,7 @@ def _counted(context: Context, job: str, condition: str, number: int, others: di
 
 
 def _end(other: RunRecord, job: str) -> tuple[End, str, float | None]:
-    """How a job ended in a run: its end, why, and when. A row of slots tells of all its jobs."""
+    """How a job ended in a run: its end, why, and when. A row of slots stands for all its jobs."""
     tasks = [one for one in other.run.tasks.values() if one.job == job]
     end = end_of(tasks) if tasks else None
     if end is None:
@@ -162,7 +162,7 @@ def _end(other: RunRecord, job: str) -> tuple[End, str, float | None]:
 
 
 def timed_out(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
-    """A slot that waited longer than `after_timeout`: how long, and who had not ended."""
+    """A slot that waited longer than `after_timeout`: how long, and for which jobs."""
     message = f"its slot {words.plain(task.note or 'waited in vain')}"
     limit = "`after_timeout` is how long a slot waits for jobs of other flows"
     told = [Evidence("after_timeout", message, task.run, task.name), Evidence("after_timeout", limit)]
@@ -170,7 +170,7 @@ def timed_out(context: Context, record: RunRecord, task: Task) -> list[Evidence]
 
 
 def not_new(context: Context, record: RunRecord) -> list[Evidence]:
-    """A row of slots that waited until just before the next one, and in vain."""
+    """A row of slots that waited in vain until just before the next one."""
     run = record.run
     root = record.jobs.get(run.roots[0] if run.roots else run.flow)
     jobs = [edge.job for edge in root.after] if root is not None else []

@@ -1,4 +1,4 @@
-"""Why slots did not run, why a job is not due at an instant, and what is to come of it."""
+"""Why slots did not run, why a job is not due at an instant, and when it will start."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def explain_row(context: Context, record: RunRecord, job: str | None) -> Answer:
 
 
 def _overlapped(context: Context, run: Run, slot: int) -> list[Evidence]:
-    """The run that was still going on."""
+    """Which run was still going on."""
     query = (
         "SELECT id FROM runs WHERE flow = ? AND id != ? AND started_at IS NOT NULL AND created_at <= ?"
         " AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id DESC LIMIT 1"
@@ -69,7 +69,7 @@ def _overlapped(context: Context, run: Run, slot: int) -> list[Evidence]:
 
 
 def _missed(context: Context, run: Run, slot: int) -> Evidence:
-    """From when to when nobody was there, as far as the history tells, and which run caught up."""
+    """When the daemon was down, as far as the history shows, and which run caught up."""
     up = run.created_at
     query = "SELECT facts FROM alerts WHERE kind = 'missed' AND at BETWEEN ? AND ? ORDER BY id LIMIT 1"
     facts = context.history.scalar(query, up - 1, up + 60)
@@ -86,7 +86,7 @@ def _missed(context: Context, run: Run, slot: int) -> Evidence:
 
 
 def _off(context: Context, record: RunRecord, slot: int) -> Evidence:
-    """Which calendars forbid the days of a row, as far as today's job file tells."""
+    """Which calendars forbid the days of a row, as far as the calendars of today show."""
     run = record.run
     job = record.jobs.get(run.roots[0] if run.roots else run.flow)
     said = None if job is None else forbidding(context, job, slot, run.slot_last or slot)
@@ -112,14 +112,14 @@ def forbidding(context: Context, job: Job, first: int, last: int) -> str | None:
 
 
 def never_ran(context: Context, job: str) -> Answer:
-    """A job of which the history has nothing."""
+    """A job without any history."""
     answer = Answer(job, None, None, "never_ran", f"{job} has not run yet.")
     answer.because = outlook(context, job, answer)
     return answer
 
 
 def outlook(context: Context, name: str, answer: Answer) -> list[Evidence]:
-    """When a job will start, or why it will not by itself; nothing while it is going on."""
+    """When a job will start, or why it will not start by itself; empty while it is going on."""
     job = context.known.jobs.get(name)
     if job is None:
         return [Evidence("gone", "it is not in the job file any more")]
@@ -153,12 +153,12 @@ def outlook(context: Context, name: str, answer: Answer) -> list[Evidence]:
 
 
 def flow_of(context: Context, name: str) -> Flow | None:
-    """The flow of a job as the job file has it."""
+    """The flow of a job in the job file."""
     return context.known.plan.flows.get(context.known.flow_name(name))
 
 
 def slot_near(known: KnownJobs, flow: Flow | None, at: float) -> int | None:
-    """The slot of the minute that is asked about, or the one that starts in it by its delay."""
+    """The slot in the minute asked about, or the one whose delayed start falls into it."""
     if flow is None or flow.dormant:
         return None
     found = []
@@ -195,7 +195,7 @@ def recorded(context: Context, name: str, flow: Flow | None, slot: int | None, a
 
 
 def not_recorded(context: Context, name: str, flow: Flow | None, slot: int | None, at: float) -> Answer:
-    """An instant of which the history has nothing: still to come, not due, or not known."""
+    """An instant without any history: still to come, not due, or unknown."""
     if slot is not None and slot > context.clock.now:
         sentence = f"{name} is due {context.clock.moment(slot)}, which is still to come."
         answer = Answer(name, None, at, "to_come", sentence)
@@ -209,7 +209,7 @@ def not_recorded(context: Context, name: str, flow: Flow | None, slot: int | Non
 
 
 def _forbidden(context: Context, flow: Flow, slot: int) -> bool:
-    """Whether calendars keep every trigger that has this slot from starting anything."""
+    """Whether calendars forbid every trigger that has this slot."""
     mine = (trigger for trigger in flow.triggers if trigger.schedule.next_after(slot - 1) == slot)
     return not any(allowed(trigger, context.known.calendars, slot) for trigger in mine)
 

@@ -1,4 +1,4 @@
-"""Why a task is where it is between its upstreams and its end: conditions, sensors, approvals, lines, checks, hooks."""
+"""Why a task is where it is between its upstreams and its end: conditions, sensors, approvals, limits, checks, hooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIMITS = ("max_running", "stopping", "pool_full")
 
 
 def in_stage(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
-    """Where a task is that has passed its upstreams and whose command has not begun."""
+    """Where a task is whose upstreams are met and whose command has not begun."""
     if task.stage in ("", "command", *HOOKS):
         return []
     found = [Evidence(task.stage, stage_phrase(record, task, context.clock), task.run, task.name, approve_command(task))]
@@ -37,7 +37,7 @@ def in_stage(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
 
 
 def in_line(context: Context, blockers: list[Blocker]) -> list[Evidence]:
-    """Which limits keep a task in line, and who holds the slots of its pool."""
+    """Which limits keep a task in the queue, and who holds the slots of its pool."""
     limits = [one for one in blockers if one.code in _LIMITS]
     found = [Evidence(one.code, blocker_sentence(one), one.run, one.task) for one in limits]
     pool = next((one.pool for one in limits if one.pool is not None), None)
@@ -60,7 +60,7 @@ def _holders(context: Context, pool: str) -> list[Evidence]:
 
 
 def decided(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
-    """The step that decided how a task ended, or that its last attempt has failed."""
+    """The step that decided how a task ended, or that its last attempt failed."""
     if task.reason == "check":
         return _checked(context, record, task)
     if task.reason == "rejected":
@@ -90,7 +90,7 @@ def _checked(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
 
 
 def hooks(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
-    """A hook that goes on, or that failed."""
+    """A hook that is running, or that failed."""
     hook = record.step(task.name, *HOOKS)
     if hook is None:
         return []

@@ -33,7 +33,7 @@ _RUNS_TOLD = 5
 
 
 def explain_run(context: Context, record: RunRecord, tasks: list[Task], job: str | None) -> Answer:
-    """A run as a whole, or the copies of a job in it: the tasks that tell something, each in a line; many copies in one."""
+    """A run as a whole, or the copies of a job in it: one line for each task that is worth one, one for many copies."""
     run = record.run
     sentence = f"run {run.id} of {run.flow} ({context.origin(run)}) {_is(run.state)}."
     verdict = run.state
@@ -58,7 +58,7 @@ def explain_run(context: Context, record: RunRecord, tasks: list[Task], job: str
 
 
 def _lines(context: Context, record: RunRecord, bundle: list[Task], job: str | None) -> list[Evidence]:
-    """A task in a line; of many copies how many are in each state, and each that failed."""
+    """One line for a task; for many copies how many are in each state, and each one that failed."""
     single = bundle if len(bundle) == 1 else [one for one in bundle if one.state == "failed"]
     found = []
     if len(bundle) > 1 and not job:
@@ -210,7 +210,7 @@ def _expects(context: Context, record: RunRecord, task: Task) -> Expected:
 
 
 def _rule(context: Context, record: RunRecord, task: Task) -> str:
-    """From when on a command is slow: ": `slow` is 2 times the median of its last 20 successes"."""
+    """When a command counts as slow: ": `slow` is 2 times the median of its last 20 successes"."""
     job = record.jobs.get(task.job)
     if job is not None and job.slow is not None and job.slow[0] == "duration":
         return f": `slow` is {words.duration(job.slow[1])}"
@@ -220,7 +220,7 @@ def _rule(context: Context, record: RunRecord, task: Task) -> str:
 
 
 def _late(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
-    """That a task has not succeeded, or did not, by its deadline."""
+    """Whether a task missed its deadline, or is past it."""
     expects, slot = _expects(context, record, task), record.run.slot
     if not expects.late(task, context.clock.now) or expects.deadline is None or slot is None:
         return []
@@ -252,7 +252,7 @@ def _in_the_way(context: Context, one: Blocker) -> Evidence:
 
 
 def _open_upstreams(context: Context, record: RunRecord, causes: list[Blocker]) -> list[Evidence]:
-    """The upstreams that have not ended, of many copies the first; and the limits that keep them from starting."""
+    """The upstreams that have not ended, the first few of many copies, and the limits that keep them from starting."""
     found = []
     open_ = [(one.edge, record.run.tasks[one.task]) for one in causes if one.edge is not None and one.task is not None]
     for edge, pairs in itertools.groupby(open_, key=lambda pair: pair[0]):
@@ -288,7 +288,7 @@ def _no_daemon(context: Context) -> list[Evidence]:
 
 
 def _open_words(other: Task) -> str:
-    """How an upstream is that has not ended."""
+    """The state of an upstream that has not ended, in words."""
     return "it waits for an approval" if other.stage == "approval" and other.state == "waiting" else f"it is {other.state}"
 
 
@@ -327,7 +327,7 @@ def _upstreams(context: Context, record: RunRecord, task: Task) -> list[Evidence
 
 
 def _all_copies(record: RunRecord, tasks: Sequence[Task], message: str) -> Evidence:
-    """How the copies of an upstream ended, taken together."""
+    """How all copies of an upstream ended, taken together."""
     state = foremost([other.state for other in tasks])
     code = {"cancelled": "upstream_cancelled", "blocked": "upstream_failed", "failed": "upstream_failed"}.get(state, "condition")
     return Evidence(code, message, record.run.id, tasks[0].job)

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 class JsonForm:
-    """Turns what the history tells into its documented JSON, times in one zone."""
+    """Turns records of the history into their documented JSON, with times in one zone."""
 
     def __init__(self, places: Places, zone: str) -> None:
         self.places = places

@@ -1,12 +1,12 @@
-"""The jobs that a reader can go by: those of the job file; where it is broken, those that the daemon still has in force, or else
-those that the history knows."""
+"""The jobs that a reader can rely on: those of the job file; if that is broken, those the daemon has in force, or else those
+in the history."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cronflow.core.jobs import NOTHING, Job
+from cronflow.core.jobs import NOTHING, Job, Settings
 from cronflow.core.plan.flow import Plan, plan
 from cronflow.core.time.triggers import Calendars
 from cronflow.errors import JobFileError
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class KnownJobs(NamedTuple):
-    """Jobs and their flows, the dates of calendars, the host of which delays are a hash, and the limits: the slots of each pool,
-    and `settings` by their names. `zone` is that of the file, None where it is not known; `broken` is what is wrong with the job
-    file, if they do not come from it."""
+    """Jobs and their flows, the dates of calendars, the host that delays are a hash of, and the limits: the slots of each
+    pool, and `max_running`. `zone` is that of the file, None if it is not known. `broken` says what is wrong with the job
+    file, if the jobs do not come from it."""
 
     jobs: Mapping[str, Job]
     plan: Plan
@@ -29,15 +29,15 @@ class KnownJobs(NamedTuple):
     host: str = ""
     zone: str | None = None
     pools: Mapping[str, int] = NOTHING
-    settings: Mapping[str, Any] = NOTHING
+    max_running: int = Settings().max_running
 
     def flow_name(self, job: str) -> str:
-        """The flow of a job; a job that is gone from the file had at least its own name."""
+        """The flow of a job; for a job that is no longer in the file, its own name."""
         return self.plan.flow_of.get(job, job)
 
 
 def jobs_of_file(places: Places, now: float) -> KnownJobs:
-    """The jobs of the job file, without the checks that only `check` and a reload need. A JobFileError where it is broken."""
+    """The jobs of the job file, without the checks that only `check` and a reload need. A JobFileError if it is broken."""
     from cronflow.jobfile.kept import kept
 
     held = kept(places.state, places.file)
@@ -50,19 +50,20 @@ def jobs_of_file(places: Places, now: float) -> KnownJobs:
 
 
 def jobs_in_force(held: InForce, broken: JobFileError | None = None) -> KnownJobs:
-    """The jobs of a reading that was kept, or that a daemon has in force."""
+    """The jobs of a cached reading, or of the one that a daemon has in force."""
     calendars, pools = held.calendars or NOTHING, held.pools or NOTHING
-    return KnownJobs(held.jobs, plan(held.jobs), broken, calendars, held.host, held.timezone, pools, held.settings or NOTHING)
+    most = (held.settings or Settings()._asdict())["max_running"]
+    return KnownJobs(held.jobs, plan(held.jobs), broken, calendars, held.host, held.timezone, pools, most)
 
 
 def jobs_of_history(history: History, broken: JobFileError) -> KnownJobs:
-    """The jobs of the newest run of each flow, where nothing else can be read."""
+    """The jobs of the newest run of each flow, if nothing else can be read."""
     stored = history.stored_jobs()
     return KnownJobs(stored, plan(stored), broken)
 
 
 def zone_of_file(places: Places) -> str | None:
-    """The zone of the job file, without reading more of it than that; None where it is broken there, or names none."""
+    """The zone of the job file, without reading the rest of it; None if that fails, or it names none."""
     from cronflow.jobfile.kept import kept_zone
 
     zone = kept_zone(places.state, places.file)

@@ -1,5 +1,5 @@
 """The live state for readers, with and without a daemon: what waits for what, by the engine's own rules (`core.run.blockers`,
-`core.edges`). It is loaded only by `why`, and where flows come after others."""
+`core.edges`). Only `why` loads it, and commands that look at flows which come after others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def live_state(history: History, known: KnownJobs, now: float, draining: bool = False) -> LiveState:
-    """The live state as a daemon would have it that is up, and perhaps `draining`. A new edge in the job file has heard of no end
+    """The live state, as a daemon that is up, and perhaps `draining`, would have it. A new edge in the job file has no ends
     yet."""
     from cronflow.core.jobs import JobSet, Settings  # with the state 8 ms that most commands need not pay
     from cronflow.store.loading import load_waits
@@ -21,7 +21,7 @@ def live_state(history: History, known: KnownJobs, now: float, draining: bool = 
 
     edges = has_edges(known)
     state: LiveState = load_waits(history.db, edges)
-    state.jobs = JobSet(known.jobs, settings=Settings(**known.settings), pools=known.pools)
+    state.jobs = JobSet(known.jobs, settings=Settings(max_running=known.max_running), pools=known.pools)
     state.plan, state.pauses = known.plan, pauses(history, now)
     state.up_since, state.draining = now, draining
     if edges:

@@ -1,4 +1,4 @@
-"""How everything stands: what `status` shows, `--check` judges and `--json` tells, gathered once with few statements."""
+"""How everything stands: what `status` shows, `--check` judges and `--json` gives, gathered once with few statements."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ PAUSED_LONG = 86400.0
 
 
 class Failing(NamedTuple):
-    """A job that is failing: its last failed task, the end of its output, what cannot run because of it, and which of how many
-    copies failed."""
+    """A job that is failing: its last failed task, the end of its output, what it blocks, and which of how many copies failed."""
 
     job: str
     health: Health
@@ -40,7 +39,7 @@ class Failing(NamedTuple):
 
 
 class Blocked(NamedTuple):
-    """A job whose last task is blocked by a job that is not among the failing ones."""
+    """A job whose last task is blocked by a job that is not one of the failing ones."""
 
     job: str
     task: Task
@@ -77,8 +76,8 @@ class JobNow(NamedTuple):
 
 
 class Overview:
-    """What there is to say, most pressing first. `slots`: the next one of each flow, in order of time; `held_slots`: those that
-    wait for jobs of other flows, which `edges` tells."""
+    """Everything there is to say. `slots`: the next one of each flow, in order of time; `held_slots`: those that wait for jobs
+    of other flows; `edges`: the live state, if any flow comes after another."""
 
     def __init__(self, known: KnownJobs, stands: Standing, daemon: Mapping[str, Any] | None, now: float) -> None:
         self.known = known
@@ -125,7 +124,9 @@ class Overview:
         return upcoming.Suspensions(self.known, self.standing.pauses, self.standing.skips, now)
 
 
-def look(history: History, known: KnownJobs, daemon: Mapping[str, Any] | None, now: float, logs: Logs | None = None) -> Overview:
+def gather(
+    history: History, known: KnownJobs, daemon: Mapping[str, Any] | None, now: float, logs: Logs | None = None
+) -> Overview:
     """Gather how things stand at `now`. `daemon` is what it says of itself. With `logs` the last lines of what fails are read,
     for which secrets are needed."""
     view = Overview(known, _with_live_troubles(standing(history, now), daemon), daemon, now)
@@ -140,7 +141,7 @@ def look(history: History, known: KnownJobs, daemon: Mapping[str, Any] | None, n
 
 
 def _with_live_troubles(stands: Standing, daemon: Mapping[str, Any] | None) -> Standing:
-    """What troubles a daemon that is there is told by itself: it may be that it cannot write it down."""
+    """A running daemon tells its troubles itself: it may be unable to write them down."""
     if daemon is None or "problems" not in daemon:
         return stands
     troubles = (Trouble(**{key: one.get(key) for key in Trouble._fields}) for one in daemon["problems"])
@@ -214,7 +215,7 @@ def _last_line(logs: Logs | None, record: RunRecord | None, attempt: Attempt | N
 
 
 def next_start(job: Job, suspensions: upcoming.Suspensions) -> int | None:
-    """When a job will start by itself, or with its flow: None while it is disabled, or paused without an end."""
+    """When a job will next start, by itself or with its flow; None while it is disabled, or paused without an end."""
     known = suspensions.known
     if not job.enabled or job.name not in known.plan.flow_of:
         return None

@@ -12,15 +12,15 @@ from cronflow.store.queries import History
 
 
 class Affected(NamedTuple):
-    """A run that goes on while jobs of it change: it ends under the definition with which it began."""
+    """A run whose jobs change while it goes on: it keeps the definition with which it began."""
 
     run: Run
     jobs: list[str]
 
 
 class ReloadChanges(NamedTuple):
-    """What would change: jobs, flows and settings, `runs` that go on, and, by root, `dropped` slots that would not be caught
-    up. `after` is the new reading."""
+    """What would change: jobs, flows and settings, `runs` that go on, and, by root, the number of missed slots that would no
+    longer be caught up (`dropped`). `after` is the new reading."""
 
     changes: Changes
     runs: list[Affected]
@@ -29,7 +29,7 @@ class ReloadChanges(NamedTuple):
 
 
 def reload_changes(history: History, before: InForce, after: InForce, now: float) -> ReloadChanges:
-    """Compare what is in force with what would take its place."""
+    """Compare what is in force with what would replace it."""
     changes = compare(before, after, now)
     return ReloadChanges(changes, _affected(history, changes), _dropped(history, before, after, now), after)
 
@@ -45,7 +45,7 @@ def _affected(history: History, changes: Changes) -> list[Affected]:
 
 
 def _dropped(history: History, before: InForce, after: InForce, now: float) -> dict[str, int]:
-    """Missed slots still to be caught up whose trigger would be gone."""
+    """Missed slots that are still to be caught up, but whose trigger would be gone."""
     old, new = flows_of(before.jobs), flows_of(after.jobs)
     kept = {(root, one.key) for flow in new.flows.values() if not flow.dormant for root in flow.roots for one in flow.triggers}
     found: dict[str, int] = {}

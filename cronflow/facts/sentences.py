@@ -1,4 +1,4 @@
-"""What is said of tasks and runs, once for every screen, alert and answer: how a task ended, and what it waits for."""
+"""How tasks and runs are described, once for every screen and answer: how a task ended, and what it waits for."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REASONS = {
     "no_cwd": "its `cwd` does not exist here",
     "no_env_file": "its `env_file` cannot be read",
     "not_permitted": "the daemon may not do that",
-    "no_secret": "one of its `secrets` cannot be had",
+    "no_secret": "one of its `secrets` cannot be obtained",
     "foreach": "its `foreach` gave no list of items",
     "max_running": "as many commands as `max_running` allows are running",
     "pool_full": "the slots of its pool are taken",
@@ -61,7 +61,7 @@ STAGES = {
 
 
 def reason_words(reason: str | None) -> str:
-    """A reason as a person says it; a word that is not known as it is."""
+    """A reason in words; an unknown one as it is."""
     if not reason:
         return ""
     return REASONS.get(reason, reason.replace("_", " "))
@@ -82,7 +82,7 @@ ONLY_IF = "its `only_if` said no"
 
 
 def telling_attempt(record: RunRecord, task: Task) -> Attempt | None:
-    """The process that tells how a task is: that of the step which decided it, else the last one of its command."""
+    """The process that shows how a task is: that of the step which decided it, else the last one of its command."""
     if task.reason == "rejected":
         return None
     step = TELLING.get(task.reason or "")
@@ -94,7 +94,7 @@ def telling_attempt(record: RunRecord, task: Task) -> Attempt | None:
 
 
 def ended_how(task: Task | None, attempt: Attempt | None) -> str:
-    """How a task ended, after the process that tells it: "exit 1", "timed out after 2 attempts", "check: exit 1"."""
+    """How a task ended, judged by that process: "exit 1", "timed out after 2 attempts", "check: exit 1"."""
     if task is None:
         return ""
     if task.reason == "rejected":
@@ -112,7 +112,7 @@ def ended_how(task: Task | None, attempt: Attempt | None) -> str:
 
 
 def hook_words(hook: Attempt | None) -> str:
-    """A hook that failed, which changes nothing about its task: "its on_failure hook failed (exit 2)"."""
+    """A hook that failed, which does not change the end of its task: "its on_failure hook failed (exit 2)"."""
     if hook is None or hook.state != "ended" or hook.result == "success":
         return ""
     return f"its `{hook.kind}` hook failed ({words.exit_status(hook.exit_code, hook.signal, hook.result)})"
@@ -133,7 +133,7 @@ def blocker_sentence(one: Blocker) -> str:
 
 
 def task_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
-    """What a task that has not ended and has no command running waits for."""
+    """What a task waits for that has not ended and has no command running."""
     if task.state == "retrying":
         again = task.next_attempt_at
         coming = f", tries again {clock.when(again, True)}{clock.away(again)}" if again is not None else ""
@@ -152,7 +152,7 @@ def task_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
 
 
 def stage_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
-    """Where a task is that has passed its upstreams."""
+    """Where a task is whose upstreams are met."""
     since = f" since {clock.when(task.stage_at)}" if task.stage_at is not None else ""
     if task.stage == "approval":
         message = words.plain(record.job(task).approve or "")
@@ -160,14 +160,14 @@ def stage_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
     if task.stage == "sensor":
         until = ""
         if task.stage_at is not None:
-            until = f", until {clock.when(task.stage_at + record.job(task).wait_timeout)} at the longest"
+            until = f", until {clock.when(task.stage_at + record.job(task).wait_timeout)} at the latest"
         polled = f", polled {words.times(task.check)}" if task.check else ""
         return f"waits for its `wait_until`{since}{until}{polled}"
     return STAGES.get(task.stage, task.state)
 
 
 def approve_command(task: Task) -> str:
-    """What a person types to let a task go on that waits for approval; "" for any other."""
+    """The command that approves a task which waits for it; "" for any other."""
     if task.final or task.stage != "approval":
         return ""
     return f"cronflow approve {words.pasted(f'{task.run}/{task.name}')}"

@@ -1,5 +1,5 @@
-"""The starts to come of all flows, in order of time, and what clock changes and jitter make of them. Slots that their calendars
-forbid are left out: the history tells of them."""
+"""The upcoming starts of all flows, in order of time, and how clock changes and jitter affect them. Slots that calendars
+forbid are left out: the history records them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAY = 86400
 
 
 class Suspensions(NamedTuple):
-    """What keeps jobs from running in slots that come after `now`: pauses and skips."""
+    """What keeps jobs from running in slots after `now`: pauses and skips."""
 
     known: KnownJobs
     pauses: Mapping[str, Pause]
@@ -42,7 +42,7 @@ class Slot(NamedTuple):
 
 
 def slots_after(known: KnownJobs, after: float, only: frozenset[str] = frozenset()) -> Iterator[Slot]:
-    """Every start strictly after an instant, of all flows or of those that have one of the jobs `only`, as long as one asks."""
+    """Every start strictly after an instant, without end, of all flows or of those with one of the jobs `only`."""
     due: list[tuple[int, int, str, int, Flow, Trigger]] = []
     for number, flow in enumerate(known.plan.flows.values()):
         if flow.dormant or (only and not only & flow.jobs.keys()):
@@ -63,7 +63,7 @@ def slots_after(known: KnownJobs, after: float, only: frozenset[str] = frozenset
 
 
 def flows_after_others(known: KnownJobs, only: frozenset[str] = frozenset()) -> list[Flow]:
-    """The flows that no trigger of their own starts, but the ends of jobs of other flows; all, or those with one of `only`."""
+    """The flows that start after jobs of other flows and have no trigger of their own; all, or those with one of `only`."""
     flows = (flow for flow in known.plan.flows.values() if flow.outer and not flow.triggers and not flow.dormant)
     return [flow for flow in flows if not only or only & flow.jobs.keys()]
 
@@ -75,7 +75,7 @@ def first_slots(known: KnownJobs, after: float) -> list[Slot]:
 
 
 def first_slot(known: KnownJobs, flow: Flow, after: float) -> Slot | None:
-    """The first start of a flow after an instant; None if it is disabled, or no timetable of it has a slot left."""
+    """The first start of a flow after an instant; None if it is disabled or has no slot left."""
     if flow.dormant:
         return None
     due = [(next_start(one, flow.name, known.calendars, known.host, after), one) for one in flow.triggers]
@@ -92,7 +92,7 @@ def timed_roots(flow: Flow) -> tuple[str, ...]:
 
 
 def next_slot(known: KnownJobs, flow: Flow, after: float) -> int | None:
-    """When a flow starts for the first time after an instant, if that is known."""
+    """When a flow first starts after an instant, if that is known."""
     first = first_slot(known, flow, after)
     return None if first is None else first.at
 
@@ -103,7 +103,7 @@ def paused_at(pause: Pause | None, at: float) -> bool:
 
 
 def skipped_at(slot: Slot, job: str, suspensions: Suspensions) -> Skip | None:
-    """The skip that a slot falls under. A skip is used up by the slots after now, or after the pause of the job has ended."""
+    """The skip that applies to a slot. A skip is used up by the slots after now, or after the end of the pause of the job."""
     skip, pause = suspensions.skips.get(job), suspensions.pauses.get(job)
     if skip is None or paused_at(pause, slot.at):
         return None

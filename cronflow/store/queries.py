@@ -166,7 +166,7 @@ class History:
         return [found[number] for number in wanted if number in found]
 
     def record(self, number: int | None) -> RunRecord | None:
-        """One run, or None if there is none of that number."""
+        """One run, or None if there is none with that number."""
         records = [] if number is None else self.records([number])
         return records[0] if records else None
 
@@ -310,7 +310,7 @@ class History:
 
 
 def _array(jobs: Iterable[str]) -> str:
-    """Names of jobs for json_each(); as one that is no UTF-8 stands there, it is the name of none."""
+    """Names of jobs for json_each(). A name that is not UTF-8 is written in a form that no job has."""
     return json.dumps([storable(name) for name in jobs])
 
 

@@ -159,10 +159,10 @@ def test_closed_streams_do_no_harm(cli: Cli) -> None:
 _BOOM = """
 import sys, types
 from cronflow.cli import main
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.verbs import VERBS, Verb
 module = types.ModuleType("cronflow.cli.verbs.boom")
-def boom(caller: Caller) -> None:
+def boom(invocation: Invocation) -> None:
     "Fails."
     raise KeyError("x")
 module.boom = boom

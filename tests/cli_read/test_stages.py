@@ -39,11 +39,11 @@ def test_a_sensor_that_waits(tmp_path: Path, screen: Screen) -> None:
     tale = tell(tmp_path, SENSOR, {"a:sensor": [Ending(1, 1, output="no file x\n")]}).until("Mon 02:05:30").close()
     now = "Mon 02:05:30"
     text = screen(tale, why, "a", now=now)
-    assert "waits for its `wait_until` since 02:00, until 03:00 at the longest, polled 6 times" in text
+    assert "waits for its `wait_until` since 02:00, until 03:00 at the latest, polled 6 times" in text
     assert "its last poll at 02:05:06: exit 1, its last line: no file x" in text
     assert "cronflow logs 1/a/sensor6" in text
     assert "polled again at 02:06:06 (in 36 s)" in text
-    assert "waits for its `wait_until` since 02:00, until 03:00 at the longest, polled 6 times" in screen(tale, status, now=now)
+    assert "waits for its `wait_until` since 02:00, until 03:00 at the latest, polled 6 times" in screen(tale, status, now=now)
     assert "polled 6 times" in screen(tale, status, "1", now=now)
     (step,) = cronflow(tale, "runs", "--json").json["runs"][0]["tasks"][0]["steps"]
     assert (step["kind"], step["count"], step["n"], step["exit_code"]) == ("sensor", 6, 6, 1)

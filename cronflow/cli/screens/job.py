@@ -116,10 +116,8 @@ def _trigger(trigger: Trigger) -> str:
 
 
 def _next(picture: JobPicture, style: Style) -> str:
-    if picture.next_at is None:
-        return ""
-    ago = f" ({words.ago(picture.next_at, style.clock.now)})" if style.clock.human else ""
-    return f"{style.clock.day_when(picture.next_at)}{ago}"
+    at = picture.next_at
+    return "" if at is None else f"{style.clock.day_when(at)}{style.clock.away(at)}"
 
 
 def _command(job: Job) -> str:

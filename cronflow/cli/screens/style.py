@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from cronflow.core import words
-
-if TYPE_CHECKING:
-    from cronflow.cli.invocation import Caller
 
 MARKS = {
     "success": "✓",
@@ -68,7 +65,7 @@ class Style(NamedTuple):
         return f"\x1b[{code}m{shown}\x1b[0m" if self.color and code and shown else shown
 
     def lead(self, state: str, text: str) -> str:
-        """A text with the state word in its colour, where it begins with that."""
+        """A text with its first word coloured, if that is the state."""
         return self.paint(state) + text.removeprefix(state) if text.startswith(state) else text
 
     def mark(self, state: str) -> str:
@@ -97,7 +94,7 @@ class Style(NamedTuple):
         return "".join(kept) + "…" + ("\x1b[0m" if self.color else "")
 
     def fold(self, lead: str, parts: Iterable[str], indent: int) -> str:
-        """Parts behind a lead, three blanks between them; on a terminal those that do not fit go to lines of their own."""
+        """Parts behind a lead, separated by three blanks; on a terminal those that do not fit go to lines of their own."""
         lines = [lead]
         begun = False
         for part in filter(None, parts):
@@ -110,7 +107,7 @@ class Style(NamedTuple):
         return "\n".join(line.rstrip() for line in lines)
 
     def wrapped(self, text: str, indent: int) -> str:
-        """A sentence in lines of the terminal's width, the first of which begins elsewhere; in a pipe one line."""
+        """A sentence wrapped to the terminal's width, its first line beginning at `indent`; in a pipe one line."""
         if self.width is None or len(text) + indent <= self.width:
             return text
         import textwrap
@@ -126,7 +123,7 @@ class Style(NamedTuple):
         return words.end_cut(visible(part), max(self.width - used, 10))
 
     def rule(self, text: str) -> str:
-        """A line that parts one output from the next, with its title; its end goes first where there is no room."""
+        """A line that separates two outputs, with a title; if there is no room, its right end goes first."""
         whole = f"── {text} ──"
         fits = self.width is None or len(visible(whole)) <= self.width
         return self.paint("dim", whole if fits else f"── {text}")
@@ -135,11 +132,6 @@ class Style(NamedTuple):
 def style_for(zone: str, now: float, width: int | None, color: bool = False) -> Style:
     """The style for a terminal of a width; None: a pipe or a file."""
     return Style(words.Clock(zone, now, width is not None), width, color)
-
-
-def style_of(caller: Caller, now: float | None = None) -> Style:
-    """The style for who called."""
-    return style_for(caller.zone, caller.now if now is None else now, caller.width, caller.color)
 
 
 def visible(text: str) -> str:
@@ -162,7 +154,7 @@ def column_width(texts: Iterable[str], most: int = 28) -> int:
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Rows as columns with two blanks between them; columns that say nothing in any row are left out."""
+    """Rows as columns with two blanks between them; columns that are empty in all rows are left out."""
     if not rows:
         return []
     used = [index for index in range(len(rows[0])) if any(row[index] for row in rows)]

@@ -10,14 +10,14 @@ import typer
 
 from cronflow.cli import completion_scripts
 from cronflow.cli.completion_scripts import Word
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import WAITING
 from cronflow.errors import CronflowError
 from cronflow.places import find_places
 
 
 def completion(
-    caller: Caller,
+    invocation: Invocation,
     shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
 ) -> None:
     """Print the script with which a shell completes verbs, flags and the names of jobs.
@@ -29,7 +29,7 @@ def completion(
     scripts = {"bash": completion_scripts.bash, "zsh": completion_scripts.zsh, "fish": completion_scripts.fish}
     if shell not in scripts:
         raise CronflowError(f"there is no completion for `{shell}`", "there is one for bash, zsh and fish", 2)
-    caller.out(scripts[shell](words(), names_file(caller)), end="")
+    invocation.out(scripts[shell](words(), names_file(invocation)), end="")
 
 
 def words() -> list[Word]:
@@ -78,10 +78,10 @@ def _kind(parameter: Any) -> str:
     return {"PATH": "file", "FILE": "file", "OUT": "file", "LOG": "file", "DIR": "folder"}.get(name, "")
 
 
-def names_file(caller: Caller) -> str:
+def names_file(invocation: Invocation) -> str:
     """Where a shell finds the names of the jobs, as an expression of sh: the state folder of the time of completion, or of
     the job file for which the script was made."""
-    named = caller.file_option or caller.state_option or os.environ.get("CRONFLOW_FILE")
-    if named or caller.places.file != find_places(environ={**os.environ, "CRONFLOW_FILE": "", "CRONFLOW_STATE": ""}).file:
-        return shlex.quote(str(caller.places.state / "names"))
+    named = invocation.options.file or invocation.options.state or os.environ.get("CRONFLOW_FILE")
+    if named or invocation.places.file != find_places(environ={**os.environ, "CRONFLOW_FILE": "", "CRONFLOW_STATE": ""}).file:
+        return shlex.quote(str(invocation.places.state / "names"))
     return ""

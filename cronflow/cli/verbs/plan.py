@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.plan.effective import InForce, from_plain, in_force
 from cronflow.facts.reload_changes import ReloadChanges, reload_changes
 from cronflow.jobfile.read import read
@@ -16,7 +16,7 @@ from cronflow.store.queries import History
 
 
 def plan(
-    caller: Caller,
+    invocation: Invocation,
     file: Annotated[
         str | None, typer.Argument(metavar="FILE", help="A job file that would take the place of the one in force.")
     ] = None,
@@ -26,12 +26,12 @@ def plan(
     Without a daemon nothing is in force; the file is then compared with the jobs that the history knows. Exit status 1 if
     the file has errors.
     """
-    path = Path(file).absolute() if file is not None else caller.places.file
-    jobs = read(str(path), thorough=False, now=caller.now).jobs
-    caller.zone = jobs.timezone
+    path = Path(file).absolute() if file is not None else invocation.places.file
+    jobs = read(str(path), thorough=False, now=invocation.now).jobs
+    invocation.zone = jobs.timezone
     after = in_force(jobs)
-    asked = _ask(caller)
-    with History.open(caller.places.database) as history:
+    asked = _ask(invocation)
+    with History.open(invocation.places.database) as history:
         if asked is None:
             stored = history.stored_jobs()
             if not stored:
@@ -39,29 +39,26 @@ def plan(
             before, since = InForce(stored, calendars=jobs.calendars, host=jobs.host), None
         else:
             before, since = from_plain(asked["in_force"]), float(asked["since"])
-        found = reload_changes(history, before, after, caller.now)
-    if caller.json:
-        _answer(caller, found, str(path), since)
+        found = reload_changes(history, before, after, invocation.now)
+    if invocation.json:
+        _print_json(invocation, found, str(path), since)
         return
     from cronflow.cli.screens.plan import plan_screen
-    from cronflow.cli.screens.style import style_of
 
-    caller.out(plan_screen(found, str(path), since, style_of(caller)))
+    invocation.out(plan_screen(found, str(path), since, invocation.style()))
 
 
-def _ask(caller: Caller) -> dict[str, Any] | None:
+def _ask(invocation: Invocation) -> dict[str, Any] | None:
     """What is in force, from the daemon; None where there is none."""
     try:
-        with client.connect(caller.places) as daemon:
+        with client.connect(invocation.places) as daemon:
             return daemon.ask("in_force")
     except client.NotRunningError:
         return None
 
 
-def _answer(caller: Caller, found: ReloadChanges, file: str, since: float | None) -> None:
-    from cronflow.facts.json_form import JsonForm
-
-    form, changes = JsonForm(caller.places, caller.zone), found.changes
+def _print_json(invocation: Invocation, found: ReloadChanges, file: str, since: float | None) -> None:
+    form, changes = invocation.json_form(), found.changes
     slots = [
         {
             "job": one.job,
@@ -72,7 +69,7 @@ def _answer(caller: Caller, found: ReloadChanges, file: str, since: float | None
         }
         for one in changes.slots
     ]
-    caller.answer(
+    invocation.print_json(
         {
             "file": file,
             "against": "history" if since is None else "daemon",

@@ -8,17 +8,17 @@ import typer
 
 from cronflow.cli import names
 from cronflow.cli.client import ping
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.facts import upcoming
 from cronflow.facts.known import KnownJobs
 from cronflow.facts.live import edges_state
-from cronflow.facts.overview import UNDELIVERED_AFTER, jobs_now, look, next_start, tasks_now
+from cronflow.facts.overview import UNDELIVERED_AFTER, gather, jobs_now, next_start, tasks_now
 from cronflow.facts.waits import waiting_of
 from cronflow.store.queries import History, RunRecord
 
 
 def status(
-    caller: Caller,
+    invocation: Invocation,
     what: Annotated[str | None, typer.Argument(metavar="JOB|RUN", help="One job, or one run, instead of all.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again each second; q ends.")] = False,
     check: Annotated[
@@ -33,43 +33,40 @@ def status(
     if check:
         from cronflow.cli.nagios import judge
 
-        return judge(caller, what)
+        return judge(invocation, what)
     if watch:
         from cronflow.cli.watch import watch as keep_watching
 
-        return keep_watching(caller, lambda now: show(caller, what, now))
-    if caller.json:
-        _answer(caller, what)
+        return keep_watching(invocation, lambda now: show(invocation, what, now))
+    if invocation.json:
+        _print_json(invocation, what)
     else:
-        caller.out(show(caller, what, caller.now))
+        invocation.out(show(invocation, what, invocation.now))
     return 0
 
 
-def show(caller: Caller, what: str | None, now: float) -> str:
-    """The screen of everything, of one job or of one run, as it is at `now`."""
-    from cronflow.cli.screens.style import style_of
-
-    with History.open(caller.places.database) as history:
+def show(invocation: Invocation, what: str | None, now: float) -> str:
+    """The screen of everything, of one job or of one run, as of `now`."""
+    with History.open(invocation.places.database) as history:
         if what is not None and names.is_run(what):
             from cronflow.cli.screens.run import run_screen
 
-            caller.use_zone_of_file()
+            invocation.use_zone_of_file()
             record = history.record(names.resolve_run(history, what, ()))
             assert record is not None
-            return run_screen(record, tasks_now(history, [record]), style_of(caller, now))
-        known = caller.known_jobs(history)
+            return run_screen(record, tasks_now(history, [record]), invocation.style(now))
+        known = invocation.known_jobs(history)
         if what is not None:
-            return _job_screen(caller, history, known, what, now)
+            return _job_screen(invocation, history, known, what, now)
         from cronflow.cli.screens.status import screen
         from cronflow.facts.output import Logs
 
-        view = look(history, known, ping(caller.places), now, Logs(caller.places, caller.masks))
-        return screen(view, style_of(caller, now), str(caller.places.file))
+        view = gather(history, known, ping(invocation.places), now, Logs(invocation.places, invocation.masks))
+        return screen(view, invocation.style(now), str(invocation.places.file))
 
 
-def _job_screen(caller: Caller, history: History, known: KnownJobs, name: str, now: float) -> str:
+def _job_screen(invocation: Invocation, history: History, known: KnownJobs, name: str, now: float) -> str:
     from cronflow.cli.screens.job import JobPicture, job_screen
-    from cronflow.cli.screens.style import style_of
     from cronflow.store.standing import health_of, pauses, skips
 
     job = known.jobs[names.check_job(name, known.jobs)]
@@ -86,17 +83,15 @@ def _job_screen(caller: Caller, history: History, known: KnownJobs, name: str, n
         next_start(job, suspensions),
         next(waiting_of(edges_state(history, known, now), flow, now), None),
     )
-    return job_screen(picture, style_of(caller, now))
+    return job_screen(picture, invocation.style(now))
 
 
-def _answer(caller: Caller, what: str | None) -> None:
+def _print_json(invocation: Invocation, what: str | None) -> None:
     """The object of `--json`; with a job or a run, only what concerns it."""
-    from cronflow.facts.json_form import JsonForm
-
-    with History.open(caller.places.database) as history:
+    with History.open(invocation.places.database) as history:
         of_run = what is not None and names.is_run(what)
-        known = caller.known_jobs(history, required=not of_run)
-        view = look(history, known, ping(caller.places), caller.now)
+        known = invocation.known_jobs(history, required=not of_run)
+        view = gather(history, known, ping(invocation.places), invocation.now)
         if what is not None and of_run:
             runs = history.records([names.resolve_run(history, what, known.jobs)])
             chosen = [name for name in known.jobs if _has_job(runs[0], name)]
@@ -106,13 +101,13 @@ def _answer(caller: Caller, what: str | None) -> None:
         else:
             chosen, runs = list(known.jobs), view.live
         jobs = jobs_now(history, view, chosen)
-        form = JsonForm(caller.places, caller.zone)
-        caller.answer(
+        form = invocation.json_form()
+        invocation.print_json(
             {
                 "daemon": form.daemon(view.daemon),
                 "jobs": [form.job(one) for one in jobs],
                 "runs": [form.run(record) for record in runs],
-                "problems": form.problems(view, caller.now - UNDELIVERED_AFTER),
+                "problems": form.problems(view, invocation.now - UNDELIVERED_AFTER),
             }
         )
 

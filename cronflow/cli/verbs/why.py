@@ -8,8 +8,7 @@ import typer
 
 from cronflow.cli import names
 from cronflow.cli.client import ping
-from cronflow.cli.invocation import Caller
-from cronflow.cli.screens.style import style_of
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens.why import why_screen
 from cronflow.cli.times import parse_time
 from cronflow.errors import CronflowError
@@ -20,7 +19,7 @@ from cronflow.store.queries import History
 
 
 def why(
-    caller: Caller,
+    invocation: Invocation,
     what: Annotated[str, typer.Argument(metavar="JOB|RUN", help="A job, a run, or a task as RUN/TASK.")],
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Why (not) at TIME, instead of the last time.")] = None,
 ) -> None:
@@ -32,13 +31,13 @@ def why(
     of_run = names.is_run(run_text) or task is not None
     if of_run and at is not None:
         raise CronflowError("a run has its own time, so `--at` is one too many", "name a job with `--at`", 2)
-    with History.open(caller.places.database) as history:
-        known = caller.known_jobs(history, required=not of_run)
-        moment = None if at is None else parse_time(at, caller.zone, caller.now)
-        daemon = ping(caller.places, 2.0)
+    with History.open(invocation.places.database) as history:
+        known = invocation.known_jobs(history, required=not of_run)
+        moment = None if at is None else parse_time(at, invocation.zone, invocation.now)
+        daemon = ping(invocation.places, 2.0)
         draining = bool(daemon and daemon.get("draining"))
-        logs = Logs(caller.places, caller.masks)
-        context = Context(history, known, style_of(caller).clock, logs, daemon is not None, draining)
+        logs = Logs(invocation.places, invocation.masks)
+        context = Context(history, known, invocation.style().clock, logs, daemon is not None, draining)
         if of_run:
             record = history.record(names.resolve_run(history, run_text, known.jobs))
             assert record is not None
@@ -49,17 +48,15 @@ def why(
             if not history.last_runs([what]):
                 names.check_job(what, known.jobs)
             answer = why_job(context, what, moment)
-    if caller.json:
-        _answer(caller, answer)
+    if invocation.json:
+        _print_json(invocation, answer)
     else:
-        caller.out(why_screen(answer, style_of(caller)))
+        invocation.out(why_screen(answer, invocation.style()))
 
 
-def _answer(caller: Caller, answer: Answer) -> None:
-    from cronflow.facts.json_form import JsonForm
-
-    form = JsonForm(caller.places, caller.zone)
+def _print_json(invocation: Invocation, answer: Answer) -> None:
+    form = invocation.json_form()
     because = [{"code": one.code, "message": one.message, "run": one.run, "task": one.task} for one in answer.because]
-    caller.answer(
+    invocation.print_json(
         {"job": answer.job, "run": answer.run, "at": form.time(answer.at), "verdict": answer.verdict, "because": because}
     )

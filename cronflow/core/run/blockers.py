@@ -54,7 +54,9 @@ def limits(state: LiveState) -> list[Blocker]:
     if state.draining:
         return [Blocker("stopping")]
     most = state.jobs.settings.max_running
-    return [Blocker("max_running", used=state.running, size=most)] if state.running >= most else []
+    if state.running >= most:
+        return [Blocker("max_running", used=state.running, size=most)]
+    return []
 
 
 def pool_limits(state: LiveState, job: Job) -> list[Blocker]:
