@@ -1,76 +1,39 @@
-"""The verbs, and the typer app made of them: only the module of the verb that was given is imported.
+"""The typer app of the verbs (`cronflow.cli.verbs` has the table of them).
 
-A verb is a function whose first parameter is the Caller and whose docstring is its help; it returns the exit status (None: 0).
-`--file`, `--state`, `--json` and `--no-color` belong to the group and, the same objects, to every verb; what stands after
-the verb counts. Where a verb has a flag of that name itself (`logs -f`), it is the verb's after the verb.
+A verb is a function whose first parameter is the Invocation and whose docstring is its help; it returns the exit status (None:
+0). Where it has many flags, a named tuple of them is one parameter. Typer makes the command of it. In four things we go beyond
+typer, each of which it has no setting for:
+
+- a command is made when it is asked for, so that only the module of that verb is imported (`Verbs.get_command`);
+- the function gets an Invocation in the place of typer's context, and named tuples of flags (`_called_by_typer`);
+- `--file`, `--state`, `--json` and `--no-color` may stand before and behind the verb, and what stands behind it counts. So the
+  options of the group are given to every verb as well (`_command`). Where a verb has a flag of that name itself (`logs -f`), it
+  is the verb's behind the verb;
+- the help has our sections, and a usage line without what is in them (`format_options`, `collect_usage_pieces`).
 """
 
 from __future__ import annotations
 
 import copy
 import gc
-import importlib.util
+import importlib
 import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cronflow import __version__
-from cronflow.cli.invocation import find_caller
+from cronflow.cli.invocation import Options, find_invocation
+from cronflow.cli.verbs import VERBS, Verb
 from cronflow.errors import CronflowError
 
-Verb = Callable[..., int | None]
+Function = Callable[..., int | None]
 
-VERBS: Mapping[str, Mapping[str, str | Mapping[str, str]]] = {
-    "Look": {
-        "status": "status:status",
-        "logs": "logs:logs",
-        "runs": "runs:runs",
-        "next": "next:next_slots",
-        "why": "why:why",
-        "graph": "graph:graph",
-        "show": "show:show",
-        "env": "env:env",
-    },
-    "Act": {
-        "run": "run:run",
-        "retry": "retry:retry",
-        "cancel": "cancel:cancel",
-        "approve": "approve:approve",
-        "reject": "approve:reject",
-        "pause": "pause:pause",
-        "resume": "resume:resume",
-        "skip": "skip:skip",
-        "backfill": "backfill:backfill",
-    },
-    "The job file and the daemon": {
-        "init": "init:init",
-        "check": "check:check",
-        "plan": "plan:plan",
-        "forecast": "forecast:forecast",
-        "daemon": "daemon:daemon",
-        "reload": "reload:reload",
-        "stop": "stop:stop",
-        "prune": "prune:prune",
-    },
-    "Set up": {
-        "alerts": {"test": "alerts:send_test", "list": "alerts:list_alerts"},
-        "import": "import_:import_",
-        "export": "export:export",
-        "service": {"install": "service:install"},
-        "doctor": "doctor:doctor",
-        "schema": "schema:schema",
-        "completion": "completion:completion",
-    },
-}
-"""Heading → verb → `module:function` in this package; a verb of verbs is a table."""
-
-WHERE = {verb: where for section in VERBS.values() for verb, where in section.items()}
-GLOBAL = ("file", "state", "json", "no_color")
+GLOBAL = Options._fields
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -87,9 +50,16 @@ def program(
     if version:
         sys.stdout.write(f"cronflow {__version__}\n")
         raise typer.Exit()
+    _show_help(context)
+
+
+def _show_help(context: typer.Context) -> None:
+    """The help of a group without a verb."""
     if context.invoked_subcommand is None:
         sys.stdout.write(context.get_help() + "\n")
 
+
+# ---- commands and their help ----------------------------------------------------------------------------------------------
 
 _BOUNDS = r"; \d+<=x<=\d+|; x>=\d+|  \[x>=\d+\]"
 """How click shows the bounds of a number."""
@@ -113,6 +83,11 @@ class VerbCommand(TyperCommand):
             _write(formatter, title, rows)
 
 
+def _argument(one: Any, plain: bool = False) -> str:
+    name = one.metavar or (one.name or "").upper()
+    return name if plain or one.required else f"[{name}]"
+
+
 def _write(formatter: Any, title: str, rows: list[tuple[str, str]]) -> None:
     """A section of the help, if there is anything in it."""
     if rows:
@@ -120,80 +95,53 @@ def _write(formatter: Any, title: str, rows: list[tuple[str, str]]) -> None:
             formatter.write_dl(rows)
 
 
-def _argument(one: Any, plain: bool = False) -> str:
-    name = one.metavar or (one.name or "").upper()
-    return name if plain or one.required else f"[{name}]"
-
-
 class Verbs(TyperGroup):
-    """The group of all verbs: a command is made when it is asked for."""
+    """All verbs, in sections, or the verbs of one (`cronflow alerts test`), whose `path` is its name. A command is made when it
+    is asked for."""
+
+    sections: Mapping[str, Mapping[str, Verb]] = VERBS
+    path = ""
+
+    @property
+    def table(self) -> dict[str, Verb]:
+        return {name: verb for section in self.sections.values() for name, verb in section.items()}
 
     def list_commands(self, _ctx: Any) -> list[str]:
-        return list(WHERE)
+        return list(self.table)
 
     def get_command(self, _ctx: Any, cmd_name: str) -> Any:
-        where = WHERE.get(cmd_name)
-        return None if where is None else self._made(cmd_name, where)
-
-    def _made(self, name: str, where: str | Mapping[str, str]) -> Any:
-        if name not in self.commands:
+        verb = self.table.get(cmd_name)
+        if verb is not None and cmd_name not in self.commands:
             ours = [one for one in self.params if one.name in GLOBAL]
-            self.commands[name] = _command(name, where, ours) if isinstance(where, str) else _group(name, where, ours)
-        return self.commands[name]
+            self.commands[cmd_name] = _group(cmd_name, verb, ours) if verb.verbs else _command(cmd_name, verb, ours)
+        return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in WHERE and not args[0].startswith("-"):
-            raise _unknown("", args[0], list(WHERE))
+        if args[0] not in self.table and not args[0].startswith("-"):
+            raise _unknown(self.path, args[0], list(self.table))
         return super().resolve_command(ctx, args)
 
     def collect_usage_pieces(self, _ctx: Any) -> list[str]:
-        return ["[OPTIONS]", "VERB", "…"]
+        return ["|".join(self.table), "…"] if self.path else ["[OPTIONS]", "VERB", "…"]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        widest = max(map(len, WHERE))
-        for title, verbs in VERBS.items():
-            _write(formatter, title, [(verb.ljust(widest), _short_help(verb, where)) for verb, where in verbs.items()])
-        _write(formatter, "Options", [row for one in self.get_params(ctx) if (row := one.get_help_record(ctx))])
-
-
-def _short_help(verb: str, where: str | Mapping[str, str]) -> str:
-    """The first sentence of a verb's help: of the docstring of its function, or for a verb of verbs of its module. It is taken
-    from the compiled module, which is not run for it."""
-    module, _, function = (where if isinstance(where, str) else verb).partition(":")
-    spec = importlib.util.find_spec(f"cronflow.cli.verbs.{module}")
-    get_code = getattr(spec.loader if spec is not None else None, "get_code", None)
-    if spec is None or get_code is None:
-        return ""
-    code = get_code(spec.name)
-    body = next((one for one in code.co_consts if getattr(one, "co_name", None) == function), code)
-    said = body.co_consts[0]
-    paragraph = " ".join(said.partition("\n\n")[0].split()) if isinstance(said, str) else ""
-    return f"{paragraph.partition('. ')[0].removesuffix('.')}." if paragraph else ""
-
-
-class VerbGroup(TyperGroup):
-    """A verb of verbs: `cronflow alerts test`."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in self.commands and not args[0].startswith("-"):
-            raise _unknown(f"{ctx.info_name} ", args[0], list(self.commands))
-        return super().resolve_command(ctx, args)
-
-    def collect_usage_pieces(self, _ctx: Any) -> list[str]:
-        return ["|".join(self.commands), "…"]
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        _write(formatter, "Verbs", [(name, command.get_short_help_str(200)) for name, command in self.commands.items()])
-        _write(formatter, "Global options", [row for one in self.get_params(ctx) if (row := one.get_help_record(ctx))])
+        widest = max(map(len, self.table))
+        for title, verbs in self.sections.items():
+            _write(formatter, title, [(name.ljust(widest), verb.help) for name, verb in verbs.items()])
+        options = [row for one in self.get_params(ctx) if (row := one.get_help_record(ctx))]
+        _write(formatter, "Global options" if self.path else "Options", options)
 
 
 def _unknown(path: str, word: str, known: list[str]) -> CronflowError:
-    """The usage error for a verb that is none, with the nearest one as its hint."""
+    """The usage error for a word that is not a verb, with the nearest one as its hint."""
     import difflib
 
     close = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean `{path}{close[0]}`?" if close else f"`cronflow {path}--help` lists them"
     return CronflowError(f"there is no verb `{path}{word}`", hint, 2)
+
+
+# ---- made by typer --------------------------------------------------------------------------------------------------------
 
 
 def build() -> Any:
@@ -209,10 +157,24 @@ def _typer(**more: Any) -> typer.Typer:
     )
 
 
-def _command(name: str, where: str, ours: list[Any]) -> Any:
-    function = load(where)
+def _group(name: str, verb: Verb, ours: list[Any]) -> Any:
+    """The command of a verb of verbs; `ours` are the global options."""
+
+    def show(context: typer.Context, **_: Any) -> None:
+        _show_help(context)
+
+    app = _typer(cls=Verbs, invoke_without_command=True)
+    app.callback(help=_module(verb).__doc__)(_signed(show, []))
+    group: Any = typer.main.get_command(app)
+    group.name, group.path, group.sections = name, f"{name} ", {"Verbs": verb.verbs}
+    group.params.extend(ours)
+    return group
+
+
+def _command(name: str, verb: Verb, ours: list[Any]) -> Any:
+    """The command of a verb, with the global options that it has no flags of its own for."""
     app = _typer()
-    app.command(name, cls=VerbCommand)(_called_by_typer(function))
+    app.command(name, cls=VerbCommand)(_called_by_typer(load(verb)))
     command = typer.main.get_command(app)
     command.name = name
     taken = {flag for one in command.params for flag in one.opts}
@@ -225,56 +187,52 @@ def _command(name: str, where: str, ours: list[Any]) -> Any:
     return command
 
 
-def _group(name: str, table: Mapping[str, str], ours: list[Any]) -> Any:
-    app = _typer(cls=VerbGroup, invoke_without_command=True)
-    module = importlib.import_module(f"cronflow.cli.verbs.{name}")
-
-    def show(context: typer.Context, **_: Any) -> None:
-        if context.invoked_subcommand is None:
-            sys.stdout.write(context.get_help() + "\n")
-
-    app.callback(help=module.__doc__)(_signed(show, []))
-    group = typer.main.get_command(app)
-    group.name = name
-    for verb, where in table.items():
-        group.add_command(_command(verb, where, ours))  # type: ignore[attr-defined]  # get_command says Command, and means a group
-    group.params.extend(ours)
-    return group
-
-
-def load(where: str) -> Verb:
+def load(verb: Verb) -> Function:
     """The function of a verb, from its module."""
-    module, _, function = where.partition(":")
-    found: Verb = getattr(importlib.import_module(f"cronflow.cli.verbs.{module}"), function)
+    found: Function = getattr(_module(verb), verb.where.partition(":")[2])
     return found
 
 
-def _called_by_typer(function: Verb) -> Callable[..., int | None]:
-    """The function with typer's context in the place of its Caller, which is made of the global options."""
-    signature = inspect.signature(function, eval_str=True)
-    first, *rest = signature.parameters.values()
-    if first.annotation is inspect.Parameter.empty or first.name != "caller":
-        raise TypeError(f"the first parameter of {function.__name__} is not `caller: Caller`")
+def _module(verb: Verb) -> Any:
+    return importlib.import_module(f"cronflow.cli.verbs.{verb.where.partition(':')[0]}")
+
+
+def _called_by_typer(function: Function) -> Function:
+    """The function with typer's context in the place of its Invocation, which is made of the global options."""
+    first, *rest = inspect.signature(function, eval_str=True).parameters.values()
+    if first.annotation is inspect.Parameter.empty or first.name != "invocation":
+        raise TypeError(f"the first parameter of {function.__name__} is not `invocation: Invocation`")
+    flags = {one.name: one.annotation for one in rest if hasattr(one.annotation, "_fields")}
+    rest = [each for one in rest for each in (_flags(flags[one.name]) if one.name in flags else [one])]
+    own = {one.name for one in rest}
 
     def call(context: typer.Context, **values: Any) -> int | None:
         options = _options(context)
-        for name in GLOBAL:
-            if name not in own:
-                values.pop(name, None)
+        values = {name: value for name, value in values.items() if name in own or name not in GLOBAL}
         if "state" in own and isinstance(values["state"], list | tuple):
             folders = [value for value in values["state"] if "/" in value]
             values["state"] = [value for value in values["state"] if "/" not in value]
-            options["state"] = folders[-1] if folders else options["state"]
+            options = options._replace(state=folders[-1]) if folders else options
+        for name, kind in flags.items():
+            values[name] = kind(**{field: values.pop(field) for field in kind._fields})
         gc.freeze()
         gc.enable()
-        return function(find_caller(**options, arguments=sys.argv[1:]), **values)
+        return function(find_invocation(options, sys.argv[1:]), **values)
 
-    own = {one.name for one in rest}
     call.__doc__ = function.__doc__
     return _signed(call, rest)
 
 
-def _signed(call: Callable[..., int | None], rest: list[inspect.Parameter]) -> Callable[..., int | None]:
+def _flags(kind: Any) -> list[inspect.Parameter]:
+    """The flags of a named tuple as parameters."""
+    annotations = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotations[name])
+        for name, default in kind._field_defaults.items()
+    ]
+
+
+def _signed(call: Function, rest: list[inspect.Parameter]) -> Function:
     """The function with the parameters that typer is to see: the context, and these."""
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     call.__annotations__ = {}
@@ -282,7 +240,7 @@ def _signed(call: Callable[..., int | None], rest: list[inspect.Parameter]) -> C
     return call
 
 
-def _options(context: typer.Context) -> dict[str, Any]:
+def _options(context: typer.Context) -> Options:
     """The global options: the nearest context to the verb that has one of them set."""
     found: dict[str, Any] = dict.fromkeys(GLOBAL)
     chain: Any = context
@@ -292,4 +250,4 @@ def _options(context: typer.Context) -> dict[str, Any]:
             if not found[name] and not (chain is context and name in own):
                 found[name] = chain.params.get(name)
         chain = chain.parent
-    return {**found, "json": bool(found["json"]), "no_color": bool(found["no_color"])}
+    return Options(found["file"], found["state"], bool(found["json"]), bool(found["no_color"]))

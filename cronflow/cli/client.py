@@ -55,8 +55,8 @@ class Client:
     def ask(
         self, op: str, more: Mapping[str, Any] | None = None, seconds: float = _ANSWER_SECONDS, **fields: Any
     ) -> dict[str, Any]:
-        """The reply to a request; `more` are fields whose names are words of Python. A refusal is a CronflowError with the
-        daemon's words and exit status; one that is just leaving has done nothing (NotRunningError)."""
+        """The reply to a request; `more` are fields whose names are keywords of Python. A refusal is a CronflowError with the
+        daemon's words and exit status; a daemon that is just leaving has done nothing (NotRunningError)."""
         try:
             self._socket.settimeout(seconds)
             self._socket.sendall(json.dumps({"op": op, **fields, **(more or {})}).encode() + b"\n")
@@ -76,7 +76,8 @@ class Client:
         return reply
 
     def receive(self, seconds: float | None) -> dict[str, Any] | None:
-        """The next line of the daemon; None when none came within the time (None: for ever) or, with `ended` set, never will."""
+        """The next line of the daemon; None if none came within the time (None: no limit) or, with `ended` set, none ever
+        will."""
         end = None if seconds is None else time.monotonic() + seconds
         while (line := self._line()) is None:
             left = None if end is None else max(0.0, end - time.monotonic())
@@ -135,10 +136,8 @@ class Client:
 
 
 def connect(places: Places, undone: str = "") -> Client:
-    """A connection to the daemon of these places. `undone` ends the sentence of who finds none: "nothing was paused".
-
-    NotRunningError (exit 3) without a daemon, a CronflowError (exit 5) where the socket is another user's.
-    """
+    """A connection to the daemon of these places. `undone` completes the error without one: "nothing was paused".
+    NotRunningError (exit 3) without a daemon, a CronflowError (exit 5) if the socket belongs to another user."""
     try:
         return Client(_connected(places), undone)
     except PermissionError:
@@ -149,7 +148,7 @@ def connect(places: Places, undone: str = "") -> Client:
 
 
 def ping(places: Places, seconds: float = 1.0) -> dict[str, Any] | None:
-    """What the daemon says of itself: `pid`, `version`, `file`, `since`, `foreground`, `draining`, `problems`; None where none
+    """What the daemon says about itself: `pid`, `version`, `file`, `since`, `foreground`, `draining`, `problems`; None if none
     answers."""
     try:
         with connect(places) as client:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-
-from cronflow.cli.verbs.completion import Word
+from dataclasses import dataclass, field
 
 _NAMES = """\
 _cronflow_names() {{
@@ -33,6 +32,18 @@ def _names_functions(file: str, uid: str) -> str:
     if not file:
         text = text.replace(_DEFAULT_FILE, f'{_DEFAULT_FILE}\n  [ "${uid}" = 0 ] && file={_ROOT_FILE}')
     return text
+
+
+@dataclass(slots=True)
+class Word:
+    """A verb as completion sees it: its flags, those that take a value (and which kind), the kind of its arguments."""
+
+    name: str
+    help: str = ""
+    flags: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+    argument: str = ""
+    verbs: list[Word] = field(default_factory=list)
 
 
 def _flat(words: list[Word]) -> Iterator[tuple[str, Word]]:

@@ -72,14 +72,15 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _of_database(error: Exception) -> bool:
-    """Whether an error comes from SQLite, and not from a wrong use of it, without an import of it where nothing else needs it."""
+    """Whether an error comes from SQLite, and not from a wrong use of it. Does not import sqlite3, which may not be needed
+    otherwise."""
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "sqlite3"}
     return "DatabaseError" in names and "ProgrammingError" not in names
 
 
 def _prepare_streams() -> None:
-    """Standard streams that the caller has closed lead to nowhere, so that no socket or database gets their numbers. Those that
-    are there take any name: files and jobs may be called what their encoding cannot say."""
+    """Standard streams that the caller has closed lead to /dev/null, so that no socket or database gets their numbers. The
+    others accept any name: files and jobs may have names that their encoding cannot express."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -95,7 +96,7 @@ def _prepare_streams() -> None:
 
 
 def report(error: Exception, json: bool) -> int:
-    """Tell a CronflowError: two lines on stderr, every problem of a job file, or under `--json` one object on stdout."""
+    """Report a CronflowError: two lines on stderr, every problem of a job file, or with `--json` one object on stdout."""
     from cronflow.cli.invocation import SCHEMA, as_json
     from cronflow.errors import CronflowError, JobFileError
 
@@ -124,7 +125,7 @@ def _of_file(error: JobFileError) -> tuple[str, str | None]:
 
 
 def _tell(text: str) -> None:
-    """On standard error; where that takes nothing (a log on a full disk), the exit status alone tells."""
+    """Write to standard error; if that takes nothing (a log on a full disk), only the exit status tells."""
     sys.stdout.flush()
     try:
         sys.stderr.write(text.rstrip("\n") + "\n")
@@ -139,13 +140,13 @@ def _color() -> bool:
 
 
 def _no_more(stream: TextIO) -> None:
-    """Give what is still buffered for a closed pipe or a full disk to nobody, so that Python's exit does not complain."""
+    """Send what is still buffered for a closed pipe or a full disk to /dev/null, so that Python does not complain at its exit."""
     nobody = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nobody, stream.fileno())
 
 
 def _system_error(error: OSError, arguments: Sequence[str]) -> int:
-    """A file or stream of the user that does not do: full, read-only, not ours."""
+    """A file or stream of the user that cannot be used: full, read-only, not ours."""
     from cronflow.errors import CronflowError
 
     if not error.filename and error.errno not in _STREAM_ERRORS:
@@ -163,7 +164,7 @@ _STREAM_ERRORS = (5, 27, 28, 122)
 
 
 def _defect(error: Exception, arguments: Sequence[str]) -> int:
-    """A mistake of the program: one line for the user, the traceback in a file."""
+    """A bug in the program: one line for the user, the traceback in a file."""
     from cronflow.errors import CronflowError
 
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from cronflow.cli import names
 from cronflow.cli.client import ping
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core import words
 from cronflow.errors import CronflowError
-from cronflow.facts.known import known_jobs
-from cronflow.facts.overview import PAUSED_LONG, UNDELIVERED_AFTER, Overview, look
-from cronflow.facts.phrases import ended_how
+from cronflow.facts.overview import PAUSED_LONG, UNDELIVERED_AFTER, Overview, gather
+from cronflow.facts.sentences import ended_how
 from cronflow.store.queries import History
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
@@ -20,21 +19,21 @@ _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _NAMED = 4
 
 
-def judge(caller: Caller, job: str | None = None) -> int:
+def judge(invocation: Invocation, job: str | None = None) -> int:
     """Print the line and return the exit status. Whatever cannot be read is 3, said in the same form on standard output."""
     try:
-        with History.open(caller.places.database) as history:
-            known = known_jobs(caller, history)
+        with History.open(invocation.places.database) as history:
+            known = invocation.known_jobs(history)
             if job is not None:
                 names.check_job(job, known.jobs)
-            view = look(caller, history, known, ping(caller.places), caller.now)
+            view = gather(history, known, ping(invocation.places), invocation.now)
     except CronflowError as error:
-        _say(caller, UNKNOWN, error.message, {})
+        _say(invocation, UNKNOWN, error.message, {})
         return UNKNOWN
-    critical, warning = _critical(view, job), _warnings(view, job, caller.now)
+    critical, warning = _critical(view, job), _warnings(view, job, invocation.now)
     level = CRITICAL if critical else WARNING if warning else OK
     said = critical + warning or [f"{words.count(len(view.known.jobs), 'job')}, {words.count(len(view.running), 'task')} running"]
-    _say(caller, level, "; ".join(said), _figures(view))
+    _say(invocation, level, "; ".join(said), _figures(view))
     return level
 
 
@@ -82,6 +81,6 @@ def _figures(view: Overview) -> dict[str, str]:
     }
 
 
-def _say(caller: Caller, level: int, text: str, figures: dict[str, str]) -> None:
+def _say(invocation: Invocation, level: int, text: str, figures: dict[str, str]) -> None:
     tail = f" | {' '.join(f'{name}={value}' for name, value in figures.items())}" if figures else ""
-    caller.out(f"CRONFLOW {_WORDS[level]}: {text.replace('|', '/')}{tail}")
+    invocation.out(f"CRONFLOW {_WORDS[level]}: {text.replace('|', '/')}{tail}")

@@ -35,13 +35,13 @@ def parse_run_ref(text: str) -> tuple[str, str | None, Process | None]:
     An attempt that is neither, or an empty part, is a CronflowError with exit status 2."""
     parts = text.split("/")
     if len(parts) > 3 or not all(parts):
-        raise CronflowError(f"`{text}` is no run", "write RUN, RUN/TASK or RUN/TASK/ATTEMPT, as in `1423/load/2`", 2)
+        raise CronflowError(f"`{text}` is not a run", "write RUN, RUN/TASK or RUN/TASK/ATTEMPT, as in `1423/load/2`", 2)
     process = None
     if len(parts) == 3:
         kind = parts[2].rstrip("0123456789")
         if kind == parts[2] or kind not in ("", *STEPS):
             steps = f"the first attempt is 1, a step is one such as `check1`; kinds of steps are {', '.join(STEPS)}"
-            raise CronflowError(f"`{parts[2]}` in `{text}` is no attempt", steps, 2)
+            raise CronflowError(f"`{parts[2]}` in `{text}` is not an attempt", steps, 2)
         process = Process(int(parts[2][len(kind) :][:18]), kind or "command")
     return parts[0], parts[1] if len(parts) > 1 else None, process
 
@@ -110,13 +110,13 @@ def parse_params(words: list[str]) -> dict[str, str]:
         key, sign, value = word.partition("=")
         if not sign or not key:
             hint = f"write `-p {key or 'NAME'}=value`; an empty value is `-p {key or 'NAME'}=`"
-            raise CronflowError(f"`{word}` is no `NAME=value`", hint, 2)
+            raise CronflowError(f"`{word}` is not `NAME=value`", hint, 2)
         found[key] = value
     return found
 
 
 def number_of(text: str) -> int | None:
-    """The number that a text is, if it can be that of a run."""
+    """A text as the number of a run, if it can be one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens import progress as views
-from cronflow.cli.screens.style import Style, visible
+from cronflow.cli.screens.style import Style, style_for, visible
 from cronflow.core import words
 from cronflow.core.records import FINAL
 
@@ -25,14 +25,14 @@ OWN_CONDITIONS = ("condition", "skip_code")
 
 
 class Progress:
-    """What is shown while some runs are followed: fed with the events of the daemon, called now and then to move on."""
+    """What is shown while runs are followed: fed with the events of the daemon, and ticked about ten times a second."""
 
-    def __init__(self, caller: Caller, runs: Sequence[int]) -> None:
-        self.caller = caller
+    def __init__(self, invocation: Invocation, runs: Sequence[int]) -> None:
+        self.invocation = invocation
         self.numbers = list(runs)
         self.runs: dict[int, Mapping[str, Any]] = {}
         self.tasks: dict[int, dict[str, Mapping[str, Any]]] = {number: {} for number in runs}
-        self.live = not caller.json and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.live = not invocation.json and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.drawn = 0
         self.beat = 0
         self.drawn_at = 0.0
@@ -62,7 +62,7 @@ class Progress:
         self.tick()
 
     def tick(self) -> None:
-        """Draw again if it is time to; to be called about ten times a second."""
+        """Draw again if it is time to."""
         now = time.monotonic()
         if self.live and not self.closed and now - self.drawn_at >= _BEAT:
             self.drawn_at = now
@@ -70,7 +70,7 @@ class Progress:
             self._draw(shutil.get_terminal_size((80, 24)).lines - 1)
 
     def close(self) -> None:
-        """Draw for the last time, and tell how each run that has ended did."""
+        """Draw for the last time, and say how each run that has ended did."""
         if self.closed:
             return
         if self.live:
@@ -78,12 +78,12 @@ class Progress:
             sys.stderr.write("\x1b[?25h")
             sys.stderr.flush()
         self.closed = True
-        if self.caller.json:
+        if self.invocation.json:
             return
         for number in self.numbers:
             if number in self.ended:
-                line = views.final_line(self.runs[number], list(self.tasks[number].values()), self._style(self.caller.color))
-                self.caller.out(line)
+                line = views.final_line(self.runs[number], list(self.tasks[number].values()), self._style(self.invocation.color))
+                self.invocation.out(line)
         sys.stdout.flush()
 
     @property
@@ -99,10 +99,10 @@ class Progress:
 
     def _style(self, color: bool = False) -> Style:
         width = shutil.get_terminal_size((80, 24)).columns if self.live else None
-        return Style(self.caller.zone, time.time(), width, color)
+        return style_for(self.invocation.zone, time.time(), width, color)
 
     def _draw(self, rows: int) -> None:
-        style = self._style(self.caller.color)
+        style = self._style(self.invocation.color)
         shown = [number for number in self.numbers if number in self.runs]
         if not shown:
             return
@@ -117,22 +117,22 @@ class Progress:
         text += "".join(
             f"{line if len(visible(line)) < style.width else visible(line)[: style.width - 1]}\x1b[K\n" for line in lines
         )
-        self.caller.note(text + "\x1b[J", end="")
+        self.invocation.warn(text + "\x1b[J", end="")
         self.drawn = len(lines)
 
     def _begin_line(self, run: Mapping[str, Any]) -> None:
         style = self._style()
         trigger = "by hand" if run.get("trigger") == "manual" else run.get("trigger")
-        at = words.iso(run.get("created_at") or style.now, style.zone)
+        at = words.iso(run.get("created_at") or style.clock.now, style.clock.zone)
         self._line(f"{at}  run {run['run']} of {run.get('flow')}, {trigger}")
 
     def _line(self, text: str | None) -> None:
-        if text is not None and not self.caller.json:
-            self.caller.note(text)
+        if text is not None and not self.invocation.json:
+            self.invocation.warn(text)
 
 
 def _told(task: Mapping[str, Any] | None) -> tuple[Any, ...]:
-    """What of a task makes a line when it changes."""
+    """The parts of a task that make a new line when they change."""
     if task is None:
         return ()
     attempt = task.get("attempt") or {}

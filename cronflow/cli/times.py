@@ -43,8 +43,8 @@ def parse_time(text: str, zone: str, now: float) -> float:
 
 
 def parse_end(text: str, zone: str, now: float) -> float:
-    """The end of a range that a TIME means: of a day without a time its last second, but not later than now on the day that it
-    is today. Anything else is as `parse_time` has it."""
+    """The end of a range: for a day without a time its last second, or now if that day is today. Anything else as in
+    `parse_time`."""
     t = parse_time(text, zone, now)
     if not _DAY_ALONE.fullmatch(text.strip().lower().removesuffix(" ago")):
         return t
@@ -73,4 +73,4 @@ def _iso(written: str, info: tzinfo | None, text: str) -> float:
 
 
 def _no_time(text: str) -> CronflowError:
-    return CronflowError(f"`{text}` is no time", _HINT, 2)
+    return CronflowError(f"`{text}` is not a time", _HINT, 2)

@@ -14,7 +14,7 @@ USAGE = 2
 
 def usage_error(error: Any) -> CronflowError:
     """A click exception as the message, hint and exit status 2 of our own. It is known by its attributes: newer releases
-    of typer carry click inside and older ones use the one installed, so that there is no one class to name."""
+    of typer carry click inside and older ones use the one installed, so there is no one class to name."""
     return CronflowError(_message(error), _hint(error), USAGE)
 
 

@@ -1,4 +1,4 @@
-"""A screen that is drawn again each second, on the terminal's alternate screen, until `q` or Ctrl-C."""
+"""A screen that is redrawn every second on the terminal's alternate screen, until `q` or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 import tty
 from collections.abc import Callable
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens.style import visible
 from cronflow.errors import CronflowError
 
@@ -20,37 +20,37 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 _PERIOD = 1.0
 
 
-def watch(caller: Caller, draw: Callable[[float], str]) -> int:
+def watch(invocation: Invocation, draw: Callable[[float], str]) -> int:
     """Draw `draw(now)` each second. Exit status 0 however it ends; in no terminal a CronflowError with exit status 2."""
-    if not (caller.tty and sys.stdin.isatty()):
+    if not (invocation.tty and sys.stdin.isatty()):
         raise CronflowError(
-            "`--watch` draws on a terminal, and this is none", "`watch cronflow status`, or leave out `--watch`", 2
+            "`--watch` draws on a terminal, and this is not one", "`watch cronflow status`, or leave out `--watch`", 2
         )
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
-    caller.out(_ENTER, end="")
+    invocation.out(_ENTER, end="")
     try:
         tty.setcbreak(fd)
         while True:
-            _show(caller, draw(time.time()))
+            _show(invocation, draw(time.time()))
             if _asked_to_end(fd):
                 return 0
     except KeyboardInterrupt:
         return 0
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
-        caller.out(_LEAVE, end="")
+        invocation.out(_LEAVE, end="")
         sys.stdout.flush()
 
 
-def _show(caller: Caller, text: str) -> None:
+def _show(invocation: Invocation, text: str) -> None:
     columns, rows = shutil.get_terminal_size()
-    caller.width = columns
+    invocation.width = columns
     lines = text.splitlines()
     if len(lines) > rows - 1:
         lines = [*lines[: rows - 2], f"… {len(lines) - rows + 2} more lines"]
     drawn = "".join(f"{line if len(visible(line)) <= columns else visible(line)[:columns]}{_CLEAR_LINE}\n" for line in lines)
-    caller.out(f"{_HOME}{drawn}{_CLEAR_BELOW}", end="")
+    invocation.out(f"{_HOME}{drawn}{_CLEAR_BELOW}", end="")
     sys.stdout.flush()
 
 

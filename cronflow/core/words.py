@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -57,6 +58,11 @@ def duration(seconds: float, units: int = 2) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts[first : first + units] if number)
 
 
+def span(start: float | None, end: float | None) -> str:
+    """How long something took: "4 min 11 s", or nothing if that is not known."""
+    return "" if start is None or end is None else duration(end - start)
+
+
 def short_duration(seconds: float) -> str:
     """A span of time in one unit, rounded, for a column: "8 s", "12 min", "6 h", "3 d"."""
     if seconds < 59.5:
@@ -91,6 +97,40 @@ def day_clock(t: float, now: float, zone: str) -> str:
     near = {-1: "yesterday", 0: "today", 1: "tomorrow"}
     word = near.get((then.date() - today).days) or _day(then.date(), today)
     return f"{word} {then:%H:%M}"
+
+
+class Clock(NamedTuple):
+    """How instants are shown: in which zone, seen from which instant, and for whom. A person (`human`) reads times relative to
+    `now`, a program ISO 8601."""
+
+    zone: str
+    now: float
+    human: bool = False
+
+    def when(self, t: float, seconds: bool = False) -> str:
+        """An instant: "02:31", "Mon 02:36" for a person, ISO 8601 for a program."""
+        return clock(t, self.now, self.zone, seconds) if self.human else iso(t, self.zone)
+
+    def day_when(self, t: float) -> str:
+        """An instant with its day: "today 14:45" for a person, ISO 8601 for a program. A slot that is not on the minute shows its
+        seconds."""
+        if not self.human:
+            return iso(t, self.zone)
+        seconds = f":{int(t) % 60:02}" if int(t) % 60 and t == int(t) else ""
+        return day_clock(t, self.now, self.zone) + seconds
+
+    def when_ago(self, t: float) -> str:
+        """An instant and how far away it is: "02:31 (6 h ago)"."""
+        return f"{self.when(t)}{self.away(t)}"
+
+    def away(self, t: float) -> str:
+        """How far away an instant is, for a person: " (in 18 s)", " (6 h ago)"."""
+        return f" ({ago(t, self.now)})" if self.human else ""
+
+    def moment(self, t: float) -> str:
+        """An instant as the end of a sentence: "today 02:00", "at Mon 02:00"."""
+        shown = self.day_when(t)
+        return shown if shown.startswith(("today", "yesterday", "tomorrow")) else f"at {shown}"
 
 
 def zone_name(t: float, zone: str) -> str:

@@ -1,4 +1,4 @@
-"""Which slots of the past a backfill is to run: those of a range, less those that ran well."""
+"""Which slots of the past a backfill runs: those of a range, except the ones that ran well."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cronflow.core.plan.flow import Flow
 from cronflow.errors import CronflowError
 from cronflow.facts import upcoming
-from cronflow.facts.known import Known
+from cronflow.facts.known import KnownJobs
 from cronflow.store.covered import SlotRun, missed_spans, slot_runs
 from cronflow.store.queries import History
 
@@ -19,7 +19,7 @@ _FAILED = ("failed", "blocked")
 
 
 class PastSlot(NamedTuple):
-    """One slot of the range: when it was, the last run that carried it, and whether it is in a row of missed ones."""
+    """One slot of the range: when it was, the last run that carried it, and whether it is recorded as missed."""
 
     at: int
     last: SlotRun | None = None
@@ -35,7 +35,7 @@ class PastSlot(NamedTuple):
 
     @property
     def word(self) -> str:
-        """What the history has of it."""
+        """What the history says about it."""
         if self.last is not None:
             return self.last.state
         return "missed" if self.missed else "no_run"
@@ -55,7 +55,7 @@ class Range(NamedTuple):
     slots: list[PastSlot]
 
     def chosen(self, only: frozenset[str], everything: bool) -> list[PastSlot]:
-        """The slots to be run, oldest first; those that are being run just now among them."""
+        """The slots to run, oldest first, including those that are running now."""
         slots = [slot for slot in self.slots if everything or not slot.covered]
         return [slot for slot in slots if not only or slot.going or any(slot.is_a(kind) for kind in only)]
 
@@ -67,13 +67,13 @@ def kinds_of(only: str | None) -> frozenset[str]:
         raise CronflowError("`--only` names no kind of slot", "write `missed`, `failed`, or `missed,failed`", 2)
     for word in words:
         if word not in KINDS:
-            raise CronflowError(f"`--only {word}` is no kind of slot", "write `missed`, `failed`, or `missed,failed`", 2)
+            raise CronflowError(f"`--only {word}` is not a kind of slot", "write `missed`, `failed`, or `missed,failed`", 2)
     return frozenset(words)
 
 
-def look(history: History, known: Known, job: str, start: float, end: float, now: float) -> Range:
-    """The slots of a job in a range, with what the history tells of them. CronflowError for a job without slots, and for a range
-    without or with too many of them."""
+def slots_of_range(history: History, known: KnownJobs, job: str, start: float, end: float, now: float) -> Range:
+    """The slots of a job in a range, with what the history says about them. A CronflowError if the job has no slots, or the
+    range has none or too many."""
     flow = known.plan.flows[known.plan.flow_of[job]]
     _check_triggers(flow, job)
     runs = slot_runs(history, job, start, end)
@@ -93,7 +93,7 @@ def _check_triggers(flow: Flow, job: str) -> None:
         raise CronflowError(f"`{job}` has no slots: {named} is disabled in the job file", hint, 2)
 
 
-def _times(known: Known, job: str, start: float, end: float, now: float) -> list[int]:
+def _times(known: KnownJobs, job: str, start: float, end: float, now: float) -> list[int]:
     """The slots of the range that are due, oldest first; with `jitter` a slot starts later than its own time."""
     times: set[int] = set()
     last = end + max(trigger.jitter for trigger in known.plan.flows[known.plan.flow_of[job]].triggers)
@@ -108,7 +108,7 @@ def _times(known: Known, job: str, start: float, end: float, now: float) -> list
 
 
 def _missed(history: History, flow: Flow, times: list[int], start: float, end: float) -> set[int]:
-    """Of these times those that lie in a row of missed slots."""
+    """Those of the times that are recorded as missed."""
     found: set[int] = set()
     for first, last in missed_spans(history, flow.roots, start, end):
         found.update(times[bisect.bisect_left(times, first) : bisect.bisect_right(times, last)])

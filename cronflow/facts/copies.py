@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def bundles(tasks: Iterable[T], job: Callable[[T], object]) -> list[list[T]]:
-    """Tasks that are shown in one line together: those of a job with many of them; each other one alone."""
+    """Tasks grouped by the line they share: many copies of a job in one, every other task on its own."""
     by_job: dict[object, list[T]] = {}
     for task in tasks:
         by_job.setdefault(job(task), []).append(task)
@@ -37,7 +37,7 @@ def tally(states: Iterable[str]) -> str:
 
 
 def foremost(states: Sequence[str]) -> str:
-    """The state that stands for several: while one has not ended the most pressing one, then that of a run of them."""
+    """The state that stands for several: the most pressing one until all have ended, then the state a run of them would have."""
     ended = all(state in RUN_RANK for state in states)
     return next(state for state in (RUN_RANK if ended else (*_PRESSING, *RUN_RANK)) if state in states)
 

@@ -1,20 +1,21 @@
-"""What an answer of `why` is made of, and the scene in which it is looked for: history, job file, and what the daemon says."""
+"""What an answer of `why` consists of, and where the evidence for it is looked up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
-from cronflow.cli.screens.style import Style
 from cronflow.core import words
-from cronflow.core.jobs import Job
 from cronflow.core.records import Pause, Run, Skip, Task
-from cronflow.facts.known import Known
-from cronflow.places import Places
+from cronflow.facts.known import KnownJobs
+from cronflow.facts.live import has_edges, live_state
+from cronflow.facts.output import Logs
 from cronflow.store.queries import History, RunRecord
+from cronflow.store.standing import pauses, skips
 
 if TYPE_CHECKING:
+    from cronflow.core.run.blockers import Blocker
     from cronflow.core.state import LiveState
 
 
@@ -30,7 +31,7 @@ class Evidence(NamedTuple):
 
 @dataclass(slots=True)
 class Answer:
-    """What is to be told: a verdict (a stable word), a sentence, the evidence. `at`: the instant asked about, or the slot."""
+    """What `why` says: a verdict (a stable word), a sentence, the evidence. `at`: the instant asked about, or the slot."""
 
     job: str | None
     run: int | None
@@ -40,97 +41,106 @@ class Answer:
     because: list[Evidence] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Scene:
-    """Where the evidence is looked for. `blockers` are those that the daemon has told, if it runs; `edges` is what the edges
-    between flows hang on."""
+@dataclass
+class Context:
+    """Where the evidence is looked up: the history, the jobs, the logs, and whether a daemon runs. One that is `draining`
+    starts nothing more."""
 
     history: History
-    known: Known
-    style: Style
-    places: Places
-    pauses: dict[str, Pause]
-    skips: dict[str, Skip]
-    blockers: list[dict[str, Any]] = field(default_factory=list)
+    known: KnownJobs
+    clock: words.Clock
+    logs: Logs
     daemon_runs: bool = False
-    masks: Callable[[Job | None], Sequence[str]] = lambda _job: ()
-    edges: LiveState | None = None
+    draining: bool = False
 
-    def moment(self, t: float) -> str:
-        """An instant as the end of a sentence: "today 02:00", "at Mon 02:00"."""
-        shown = self.style.day_when(t)
-        return shown if shown.startswith(("today", "yesterday", "tomorrow")) else f"at {shown}"
+    @cached_property
+    def pauses(self) -> dict[str, Pause]:
+        return pauses(self.history, self.clock.now)
 
-    def left(self, t: float) -> str:
-        """How far away an instant is, on a terminal: " (in 18 s)"."""
-        return f" ({words.ago(t, self.style.now)})" if self.style.human else ""
+    @cached_property
+    def skips(self) -> dict[str, Skip]:
+        return skips(self.history)
+
+    @cached_property
+    def state(self) -> LiveState:
+        """The live state, on which the engine's own rules are asked."""
+        return live_state(self.history, self.known, self.clock.now, self.draining)
+
+    @property
+    def edges(self) -> LiveState | None:
+        """The live state if any flow comes after another, else None."""
+        return self.state if has_edges(self.known) else None
+
+    def blockers(self, task: Task) -> list[Blocker]:
+        """What a task that has not ended waits for."""
+        from cronflow.core.run.blockers import blockers
+
+        run = self.state.runs.get(task.run)
+        return [] if run is None else blockers(self.state, run, run.tasks[task.name])
 
     def origin(self, run: Run) -> str:
         """What opened a run: "slot today 02:00", "started by hand by anna, today 08:40"."""
         if run.slot is not None and run.trigger in ("schedule", "every", "at", "catchup"):
             caught = ", caught up" if run.trigger == "catchup" else ""
-            return f"slot {self.style.day_when(run.slot)}{caught}"
+            return f"slot {self.clock.day_when(run.slot)}{caught}"
         by = f" by {run.by}" if run.by else ""
         if run.trigger == "retry":
             return f"retry of {run.retry_of}{by}"
         if run.trigger == "after":
             named = " and ".join(f"{job} {number}" for job, number in run.upstreams.items()) or "other flows"
             how_so = f"{'' if run.aside or run.slots else 'started '}because {named} ended"
-            return f"{how_so}, {self.style.day_when(run.created_at)}"
+            return f"{how_so}, {self.clock.day_when(run.created_at)}"
         how = {"manual": f"started by hand{by}", "reboot": "started at boot", "watch": "started by files"}
-        return f"{how.get(run.trigger, run.trigger + by)}, {self.style.day_when(run.created_at)}"
+        return f"{how.get(run.trigger, run.trigger + by)}, {self.clock.day_when(run.created_at)}"
 
-    def allowed(self, record: RunRecord, task: Task) -> int:
+    @staticmethod
+    def allowed(record: RunRecord, task: Task) -> int:
         """How many attempts a task has at most, by the definition it runs under."""
-        job = self.job(record, task)
-        return max(1 + (job.retries if job else 0), task.attempts)
+        return max(1 + record.job(task).retries, task.attempts)
 
-    def job(self, record: RunRecord, task: Task) -> Job | None:
-        """The definition that a task runs under."""
-        return self.history.definition(record.run.definition).get(task.job)
-
-    def logs(self, record: RunRecord, task: Task) -> str:
+    @staticmethod
+    def logs_command(record: RunRecord, task: Task) -> str:
         """The command that shows a task's output, if it has any."""
         return f"cronflow logs {words.pasted(f'{task.run}/{task.name}')}" if record.attempts.get(task.name) else ""
 
     # ---- pauses ----------------------------------------------------------------------------------------------------------
 
     def paused(self, job: str, at: float | None) -> Evidence:
-        """Who paused a job that did not run at an instant."""
+        """Who had paused a job that did not run at an instant."""
         pause = self.pauses.get(job)
         if pause is not None and (at is None or pause.since <= at):
-            message = f"skipped: paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
+            message = f"skipped: paused since {self.clock.when(pause.since)} by {pause.by}{self._until_why(pause)}"
             return Evidence("paused", message, None, None, f"cronflow resume {job}")
         act = self.last_act("pause", job, at)
         if act is None:
             return Evidence("paused", f"skipped: {job} was paused")
-        return Evidence("paused", f"skipped: {job} was paused {self.style.when(act[0])} by {act[1]}")
+        return Evidence("paused", f"skipped: {job} was paused {self.clock.when(act[0])} by {act[1]}")
 
     def paused_now(self, job: str) -> Evidence:
         """Who paused a job that is paused."""
         pause = self.pauses[job]
-        message = f"it has been paused since {self.style.when(pause.since)} by {pause.by}{self._until_why(pause)}"
+        message = f"it has been paused since {self.clock.when(pause.since)} by {pause.by}{self._until_why(pause)}"
         return Evidence("paused", message, None, None, f"cronflow resume {job}")
 
     def skipped(self, job: str, at: float | None) -> Evidence:
-        """Who had a slot of a job skipped that did not run at an instant."""
+        """Who asked to skip a slot of a job that did not run at an instant."""
         act = self.last_act("skip", job, at)
-        said = f" by {act[1]}, {self.style.when(act[0])}" if act is not None else ""
+        said = f" by {act[1]}, {self.clock.when(act[0])}" if act is not None else ""
         return Evidence("skip", f"skipped: that was asked for{said}")
 
     def to_be_skipped(self, job: str) -> Evidence:
-        """Who has the next slots of a job skipped."""
+        """Who asked to skip the next slots of a job."""
         skip = self.skips[job]
         slots = "slot is" if skip.left == 1 else f"{skip.left} slots are"
-        message = f"its next {slots} to be skipped: asked for by {skip.by}, {self.style.when(skip.since)}"
+        message = f"its next {slots} to be skipped: asked for by {skip.by}, {self.clock.when(skip.since)}"
         return Evidence("skip", message, None, None, f"cronflow skip {job} -n 0")
 
     def last_act(self, verb: str, job: str, at: float | None) -> tuple[float, str] | None:
-        """When and by whom something was last done to a job before an instant."""
+        """When and by whom a verb was last applied to a job before an instant."""
         query = "SELECT at, by FROM acts WHERE verb = ? AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
-        row = self.history.db.execute(query, (verb, job, self.style.now if at is None else at)).fetchone()
+        row = self.history.db.execute(query, (verb, job, self.clock.now if at is None else at)).fetchone()
         return None if row is None else (float(row[0]), str(row[1]))
 
     def _until_why(self, pause: Pause) -> str:
-        until = f", until {self.style.when(pause.until)}" if pause.until is not None else ""
+        until = f", until {self.clock.when(pause.until)}" if pause.until is not None else ""
         return until + (f', "{words.plain(pause.reason)}"' if pause.reason else "")

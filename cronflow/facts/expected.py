@@ -1,30 +1,30 @@
-"""What is expected of the tasks of runs: how long their jobs usually take, from when on they are slow, until when they must have
-succeeded. The rules are the engine's own (`core.expectations`)."""
+"""What is expected of the tasks of runs: how long their jobs usually take, when they count as slow, and by when they must
+succeed. The rules are the engine's own (`core.notify.expectations`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from cronflow.core.jobs import Job
 from cronflow.core.notify.expectations import deadline_of, slow_after, usual
 from cronflow.core.records import Done, Task
 from cronflow.store.queries import History, RunRecord
 
 
 class Expected(NamedTuple):
-    """Of one task: seconds that its job usually takes, when the command that runs becomes slow, the deadline."""
+    """What is expected of one task: how many seconds its job usually takes, when its running command becomes slow, and its
+    deadline."""
 
     usual: float | None = None
     slow_at: float | None = None
     deadline: float | None = None
 
     def slow(self, task: Task, now: float) -> bool:
-        """Whether its command runs, and has been running for too long."""
+        """Whether its command has been running for too long."""
         return task.state == "running" and self.slow_at is not None and now >= self.slow_at
 
     def late(self, task: Task, now: float) -> bool:
-        """Whether it has not succeeded, or did not succeed, by its deadline; what failed or was not to run is not late."""
+        """Whether it missed its deadline, or is past it. A task that failed, or was not meant to run, is not late."""
         if self.deadline is None:
             return False
         if not task.final:
@@ -40,16 +40,15 @@ def expected(history: History, records: Iterable[RunRecord]) -> dict[tuple[int, 
     """What is expected of each task of some runs, by run and task."""
     known = [record for record in records if record.run.tasks]
     durations = history.durations({task.job for record in known for task in record.run.tasks.values()})
-    definitions = {digest: history.definition(digest) for digest in {record.run.definition for record in known}}
     return {
-        (record.run.id, task.name): _of(record, task, definitions[record.run.definition], durations.get(task.job, ()))
+        (record.run.id, task.name): _of(record, task, durations.get(task.job, ()))
         for record in known
         for task in record.run.tasks.values()
     }
 
 
-def _of(record: RunRecord, task: Task, jobs: Mapping[str, Job], durations: tuple[float, ...]) -> Expected:
-    job = jobs.get(task.job)
+def _of(record: RunRecord, task: Task, durations: tuple[float, ...]) -> Expected:
+    job = record.jobs.get(task.job)
     if job is None:
         return Expected(usual(durations))
     attempts = record.attempts.get(task.name, [])

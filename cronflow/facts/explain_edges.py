@@ -1,4 +1,4 @@
-"""What jobs of other flows have to do with it: which of their ends counted, which are waited for, and by which rule."""
+"""How jobs of other flows matter: which of their ends counted, which are still awaited, and by which rule."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from cronflow.core.edges.ends import JobEnd, end_of
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Task
 from cronflow.facts import upcoming
-from cronflow.facts.evidence import Answer, Evidence, Scene
-from cronflow.facts.phrases import cause_words
+from cronflow.facts.evidence import Answer, Context, Evidence
+from cronflow.facts.sentences import cause_words
 from cronflow.facts.waits import Upstream, Waiting, missing, upstreams, waiting_of, who
 from cronflow.store.queries import RunRecord
 
@@ -21,41 +21,41 @@ def needs(condition: str) -> str:
 # ---- what waits now -------------------------------------------------------------------------------------------------------
 
 
-def waiting(scene: Scene, name: str, slot: int | None = None) -> Answer | None:
-    """A job that has not started because jobs of other flows are still to end: a slot of it that waits (perhaps a certain
-    one), or a flow without a timetable of which only some of the edges have new ends. None if it waits for nobody."""
-    flow = scene.known.plan.flows.get(scene.known.flow_name(name))
+def waiting(context: Context, name: str, slot: int | None = None) -> Answer | None:
+    """Why a job has not started, if it waits for jobs of other flows: one of its slots waits (perhaps a certain one), or only
+    some edges of a flow without a timetable have new ends. None if it does not wait."""
+    flow = context.known.plan.flows.get(context.known.flow_name(name))
     if flow is None or not flow.outer:
         return None
-    slots = [one for one in waiting_of(scene.edges, flow, scene.style.now) if slot in (None, one.slot)]
+    slots = [one for one in waiting_of(context.edges, flow, context.clock.now) if slot in (None, one.slot)]
     if slots:
-        return _waiting_slot(scene, name, slots[0])
-    ups = upstreams(scene.edges, flow, name)
+        return _waiting_slot(context, name, slots[0])
+    ups = upstreams(context.edges, flow, name)
     begun = any(up.link.new for up in ups) and not all(up.ended for up in ups)
     if slot is not None or flow.triggers or flow.dormant or not begun:
         return None
     answer = Answer(name, None, None, "waiting", f"{name} waits for {who(flow, missing(ups))}.")
-    answer.because = [_now(scene, up) for up in ups] + _with(flow, name)
+    answer.because = [_now(context, up) for up in ups] + _with(flow, name)
     return answer
 
 
-def _waiting_slot(scene: Scene, name: str, one: Waiting) -> Answer:
-    begun = one.slot if one.slot >= scene.style.now - 86400 else None
-    since = f" since {scene.style.when(begun)}" if begun is not None else ""
-    sentence = f"{name} waits for {one.who}{since} (slot {scene.style.day_when(one.slot)})."
+def _waiting_slot(context: Context, name: str, one: Waiting) -> Answer:
+    begun = one.slot if one.slot >= context.clock.now - 86400 else None
+    since = f" since {context.clock.when(begun)}" if begun is not None else ""
+    sentence = f"{name} waits for {one.who}{since} (slot {context.clock.day_when(one.slot)})."
     answer = Answer(name, None, float(one.slot), "waiting", sentence)
-    answer.because = [_now(scene, up) for up in one.upstreams]
-    answer.because.append(_until(scene, one))
+    answer.because = [_now(context, up) for up in one.upstreams]
+    answer.because.append(_until(context, one))
     answer.because += _with(one.flow, name)
     return answer
 
 
-def _until(scene: Scene, one: Waiting) -> Evidence:
-    """How long a slot waits, and what becomes of it then."""
+def _until(context: Context, one: Waiting) -> Evidence:
+    """How long a slot waits, and what happens to it then."""
     limit = one.flow.head.after_timeout
     if one.until is None:
         return Evidence("waits_until", "it waits until its next event, without limit")
-    shown = f"{scene.style.when(one.until)}{scene.left(one.until)}"
+    shown = f"{context.clock.when(one.until)}{context.clock.away(one.until)}"
     if limit is not None:
         return Evidence("waits_until", f"it waits until {shown}, `after_timeout` {words.duration(limit)}; then it is blocked")
     failed = any(up.ended and not up.ready for up in one.upstreams)
@@ -63,90 +63,90 @@ def _until(scene: Scene, one: Waiting) -> Evidence:
 
 
 def _with(flow: Flow, name: str) -> list[Evidence]:
-    """A job that is no root waits with those before it."""
+    """A job that is not a root waits together with the jobs before it."""
     if name in flow.roots:
         return []
     edges = ", ".join(edge.job for edge in flow.jobs[name].after)
     return [Evidence("upstream", f"it starts in the run of {flow.name}, after {edges}")]
 
 
-def outlook(scene: Scene, flow: Flow, after: str, told: list[Evidence]) -> list[Evidence]:
-    """When a flow without a trigger of its own starts: by the ends of jobs of other flows, of which some are told already."""
-    ups = upstreams(scene.edges, flow)
+def outlook(context: Context, flow: Flow, after: str, told: list[Evidence]) -> list[Evidence]:
+    """When a flow without a trigger of its own starts: after which ends of other flows. Those in `told` are not repeated."""
+    ups = upstreams(context.edges, flow)
     have = "has" if len(ups) == 1 or flow.head.join == "any" else "have"
     found = [Evidence("after", f"it starts when {who(flow, ups)} {have} ended anew{after}")]
     known = {(one.run, one.task) for one in told}
-    return found + [_now(scene, up) for up in ups if not up.ended or (up.link.run, up.job) not in known]
+    return found + [_now(context, up) for up in ups if not up.ended or (up.link.run, up.job) not in known]
 
 
-def _now(scene: Scene, up: Upstream) -> Evidence:
-    """How one upstream stands."""
+def _now(context: Context, up: Upstream) -> Evidence:
+    """The state of one upstream."""
     link, lead = up.link, f"after {up.job}{needs(up.edge.condition)}: "
     if up.ended:
         run = f" in run {link.run}" if link.run is not None else ""
-        ended = f" at {scene.style.when(link.ended_at)}" if link.ended_at is not None else ""
+        ended = f" at {context.clock.when(link.ended_at)}" if link.ended_at is not None else ""
         code = "upstream_ended" if up.ready else "upstream_failed" if link.failed else "condition"
-        return Evidence(code, f"{lead}{_ended(link.state or '')}{run}{_of(scene, link.slot)}{ended}", link.run, up.job)
+        return Evidence(code, f"{lead}{_ended(link.state or '')}{run}{_of(context, link.slot)}{ended}", link.run, up.job)
     if link.new and up.slot is not None:
-        belongs = f"belongs to this round, and its latest end{_of(scene, link.slot)} does not"
-        return Evidence("upstream_slot", f"{lead}its slot {_slot(scene, up.slot)} {belongs}", link.run, up.job)
+        belongs = f"belongs to this round, and its latest end{_of(context, link.slot)} does not"
+        return Evidence("upstream_slot", f"{lead}its slot {_slot(context, up.slot)} {belongs}", link.run, up.job)
     if link.new and up.left:
-        message = f"{lead}its end in run {link.run}{_of(scene, link.slot)} is nearer to the next slot, and left to that"
+        message = f"{lead}its end in run {link.run}{_of(context, link.slot)} is nearer to the next slot, and left to that"
         return Evidence("upstream_slot", message, link.run, up.job)
     if up.going is not None:
         return Evidence("upstream", f"{lead}it is {up.state} in run {up.going.id}", up.going.id, up.job)
-    return Evidence("upstream_not_new", lead + _nothing_new(scene, up), link.run, up.job)
+    return Evidence("upstream_not_new", lead + _nothing_new(context, up), link.run, up.job)
 
 
-def _nothing_new(scene: Scene, up: Upstream) -> str:
-    """Of an upstream that has not ended since it last counted: when it did, and its next slot."""
+def _nothing_new(context: Context, up: Upstream) -> str:
+    """When an upstream without a new end last ended, and its next slot."""
     link = up.link
     said = "it has not ended yet" if link.run is None else f"it has not ended since run {link.run}, which has counted"
-    home = scene.known.plan.flows[scene.known.plan.flow_of[up.job]]
-    at = upcoming.next_slot(scene.known, home, scene.style.now)
-    return said if at is None else f"{said}; its next slot is {scene.style.day_when(at)}"
+    home = context.known.plan.flows[context.known.plan.flow_of[up.job]]
+    at = upcoming.next_slot(context.known, home, context.clock.now)
+    return said if at is None else f"{said}; its next slot is {context.clock.day_when(at)}"
 
 
 def _ended(state: str) -> str:
     return {"success": "it succeeded", "failed": "it failed"}.get(state, f"it was {state}")
 
 
-def _slot(scene: Scene, slot: int) -> str:
-    return scene.style.day_when(slot)
+def _slot(context: Context, slot: int) -> str:
+    return context.clock.day_when(slot)
 
 
-def _of(scene: Scene, slot: int | None) -> str:
-    return "" if slot is None else f" (slot {scene.style.day_when(slot)})"
+def _of(context: Context, slot: int | None) -> str:
+    return "" if slot is None else f" (slot {context.clock.day_when(slot)})"
 
 
 # ---- what counted ---------------------------------------------------------------------------------------------------------
 
 
-def counted(scene: Scene, record: RunRecord, task: Task | None = None) -> list[Evidence]:
-    """The ends of other flows on which a run, or row, was decided; only for its roots."""
+def counted(context: Context, record: RunRecord, task: Task | None = None) -> list[Evidence]:
+    """The ends of other flows that decided a run or a row; only for its roots."""
     run = record.run
     if not run.upstreams or (task is not None and task.job not in run.roots):
         return []
     root = task.job if task is not None else run.roots[0]
-    conditions = dict(record.shapes[root].edges) if root in record.shapes else {}
-    others = {one.run.id: one for one in scene.history.records(run.upstreams.values())}
-    return [_counted(scene, job, conditions.get(job, "success"), number, others) for job, number in run.upstreams.items()]
+    conditions = {edge.job: edge.condition for edge in record.jobs[root].after} if root in record.jobs else {}
+    others = {one.run.id: one for one in context.history.records(run.upstreams.values())}
+    return [_counted(context, job, conditions.get(job, "success"), number, others) for job, number in run.upstreams.items()]
 
 
-def _counted(scene: Scene, job: str, condition: str, number: int, others: dict[int, RunRecord]) -> Evidence:
+def _counted(context: Context, job: str, condition: str, number: int, others: dict[int, RunRecord]) -> Evidence:
     lead, other = f"after {job}{needs(condition)}: ", others.get(number)
     if other is None:
         return Evidence("upstream_ended", f"{lead}it ended in run {number}, which is no longer in the history", number, job)
     end, why, at = _end(other, job)
-    shown = f" at {scene.style.when(at)}" if at is not None else ""
-    message = f"{lead}{_ended(end.state)} in run {number}{_of(scene, other.run.slot_last)}{shown}{why}"
+    shown = f" at {context.clock.when(at)}" if at is not None else ""
+    message = f"{lead}{_ended(end.state)} in run {number}{_of(context, other.run.slot_last)}{shown}{why}"
     bad = end.failed or end.state == "blocked"
     code = "upstream_failed" if bad else "upstream_cancelled" if end.state == "cancelled" else "upstream_ended"
     return Evidence(code, message, number, job, f"cronflow why {number}" if bad else "")
 
 
 def _end(other: RunRecord, job: str) -> tuple[JobEnd, str, float | None]:
-    """How a job ended in a run: its end, why, and when. A row of slots tells of all its jobs."""
+    """How a job ended in a run: its end, why, and when. A row of slots stands for all its jobs."""
     tasks = [one for one in other.run.tasks.values() if one.job == job]
     end = end_of(tasks) if tasks else None
     if end is None:
@@ -161,27 +161,27 @@ def _end(other: RunRecord, job: str) -> tuple[JobEnd, str, float | None]:
 # ---- slots that waited in vain --------------------------------------------------------------------------------------------
 
 
-def timed_out(scene: Scene, record: RunRecord, task: Task) -> list[Evidence]:
-    """A slot that waited longer than `after_timeout`: how long, and who had not ended."""
+def timed_out(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
+    """A slot that waited longer than `after_timeout`: how long, and for which jobs."""
     message = f"its slot {words.plain(task.note or 'waited in vain')}"
     limit = "`after_timeout` is how long a slot waits for jobs of other flows"
     told = [Evidence("after_timeout", message, task.run, task.name), Evidence("after_timeout", limit)]
-    return [*told, *counted(scene, record, task)]
+    return [*told, *counted(context, record, task)]
 
 
-def not_new(scene: Scene, record: RunRecord) -> list[Evidence]:
-    """A row of slots that waited until just before the next one, and in vain."""
+def not_new(context: Context, record: RunRecord) -> list[Evidence]:
+    """A row of slots that waited in vain until just before the next one."""
     run = record.run
-    shape = record.shapes.get(run.roots[0] if run.roots else run.flow)
-    jobs = [job for job, _ in shape.edges] if shape is not None else []
+    root = record.jobs.get(run.roots[0] if run.roots else run.flow)
+    jobs = [edge.job for edge in root.after] if root is not None else []
     named = words.listing(jobs) or "no job of another flow"
     found = [Evidence("upstream_not_new", f"skipped: waited for a new end of {named} until the next slot, in vain", run.id)]
     for job in jobs:
         query = "SELECT run, state, finished_at FROM tasks WHERE job = ? AND finished_at <= ? ORDER BY run DESC LIMIT 1"
-        row = scene.history.db.execute(query, (job, run.finished_at)).fetchone()
+        row = context.history.db.execute(query, (job, run.finished_at)).fetchone()
         if row is None:
             found.append(Evidence("upstream_not_new", f"{job} had never ended before that", None, job))
         else:
-            message = f"{job} last ended before that in run {row[0]}, {scene.style.day_when(row[2])}: {row[1]}"
+            message = f"{job} last ended before that in run {row[0]}, {context.clock.day_when(row[2])}: {row[1]}"
             found.append(Evidence("upstream_ended", message, row[0], job))
     return found

@@ -1,4 +1,4 @@
-"""Why slots did not run, why a job is not due at an instant, and what is to come of it."""
+"""Why slots did not run, why a job is not due at an instant, and when it will start."""
 
 from __future__ import annotations
 
@@ -10,93 +10,95 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Run
 from cronflow.core.time.triggers import allowed, described, last_allowed
 from cronflow.facts import explain_edges, upcoming
-from cronflow.facts.evidence import Answer, Evidence, Scene
-from cronflow.facts.known import Known
+from cronflow.facts.evidence import Answer, Context, Evidence
+from cronflow.facts.known import KnownJobs
 from cronflow.facts.overview import next_start
-from cronflow.facts.phrases import reason_words
+from cronflow.facts.sentences import reason_words
 from cronflow.store.queries import RunRecord
 
 _LOOK_BACK = 400 * 86400
 _GOING = ("running", "waiting", "queued", "retrying")
 
 
-def explain_row(scene: Scene, record: RunRecord, job: str | None) -> Answer:
+def explain_row(context: Context, record: RunRecord, job: str | None) -> Answer:
     """A row of slots that did not run."""
     run = record.run
     name = job or run.flow
     slot = run.slot if run.slot is not None else int(run.created_at)
     if run.slots == 1 or run.slot_last is None:
-        sentence = f"{name} did not run {scene.moment(slot)}."
+        sentence = f"{name} did not run {context.clock.moment(slot)}."
     else:
-        sentence = f"{name} did not run from {scene.style.when(slot)} to {scene.style.when(run.slot_last)} ({run.slots} slots)."
+        span = f"from {context.clock.when(slot)} to {context.clock.when(run.slot_last)}"
+        sentence = f"{name} did not run {span} ({run.slots} slots)."
     answer = Answer(name, run.id, float(slot), run.state, sentence)
     if run.reason == "paused":
-        asked = [root for root in run.roots if root in scene.pauses or scene.last_act("pause", root, run.finished_at) is not None]
-        answer.because = [scene.paused((asked or list(run.roots) or [name])[0], float(slot))]
+        asked = [root for root in run.roots if root in context.pauses or context.last_act("pause", root, run.finished_at)]
+        answer.because = [context.paused((asked or list(run.roots) or [name])[0], float(slot))]
     elif run.reason == "skip":
-        asked = [root for root in run.roots if scene.last_act("skip", root, run.finished_at) is not None]
-        answer.because = [scene.skipped(root, run.finished_at) for root in asked or run.roots[:1]]
+        asked = [root for root in run.roots if context.last_act("skip", root, run.finished_at)]
+        answer.because = [context.skipped(root, run.finished_at) for root in asked or run.roots[:1]]
     elif run.reason == "overlap":
-        answer.because = _overlapped(scene, run, slot)
+        answer.because = _overlapped(context, run, slot)
     elif run.reason == "daemon_down":
-        answer.because = [_missed(scene, run, slot)]
+        answer.because = [_missed(context, run, slot)]
     elif run.reason == "calendar":
-        answer.because = [_off(scene, run, slot)]
+        answer.because = [_off(context, record, slot)]
     elif run.reason == "upstream_not_new":
-        answer.because = explain_edges.not_new(scene, record)
+        answer.because = explain_edges.not_new(context, record)
     else:
         answer.because = [Evidence(run.reason or run.state, f"{run.state}: {reason_words(run.reason)}", run.id)]
-    answer.because += explain_edges.counted(scene, record)
+    answer.because += explain_edges.counted(context, record)
     return answer
 
 
-def _overlapped(scene: Scene, run: Run, slot: int) -> list[Evidence]:
-    """The run that was still going on."""
+def _overlapped(context: Context, run: Run, slot: int) -> list[Evidence]:
+    """Which run was still going on."""
     query = (
         "SELECT id FROM runs WHERE flow = ? AND id != ? AND started_at IS NOT NULL AND created_at <= ?"
         " AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id DESC LIMIT 1"
     )
-    number = scene.history.scalar(query, run.flow, run.id, slot + 60, slot)
-    record = scene.history.record(number) if number is not None else None
+    number = context.history.scalar(query, run.flow, run.id, slot + 60, slot)
+    record = context.history.record(number)
     if record is None:
         return [Evidence("overlap", "skipped: an earlier run was still going on", run.id)]
-    start = scene.style.when(record.run.started_at or record.run.created_at, True)
-    end = f"ended {scene.style.when(record.run.finished_at, True)}" if record.run.finished_at is not None else "still goes on"
+    start = context.clock.when(record.run.started_at or record.run.created_at, True)
+    end = f"ended {context.clock.when(record.run.finished_at, True)}" if record.run.finished_at is not None else "still goes on"
     message = f"skipped: run {number} was still going on (since {start}, {end})"
     policy = 'the default `overlap = "skip"` leaves such slots out; "queue" would let them wait'
     return [Evidence("overlap", message, number, None, f"cronflow why {number}"), Evidence("overlap_policy", policy)]
 
 
-def _missed(scene: Scene, run: Run, slot: int) -> Evidence:
-    """From when to when nobody was there, as far as the history tells, and which run caught up."""
+def _missed(context: Context, run: Run, slot: int) -> Evidence:
+    """When the daemon was down, as far as the history shows, and which run caught up."""
     up = run.created_at
     query = "SELECT facts FROM alerts WHERE kind = 'missed' AND at BETWEEN ? AND ? ORDER BY id LIMIT 1"
-    facts = scene.history.scalar(query, up - 1, up + 60)
+    facts = context.history.scalar(query, up - 1, up + 60)
     down = json.loads(facts).get("down_from") if facts else None
-    since = f"from {scene.style.when(down, True)} to " if down is not None else "until "
-    message = f"missed: the daemon was not running {since}{scene.style.when(up, True)}"
+    since = f"from {context.clock.when(down, True)} to " if down is not None else "until "
+    message = f"missed: the daemon was not running {since}{context.clock.when(up, True)}"
     query = "SELECT id FROM runs WHERE flow = ? AND trigger = 'catchup' AND id > ? AND slot > ? ORDER BY id LIMIT 1"
-    number = scene.history.scalar(query, run.flow, run.id, run.slot_last or slot)
-    record = scene.history.record(number) if number is not None else None
+    number = context.history.scalar(query, run.flow, run.id, run.slot_last or slot)
+    record = context.history.record(number)
     if record is None or record.run.created_at - up > 86400:
         return Evidence("daemon_down", message, run.id)
-    caught = f" (slot {scene.style.when(record.run.slot)})" if record.run.slot is not None else ""
+    caught = f" (slot {context.clock.when(record.run.slot)})" if record.run.slot is not None else ""
     return Evidence("daemon_down", f"{message}; catchup ran the last one as run {number}{caught}", number)
 
 
-def _off(scene: Scene, run: Run, slot: int) -> Evidence:
-    """Which calendars forbid the days of a row, as far as today's job file tells."""
-    job = scene.history.definition(run.definition).get(run.roots[0] if run.roots else run.flow)
-    said = None if job is None else forbidding(scene, job, slot, run.slot_last or slot)
+def _off(context: Context, record: RunRecord, slot: int) -> Evidence:
+    """Which calendars forbid the days of a row, as far as the calendars of today show."""
+    run = record.run
+    job = record.jobs.get(run.roots[0] if run.roots else run.flow)
+    said = None if job is None else forbidding(context, job, slot, run.slot_last or slot)
     return Evidence("calendar", f"skipped: {said or 'its calendars, as they were then, left that day out'}", run.id)
 
 
-def forbidding(scene: Scene, job: Job, first: int, last: int) -> str | None:
+def forbidding(context: Context, job: Job, first: int, last: int) -> str | None:
     """Which calendars of a job forbid the days of some slots: "2026-12-25 is in calendar `holidays` (`skip_on`)"."""
     days = [words.local(slot, job.timezone) for slot in (first, last)]
     shown = " to ".join(dict.fromkeys(f"{day:%Y-%m-%d}" for day in days))
     is_in = "is in" if days[0].date() == days[1].date() else "are in"
-    dates = {name: scene.known.calendars.get(name, frozenset()) for name in (*job.skip_on, *job.only_on)}
+    dates = {name: context.known.calendars.get(name, frozenset()) for name in (*job.skip_on, *job.only_on)}
     for name in job.skip_on:
         if days[0].toordinal() in dates[name]:
             return f"{shown} {is_in} calendar `{name}` (`skip_on`)"
@@ -109,54 +111,54 @@ def forbidding(scene: Scene, job: Job, first: int, last: int) -> str | None:
 # ---- what is to come ------------------------------------------------------------------------------------------------------
 
 
-def never_ran(scene: Scene, job: str) -> Answer:
-    """A job of which the history has nothing."""
+def never_ran(context: Context, job: str) -> Answer:
+    """A job without any history."""
     answer = Answer(job, None, None, "never_ran", f"{job} has not run yet.")
-    answer.because = outlook(scene, job, answer)
+    answer.because = outlook(context, job, answer)
     return answer
 
 
-def outlook(scene: Scene, name: str, answer: Answer) -> list[Evidence]:
-    """When a job will start, or why it will not by itself; nothing while it is going on."""
-    job = scene.known.jobs.get(name)
+def outlook(context: Context, name: str, answer: Answer) -> list[Evidence]:
+    """When a job will start, or why it will not start by itself; empty while it is going on."""
+    job = context.known.jobs.get(name)
     if job is None:
         return [Evidence("gone", "it is not in the job file any more")]
     if answer.verdict in _GOING:
         return []
     if not job.enabled:
         return [Evidence("disabled", "it is disabled in the job file (`enabled = false`)")]
-    if name in scene.pauses:
-        return [] if any(one.code == "paused" for one in answer.because) else [scene.paused_now(name)]
-    flow = scene.known.plan.flows[scene.known.plan.flow_of[name]]
+    if name in context.pauses:
+        return [] if any(one.code == "paused" for one in answer.because) else [context.paused_now(name)]
+    flow = context.known.plan.flows[context.known.plan.flow_of[name]]
     after = f", after {', '.join(edge.job for edge in job.after)}" if job.after else ""
     if not flow.triggers and flow.outer:
-        return explain_edges.outlook(scene, flow, "" if name in flow.roots else after, answer.because)
+        return explain_edges.outlook(context, flow, "" if name in flow.roots else after, answer.because)
     if not flow.triggers:
         return [Evidence("by_hand", f"it starts only by hand{after}", None, None, f"cronflow run {flow.roots[0]}")]
     if flow.dormant:
         return [Evidence("no_slot", f"{flow.roots[0]}, with which it starts, is disabled")]
-    at = upcoming.next_slot(scene.known, flow, scene.style.now)
+    at = upcoming.next_slot(context.known, flow, context.clock.now)
     events = [trigger for trigger in flow.triggers if not trigger.timed]
-    if name in scene.skips:
-        at = next_start(job, upcoming.Stops(scene.known, scene.pauses, scene.skips, scene.style.now))
-    found = [] if at is None else [Evidence("next", f"next: {scene.style.day_when(at)}{scene.left(at)}{after}")]
+    if name in context.skips:
+        at = next_start(job, upcoming.Suspensions(context.known, context.pauses, context.skips, context.clock.now))
+    found = [] if at is None else [Evidence("next", f"next: {context.clock.day_when(at)}{context.clock.away(at)}{after}")]
     if events:
         found.append(Evidence("event", f"it starts{' also' if found else ''} {described(events)}{after}"))
-    if name in scene.skips:
-        return [scene.to_be_skipped(name), *found]
+    if name in context.skips:
+        return [context.to_be_skipped(name), *found]
     return found or [Evidence("no_slot", f"no slot is to come: it starts {described(flow.triggers)}")]
 
 
 # ---- at an instant --------------------------------------------------------------------------------------------------------
 
 
-def flow_of(scene: Scene, name: str) -> Flow | None:
-    """The flow of a job as the job file has it."""
-    return scene.known.plan.flows.get(scene.known.flow_name(name))
+def flow_of(context: Context, name: str) -> Flow | None:
+    """The flow of a job in the job file."""
+    return context.known.plan.flows.get(context.known.flow_name(name))
 
 
-def slot_near(known: Known, flow: Flow | None, at: float) -> int | None:
-    """The slot of the minute that is asked about, or the one that starts in it by its delay."""
+def slot_near(known: KnownJobs, flow: Flow | None, at: float) -> int | None:
+    """The slot in the minute asked about, or the one whose delayed start falls into it."""
     if flow is None or flow.dormant:
         return None
     found = []
@@ -168,61 +170,59 @@ def slot_near(known: Known, flow: Flow | None, at: float) -> int | None:
     return min(found, default=None)
 
 
-def recorded(scene: Scene, name: str, flow: Flow | None, slot: int | None, at: float) -> int | None:
+def recorded(context: Context, name: str, flow: Flow | None, slot: int | None, at: float) -> RunRecord | None:
     """The run or row that the history has for a slot, else the run in which the job was going on at an instant."""
-    history = scene.history
+    history = context.history
     if slot is not None:
         for root in flow.roots if flow is not None else (name,):
             run = history.run_of_slot(root, slot)
             if run is not None:
-                return run
+                return history.record(run)
     if slot is not None or flow is None or not all(trigger.timed for trigger in flow.triggers) or not flow.triggers:
         first, last = (at, at + 59) if slot is None else (slot, slot)
         row = (
             "SELECT id FROM runs WHERE flow = ? AND slots > 0 AND slot <= ? AND slot_last >= ? AND started_at IS NULL"
             " ORDER BY id DESC LIMIT 1"
         )
-        number = history.scalar(row, scene.known.flow_name(name), last, first)
-        record = history.record(number) if number is not None else None
+        record = history.record(history.scalar(row, context.known.flow_name(name), last, first))
         if record is not None and record.is_row:
-            return int(number)
+            return record
     going = (
         "SELECT run FROM tasks WHERE job = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?)"
         " ORDER BY run DESC LIMIT 1"
     )
-    number = history.scalar(going, name, at + 59, at)
-    return None if number is None else int(number)
+    return history.record(history.scalar(going, name, at + 59, at))
 
 
-def not_recorded(scene: Scene, name: str, flow: Flow | None, slot: int | None, at: float) -> Answer:
-    """An instant of which the history has nothing: still to come, not due, or not known."""
-    if slot is not None and slot > scene.style.now:
-        sentence = f"{name} is due {scene.moment(slot)}, which is still to come."
+def not_recorded(context: Context, name: str, flow: Flow | None, slot: int | None, at: float) -> Answer:
+    """An instant without any history: still to come, not due, or unknown."""
+    if slot is not None and slot > context.clock.now:
+        sentence = f"{name} is due {context.clock.moment(slot)}, which is still to come."
         answer = Answer(name, None, at, "to_come", sentence)
-        answer.because = [one for one in outlook(scene, name, answer) if one.code not in ("next", "event")]
-        if flow is not None and _forbidden(scene, flow, slot):
-            answer.because.append(Evidence("calendar", f"it will be skipped: {forbidding(scene, flow.head, slot, slot)}"))
+        answer.because = [one for one in outlook(context, name, answer) if one.code not in ("next", "event")]
+        if flow is not None and _forbidden(context, flow, slot):
+            answer.because.append(Evidence("calendar", f"it will be skipped: {forbidding(context, flow.head, slot, slot)}"))
         return answer
     if slot is not None:
-        return _unknown(scene, name, slot, at)
-    return _not_due(scene, name, flow, at)
+        return _unknown(context, name, slot, at)
+    return _not_due(context, name, flow, at)
 
 
-def _forbidden(scene: Scene, flow: Flow, slot: int) -> bool:
-    """Whether calendars keep every trigger that has this slot from starting anything."""
+def _forbidden(context: Context, flow: Flow, slot: int) -> bool:
+    """Whether calendars forbid every trigger that has this slot."""
     mine = (trigger for trigger in flow.triggers if trigger.schedule.next_after(slot - 1) == slot)
-    return not any(allowed(trigger, scene.known.calendars, slot) for trigger in mine)
+    return not any(allowed(trigger, context.known.calendars, slot) for trigger in mine)
 
 
-def _unknown(scene: Scene, name: str, slot: int, at: float) -> Answer:
-    sentence = f"{name} was due {scene.moment(slot)} by its schedule of today, but the history has nothing of it."
+def _unknown(context: Context, name: str, slot: int, at: float) -> Answer:
+    sentence = f"{name} was due {context.clock.moment(slot)} by its schedule of today, but the history has nothing of it."
     answer = Answer(name, None, at, "unknown", sentence)
-    begun = scene.history.scalar("SELECT min(created_at) FROM runs")
+    begun = context.history.scalar("SELECT min(created_at) FROM runs")
     if begun is None:
         answer.because = [Evidence("no_history", "the history is empty: no daemon has run yet", None, None, "cronflow daemon")]
     elif slot < begun:
-        answer.because = [Evidence("no_history", f"the history begins at {scene.style.when(begun)}")]
-    elif scene.daemon_runs:
+        answer.because = [Evidence("no_history", f"the history begins at {context.clock.when(begun)}")]
+    elif context.daemon_runs:
         message = "the job was added, changed or enabled after that: such an edit never starts anything by itself"
         answer.because = [Evidence("not_loaded", message)]
     else:
@@ -231,19 +231,20 @@ def _unknown(scene: Scene, name: str, slot: int, at: float) -> Answer:
     return answer
 
 
-def _not_due(scene: Scene, name: str, flow: Flow | None, at: float) -> Answer:
-    answer = Answer(name, None, at, "not_due", f"{name} was not due {scene.moment(at)}.")
-    if at > scene.style.now:
-        answer.sentence = f"{name} is not due {scene.moment(at)}."
+def _not_due(context: Context, name: str, flow: Flow | None, at: float) -> Answer:
+    answer = Answer(name, None, at, "not_due", f"{name} was not due {context.clock.moment(at)}.")
+    if at > context.clock.now:
+        answer.sentence = f"{name} is not due {context.clock.moment(at)}."
     if flow is None or not flow.triggers or flow.dormant:
-        answer.because = outlook(scene, name, answer)
+        answer.because = outlook(context, name, answer)
         return answer
-    calendars = scene.known.calendars
+    calendars = context.known.calendars
     past = (last_allowed(one, calendars, at, at - _LOOK_BACK) for one in flow.triggers)
     before = max((slot for slot in past if slot is not None), default=None)
-    around = [scene.style.day_when(one) for one in (before, upcoming.next_slot(scene.known, flow, at)) if one is not None]
+    around = [context.clock.day_when(one) for one in (before, upcoming.next_slot(context.known, flow, at)) if one is not None]
     if around:
-        answer.because.append(Evidence("not_due", f"no slot {scene.moment(at)}; the slots around it are {' and '.join(around)}"))
+        message = f"no slot {context.clock.moment(at)}; the slots around it are {' and '.join(around)}"
+        answer.because.append(Evidence("not_due", message))
     schedule = "; ".join(upcoming.trigger_words(one) + (f" {one.schedule.zone}" if one.timed else "") for one in flow.triggers)
     answer.because.append(Evidence("schedule", f"its schedule is {schedule}", None, None, f"cronflow next {name}"))
     return answer

@@ -5,7 +5,7 @@ Keys that do not apply are null. Durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cronflow.core import words
@@ -14,8 +14,7 @@ from cronflow.core.records import Attempt, Pause, Skip, Task
 from cronflow.facts.copies import telling
 
 if TYPE_CHECKING:
-    from cronflow.facts.overview import Overview
-    from cronflow.facts.waits import Upstream
+    from cronflow.facts.overview import JobNow, Overview
     from cronflow.places import Places
     from cronflow.store.queries import ActRecord, RunRecord
 
@@ -23,7 +22,7 @@ Json = dict[str, Any]
 
 
 class JsonForm:
-    """Turns what the history tells into its documented JSON, times in one zone."""
+    """Turns records of the history into their documented JSON, with times in one zone."""
 
     def __init__(self, places: Places, zone: str) -> None:
         self.places = places
@@ -66,7 +65,7 @@ class JsonForm:
             "state": task.state,
             "reason": task.reason,
             "caused_by": task.caused_by,
-            "waits_for": _waits_for(record, task),
+            "waits_for": [{"job": one.job, "run": one.run, "state": one.state} for one in record.awaited(task)],
             "next_attempt_at": self.time(task.again_at),
             "started_at": self.time(task.started_at),
             "finished_at": self.time(task.finished_at),
@@ -105,32 +104,23 @@ class JsonForm:
             "run": act.run,
         }
 
-    def job(
-        self,
-        job: Job,
-        flow: str,
-        tasks: list[Task],
-        last: RunRecord | None,
-        next_at: int | None,
-        pause: Pause | None,
-        skip: Skip | None,
-        waits_for: Iterable[Upstream] = (),
-    ) -> Json:
-        task = telling(tasks) if tasks else None
+    def job(self, now: JobNow) -> Json:
+        job = now.job
+        task = telling(now.tasks) if now.tasks else None
         return {
             "name": job.name,
-            "flow": flow,
+            "flow": now.flow,
             "enabled": job.enabled,
-            "paused": pause is not None,
-            "pause": self.pause(pause),
-            "skip": self.skip(skip),
+            "paused": now.pause is not None,
+            "pause": self.pause(now.pause),
+            "skip": self.skip(now.skip),
             "schedule": _schedule(job),
             "after": [edge.job for edge in job.after],
             "state": task.state if task else None,
             "reason": task.reason if task else None,
-            "waits_for": [{"job": up.job, "run": up.run, "state": up.state} for up in waits_for],
-            "last_run": self.run(last) if last else None,
-            "next_at": self.time(next_at),
+            "waits_for": [{"job": up.job, "run": up.run, "state": up.state} for up in now.waits_for],
+            "last_run": self.run(now.last) if now.last else None,
+            "next_at": self.time(now.next_at),
         }
 
     def pause(self, pause: Pause | None) -> Json | None:
@@ -173,10 +163,6 @@ class JsonForm:
 
 def _took(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round(max(end - start, 0.0), 3)
-
-
-def _waits_for(record: RunRecord, task: Task) -> list[Json]:
-    return [{"job": other.job, "run": other.run, "state": other.state} for other in record.awaited(task)]
 
 
 def _schedule(job: Job) -> str | None:

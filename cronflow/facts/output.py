@@ -1,4 +1,4 @@
-"""The output of attempts: read from their logs, as the keeper keeps these, and made safe for a terminal."""
+"""The output of attempts, read from the logs that the keeper writes, and made safe for a terminal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import codecs
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from cronflow.core import words
+from cronflow.core.jobs import Job
+from cronflow.core.records import Attempt
+from cronflow.places import Places
 
 _LOOK_BACK = 8192
 _PIECE = 1 << 20
@@ -18,7 +22,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u206
 
 
 def last_line(path: Path, secrets: Iterable[str] = ()) -> str:
-    """The last line of a log that is not empty, without control characters and secrets; "" where there is none."""
+    """The last line of a log that is not empty, without control characters and secrets; "" if there is none."""
     try:
         with open(path, "rb") as file:
             file.seek(max(os.fstat(file.fileno()).st_size - _LOOK_BACK, 0))
@@ -29,9 +33,21 @@ def last_line(path: Path, secrets: Iterable[str] = ()) -> str:
     return words.masked(next((line for line in lines if line.strip()), "").strip(), secrets)
 
 
+class Logs(NamedTuple):
+    """Where the logs are, and what to mask in the output of each job."""
+
+    places: Places
+    masks: Callable[[Job | None], Iterable[str]]
+
+    def last_line(self, attempt: Attempt, job: Job | None) -> str:
+        """The last line of what an attempt has printed."""
+        path = self.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
+        return last_line(path, self.masks(job))
+
+
 def tail_of(path: Path, lines: int) -> tuple[bytes, int]:
-    """The last lines of a log, and the offset at which they end: read from the end, further back while these are too few.
-    OSError without a log."""
+    """The last lines of a log, and the offset at which they end. Reads backwards from the end until there are enough. OSError
+    without a log."""
     with Log(path) as log:
         end = log.size
         for power in itertools.count(16, 4):
@@ -45,7 +61,7 @@ def tail_of(path: Path, lines: int) -> tuple[bytes, int]:
 
 
 class Log:
-    """A log that may still grow: `new` gives what has come since the last time. OSError if there is none."""
+    """A log that may still grow: `new` gives what was added since the last call. OSError if there is none."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -62,7 +78,7 @@ class Log:
         return os.fstat(self._fd).st_size
 
     def new(self) -> Iterator[bytes]:
-        """What lies behind the offset, in pieces; a line stands for what was dropped. The offset moves on."""
+        """What comes after the offset, in pieces, with a line in place of what was dropped. Moves the offset."""
         from cronflow.keeper.output import marker, pieces
 
         if self.size < self.offset:  # its middle was dropped by copying the tail: where we were is gone
@@ -83,8 +99,8 @@ class Log:
 
 
 class Visible:
-    """Turns output into text that cannot drive a terminal: control characters become visible (`^[`), bytes that are no UTF-8 a
-    sign. One for each log, because a character may be parted between two pieces."""
+    """Turns output into text that cannot drive a terminal: control characters become visible (`^[`), bytes that are not UTF-8
+    a replacement sign. Use one for each log, since a character may be split between two pieces."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -102,7 +118,7 @@ def _sign(match: re.Match[str]) -> str:
 
 
 class Mask:
-    """Masks output that comes in pieces: a value may be parted between two of them."""
+    """Masks output that comes in pieces: a value may be split between two of them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._values = [value.encode() for value in words.maskable(secrets)]
@@ -110,7 +126,7 @@ class Mask:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        """What can be shown of the output so far; the beginning of what may become a value is held back."""
+        """What can be shown so far; what may be the beginning of a value is held back."""
         if not self._values:
             return data
         data = self._pattern.sub(b"***", self._held + data)
@@ -125,7 +141,7 @@ class Mask:
 
 
 def _beginning(data: bytes, value: bytes) -> int:
-    """How many bytes at the end of the data are the beginning of a value, and not all of it."""
+    """How many bytes at the end of the data are an incomplete beginning of a value."""
     at = data.find(value[:1], max(len(data) - len(value) + 1, 0))
     while at >= 0:
         if value.startswith(data[at:]):

@@ -1,24 +1,24 @@
-"""How everything stands: what `status` shows, `--check` judges and `--json` tells, gathered once with few statements."""
+"""How everything stands: what `status` shows, `--check` judges and `--json` gives, gathered once with few statements."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cronflow.core.jobs import Job
 from cronflow.core.records import Attempt, Health, Pause, Skip, Task, Trouble
 from cronflow.facts import upcoming
 from cronflow.facts.expected import NOTHING, Expected, expected
-from cronflow.facts.known import Known
-from cronflow.facts.phrases import telling_attempt
-from cronflow.facts.waits import Waiting, waiting_slots
-from cronflow.store.edges import edges
+from cronflow.facts.known import KnownJobs
+from cronflow.facts.live import edges_state
+from cronflow.facts.sentences import telling_attempt
+from cronflow.facts.waits import Upstream, Waiting, waiting_slots, waits_for
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import Standing, standing
 
 if TYPE_CHECKING:
-    from cronflow.cli.invocation import Caller
     from cronflow.core.state import LiveState
+    from cronflow.facts.output import Logs
 
 UNDELIVERED_AFTER = 300.0
 """Seconds after which an alert that nobody has got is trouble."""
@@ -26,8 +26,7 @@ PAUSED_LONG = 86400.0
 
 
 class Failing(NamedTuple):
-    """A job that is failing: its last failed task, the end of its output, what cannot run because of it, and which of how many
-    copies failed."""
+    """A job that is failing: its last failed task, the end of its output, what it blocks, and which of how many copies failed."""
 
     job: str
     health: Health
@@ -40,15 +39,15 @@ class Failing(NamedTuple):
 
 
 class Blocked(NamedTuple):
-    """A job whose last task is blocked by a job that is not among the failing ones."""
+    """A job whose last task is blocked by a job that is not one of the failing ones."""
 
     job: str
     task: Task
     blocks: tuple[str, ...] = ()
 
 
-class Going(NamedTuple):
-    """A task of a run that has not ended."""
+class TaskNow(NamedTuple):
+    """A task as it is now, and what is expected of it."""
 
     record: RunRecord
     task: Task
@@ -63,11 +62,24 @@ class Going(NamedTuple):
         return self.attempt.started_at if self.attempt is not None else None
 
 
-class Overview:
-    """What there is to say, most pressing first. `slots`: the next one of each flow, in order of time; `held_slots`: those that
-    wait for jobs of other flows, which `edges` tells."""
+class JobNow(NamedTuple):
+    """A job as it is now: its flow, its tasks in its newest run, that run, its next start, and what it waits for."""
 
-    def __init__(self, known: Known, stands: Standing, daemon: Mapping[str, Any] | None, now: float) -> None:
+    job: Job
+    flow: str
+    tasks: Sequence[Task]
+    last: RunRecord | None
+    next_at: int | None
+    pause: Pause | None
+    skip: Skip | None
+    waits_for: Sequence[Upstream]
+
+
+class Overview:
+    """Everything there is to say. `slots`: the next one of each flow, in order of time; `held_slots`: those that wait for jobs
+    of other flows; `edges`: the live state, if any flow comes after another."""
+
+    def __init__(self, known: KnownJobs, stands: Standing, daemon: Mapping[str, Any] | None, now: float) -> None:
         self.known = known
         self.now = now
         self.standing = stands
@@ -76,26 +88,26 @@ class Overview:
         self.live: list[RunRecord] = []
         self.failing: list[Failing] = []
         self.blocked: list[Blocked] = []
-        self.going: list[Going] = []
+        self.going: list[TaskNow] = []
         self.slots: list[upcoming.Slot] = []
         self.edges: LiveState | None = None
         self.held_slots: list[Waiting] = []
 
     @property
-    def running(self) -> list[Going]:
+    def running(self) -> list[TaskNow]:
         return [one for one in self.going if one.task.state == "running"]
 
     @property
-    def waiting(self) -> list[Going]:
+    def waiting(self) -> list[TaskNow]:
         return [one for one in self.going if one.task.state != "running"]
 
     @property
-    def late(self) -> list[Going]:
+    def late(self) -> list[TaskNow]:
         """What has not succeeded by its deadline."""
         return [one for one in self.going if one.expects.late(one.task, self.now)]
 
     @property
-    def slow(self) -> list[Going]:
+    def slow(self) -> list[TaskNow]:
         """What runs far longer than usual."""
         return [one for one in self.going if one.expects.slow(one.task, self.now)]
 
@@ -107,41 +119,62 @@ class Overview:
     def skips(self) -> list[Skip]:
         return [skip for job, skip in self.standing.skips.items() if job in self.known.jobs]
 
-    def stops(self, now: float) -> upcoming.Stops:
+    def suspensions(self, now: float) -> upcoming.Suspensions:
         """What keeps jobs from running in the slots after `now`."""
-        return upcoming.Stops(self.known, self.standing.pauses, self.standing.skips, now)
+        return upcoming.Suspensions(self.known, self.standing.pauses, self.standing.skips, now)
 
 
-def look(
-    caller: Caller, history: History, known: Known, daemon: Mapping[str, Any] | None, now: float, output: bool = False
+def gather(
+    history: History, known: KnownJobs, daemon: Mapping[str, Any] | None, now: float, logs: Logs | None = None
 ) -> Overview:
-    """Gather how things stand at `now`; with `output` the last lines of what fails, for which secrets have to be read."""
+    """Gather how things stand at `now`. `daemon` is what it says of itself. With `logs` the last lines of what fails are read,
+    for which secrets are needed."""
     view = Overview(known, _with_live_troubles(standing(history, now), daemon), daemon, now)
     view.last_tasks = history.last_tasks(known.jobs)
     view.live = history.records(history.live_runs())
-    view.going = _going(history, view.live)
-    _find_failing(caller, history, view, output)
+    view.going = [one for one in tasks_now(history, view.live) if not one.task.final]
+    _find_failing(history, view, logs)
     view.slots = upcoming.first_slots(known, now)
-    view.edges = edges(history, known.plan, view.standing.pauses)
+    view.edges = edges_state(history, known, now)
     view.held_slots = waiting_slots(view.edges, now)
     return view
 
 
 def _with_live_troubles(stands: Standing, daemon: Mapping[str, Any] | None) -> Standing:
-    """What troubles a daemon that is there is told by itself: it may be that it cannot write it down."""
+    """A running daemon tells its troubles itself: it may be unable to write them down."""
     if daemon is None or "problems" not in daemon:
         return stands
     troubles = (Trouble(**{key: one.get(key) for key in Trouble._fields}) for one in daemon["problems"])
     return stands._replace(troubles=sorted(troubles, key=lambda one: one.since))
 
 
-def _going(history: History, live: list[RunRecord]) -> list[Going]:
-    tasks = [(record, task) for record in live for task in record.run.tasks.values() if not task.final]
-    expects = expected(history, live)
-    return [Going(record, task, expects[task.run, task.name]) for record, task in tasks]
+def tasks_now(history: History, records: Sequence[RunRecord]) -> list[TaskNow]:
+    """The tasks of some runs as they are now."""
+    expects = expected(history, records)
+    return [TaskNow(record, task, expects[task.run, task.name]) for record in records for task in record.run.tasks.values()]
 
 
-def _find_failing(caller: Caller, history: History, view: Overview, output: bool) -> None:
+def jobs_now(history: History, view: Overview, names: Sequence[str]) -> list[JobNow]:
+    """Some jobs as they are now."""
+    known, suspensions = view.known, view.suspensions(view.now)
+    last = history.last_runs(names)
+    records = {record.run.id: record for record in history.records(dict.fromkeys(last.values()))}
+    return [
+        JobNow(
+            known.jobs[name],
+            known.flow_name(name),
+            view.last_tasks.get(name, []),
+            records.get(last.get(name, 0)),
+            next_start(known.jobs[name], suspensions),
+            suspensions.pauses.get(name),
+            suspensions.skips.get(name),
+            waits_for(view.edges, name, view.now),
+        )
+        for name in names
+    ]
+
+
+def _find_failing(history: History, view: Overview, logs: Logs | None) -> None:
     jobs = view.known.jobs
     names = [name for name in view.standing.health if name in jobs and jobs[name].enabled]
     runs = history.last_in_state(names, "failed")
@@ -160,7 +193,7 @@ def _find_failing(caller: Caller, history: History, view: Overview, output: bool
         causes = {(one.run, one.name) for one in failed}
         blocks = tuple(job for job, one in stuck.items() if (one.run, one.caused_by) in causes)
         told.update(blocks)
-        line = _last_line(caller, history, record, attempt) if output else ""
+        line = _last_line(logs, record, attempt)
         view.failing.append(Failing(name, view.standing.health[name], task, attempt, line, blocks, failed, len(copies)))
     left = {name: task for name, task in stuck.items() if name not in told and jobs[name].enabled}
     for name, task in left.items():
@@ -175,25 +208,22 @@ def _blocked_task(view: Overview, job: str) -> Task | None:
     return next((task for task in view.last_tasks.get(job, []) if task.state == "blocked"), None)
 
 
-def _last_line(caller: Caller, history: History, record: RunRecord | None, attempt: Attempt | None) -> str:
-    if attempt is None or record is None:
+def _last_line(logs: Logs | None, record: RunRecord | None, attempt: Attempt | None) -> str:
+    if logs is None or attempt is None or record is None:
         return ""
-    from cronflow.facts.output import last_line
-
-    job = history.definition(record.run.definition).get(record.run.tasks[attempt.task].job)
-    return last_line(caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind), caller.masks(job))
+    return logs.last_line(attempt, record.job(record.run.tasks[attempt.task]))
 
 
-def next_start(job: Job, stops: upcoming.Stops) -> int | None:
-    """When a job will start by itself, or with its flow: None while it is disabled, or paused without an end."""
-    known = stops.known
+def next_start(job: Job, suspensions: upcoming.Suspensions) -> int | None:
+    """When a job will next start, by itself or with its flow; None while it is disabled, or paused without an end."""
+    known = suspensions.known
     if not job.enabled or job.name not in known.plan.flow_of:
         return None
-    pause, skip = stops.pauses.get(job.name), stops.skips.get(job.name)
+    pause, skip = suspensions.pauses.get(job.name), suspensions.skips.get(job.name)
     if pause is not None and pause.until is None:
         return None
     flow = known.plan.flows[known.plan.flow_of[job.name]]
-    after = stops.now if pause is None or pause.until is None else max(stops.now, pause.until - 1)
+    after = suspensions.now if pause is None or pause.until is None else max(suspensions.now, pause.until - 1)
     slot = upcoming.next_slot(known, flow, after)
     for _ in range(skip.left if skip is not None else 0):
         slot = None if slot is None else upcoming.next_slot(known, flow, slot)

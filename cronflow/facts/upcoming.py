@@ -1,5 +1,5 @@
-"""The starts to come of all flows, in order of time, and what clock changes and jitter make of them. Slots that their calendars
-forbid are left out: the history tells of them."""
+"""The upcoming starts of all flows, in order of time, and how clock changes and jitter affect them. Slots that calendars
+forbid are left out: the history records them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cronflow.core import words
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Pause, Skip
 from cronflow.core.time.triggers import Trigger, count_allowed, next_start, starts_by_itself
-from cronflow.facts.known import Known
+from cronflow.facts.known import KnownJobs
 from cronflow.facts.waits import after_words
 
 DAY = 86400
 
 
-class Stops(NamedTuple):
-    """What keeps jobs from running in slots that come after `now`: pauses and skips."""
+class Suspensions(NamedTuple):
+    """What keeps jobs from running in slots after `now`: pauses and skips."""
 
-    known: Known
+    known: KnownJobs
     pauses: Mapping[str, Pause]
     skips: Mapping[str, Skip]
     now: float
@@ -41,8 +41,8 @@ class Slot(NamedTuple):
         return [name for name in self.flow.jobs if name not in self.flow.roots]
 
 
-def slots_after(known: Known, after: float, only: frozenset[str] = frozenset()) -> Iterator[Slot]:
-    """Every start strictly after an instant, of all flows or of those that have one of the jobs `only`, as long as one asks."""
+def slots_after(known: KnownJobs, after: float, only: frozenset[str] = frozenset()) -> Iterator[Slot]:
+    """Every start strictly after an instant, without end, of all flows or of those with one of the jobs `only`."""
     due: list[tuple[int, int, str, int, Flow, Trigger]] = []
     for number, flow in enumerate(known.plan.flows.values()):
         if flow.dormant or (only and not only & flow.jobs.keys()):
@@ -62,20 +62,20 @@ def slots_after(known: Known, after: float, only: frozenset[str] = frozenset()) 
             heapq.heapreplace(due, (later[0], number, key, later[1], flow, trigger))
 
 
-def flows_after_others(known: Known, only: frozenset[str] = frozenset()) -> list[Flow]:
-    """The flows that no trigger of their own starts, but the ends of jobs of other flows; all, or those with one of `only`."""
+def flows_after_others(known: KnownJobs, only: frozenset[str] = frozenset()) -> list[Flow]:
+    """The flows that start after jobs of other flows and have no trigger of their own; all, or those with one of `only`."""
     flows = (flow for flow in known.plan.flows.values() if flow.outer and not flow.triggers and not flow.dormant)
     return [flow for flow in flows if not only or only & flow.jobs.keys()]
 
 
-def first_slots(known: Known, after: float) -> list[Slot]:
+def first_slots(known: KnownJobs, after: float) -> list[Slot]:
     """The next slot of each flow that has one, in order of time."""
     found = (first_slot(known, flow, after) for flow in known.plan.flows.values())
     return sorted((slot for slot in found if slot is not None), key=lambda slot: slot.at)
 
 
-def first_slot(known: Known, flow: Flow, after: float) -> Slot | None:
-    """The first start of a flow after an instant; None if it is disabled, or no timetable of it has a slot left."""
+def first_slot(known: KnownJobs, flow: Flow, after: float) -> Slot | None:
+    """The first start of a flow after an instant; None if it is disabled or has no slot left."""
     if flow.dormant:
         return None
     due = [(next_start(one, flow.name, known.calendars, known.host, after), one) for one in flow.triggers]
@@ -91,8 +91,8 @@ def timed_roots(flow: Flow) -> tuple[str, ...]:
     return tuple(root for root in flow.roots if flow.jobs[root].enabled and starts_by_itself(flow.jobs[root]))
 
 
-def next_slot(known: Known, flow: Flow, after: float) -> int | None:
-    """When a flow starts for the first time after an instant, if that is known."""
+def next_slot(known: KnownJobs, flow: Flow, after: float) -> int | None:
+    """When a flow first starts after an instant, if that is known."""
     first = first_slot(known, flow, after)
     return None if first is None else first.at
 
@@ -102,20 +102,20 @@ def paused_at(pause: Pause | None, at: float) -> bool:
     return pause is not None and (pause.until is None or pause.until > at)
 
 
-def skipped_at(slot: Slot, job: str, stops: Stops) -> Skip | None:
-    """The skip that a slot falls under. A skip is used up by the slots after now, or after the pause of the job has ended."""
-    skip, pause = stops.skips.get(job), stops.pauses.get(job)
+def skipped_at(slot: Slot, job: str, suspensions: Suspensions) -> Skip | None:
+    """The skip that applies to a slot. A skip is used up by the slots after now, or after the end of the pause of the job."""
+    skip, pause = suspensions.skips.get(job), suspensions.pauses.get(job)
     if skip is None or paused_at(pause, slot.at):
         return None
-    since = stops.now if pause is None or pause.until is None else max(stops.now, pause.until - 1)
+    since = suspensions.now if pause is None or pause.until is None else max(suspensions.now, pause.until - 1)
     before = 0
     for trigger in slot.flow.triggers:
-        delay = trigger.delay(stops.known.host, slot.flow.name)
-        before += count_allowed(trigger, stops.known.calendars, since - delay, slot.at - delay)
+        delay = trigger.delay(suspensions.known.host, slot.flow.name)
+        before += count_allowed(trigger, suspensions.known.calendars, since - delay, slot.at - delay)
     return skip if before <= skip.left else None
 
 
-def notes_of(slot: Slot, stops: Stops) -> list[str]:
+def notes_of(slot: Slot, suspensions: Suspensions) -> list[str]:
     """What is special about a slot: jobs of other flows that it waits for, a clock change, jitter, a pause, a skip."""
     notes = [f"after {after_words(slot.flow.outer, slot.flow.head.join)}"] if slot.flow.outer else []
     change = clock_change(slot.trigger, slot.slot)
@@ -125,12 +125,12 @@ def notes_of(slot: Slot, stops: Stops) -> list[str]:
         shown = slot.trigger.schedule.local(slot.slot)
         clock = f"{shown:%H:%M:%S}" if shown.second else f"{shown:%H:%M}"
         notes.append(f"jitter: {words.duration(slot.at - slot.slot)} after {clock}")
-    paused = [root for root in slot.roots if paused_at(stops.pauses.get(root), slot.at)]
+    paused = [root for root in slot.roots if paused_at(suspensions.pauses.get(root), slot.at)]
     if paused and len(paused) == len(slot.roots):
         notes.append("paused")
     elif paused:
         notes.append(f"{', '.join(paused)} paused")
-    skips = [skip for job in slot.flow.jobs if (skip := skipped_at(slot, job, stops)) is not None]
+    skips = [skip for job in slot.flow.jobs if (skip := skipped_at(slot, job, suspensions)) is not None]
     for by in dict.fromkeys(skip.by for skip in skips):
         names = [skip.job for skip in skips if skip.by == by]
         alone = names == list(slot.roots)

@@ -1,4 +1,4 @@
-"""Who waits for jobs of other flows, and for which of them: asked of the engine's own rules, on what the database tells."""
+"""Who waits for jobs of other flows, and for which of them, by the engine's own rules."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Upstream(NamedTuple):
-    """A job of another flow, seen from a root that comes after it: the run in which it goes on, and the slot of it that is
-    waited for because it belongs to the round of the other ends, or of the root's own slot. `left`: its end is nearer to the
-    next slot of the root, which it is left to."""
+    """A job of another flow, as seen from a root that comes after it: the run in which it is going on, and the slot of it that
+    is awaited because it belongs with the other ends, or with the slot of the root. `left`: its end is nearer to the next slot
+    of the root, and is left to that."""
 
     edge: Edge
     link: Link
@@ -32,31 +32,31 @@ class Upstream(NamedTuple):
 
     @property
     def run(self) -> int | None:
-        """The run of the state told."""
+        """The run that `state` is about."""
         if self.going is not None:
             return self.going.id
         return self.link.run if self.ended else None
 
     @property
     def ended(self) -> bool:
-        """Whether it has a new end, and none of the same round is to come."""
+        """Whether it has a new end, and no other is awaited for the same round."""
         return self.link.new and self.slot is None and not self.left
 
     @property
     def ready(self) -> bool:
-        """Whether it has ended, and meets the condition."""
+        """Whether it has ended and meets the condition."""
         return self.ended and met(self)
 
     @property
     def state(self) -> str | None:
-        """How it stands: as it is in the run that goes on, else as its new end was; None for one that is still to come."""
+        """Its state in the run that is going on, else that of its new end; None if both are still to come."""
         if self.going is None:
             return self.link.state if self.ended else None
         return next(task.state for task in self.going.tasks.values() if task.job == self.job and not task.final)
 
 
 class Waiting(NamedTuple):
-    """A slot that waits for jobs of other flows. `until`: the longest; None without a limit."""
+    """A slot that waits for jobs of other flows. `until`: at most so long; None without a limit."""
 
     flow: Flow
     roots: tuple[str, ...]
@@ -66,12 +66,12 @@ class Waiting(NamedTuple):
 
     @property
     def who(self) -> str:
-        """The jobs that are waited for: "load and fetch"; with `join = "any"` "load or fetch"."""
+        """The jobs it waits for: "load and fetch"; with `join = "any"` "load or fetch"."""
         return who(self.flow, missing(self.upstreams))
 
 
 def missing(ups: Sequence[Upstream]) -> list[Upstream]:
-    """Those that are waited for: which have not ended, or, where all have, which ended otherwise than they should."""
+    """The upstreams that are awaited: those that have not ended, or, if all have, those that did not meet the condition."""
     return [up for up in ups if not up.ended] or [up for up in ups if not up.ready]
 
 
@@ -90,8 +90,8 @@ def met(up: Upstream) -> bool:
 
 
 def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own: AskingSlot | None = None) -> list[Upstream]:
-    """The jobs of other flows that a root comes after (the first root, if it is none that is named), maybe as a slot of its own
-    sees them; [] for most flows."""
+    """The jobs of other flows that a root comes after (the first root, if `root` is not one), perhaps as seen by a slot of its
+    own; [] for most flows."""
     if state is None or not flow.outer:
         return []
     from cronflow.core.edges import alignment
@@ -116,7 +116,7 @@ def waiting_slots(state: LiveState | None, now: float) -> list[Waiting]:
 
 
 def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Waiting]:
-    """The slots of one flow that wait, each as the run that it has."""
+    """The slots of one flow that wait, each as its run."""
     if state is None or not flow.outer:
         return
     from cronflow.core.edges import alignment
@@ -124,13 +124,12 @@ def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Wait
     for run in state.runs.values():
         trigger = next((one for one in flow.triggers if one.key == run.trigger_key), None)
         if run.gate == "edges" and run.slot is not None and trigger is not None and run.roots[0] in flow.roots:
-            following = trigger.schedule.next_after(now if run.trigger == "catchup" else run.slot)
-            own = alignment.AskingSlot(run.slot, following)
+            own = alignment.AskingSlot(run.slot, trigger.schedule.next_after(now if run.trigger == "catchup" else run.slot))
             yield Waiting(flow, run.roots, run.slot, run.gate_until, tuple(upstreams(state, flow, run.roots[0], own)))
 
 
 def waits_for(state: LiveState | None, name: str, now: float) -> list[Upstream]:
-    """The jobs of other flows that a root waits for now: because a slot of it waits, or some of them have ended already."""
+    """The jobs of other flows that a root waits for now, because one of its slots waits or some of them have ended."""
     flow = None if state is None else state.plan.flows.get(state.plan.flow_of.get(name, ""))
     if state is None or flow is None or not flow.outer or name not in flow.roots:
         return []
@@ -145,6 +144,6 @@ def _age(one: Waiting) -> int:
 
 
 def after_words(edges: Sequence[Edge], join: str = "all") -> str:
-    """The jobs that a flow comes after, each with its condition where it is another one than success: "load, fetch (on done)"."""
+    """The jobs that a flow comes after, with the condition unless it is success: "load, fetch (on done)"."""
     named = [edge.job if edge.condition == "success" else f"{edge.job} (on {edge.condition})" for edge in edges]
     return " or ".join(named) if join == "any" else words.listing(named)

@@ -16,16 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from cronflow.core.jobs import Job, jobs_from_definition
+from cronflow.core.jobs import Edge, Job, jobs_from_definition
 from cronflow.core.notify.expectations import usual
+from cronflow.core.plan.copies import upstream_tasks
 from cronflow.core.records import Act, Attempt, Run, Task, Upstreams
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError
 from cronflow.store.rows import ATTEMPTS, RUNS, tasks_of
 from cronflow.store.schema import MIGRATIONS
-
-Edges = tuple[tuple[str, str], ...]
-"""The upstream jobs of a job, each with its condition."""
 
 FILES_TOLD = 3
 """How many of the files that caused a run are named."""
@@ -38,31 +36,16 @@ class Files(NamedTuple):
     total: int = 0
 
 
-WAIT_TIMEOUT: float = Job._field_defaults["wait_timeout"]
-
-
-class Shape(NamedTuple):
-    """What the screens tell of the definition of a job: its edges and its stages."""
-
-    edges: Edges = ()
-    matrix: str | None = None
-    each: bool = False
-    approve: str | None = None
-    wait_timeout: float = WAIT_TIMEOUT
-    check: tuple[str, ...] = ()
-    pool: str | None = None
-
-
 class RunRecord:
-    """A run as the history tells it: its tasks in the order of its flow, all their attempts, the shapes of its jobs, the
-    files that caused it."""
+    """A run as the history tells it: its tasks in the order of its flow, all their attempts, its jobs as they were when it was
+    opened, the files that caused it."""
 
-    __slots__ = ("_by_job", "attempts", "files", "run", "shapes")
+    __slots__ = ("_by_job", "attempts", "files", "jobs", "run")
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.attempts: dict[str, list[Attempt]] = {}
-        self.shapes: Mapping[str, Shape] = {}
+        self.jobs: Mapping[str, Job] = {}
         self.files = Files()
         self._by_job: dict[str, list[Task]] = {}
 
@@ -73,26 +56,19 @@ class RunRecord:
                 self._by_job.setdefault(task.job, []).append(task)
         return self._by_job.get(job, [])
 
-    def shape(self, task: Task) -> Shape:
-        """The shape of a task's job."""
-        return self.shapes.get(task.job) or Shape()
+    def job(self, task: Task) -> Job:
+        """The definition that a task runs under; a job without any keys where that is not known."""
+        return self.jobs.get(task.job) or Job(task.job, "")
 
-    def upstreams(self, task: Task) -> list[tuple[str, str, list[Task]]]:
-        """The jobs of this run that a task comes after: job, condition, and the tasks of it that count for this one."""
-        shape, found = self.shape(task), []
-        for job, condition in shape.edges:
-            tasks = self.tasks_of(job)
-            if shape.each and shape.matrix and job in self.shapes and self.shapes[job].matrix == shape.matrix:
-                tasks = [other for other in tasks if other.matrix == task.matrix] or tasks
-            if tasks:
-                found.append((job, condition, tasks))
-        return found
+    def upstreams(self, task: Task) -> list[tuple[Edge, Sequence[Task]]]:
+        """The tasks of this run that a task comes after, edge by edge."""
+        return list(upstream_tasks(self.jobs, task, self.tasks_of)) if task.job in self.jobs else []
 
     def awaited(self, task: Task) -> list[Task]:
         """The tasks of this run that a task waits for."""
         if not isinstance(task.phase, Upstreams):
             return []
-        return [other for _, _, tasks in self.upstreams(task) for other in tasks if not other.final]
+        return [other for _, tasks in self.upstreams(task) for other in tasks if not other.final]
 
     @property
     def is_row(self) -> bool:
@@ -120,6 +96,7 @@ class History:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+        self._definitions: dict[str, dict[str, Job]] = {}
 
     @classmethod
     def open(cls, path: Path) -> History:
@@ -171,7 +148,6 @@ class History:
             row[0]: RunRecord(RUNS.object(row))
             for row in self.db.execute(f"{RUNS.select} WHERE id IN (SELECT value FROM json_each(?))", (array,))
         }
-        shapes = self._shapes({record.run.definition for record in found.values()})
         tasks: dict[int, list[Task]] = {}
         for task in tasks_of(self.db, "run IN (SELECT value FROM json_each(?))", (array,)):
             tasks.setdefault(task.run, []).append(task)
@@ -183,32 +159,16 @@ class History:
         query = f"SELECT run, json_array_length(paths), json_extract(paths, {first}) FROM run_paths"
         for number, total, names in self.db.execute(f"{query} WHERE run IN (SELECT value FROM json_each(?))", (array,)):
             found[number].files = Files(tuple(storable(name) for name in json.loads(names)[:total]), total)
+        self._learn({record.run.definition for record in found.values()})
         for number, record in found.items():
-            record.shapes = shapes.get(record.run.definition, {})
-            record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.shapes))}
+            record.jobs = self.definition(record.run.definition)
+            record.run.tasks = {task.name: task for task in _in_order(tasks.get(number, []), list(record.jobs))}
         return [found[number] for number in wanted if number in found]
 
-    def record(self, number: int) -> RunRecord | None:
-        """One run, or None."""
-        records = self.records([number])
+    def record(self, number: int | None) -> RunRecord | None:
+        """One run, or None if there is none with that number."""
+        records = [] if number is None else self.records([number])
         return records[0] if records else None
-
-    def _shapes(self, digests: set[str]) -> dict[str, dict[str, Shape]]:
-        """The jobs of definitions in their order."""
-        keys = ("name", "after", "matrix", "matrix_join", "approve", "wait_timeout", "check", "pool")
-        columns = ", ".join(f"json_extract(one.value, '$.{key}')" for key in keys)
-        query = (
-            f"SELECT digest, {columns}"
-            " FROM definitions, json_each(body) AS one WHERE digest IN (SELECT value FROM json_each(?)) ORDER BY digest, one.key"
-        )
-        shapes: dict[str, dict[str, Shape]] = {}
-        for row in self.db.execute(query, (json.dumps(sorted(digests)),)):
-            digest, job, after, matrix, join, approve, timeout, check, pool = row
-            edges = tuple((upstream, condition) for upstream, condition in json.loads(after or "[]"))
-            waits = WAIT_TIMEOUT if timeout is None else float(timeout)
-            shape = Shape(edges, matrix, join == "each", approve, waits, tuple(json.loads(check or "[]")), pool)
-            shapes.setdefault(digest, {})[job] = shape
-        return shapes
 
     def waiting_for_approval(self) -> list[tuple[int, str, str]]:
         """Run, task and job of all that wait for a person, oldest first."""
@@ -220,8 +180,16 @@ class History:
 
     def definition(self, digest: str) -> dict[str, Job]:
         """The jobs of a definition as they were; {} if it is not known."""
-        row = self.db.execute("SELECT body FROM definitions WHERE digest = ?", (digest,)).fetchone()
-        return jobs_from_definition(row[0]) if row else {}
+        self._learn({digest})
+        return self._definitions.get(digest, {})
+
+    def _learn(self, digests: set[str]) -> None:
+        """Read definitions that are not known yet."""
+        missing = sorted(digests - self._definitions.keys())
+        if missing:
+            query = "SELECT digest, body FROM definitions WHERE digest IN (SELECT value FROM json_each(?))"
+            for digest, body in self.db.execute(query, (json.dumps(missing),)):
+                self._definitions[digest] = jobs_from_definition(body)
 
     def stored_jobs(self) -> dict[str, Job]:
         """The jobs of the newest run of each flow: what there is to know where the job file cannot be read."""
@@ -338,7 +306,7 @@ class History:
 
 
 def _array(jobs: Iterable[str]) -> str:
-    """Names of jobs for json_each(); as one that is no UTF-8 stands there, it is the name of none."""
+    """Names of jobs for json_each(). A name that is not UTF-8 is written in a form that no job has."""
     return json.dumps([storable(name) for name in jobs])
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.cli.app import WHERE
-from cronflow.cli.verbs import service
+from cronflow.cli.verbs import BY_NAME, service
 from tests.cli_app.conftest import Cli
 
 # ---- init ----------------------------------------------------------------------------------------------------------------
@@ -300,8 +299,8 @@ def completed(cli: Cli, *words: str) -> list[str]:
 
 def test_bash_completes_verbs_flags_and_names(cli: Cli) -> None:
     cli("check")
-    assert completed(cli, "") == list(WHERE)
-    assert completed(cli, "re") == [verb for verb in WHERE if verb.startswith("re")]
+    assert completed(cli, "") == list(BY_NAME)
+    assert completed(cli, "re") == [verb for verb in BY_NAME if verb.startswith("re")]
     assert completed(cli, "pause", "") == ["extract", "load", "sweep"]
     assert completed(cli, "pause", "extract", "l") == ["load"]
     assert completed(cli, "--json", "run", "sw") == ["sweep"]
@@ -340,7 +339,7 @@ def test_completion_starts_no_program_of_ours(cli: Cli) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_verb_and_flag_is_in_the_script(cli: Cli, shell: str) -> None:
     text = cli("completion", shell).out
-    for verb in WHERE:
+    for verb in BY_NAME:
         assert verb in text
     assert "drain" in text
     assert "names" in text

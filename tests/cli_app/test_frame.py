@@ -6,16 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from cronflow.cli.app import WHERE
+from cronflow.cli.app import load
+from cronflow.cli.verbs import BY_NAME
 from tests.cli_app.conftest import Answer, Cli
 
 VERBS = [
-    *((verb,) for verb in WHERE),
-    *((verb, inner) for verb, where in WHERE.items() if not isinstance(where, str) for inner in where),
+    *((name,) for name in BY_NAME),
+    *((name, inner) for name, verb in BY_NAME.items() for inner in verb.verbs),
 ]
 
 
@@ -31,11 +33,19 @@ def test_every_verb_answers_help(cli: Cli, verb: tuple[str, ...]) -> None:
     assert all(len(line) <= 100 for line in answer.out.splitlines())
 
 
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_the_table_has_the_first_sentence_of_each_docstring(verb: tuple[str, ...]) -> None:
+    entry = BY_NAME[verb[0]].verbs[verb[1]] if verb[1:] else BY_NAME[verb[0]]
+    told = import_module(f"cronflow.cli.verbs.{entry.where}").__doc__ if entry.verbs else load(entry).__doc__
+    paragraph = " ".join((told or "").partition("\n\n")[0].split())
+    assert entry.help == paragraph.partition(". ")[0].removesuffix(".") + "."
+
+
 def test_alone_it_shows_the_help_with_every_verb(cli: Cli) -> None:
     answer = cli()
     assert answer.status == 0
     assert cli("--help").out == answer.out
-    for verb in WHERE:
+    for verb in BY_NAME:
         assert f"\n  {verb} " in answer.out
 
 
@@ -148,14 +158,16 @@ def test_closed_streams_do_no_harm(cli: Cli) -> None:
 
 _BOOM = """
 import sys, types
-from cronflow.cli import app, main
+from cronflow.cli import main
+from cronflow.cli.invocation import Invocation
+from cronflow.cli.verbs import VERBS, Verb
 module = types.ModuleType("cronflow.cli.verbs.boom")
-def boom(caller: app.find_caller) -> None:
+def boom(invocation: Invocation) -> None:
     "Fails."
     raise KeyError("x")
 module.boom = boom
 sys.modules["cronflow.cli.verbs.boom"] = module
-app.WHERE["boom"] = "boom:boom"
+VERBS["Look"]["boom"] = Verb("boom:boom", "Fails.")
 sys.argv[1:] = ["boom", *sys.argv[1:]]
 main.main()
 """
@@ -218,7 +230,7 @@ def test_no_command_imports_what_only_others_need(cli: Cli, words: tuple[str, ..
     assert not {name for name in names if name.partition(".")[0] in HEAVY}
     if words != ("--help",):
         ours = {name.removeprefix("cronflow.cli.verbs.") for name in names if name.startswith("cronflow.cli.verbs.")}
-        others = {where.partition(":")[0] for verb, where in WHERE.items() if isinstance(where, str) and verb != words[0]}
+        others = {verb.where.partition(":")[0] for name, verb in BY_NAME.items() if not verb.verbs and name != words[0]}
         assert not ours & (others - {"completion"}), "verbs that were not asked for"
         assert len(names) < 330
 

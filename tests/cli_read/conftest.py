@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation, Terminal
 from cronflow.core.effects import Effects
 from cronflow.core.records import Health
 from tests.cli_read.tale import Ending, Tale, at, environ
@@ -104,8 +104,9 @@ def screen(capsys: pytest.CaptureFixture[str]) -> Screen:
     def call(
         tale: Tale, verb: Callable[..., Any], *arguments: Any, width: int | None = 100, now: str = NOW, **options: Any
     ) -> str:
-        caller = Caller(tale.places, tty=width is not None, width=width, now=at(now), unicode=options.pop("unicode", True))
-        verb(caller, *arguments, **options)
+        terminal = Terminal(width is not None, width, unicode=options.pop("unicode", True))
+        invocation = Invocation(tale.places, terminal=terminal, now=at(now))
+        verb(invocation, *arguments, **options)
         return capsys.readouterr().out
 
     return call

@@ -210,14 +210,14 @@ def test_graph(shop: Tale) -> None:
         (("runs", "bakup-db"), 4, "did you mean `backup-db`?"),
         (("runs", "--state", "faild"), 2, "did you mean `failed`?"),
         (("runs", "-n", "0"), 2, ""),
-        (("runs", "-S", "noon"), 2, "`noon` is no time"),
+        (("runs", "-S", "noon"), 2, "`noon` is not a time"),
         (("logs", "bakup-db"), 4, "did you mean `backup-db`?"),
         (("logs", "338/bakup-db"), 4, "did you mean `backup-db`?"),
         (("logs", "338/backup-db/4"), 4, "has no attempt 4"),
         (("logs", "old"), 4, "`old` has not run yet"),
         (("next", "bakup-db"), 4, "did you mean `backup-db`?"),
         (("graph", "bakup-db"), 4, "did you mean `backup-db`?"),
-        (("status", "--watch"), 2, "this is none"),
+        (("status", "--watch"), 2, "this is not one"),
     ],
 )
 def test_errors(shop: Tale, arguments: tuple[str, ...], status: int, said: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cronflow.cli.verbs.graph import Format, graph
 from cronflow.cli.verbs.next import next_slots
-from cronflow.cli.verbs.run import run
+from cronflow.cli.verbs.run import Flags, run
 from cronflow.cli.verbs.status import status
 from cronflow.cli.verbs.why import why
 from tests.cli_read.conftest import Screen, cronflow
@@ -159,11 +159,11 @@ CODES = {
 def test_the_codes_of_the_evidence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
-    from cronflow.cli.invocation import Caller
+    from cronflow.cli.invocation import Invocation, Options
 
     when, codes = CODES[name]
     tale = until(tmp_path, when)
-    why(Caller(tale.places, json=True, now=at(when)), name)
+    why(Invocation(tale.places, Options(json=True), now=at(when)), name)
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert [one["code"] for one in answer["because"] if one["code"] != "daemon_down"] == codes
     assert answer["verdict"] == ("blocked" if name == "strict" else "waiting")
@@ -223,7 +223,7 @@ def test_the_graph_shows_edges_from_other_flows(tmp_path: Path, screen: Screen) 
 
 def test_a_dry_run_with_upstream_shows_jobs_of_other_flows(tmp_path: Path, screen: Screen) -> None:
     tale = until(tmp_path, "Mon 01:00")
-    told = screen(tale, run, ["report"], upstream=True, dry_run=True).splitlines()
+    told = screen(tale, run, ["report"], Flags(upstream=True, dry_run=True)).splitlines()
     assert told[0] == "a run of `report` would start 4 jobs:"
     assert told[1:] == ["  load", "  fetch", "  report  after load, fetch", "  mail    after report"]
     result = cronflow(tale, "run", "report", "--dry-run")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation, Options
 from cronflow.cli.nagios import judge
 from cronflow.cli.verbs.status import status
 from cronflow.cli.verbs.why import why
@@ -86,17 +86,17 @@ def test_a_monitoring_system_gets_a_warning(due: Tale, capsys: pytest.CaptureFix
             ("Thu 08:25", 1, "CRONFLOW WARNING: dump is slow: 25 min"),
             ("Thu 08:52", 1, "CRONFLOW WARNING: dump is late by 22 min; dump is slow: 52 min"),
         ):
-            caller = Caller(due.places, tty=False, width=None, now=at(moment))
-            assert judge(caller) == level
+            invocation = Invocation(due.places, now=at(moment))
+            assert judge(invocation) == level
             assert capsys.readouterr().out.startswith(words)
-            assert judge(caller, "quick") == 0
+            assert judge(invocation, "quick") == 0
             capsys.readouterr()
 
 
 def test_problems_of_the_json(due: Tale, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
-    status(Caller(due.places, tty=False, width=None, now=at("Thu 08:52"), json=True))
+    status(Invocation(due.places, Options(json=True), now=at("Thu 08:52")))
     problems = json.loads(capsys.readouterr().out)["problems"]
     assert problems == [
         {

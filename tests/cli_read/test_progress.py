@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation, Options
+from cronflow.cli.invocation import Terminal as Shown
 from cronflow.cli.progress import Progress
 from cronflow.cli.screens.progress import block, event_line, final_line, task_words
-from cronflow.cli.screens.style import Style, visible
+from cronflow.cli.screens.style import Style, style_for, visible
 from cronflow.places import Places
 from tests.cli_read.tale import ZONE, at
 
@@ -37,7 +38,7 @@ def run(state: str, **more: Any) -> dict[str, Any]:
 
 
 def style(width: int | None = 80) -> Style:
-    return Style(ZONE, NOW, width)
+    return style_for(ZONE, NOW, width)
 
 
 RUNNING = task("prune", "running", attempts=1, started_at=NOW - 3, attempt=attempt(pid=5120, started_at=NOW - 3))
@@ -126,8 +127,8 @@ def test_the_last_line() -> None:
 # ---- following ------------------------------------------------------------------------------------------------------------
 
 
-def follow(events: list[dict[str, Any]], runs: tuple[int, ...] = (431,), **caller: Any) -> Progress:
-    one = Caller(PLACES, **caller)
+def follow(events: list[dict[str, Any]], runs: tuple[int, ...] = (431,), json: bool = False) -> Progress:
+    one = Invocation(PLACES, Options(json=json))
     one.zone = ZONE
     progress = Progress(one, runs)
     for event in events:
@@ -215,7 +216,7 @@ def test_on_a_terminal_the_block_is_drawn_over_itself(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("LINES", "10")
-    one = Caller(PLACES, tty=True, width=60, color=True)
+    one = Invocation(PLACES, terminal=Shown(True, 60, True))
     one.zone = ZONE
     progress = Progress(one, [431])
     for event in EVENTS:

@@ -55,7 +55,7 @@ def test_a_time(text: str, expected: float) -> None:
     "text", ["", "soon", "25:00", "12:60", "2026-13-01", "10", "2 fortnights", "yesterday noon", "-2h", "tuesdays", "99999-01-01"]
 )
 def test_what_is_no_time_is_a_usage_error(text: str) -> None:
-    with pytest.raises(CronflowError, match="is no time") as caught:
+    with pytest.raises(CronflowError, match="is not a time") as caught:
         parse_time(text, ZONE, NOW)
     assert caught.value.exit_status == 2
     assert "yesterday" in str(caught.value.hint)

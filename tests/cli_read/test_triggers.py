@@ -8,14 +8,15 @@ from pathlib import Path
 
 from cronflow.cli.screens.graph import as_data, as_text
 from cronflow.cli.screens.next import next_screen
-from cronflow.cli.screens.style import Style
+from cronflow.cli.screens.style import Style, style_for
 from cronflow.cli.screens.why import why_screen
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import plan
 from cronflow.facts import upcoming
-from cronflow.facts.evidence import Scene
+from cronflow.facts.evidence import Context
 from cronflow.facts.explain import why_job, why_run
-from cronflow.facts.known import Known
+from cronflow.facts.known import KnownJobs
+from cronflow.facts.output import Logs
 from cronflow.places import Places
 from cronflow.store.queries import History
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -25,14 +26,14 @@ HOUR = 3600.0
 MOMENT = int(MIDNIGHT) + 17 * 3600
 
 
-def known(*jobs: Job, host: str = "", **calendars: set[int]) -> Known:
+def known(*jobs: Job, host: str = "", **calendars: set[int]) -> KnownJobs:
     named = {one.name: one for one in jobs}
     dates = {name: frozenset(DAY + day for day in days) for name, days in calendars.items()}
-    return Known(named, plan(named), None, dates, host)
+    return KnownJobs(named, plan(named), None, dates, host)
 
 
 def style(now: float = MIDNIGHT) -> Style:
-    return Style("UTC", now, 120)
+    return style_for("UTC", now, 120)
 
 
 # ---- next -----------------------------------------------------------------------------------------------------------------
@@ -44,10 +45,10 @@ def test_next_shows_when_it_starts_and_how_long_after_its_slot_that_is() -> None
     late = slot.at - slot.slot
     assert slot.slot == MIDNIGHT + 2 * HOUR
     assert 60 < late < 600
-    (note,) = upcoming.notes_of(slot, upcoming.Stops(jobs, {}, {}, MIDNIGHT))
+    (note,) = upcoming.notes_of(slot, upcoming.Suspensions(jobs, {}, {}, MIDNIGHT))
     assert note == f"jitter: {late // 60} min {late % 60} s after 02:00"
-    stops = upcoming.Stops(jobs, {}, {}, MIDNIGHT)
-    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen([slot], stops, style())
+    suspensions = upcoming.Suspensions(jobs, {}, {}, MIDNIGHT)
+    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen([slot], suspensions, style())
     again = upcoming.first_slots(jobs, slot.slot + 1.0)[0]
     assert again == slot, "between slot and start it is still to come"
 
@@ -71,7 +72,7 @@ def test_next_leaves_out_what_calendars_forbid() -> None:
 def test_a_moment_is_next_until_it_has_come() -> None:
     jobs = known(job("a", at=(MOMENT,), timezone="Europe/Berlin"))
     (slot,) = upcoming.slots_after(jobs, MIDNIGHT)
-    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen([slot], upcoming.Stops(jobs, {}, {}, MIDNIGHT), style())
+    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen([slot], upcoming.Suspensions(jobs, {}, {}, MIDNIGHT), style())
     assert list(upcoming.slots_after(jobs, MOMENT)) == []
 
 
@@ -103,15 +104,16 @@ def test_the_graph_names_every_trigger() -> None:
 class Looked(Stage):
     """A stage whose history can be asked."""
 
-    def scene(self) -> Scene:
-        jobs = Known(self.set.jobs, self.state.plan, None, self.calendars, self.host)
+    def context(self) -> Context:
+        jobs = KnownJobs(self.set.jobs, self.state.plan, None, self.calendars, self.host)
         places = Places(Path("/nowhere/jobs.toml"), Path("/nowhere"), Path("/nowhere"))
-        return Scene(History(self.store.connection), jobs, style(self.now), places, {}, {})
+        return Context(History(self.store.connection), jobs, style(self.now).clock, Logs(places, lambda _job: ()))
 
     def why(self, what: str | int) -> str:
-        scene = self.scene()
-        answer = why_run(scene, what, None) if isinstance(what, int) else why_job(scene, what, None)
-        return why_screen(answer, scene.style)
+        context = self.context()
+        record = context.history.record(what) if isinstance(what, int) else None
+        answer = why_run(context, record, None) if record is not None else why_job(context, str(what), None)
+        return why_screen(answer, style(self.now))
 
 
 def looked(*jobs: Job, **calendars: set[int]) -> Looked:
@@ -142,19 +144,19 @@ def test_why_names_the_calendar_that_does_not_have_a_day() -> None:
 
 def test_why_says_that_a_slot_to_come_will_be_skipped() -> None:
     stage = looked(job("a", schedule="0 12 * * *", skip_on=("off",)), off={0})
-    scene = stage.scene()
-    told = why_screen(why_job(scene, "a", MIDNIGHT + 12 * HOUR), scene.style)
+    context = stage.context()
+    told = why_screen(why_job(context, "a", MIDNIGHT + 12 * HOUR), style(stage.now))
     assert "it will be skipped: 2026-10-27 is in calendar `off` (`skip_on`)" in told
 
 
 def test_why_finds_a_slot_by_its_own_time_and_by_that_of_its_start() -> None:
     stage = looked(job("a", schedule="0 2 * * *", jitter=6000.0))
-    start = upcoming.first_slots(stage.scene().known, MIDNIGHT)[0].at
+    start = upcoming.first_slots(stage.context().known, MIDNIGHT)[0].at
     stage.at(start - MIDNIGHT)
     stage.end("1/a/1")
-    scene = stage.scene()
+    context = stage.context()
     for asked in (MIDNIGHT + 2 * HOUR, start - 30.0):
-        assert why_job(scene, "a", asked).run == 1
+        assert why_job(context, "a", asked).run == 1
 
 
 def test_why_tells_boots_and_moments() -> None:

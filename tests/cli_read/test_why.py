@@ -150,7 +150,7 @@ def test_errors(shop: Tale) -> None:
         (("why", "99999"), 4, "there is no run 99999"),
         (("why", "338/nothing"), 4, "run 338 has no task `nothing`"),
         (("why", "338", "--at", "14:30"), 2, "name a job with `--at`"),
-        (("why", "sync", "--at", "noon"), 2, "is no time"),
+        (("why", "sync", "--at", "noon"), 2, "is not a time"),
         (("why",), 2, "JOB|RUN"),
     ):
         result = cronflow(shop, *arguments)

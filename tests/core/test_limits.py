@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cronflow.core import events as happened
-from cronflow.core.run.blockers import blockers
+from cronflow.core.run.blockers import Blocker, blockers
 from tests.core.stage import Stage, job
 
 # ---- max_running ----------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_a_job_may_take_several_slots_of_a_pool() -> None:
     stage.run("a", "b", "c")
     assert stage.started == ["1/a/1"]
     run = stage.state.runs[2]
-    assert "2 of 3 slots of pool `db` are taken, and it needs 2" in blockers(stage.state, run, run.tasks["b"])[0].message
+    assert blockers(stage.state, run, run.tasks["b"]) == [Blocker("pool_full", pool="db", used=2, size=3, needs=2)]
     stage.end("1/a/1")
     assert stage.started == ["1/a/1", "2/b/1", "3/c/1"]
 
@@ -105,7 +105,7 @@ def test_who_needs_two_slots_is_not_starved_by_a_stream_of_those_who_need_one() 
     stage.end("1/small/1")
     assert stage.started == ["1/small/1", "2/small/1"], "one slot is free, and it is kept for who stands first"
     run = stage.state.runs[4]
-    assert "3/big is before it" in blockers(stage.state, run, run.tasks["small"])[0].message
+    assert blockers(stage.state, run, run.tasks["small"]) == [Blocker("pool_full", 3, "big", pool="db")]
     stage.end("2/small/1")
     assert stage.started[2:] == ["3/big/1"]
     stage.end("3/big/1")

@@ -183,7 +183,6 @@ def test_odd_values_that_do_no_harm(quiet: Live) -> None:
     odd: list[dict[str, Any]] = [
         {"op": "follow", "runs": [10**40, -1, "x", None, 7]},
         {"op": "follow", "runs": 5},
-        {"op": "why", "run": [], "job": {}},
         {"op": "secrets"},
         {"op": "secrets", "job": {"a": []}},
         {"op": "secrets", "job": "\ud800"},

@@ -31,7 +31,7 @@ def test_what_is_no_param(live: Live) -> None:
     live.start(JOBS)
     told = live.cli("run", "a", "-p", "DAY")
     assert told.status == 2
-    assert "`DAY` is no `NAME=value`" in told.err
+    assert "`DAY` is not `NAME=value`" in told.err
     for words in (("run", "a", "-p", "day=1"), ("run", "a", "-p", "day=1", "--dry-run")):
         told = live.cli(*words)
         assert told.status == 2

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cronflow.cli.app import WHERE
+from cronflow.cli.verbs import BY_NAME
 from cronflow.core.jobs import Job
 from cronflow.core.time.schedule import Schedule
 from cronflow.crontab import cronrules, sources, writing
@@ -115,7 +115,7 @@ def test_what_is_an_error_here(expression: str, tmp_path: Path) -> None:
 def test_the_verbs_are_there() -> None:
     named = set(re.findall(r"^\.Ql cronflow (?:-f \S+ )?([a-z]+)", TEXT, re.MULTILINE))
     assert len(named) > 12
-    assert named <= WHERE.keys()
+    assert named <= BY_NAME.keys()
 
 
 # ---- the way back ---------------------------------------------------------------------------------------------------------

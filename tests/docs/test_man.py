@@ -14,11 +14,12 @@ from typing import Any, get_args
 
 import pytest
 
-from cronflow.cli.app import WHERE, build
+from cronflow.cli.app import build
+from cronflow.cli.verbs import BY_NAME
 from cronflow.core.jobs import Job
 from cronflow.core.records import FINAL, GOING_ON, Result, Run
 from cronflow.daemon.processes import environment, reports, spawning
-from cronflow.facts.phrases import REASONS
+from cronflow.facts.sentences import REASONS
 from cronflow.jobfile import manpage
 from tests.docs.man_play import displays
 from tests.docs.pages import ROOT
@@ -71,10 +72,10 @@ def test_all_pages_are_installed() -> None:
 def verbs() -> Iterator[tuple[str, Any]]:
     """Every verb, verbs of verbs too, with its command."""
     app: Any = build()
-    for name in WHERE:
+    for name in BY_NAME:
         command = app.get_command(None, name)
-        inner = getattr(command, "commands", None)
-        yield from ((f"{name} {verb}", one) for verb, one in inner.items()) if inner else [(name, command)]
+        inner = BY_NAME[name].verbs
+        yield from [(f"{name} {verb}", command.get_command(None, verb)) for verb in inner] or [(name, command)]
 
 
 def flags(command: Any) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cronflow.cli.app import WHERE
+from cronflow.cli.verbs import BY_NAME
 from cronflow.jobfile import keys
 from tests.docs.pages import PAGES, README, ROOT, blocks
 
@@ -39,4 +39,4 @@ def test_what_is_not_yet_is_not_there() -> None:
     later = keys.JOB_LATER | keys.SETTINGS_LATER
     words = set(re.findall(r"`([a-z_]+)`", section("What it is not")))
     assert words >= later
-    assert not words & (WHERE.keys() | keys.JOB.keys() | keys.SETTINGS.keys())
+    assert not words & (BY_NAME.keys() | keys.JOB.keys() | keys.SETTINGS.keys())

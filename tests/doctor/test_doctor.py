@@ -19,7 +19,7 @@ from typing import Any, get_args
 import psutil
 import pytest
 
-from cronflow.cli.screens.style import Style
+from cronflow.cli.screens.style import style_for
 from cronflow.cli.verbs.doctor import _line
 from cronflow.daemon.processes.environment import Reason
 from cronflow.doctor import crontabs, jobs, machine, state
@@ -93,14 +93,14 @@ def test_the_screen_tells_jobs_that_are_well_in_one_line(live: Live) -> None:
 
 def test_on_a_terminal_lines_are_folded_and_paths_stay_whole() -> None:
     one = problem("no_program", "`/srv/etl/bin/a-long-name-of-a-program`, which `command` calls, is not found", "`ls -l`", "a")
-    lines = _line([one], Style("UTC", 0.0, 40, False)).splitlines()
+    lines = _line([one], style_for("UTC", 0.0, 40, False)).splitlines()
     assert lines == [
         "✗ job `a`:",
         "  `/srv/etl/bin/a-long-name-of-a-program`,",
         "  which `command` calls, is not found",
         "    = hint: `ls -l`",
     ]
-    assert _line([one], Style("UTC", 0.0, None, False)).count("\n") == 1
+    assert _line([one], style_for("UTC", 0.0, None, False)).count("\n") == 1
 
 
 def test_what_is_the_same_of_several_jobs_is_told_once(live: Live) -> None:

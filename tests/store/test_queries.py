@@ -124,7 +124,7 @@ def test_records_are_complete_and_tasks_stand_in_the_order_of_the_flow(store: St
     with reader(store, tmp_path) as history:
         (record,) = history.records([1])
         assert list(record.run.tasks) == ["zeta", "mid", "alpha"]
-        assert record.shapes["mid"].edges == (("zeta", "success"),)
+        assert record.jobs["mid"].after == (Edge("zeta", "success"),)
         assert [one.n for one in record.commands("mid")] == [1]
         assert not record.is_row
         assert history.definition(record.run.definition) == flow

@@ -7,19 +7,19 @@ from typing import Any
 
 from cronflow.cli.screens.style import Style
 from cronflow.core import words
-from cronflow.facts.phrases import reason_words
+from cronflow.facts.sentences import reason_words
 
 _BAR = 24
 
 
 def slot_time(slot: float, style: Style) -> str:
     """The time of a slot, with its date."""
-    return f"{words.local(slot, style.zone):%Y-%m-%d %H:%M}" if style.human else words.iso(slot, style.zone)
+    return f"{words.local(slot, style.clock.zone):%Y-%m-%d %H:%M}" if style.clock.human else words.iso(slot, style.clock.zone)
 
 
 def ended_line(slot: int, run: Mapping[str, Any], style: Style) -> str:
     """`✓ 2026-10-13 02:00   run 57 success in 4 min 11 s`."""
-    took = style.span(run.get("started_at"), run.get("finished_at"))
+    took = words.span(run.get("started_at"), run.get("finished_at"))
     state, reason = str(run["state"]), "" if run.get("reason") == "exit_code" else reason_words(run.get("reason"))
     said = f"run {run['run']} {style.paint(state)}" + (f" in {took}" if took else "") + (f": {reason}" if reason else "")
     return f"{style.mark(state)} {slot_time(slot, style)}   {said}"

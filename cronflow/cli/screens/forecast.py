@@ -8,7 +8,7 @@ from cronflow.cli.screens.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.forecast import UNKNOWN, Course, Crowd, Forecast
 from cronflow.core.plan.flow import Plan
-from cronflow.facts.phrases import reason_words
+from cronflow.facts.sentences import reason_words
 
 OFTEN = 4
 """Runs of one flow that have a line each; more than these have one together."""
@@ -29,13 +29,13 @@ def forecast_screen(found: Forecast, crowded: list[Crowd], plan: Plan, style: St
         names = words.listing(list(found.unknown), 8)
         blocks.append(f"not known how long, taken as {words.duration(UNKNOWN)}: {names}")
     if found.cut is not None:
-        blocks.append(f"cut at {style.day_when(found.cut)}: too much goes on to look further ahead")
+        blocks.append(f"cut at {style.clock.day_when(found.cut)}: too much goes on to look further ahead")
     return "\n".join(map(style.clip, "\n".join(blocks).split("\n")))
 
 
 def _moment(t: float, style: Style) -> str:
     """An instant to the minute on a terminal, exactly in a pipe."""
-    return words.day_clock(t, style.now, style.zone) if style.human else words.iso(t, style.zone)
+    return words.day_clock(t, style.clock.now, style.clock.zone) if style.clock.human else words.iso(t, style.clock.zone)
 
 
 def _block(style: Style, title: str, lines: list[str], number: int | None = None) -> list[str]:
@@ -66,7 +66,7 @@ def _span(begin: float, end: float | None, style: Style) -> str:
     if end is None:
         return f"{first} →"
     last = _moment(end, style)
-    same = first.split(" ")[0] == last.split(" ")[0] and style.human
+    same = first.split(" ")[0] == last.split(" ")[0] and style.clock.human
     return f"{first} → {last.rpartition(' ')[2] if same else last}"
 
 
@@ -134,6 +134,7 @@ def _crowd_lines(crowded: list[Crowd], style: Style) -> Iterator[str]:
 def _not_run(found: Forecast, style: Style) -> list[str]:
     lines = []
     for row in found.rows.values():
-        span = style.day_when(row.slot) + (f" to {style.day_when(row.slot_last)} ({row.slots} slots)" if row.slots > 1 else "")
+        more = f" to {style.clock.day_when(row.slot_last)} ({row.slots} slots)" if row.slots > 1 else ""
+        span = style.clock.day_when(row.slot) + more
         lines.append(style.fold(f"  {row.flow}   ", [span, f"{row.state}: {reason_words(row.reason)}"], 6))
     return _block(style, "WOULD NOT RUN", lines)

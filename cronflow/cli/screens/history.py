@@ -30,7 +30,7 @@ def _told_once(acts: list[ActRecord]) -> list[ActRecord]:
 def act_line(one: ActRecord, style: Style) -> str:
     """What a person did: "  anna 14:40   cronflow run backup"."""
     act = one.act
-    text = f"{style.when(act.at)}{GAP}{words.plain(act.by)}: {words.plain(act.words or act.verb)}"
+    text = f"{style.clock.when(act.at)}{GAP}{words.plain(act.by)}: {words.plain(act.words or act.verb)}"
     if act.run is not None:
         text += f" (run {act.run})"
     return style.paint("dim", f"     · {text}")

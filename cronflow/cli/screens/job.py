@@ -14,7 +14,7 @@ from cronflow.core.records import Health, Pause, Skip
 from cronflow.core.time.triggers import Trigger, described
 from cronflow.facts import upcoming
 from cronflow.facts.copies import telling
-from cronflow.facts.phrases import cause_words
+from cronflow.facts.sentences import cause_words
 from cronflow.facts.waits import Waiting, after_words
 from cronflow.store.queries import RunRecord
 
@@ -76,7 +76,7 @@ def _state(picture: JobPicture, style: Style) -> str:
         said.append(f"{style.paint('skipped', 'to be skipped')}: {skip_phrase(picture.skip)}")
     if health is not None and health.failing_since is not None:
         times = f", {words.count(health.failures, 'run')} in a row" if health.failures > 1 else ""
-        said.append(f"{style.paint('failed', 'failing')} since {style.when(health.failing_since)}{times}")
+        said.append(f"{style.paint('failed', 'failing')} since {style.clock.when(health.failing_since)}{times}")
     if picture.waits is not None:
         said.append(waiting_phrase(picture.waits, style))
     going = [record for record in picture.runs if not record.run.final]
@@ -116,10 +116,8 @@ def _trigger(trigger: Trigger) -> str:
 
 
 def _next(picture: JobPicture, style: Style) -> str:
-    if picture.next_at is None:
-        return ""
-    ago = f" ({words.ago(picture.next_at, style.now)})" if style.human else ""
-    return f"{style.day_when(picture.next_at)}{ago}"
+    at = picture.next_at
+    return "" if at is None else f"{style.clock.day_when(at)}{style.clock.away(at)}"
 
 
 def _command(job: Job) -> str:

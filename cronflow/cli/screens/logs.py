@@ -5,7 +5,7 @@ from __future__ import annotations
 from cronflow.cli.screens.style import Style
 from cronflow.core import words
 from cronflow.core.records import Attempt, Task
-from cronflow.facts.phrases import cause_words, reason_words, task_phrase
+from cronflow.facts.sentences import cause_words, reason_words, task_phrase
 from cronflow.store.queries import RunRecord
 
 
@@ -17,13 +17,14 @@ def attempt_title(attempt: Attempt, task: Task, retries: int, style: Style) -> s
     elif retries or attempt.n > 1:
         parts.append(f"attempt {attempt.n} of {max(retries + 1, task.attempts)}")
     if attempt.started_at is not None:
-        start = style.when(attempt.started_at, True)
+        start = style.clock.when(attempt.started_at, True)
         if attempt.finished_at is None:
             parts.append(f"since {start}")
         else:
-            end = words.local(attempt.finished_at, style.zone)
-            same_day = words.local(attempt.started_at, style.zone).date() == end.date()
-            parts.append(f"{start} → {f'{end:%H:%M:%S}' if same_day and style.human else style.when(attempt.finished_at, True)}")
+            end = words.local(attempt.finished_at, style.clock.zone)
+            same_day = words.local(attempt.started_at, style.clock.zone).date() == end.date()
+            shown = f"{end:%H:%M:%S}" if same_day and style.clock.human else style.clock.when(attempt.finished_at, True)
+            parts.append(f"{start} → {shown}")
     parts.append(_ending(attempt, task, style))
     return " · ".join(parts)
 
@@ -44,6 +45,7 @@ def _ending(attempt: Attempt, task: Task, style: Style) -> str:
 def task_title(record: RunRecord, task: Task, style: Style) -> str:
     """For a task that has no attempt: "431/verify · skipped: it was paused", "431/publish · waiting for load · no output yet"."""
     if not task.final:
-        return f"{record.run.id}/{task.name} · {task_phrase(record, task, style)} · no output yet"
+        said = style.lead(task.state, task_phrase(record, task, style.clock))
+        return f"{record.run.id}/{task.name} · {said} · no output yet"
     reason = f": {cause_words(task)}" if task.reason else ""
     return f"{record.run.id}/{task.name} · {task.state}{reason} · it did not start"

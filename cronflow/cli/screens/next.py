@@ -14,7 +14,7 @@ from cronflow.facts.waits import Waiting, after_words
 
 def next_screen(
     slots: list[upcoming.Slot],
-    stops: upcoming.Stops,
+    suspensions: upcoming.Suspensions,
     style: Style,
     held: Sequence[Waiting] = (),
     others: Sequence[Flow] = (),
@@ -24,15 +24,15 @@ def next_screen(
     rows = [_held_row(one, style) for one in held]
     told: set[str] = set()
     for slot in slots:
-        day, _, clock = style.day_when(slot.at).rpartition(" ")
+        day, _, clock = style.clock.day_when(slot.at).rpartition(" ")
         about = []
         if slot.trigger.key not in told:
             told.add(slot.trigger.key)
             said = slot.trigger.describe()  # the expression itself, where there are no plain words for it
             about.append(", ".join(filter(None, ("" if said == slot_line(slot) else said, slot.trigger.schedule.zone))))
-        about += [style.paint("paused", note) for note in upcoming.notes_of(slot, stops)]
+        about += [style.paint("paused", note) for note in upcoming.notes_of(slot, suspensions)]
         rows.append((day, clock, slot_line(slot), about))
-    rows += [("", "", jobs_line(flow.roots, flow), [_after(flow, stops, style)]) for flow in others]
+    rows += [("", "", jobs_line(flow.roots, flow), [_after(flow, suspensions, style)]) for flow in others]
     days, clocks = column_width(row[0] for row in rows), column_width(row[1] for row in rows)
     jobs = column_width((row[2] for row in rows), 44)
     lines = []
@@ -45,11 +45,11 @@ def next_screen(
 
 
 def _held_row(one: Waiting, style: Style) -> tuple[str, str, str, list[str]]:
-    day, _, clock = style.day_when(one.slot).rpartition(" ")
+    day, _, clock = style.clock.day_when(one.slot).rpartition(" ")
     return day, clock, jobs_line(one.roots, one.flow), [style.paint("retrying", waiting_phrase(one, style))]
 
 
-def _after(flow: Flow, stops: upcoming.Stops, style: Style) -> str:
-    paused = [root for root in flow.roots if root in stops.pauses]
+def _after(flow: Flow, suspensions: upcoming.Suspensions, style: Style) -> str:
+    paused = [root for root in flow.roots if root in suspensions.pauses]
     said = f"after {after_words(flow.outer, flow.head.join)}"
     return f"{said}, {style.paint('paused', f'{words.listing(paused)} paused')}" if paused else said

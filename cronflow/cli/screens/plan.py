@@ -4,47 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cronflow.cli.screens.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.plan.changes import HIDDEN, FlowChange, KeyChange, SlotChange
 from cronflow.core.time.triggers import described, triggers_of
+from cronflow.facts.reload_changes import ReloadChanges
 from cronflow.jobfile.keys import JOB, SETTINGS
 from cronflow.jobfile.values import length
-
-if TYPE_CHECKING:
-    from cronflow.cli.verbs.plan import Picture
 
 _FLOWS = {"merge": "become one", "split": "is parted", "rename": "has another name"}
 _CUT = 60
 
 
-def plan_screen(picture: Picture, style: Style) -> str:
-    """The whole screen."""
-    if picture.since is not None:
-        against = f"against what is in force since {style.when(picture.since)}"
+def plan_screen(found: ReloadChanges, file: str, since: float | None, style: Style) -> str:
+    """The whole screen. `since`: since when the old reading is in force; None if there is no daemon to ask, and it is the jobs
+    that the history knows."""
+    if since is not None:
+        against = f"against what is in force since {style.clock.when(since)}"
     else:
         against = "against the jobs that the history knows (the daemon is not running; jobs that never ran count as added)"
-    head = style.fold("", [f"{picture.file} {against}"], 0)
-    if not picture.changes:
+    head = style.fold("", [f"{file} {against}"], 0)
+    if not found.changes:
         return f"{head}\na reload would change nothing"
-    return "\n".join([head, *_blocks(picture, style)])
+    return "\n".join([head, *_blocks(found, style)])
 
 
-def _blocks(picture: Picture, style: Style) -> Iterator[str]:
-    changes = picture.changes
-    yield from _block(style, "ADDED", [f"  + {_about(name, picture)}" for name in changes.added])
+def _blocks(found: ReloadChanges, style: Style) -> Iterator[str]:
+    changes = found.changes
+    yield from _block(style, "ADDED", [f"  + {_about(name, found)}" for name in changes.added])
     yield from _block(style, "REMOVED", [f"  - {name}" for name in changes.removed])
     edited = [line for job, keys in changes.edited.items() for line in (f"  ~ {job}", *_keys(keys, "      "))]
     yield from _block(style, "CHANGED", edited, len(changes.edited))
     yield from _block(style, "FLOWS", [f"  {_flow_line(one)}" for one in changes.flows])
-    slots = [f"  {_slot_line(one, picture.dropped.get(one.job, 0), style)}" for one in changes.slots]
+    slots = [f"  {_slot_line(one, found.dropped.get(one.job, 0), style)}" for one in changes.slots]
     yield from _block(style, "NEXT SLOTS", slots)
     yield from _block(style, "SETTINGS", list(_keys(changes.settings, "  ")))
     going = [
         f"  run {one.run.id} of {one.run.flow} ends under the definition with which it began: {words.listing(one.jobs)}"
-        for one in picture.runs
+        for one in found.runs
     ]
     yield from _block(style, "RUNS GOING ON", going)
 
@@ -54,9 +53,9 @@ def _block(style: Style, title: str, lines: list[str], number: int | None = None
         yield "\n".join([f"{style.paint('heading', title)}  {len(lines) if number is None else number}", *map(style.clip, lines)])
 
 
-def _about(name: str, picture: Picture) -> str:
+def _about(name: str, found: ReloadChanges) -> str:
     """A job that is added, with what makes it start."""
-    job = picture.after.jobs[name]
+    job = found.after.jobs[name]
     triggers = triggers_of(job)
     starts = [described(triggers)] if triggers else []
     after = [f"after {', '.join(edge.job for edge in job.after)}"] if job.after else []
@@ -96,7 +95,7 @@ def _flow_line(one: FlowChange) -> str:
 
 
 def _slot_line(one: SlotChange, dropped: int, style: Style) -> str:
-    before, after = (style.day_when(at) if at is not None else "none" for at in (one.before, one.after))
+    before, after = (style.clock.day_when(at) if at is not None else "none" for at in (one.before, one.after))
     moved = f"{one.job}: next {before} -> {after}" if one.before != one.after else f"{one.job}: next {after}"
     anew = ", counted anew from the reload on" if one.anew else ""
     return moved + anew + (f"; {words.count(dropped, 'missed slot')} would not be caught up" if dropped else "")

@@ -12,7 +12,7 @@ from typing import Any
 from cronflow.cli.screens.style import Style, column_width, pad, visible
 from cronflow.core import words
 from cronflow.facts.copies import bundle_name, bundles, foremost, summary
-from cronflow.facts.phrases import HOOKS, ONLY_IF, STAGES, reason_words
+from cronflow.facts.sentences import HOOKS, ONLY_IF, STAGES, reason_words
 
 Event = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def _head(run: Event, style: Style) -> str:
     lead = f"run {run['run']}  {run.get('flow', '')}{', ' + trigger if trigger else ''}"
     if at is None:
         return lead
-    clock = f"{words.local(at, style.zone):%H:%M:%S}"
+    clock = f"{words.local(at, style.clock.zone):%H:%M:%S}"
     return f"{pad(lead, max(len(lead), min((style.width or 80), 80) - len(clock) - 4))}   {clock}"
 
 
@@ -72,11 +72,11 @@ def task_words(task: Event, style: Style) -> str:
     if state == "running":
         since = attempt.get("started_at") or task.get("started_at")
         stage = STAGES.get(task.get("stage") or "")
-        parts = [words.duration(style.now - since) if since is not None else "", stage or _pid(attempt), _which(task)]
+        parts = [words.duration(style.clock.now - since) if since is not None else "", stage or _pid(attempt), _which(task)]
         return "   ".join(filter(None, parts))
     if state == "retrying":
         at = task.get("next_attempt_at")
-        again = f", tries again {words.ago(at, style.now)}" if at is not None else ""
+        again = f", tries again {words.ago(at, style.clock.now)}" if at is not None else ""
         return f"attempt {task.get('attempts')} failed: {_how(task)}{again}"
     if state == "success":
         return "taken over" if task.get("reason") == "taken_over" else "   ".join(filter(None, (_took(task), _hook(task))))
@@ -167,13 +167,13 @@ def event_line(task: Event, style: Style) -> str | None:
     if state == "running":
         if attempt.get("pid") is None:
             return None
-        at = attempt.get("started_at") or style.now
+        at = attempt.get("started_at") or style.clock.now
         said = ", ".join(filter(None, (f"running, {_pid(attempt)}", _which(task))))
     elif state == "retrying":
-        at = attempt.get("finished_at") or style.now
+        at = attempt.get("finished_at") or style.clock.now
         again = task.get("next_attempt_at")
         said = f"attempt {task.get('attempts')} failed: {_how(task)}" + (
-            f"; tries again {words.iso(again, style.zone)}" if again else ""
+            f"; tries again {words.iso(again, style.clock.zone)}" if again else ""
         )
     elif task.get("finished_at") is not None:
         at = task["finished_at"]
@@ -189,12 +189,12 @@ def event_line(task: Event, style: Style) -> str | None:
             reason = _reason(task)
             said = f"{state}: {reason}" if reason else state
     elif state == "queued" and task.get("reason") in ("overlap", "pool_full"):
-        at, said = style.now, f"queued: {reason_words(task['reason'])}"
+        at, said = style.clock.now, f"queued: {reason_words(task['reason'])}"
     elif state == "waiting" and task.get("stage") in ("approval", "sensor"):
-        at, said = task.get("stage_at") or style.now, _waits({**task, "step": None})
+        at, said = task.get("stage_at") or style.clock.now, _waits({**task, "step": None})
     else:
         return None
-    return f"{words.iso(at, style.zone)}  {name}  {said}"
+    return f"{words.iso(at, style.clock.zone)}  {name}  {said}"
 
 
 def final_line(run: Event, tasks: Sequence[Event], style: Style) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 from cronflow.cli.screens.status import expectation_words
 from cronflow.cli.screens.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.records import Task
 from cronflow.facts.copies import bundle_name, bundles, foremost, named, summary, telling
-from cronflow.facts.expected import NOTHING, Expected
-from cronflow.facts.phrases import (
+from cronflow.facts.expected import Expected
+from cronflow.facts.overview import TaskNow
+from cronflow.facts.sentences import (
     HOOKS,
     approve_command,
     cause_words,
@@ -31,21 +32,16 @@ _COMMANDS = 5
 """So many commands to paste are shown of each kind."""
 
 
-def run_screen(record: RunRecord, expects: Mapping[str, Expected], style: Style) -> str:
+def run_screen(record: RunRecord, tasks: Sequence[TaskNow], style: Style) -> str:
     """A run with its tasks in the order of its flow, and what to type next."""
     run = record.run
-    shown = bundles(run.tasks.values(), lambda task: task.job)
-    width = column_width(one[0].name if len(one) == 1 else bundle_name(one[0].job, len(one)) for one in shown)
+    shown = bundles(tasks, lambda one: one.task.job)
+    width = column_width(one[0].task.name if len(one) == 1 else bundle_name(one[0].task.job, len(one)) for one in shown)
     lines = [run_head(record, style)]
     if run.params:
         lines.append(style.fold("  with ", [f"{key}={words.plain(value)}" for key, value in run.params.items()], 7))
     for one in shown:
-        task = one[0]
-        lines.append(
-            task_row(record, task, expects.get(task.name, NOTHING), style, width)
-            if len(one) == 1
-            else bundle_row(one, style, width)
-        )
+        lines.append(task_row(one[0], style, width) if len(one) == 1 else bundle_row([each.task for each in one], style, width))
     failed = [name for name, task in run.tasks.items() if task.state == "failed" and record.attempts.get(name)]
     for name in failed[:_COMMANDS]:
         lines.append(style.paint("dim", f"  output: cronflow logs {words.pasted(f'{run.id}/{name}')}"))
@@ -62,20 +58,21 @@ def run_head(record: RunRecord, style: Style) -> str:
     run = record.run
     parts = [f"run {run.id}", run.flow, trigger_phrase(run)]
     if run.slot is not None and run.slots <= 1:
-        parts.append(f"slot {style.day_when(run.slot)}")
+        parts.append(f"slot {style.clock.day_when(run.slot)}")
     elif run.slot is not None and run.slot_last is not None:
-        parts.append(f"{words.count(run.slots, 'slot')}, {style.day_when(run.slot)} to {style.day_when(run.slot_last)}")
+        span = f"{style.clock.day_when(run.slot)} to {style.clock.day_when(run.slot_last)}"
+        parts.append(f"{words.count(run.slots, 'slot')}, {span}")
     if record.is_row:
         parts.append(f"{style.paint(run.state)}: {reason_words(run.reason)}" if run.reason else style.paint(run.state))
     elif run.final:
-        took = f" in {style.span(run.started_at, run.finished_at)}" if run.started_at is not None else ""
+        took = f" in {words.span(run.started_at, run.finished_at)}" if run.started_at is not None else ""
         parts.append(f"{style.paint(run.state)}{took}")
         if run.finished_at is not None:
-            parts.append(style.when_ago(run.finished_at))
+            parts.append(style.clock.when_ago(run.finished_at))
     else:
         parts.append(style.paint(run.state) + (f": {reason_words(run.reason)}" if run.reason else ""))
         since = run.created_at if run.started_at is None else run.started_at
-        parts.append(f"since {style.when(since)}")
+        parts.append(f"since {style.clock.when(since)}")
     if run.note:
         parts.append(words.plain(run.note))
     parts.append(files_phrase(record.files))
@@ -89,19 +86,20 @@ def bundle_row(tasks: list[Task], style: Style, width: int) -> str:
     return style.fold(lead, [summary([task.name for task in tasks], states)], 6)
 
 
-def task_row(record: RunRecord, task: Task, expects: Expected, style: Style, width: int) -> str:
+def task_row(one: TaskNow, style: Style, width: int) -> str:
     """One task: its mark, its name, how it is."""
-    lead = f"  {style.mark(task.state)} {pad(task.name, width)}  "
-    return style.fold(lead, task_parts(record, task, expects, style), 6)
+    lead = f"  {style.mark(one.task.state)} {pad(one.task.name, width)}  "
+    return style.fold(lead, task_parts(one, style), 6)
 
 
-def task_parts(record: RunRecord, task: Task, expects: Expected, style: Style) -> Iterable[str]:
+def task_parts(one: TaskNow, style: Style) -> Iterable[str]:
     """What there is to say of a task, in pieces."""
+    record, task, expects = one
     if task.state == "running":
         return _running(record, task, expects, style)
     if not task.final:
-        return [task_phrase(record, task, style), *expectation_words(expects, task, style)]
-    took = style.span(task.started_at, task.finished_at)
+        return [style.lead(task.state, task_phrase(record, task, style.clock)), *expectation_words(expects, task, style)]
+    took = words.span(task.started_at, task.finished_at)
     hook = hook_words(record.step(task.name, *HOOKS))
     if task.state == "success":
         again = f"after {task.attempts} attempts" if task.attempts > 1 else ""
@@ -126,11 +124,11 @@ def _running(record: RunRecord, task: Task, expects: Expected, style: Style) -> 
     again = f"attempt {task.attempts}" if task.attempts > 1 else ""
     if task.started_at is None:
         return [style.paint("running"), pid, again]
-    took = style.now - task.started_at
-    shown = f"for {words.duration(took)}" if style.human else f"since {style.when(task.started_at)}"
+    took = style.clock.now - task.started_at
+    shown = f"for {words.duration(took)}" if style.clock.human else f"since {style.clock.when(task.started_at)}"
     return [
         f"{style.paint('running')} {shown}",
-        "" if task.phase.stage in ("", "command") else stage_phrase(record, task, style),
+        "" if task.phase.stage in ("", "command") else stage_phrase(record, task, style.clock),
         f"usually {words.duration(expects.usual)}" if expects.usual is not None else "",
         *expectation_words(expects, task, style),
         pid,
@@ -142,14 +140,14 @@ def short_line(record: RunRecord, style: Style, job: str | None = None) -> list[
     """A run as the cells of one line of the history: number, flow, slot or start, trigger, state, duration, what about it."""
     run = record.run
     start = run.slot if record.is_row and run.slot is not None else run.created_at if run.started_at is None else run.started_at
-    when = style.when(start)
+    when = style.clock.when(start)
     if record.is_row and run.slots > 1 and run.slot_last is not None:
-        when += f" to {style.when(run.slot_last)}"
+        when += f" to {style.clock.when(run.slot_last)}"
     copies = record.tasks_of(job) if job else []
     task = telling(copies) if copies else None
     state = task.state if task else run.state
     timed = copies[0] if len(copies) == 1 else run
-    took = style.span(timed.started_at, timed.finished_at)
+    took = words.span(timed.started_at, timed.finished_at)
     return [
         str(run.id),
         style.mark(state) + " " + style.paint(state),
@@ -165,7 +163,7 @@ def _opened_by(record: RunRecord, style: Style) -> str:
     """What opened a run; of one that was not started at its slot, which slot it is of."""
     run = record.run
     late = run.slot is not None and run.trigger in ("backfill", "catchup", "manual")
-    return trigger_phrase(run) + (f" of {style.when(run.slot)}" if late and run.slot is not None else "")
+    return trigger_phrase(run) + (f" of {style.clock.when(run.slot)}" if late and run.slot is not None else "")
 
 
 def _about(record: RunRecord, chosen: list[Task]) -> str:

@@ -12,8 +12,8 @@ from cronflow.core.records import Pause, Skip, Task, Trouble
 from cronflow.facts import upcoming
 from cronflow.facts.copies import bundle_name, bundles, foremost, summary
 from cronflow.facts.expected import Expected
-from cronflow.facts.overview import Blocked, Failing, Going, Overview
-from cronflow.facts.phrases import approve_command, ended_how, stage_phrase, task_phrase
+from cronflow.facts.overview import Blocked, Failing, Overview, TaskNow
+from cronflow.facts.sentences import approve_command, ended_how, stage_phrase, task_phrase
 from cronflow.facts.waits import Waiting
 from cronflow.store.standing import Undelivered
 
@@ -44,7 +44,7 @@ def head(view: Overview, style: Style, file: str) -> str:
         daemon_line(view.daemon, style),
         f"{words.count(len(view.known.jobs), 'job')} in {words.count(len(view.known.plan.flows), 'flow')}",
         file,
-        style.zone,
+        style.clock.zone,
     ]
     return style.fold("", parts, 0) + "\n"
 
@@ -55,9 +55,9 @@ def daemon_line(daemon: Mapping[str, Any] | None, style: Style) -> str:
         return f"cronflow is {style.paint('failed', 'not running')}"
     name = "cronflow run (in the foreground, starts no slots)" if daemon.get("foreground") else "cronflow running"
     since = daemon.get("since")
-    shown = "" if since is None else f" since {style.when(since)}"
-    if since is not None and style.human:
-        shown += f" ({words.short_duration(style.now - since)})"
+    shown = "" if since is None else f" since {style.clock.when(since)}"
+    if since is not None and style.clock.human:
+        shown += f" ({words.short_duration(style.clock.now - since)})"
     return f"{name}{shown}" + (", stopping once nothing runs" if daemon.get("draining") else "")
 
 
@@ -74,11 +74,12 @@ def _row(style: Style, state: str, name: str, width: int, parts: Iterable[str]) 
 
 
 def _trouble(style: Style, trouble: Trouble) -> str:
-    return style.fold(f"  {style.mark('failed')} ", [words.plain(trouble.message), f"since {style.when(trouble.since)}"], _INDENT)
+    parts = [words.plain(trouble.message), f"since {style.clock.when(trouble.since)}"]
+    return style.fold(f"  {style.mark('failed')} ", parts, _INDENT)
 
 
 def _undelivered(style: Style, one: Undelivered) -> str:
-    said = f"to {one.target}, the oldest of {style.when(one.since)}"
+    said = f"to {one.target}, the oldest of {style.clock.when(one.since)}"
     parts = [f"{words.count(one.number, 'alert')} {said}", words.plain(one.error or "")]
     return style.fold(f"  {style.mark('waiting')} ", parts, _INDENT)
 
@@ -95,7 +96,7 @@ def _failing(view: Overview, style: Style) -> str:
 def _failing_row(style: Style, one: Failing, width: int) -> str:
     at = one.task.finished_at if one.task and one.task.finished_at is not None else one.health.failing_since
     state = style.paint("failed", one.task.state if one.task is not None else "failed")
-    text = f"{state} {style.when_ago(at)}" if at is not None else state
+    text = f"{state} {style.clock.when_ago(at)}" if at is not None else state
     if one.health.failures > 1:
         text += f", {words.ordinal(one.health.failures)} time in a row"
     how = ended_how(one.task, one.attempt)
@@ -110,7 +111,7 @@ def _failing_row(style: Style, one: Failing, width: int) -> str:
 
 
 def _blocked_row(style: Style, one: Blocked, width: int) -> str:
-    since = f" since {style.when(one.task.finished_at)}" if one.task.finished_at is not None else ""
+    since = f" since {style.clock.when(one.task.finished_at)}" if one.task.finished_at is not None else ""
     cause = f": {one.task.caused_by} failed" if one.task.caused_by else ""
     parts = [f"{style.paint('blocked')}{since}{cause}", f"blocks: {words.listing(one.blocks)}" if one.blocks else ""]
     return _row(style, "blocked", one.job, width, [*parts, style.paint("dim", f"run {one.task.run}")])
@@ -119,7 +120,7 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
 # ---- going ----------------------------------------------------------------------------------------------------------------
 
 
-def _going(style: Style, title: str, going: list[Going], held: list[Waiting] | None = None) -> str:
+def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting] | None = None) -> str:
     every = bundles(going, lambda one: (one.task.run, one.task.job))
     shown = every[:30]
     names = [one[0].task.name if len(one) == 1 else bundle_name(one[0].task.job, len(one)) for one in shown]
@@ -143,47 +144,48 @@ def _held_rows(style: Style, held: list[Waiting], width: int) -> list[str]:
 
 def waiting_phrase(one: Waiting, style: Style) -> str:
     """For whom a slot waits, since when, and until when: "waits for load since 05:00, until 06:00"."""
-    until = f", until {style.when(one.until)}" if one.until is not None else ""
-    return f"waits for {one.who} since {style.when(one.slot)}{until}"
+    until = f", until {style.clock.when(one.until)}" if one.until is not None else ""
+    return f"waits for {one.who} since {style.clock.when(one.slot)}{until}"
 
 
-def _bundle_row(style: Style, name: str, going: list[Going], width: int) -> str:
+def _bundle_row(style: Style, name: str, going: list[TaskNow], width: int) -> str:
     """Many copies of a job, in one line."""
     states = [one.task.state for one in going]
     state = foremost(states)
     same = next(one for one in going if one.task.state == state)
     said = summary(states, states) if len(set(states)) > 1 else ""
     if state != "running":
-        said = said or task_phrase(same.record, same.task, style)
+        said = said or style.lead(state, task_phrase(same.record, same.task, style.clock))
     elif same.task.started_at is not None:
-        said = said or f"since {style.when(same.task.started_at)}"
+        said = said or f"since {style.clock.when(same.task.started_at)}"
     return _row(style, state, name, width, [said, style.paint("dim", f"run {same.task.run}")])
 
 
-def _going_row(style: Style, one: Going, width: int) -> str:
+def _going_row(style: Style, one: TaskNow, width: int) -> str:
     task = one.task
     run = style.paint("dim", f"run {task.run}")
     if task.state == "running":
         return _row(style, "running", task.name, width, [*_running_parts(style, one), run, style.paint("dim", _pid(one))])
     late = expectation_words(one.expects, task, style)
-    parts = [task_phrase(one.record, task, style), *late, run, style.paint("dim", approve_command(task))]
+    said = style.lead(task.state, task_phrase(one.record, task, style.clock))
+    parts = [said, *late, run, style.paint("dim", approve_command(task))]
     return _row(style, task.state, task.name, width, parts)
 
 
-def _running_parts(style: Style, one: Going) -> list[str]:
+def _running_parts(style: Style, one: TaskNow) -> list[str]:
     task = one.task
-    stage = "" if task.phase.stage in ("", "command") else stage_phrase(one.record, task, style)
+    stage = "" if task.phase.stage in ("", "command") else stage_phrase(one.record, task, style.clock)
     late = expectation_words(one.expects, task, style)
     if task.started_at is None:
         return [stage, *late]
-    took = [words.duration(style.now - task.started_at)] if style.human else []
+    took = [words.duration(style.clock.now - task.started_at)] if style.clock.human else []
     usual = f"usually {words.duration(one.expects.usual)}" if one.expects.usual is not None else ""
     inside = ", ".join(filter(None, (*took, usual)))
-    text = f"since {style.when(task.started_at)}" + (f" ({inside})" if inside else "")
+    text = f"since {style.clock.when(task.started_at)}" + (f" ({inside})" if inside else "")
     return [text, *late, stage, f"attempt {task.attempts}" if task.attempts > 1 else ""]
 
 
-def _pid(one: Going) -> str:
+def _pid(one: TaskNow) -> str:
     attempt = one.attempt
     return f"pid {attempt.pid}" if attempt is not None and attempt.pid is not None and attempt.state != "ended" else ""
 
@@ -191,9 +193,9 @@ def _pid(one: Going) -> str:
 def expectation_words(expects: Expected, task: Task, style: Style) -> list[str]:
     """LATE and SLOW, each where it is so: "LATE, due 06:00"."""
     found = []
-    if expects.late(task, style.now) and expects.deadline is not None:
-        found.append(f"{style.paint('late', 'LATE')}, due {style.when(expects.deadline)}")
-    if expects.slow(task, style.now):
+    if expects.late(task, style.clock.now) and expects.deadline is not None:
+        found.append(f"{style.paint('late', 'LATE')}, due {style.clock.when(expects.deadline)}")
+    if expects.slow(task, style.clock.now):
         found.append(style.paint("slow", "SLOW"))
     return found
 
@@ -208,7 +210,7 @@ def _paused(style: Style, pauses: list[Pause]) -> str:
 
 def pause_phrase(pause: Pause, style: Style) -> str:
     """Until when, why, and who paused: `until Fri 18:00, "vendor migration" (anna)`."""
-    until = f"until {style.when(pause.until)}" if pause.until is not None else f"since {style.when(pause.since)}"
+    until = f"until {style.clock.when(pause.until)}" if pause.until is not None else f"since {style.clock.when(pause.since)}"
     reason = f', "{words.plain(pause.reason)}"' if pause.reason else ""
     return f"{until}{reason} ({pause.by})"
 
@@ -235,7 +237,7 @@ def _next(view: Overview, style: Style) -> str:
     width = column_width(leads, 40)
     lines = []
     for lead, slot in zip(leads, shown, strict=True):
-        notes = upcoming.notes_of(slot, view.stops(style.now))
+        notes = upcoming.notes_of(slot, view.suspensions(style.clock.now))
         text = slot_line(slot) + (f" ({'; '.join(notes)})" if notes else "")
         lines.append(style.cut(f"  {pad(lead, width)}   {text}"))
     if len(view.slots) > len(shown):
@@ -245,8 +247,8 @@ def _next(view: Overview, style: Style) -> str:
 
 def _near(t: float, style: Style) -> str:
     """ "09:00 in 8 min", "tomorrow 02:30"."""
-    soon = f" {words.ago(t, style.now)}" if style.human and t - style.now < _SOON else ""
-    return f"{style.day_when(t).removeprefix('today ')}{soon}"
+    soon = f" {words.ago(t, style.clock.now)}" if style.clock.human and t - style.clock.now < _SOON else ""
+    return f"{style.clock.day_when(t).removeprefix('today ')}{soon}"
 
 
 def slot_line(slot: upcoming.Slot, most: int = 6) -> str:

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from cronflow.core import words
-
-if TYPE_CHECKING:
-    from cronflow.cli.invocation import Caller
 
 MARKS = {
     "success": "✓",
@@ -57,15 +54,9 @@ GAP = "   "
 class Style(NamedTuple):
     """`width` None: a pipe or a file, where nothing is cut and times are exact."""
 
-    zone: str
-    now: float
+    clock: words.Clock
     width: int | None = None
     color: bool = False
-
-    @property
-    def human(self) -> bool:
-        """Whether a person looks at a terminal."""
-        return self.width is not None
 
     def paint(self, kind: str, text: str | None = None) -> str:
         """A state word (or another text) in the colour of its kind."""
@@ -73,30 +64,12 @@ class Style(NamedTuple):
         code = _COLORS.get(kind)
         return f"\x1b[{code}m{shown}\x1b[0m" if self.color and code and shown else shown
 
+    def lead(self, state: str, text: str) -> str:
+        """A text with its first word coloured, if that is the state."""
+        return self.paint(state) + text.removeprefix(state) if text.startswith(state) else text
+
     def mark(self, state: str) -> str:
         return self.paint(state, MARKS.get(state, "·"))
-
-    # ---- times -----------------------------------------------------------------------------------------------------------
-
-    def when(self, t: float, seconds: bool = False) -> str:
-        """An instant: "02:31", "Mon 02:36" on a terminal, ISO 8601 in a pipe."""
-        return words.clock(t, self.now, self.zone, seconds) if self.human else words.iso(t, self.zone)
-
-    def day_when(self, t: float) -> str:
-        """An instant with its day: "today 14:45" on a terminal, ISO 8601 in a pipe. A slot that is not on the minute shows its
-        seconds."""
-        if not self.human:
-            return words.iso(t, self.zone)
-        seconds = f":{int(t) % 60:02}" if int(t) % 60 and t == int(t) else ""
-        return words.day_clock(t, self.now, self.zone) + seconds
-
-    def when_ago(self, t: float) -> str:
-        """An instant and how far away it is: "02:31 (6 h ago)"."""
-        return f"{self.when(t)} ({words.ago(t, self.now)})" if self.human else self.when(t)
-
-    def span(self, start: float | None, end: float | None) -> str:
-        """How long something took: "4 min 11 s", or nothing if that is not known."""
-        return "" if start is None or end is None else words.duration(end - start)
 
     # ---- room ------------------------------------------------------------------------------------------------------------
 
@@ -121,7 +94,7 @@ class Style(NamedTuple):
         return "".join(kept) + "…" + ("\x1b[0m" if self.color else "")
 
     def fold(self, lead: str, parts: Iterable[str], indent: int) -> str:
-        """Parts behind a lead, three blanks between them; on a terminal those that do not fit go to lines of their own."""
+        """Parts behind a lead, separated by three blanks; on a terminal those that do not fit go to lines of their own."""
         lines = [lead]
         begun = False
         for part in filter(None, parts):
@@ -134,7 +107,7 @@ class Style(NamedTuple):
         return "\n".join(line.rstrip() for line in lines)
 
     def wrapped(self, text: str, indent: int) -> str:
-        """A sentence in lines of the terminal's width, the first of which begins elsewhere; in a pipe one line."""
+        """A sentence wrapped to the terminal's width, its first line beginning at `indent`; in a pipe one line."""
         if self.width is None or len(text) + indent <= self.width:
             return text
         import textwrap
@@ -150,15 +123,15 @@ class Style(NamedTuple):
         return words.end_cut(visible(part), max(self.width - used, 10))
 
     def rule(self, text: str) -> str:
-        """A line that parts one output from the next, with its title; its end goes first where there is no room."""
+        """A line that separates two outputs, with a title; if there is no room, its right end goes first."""
         whole = f"── {text} ──"
         fits = self.width is None or len(visible(whole)) <= self.width
         return self.paint("dim", whole if fits else f"── {text}")
 
 
-def style_of(caller: Caller, now: float | None = None) -> Style:
-    """The style for who called."""
-    return Style(caller.zone, caller.now if now is None else now, caller.width, caller.color)
+def style_for(zone: str, now: float, width: int | None, color: bool = False) -> Style:
+    """The style for a terminal of a width; None: a pipe or a file."""
+    return Style(words.Clock(zone, now, width is not None), width, color)
 
 
 def visible(text: str) -> str:
@@ -181,7 +154,7 @@ def column_width(texts: Iterable[str], most: int = 28) -> int:
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Rows as columns with two blanks between them; columns that say nothing in any row are left out."""
+    """Rows as columns with two blanks between them; columns that are empty in all rows are left out."""
     if not rows:
         return []
     used = [index for index in range(len(rows[0])) if any(row[index] for row in rows)]

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import ago, clock, count, iso, times
 from cronflow.errors import CronflowError
-from cronflow.facts.known import use_zone_of_file
 
 if TYPE_CHECKING:
     from cronflow.alerts.sender import Sender
@@ -27,7 +26,7 @@ _COLUMNS = "id, at, kind, target, job, run, task, tries, sent_at, next_try_at, e
 
 
 def send_test(
-    caller: Caller,
+    invocation: Invocation,
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Targets, `[alerts.NAME]`; all without one.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All targets.")] = False,
 ) -> int:
@@ -38,23 +37,23 @@ def send_test(
     """
     if names and everything:
         raise CronflowError("`--all` and the names of targets exclude each other", "leave one of them out", 2)
-    targets = _chosen(caller, names or [])
-    errors = _send(caller, targets)
-    if caller.json:
+    targets = _chosen(invocation, names or [])
+    errors = _send(invocation, targets)
+    if invocation.json:
         told = [{"target": one.name, "ok": not errors[one.name], "error": errors[one.name] or None} for one in targets]
-        caller.answer({"ok": not any(errors.values()), "alerts": told})
+        invocation.print_json({"ok": not any(errors.values()), "alerts": told})
     else:
         for target in targets:
             error = errors[target.name]
-            caller.out(f"✗ {target.name}  not sent: {error}" if error else f"✓ {target.name}  sent")
+            invocation.out(f"✗ {target.name}  not sent: {error}" if error else f"✓ {target.name}  sent")
     return 1 if any(errors.values()) else 0
 
 
-def _chosen(caller: Caller, names: list[str]) -> list[AlertTarget]:
-    known = caller.jobs.alerts
+def _chosen(invocation: Invocation, names: list[str]) -> list[AlertTarget]:
+    known = invocation.jobs.alerts
     if not known:
         hint = "add `[alerts.ops]` with `url_file`, `url_env` or `urls` to it"
-        raise CronflowError(f"`{caller.places.file}` has no alert target", hint)
+        raise CronflowError(f"`{invocation.places.file}` has no alert target", hint)
     for name in names:
         if name not in known:
             from cronflow.jobfile.suggest import did_you_mean
@@ -64,14 +63,14 @@ def _chosen(caller: Caller, names: list[str]) -> list[AlertTarget]:
     return [known[name] for name in dict.fromkeys(names or known)]
 
 
-def _send(caller: Caller, targets: list[AlertTarget]) -> dict[str, str]:
+def _send(invocation: Invocation, targets: list[AlertTarget]) -> dict[str, str]:
     """The error of each target, empty where the message was taken."""
     from cronflow.alerts.sender import Sender, TargetError, resolve
     from cronflow.alerts.text import text
 
     errors: dict[str, str] = {}
     orders = []
-    folder = str(caller.places.file.parent)
+    folder = str(invocation.places.file.parent)
     for number, target in enumerate(targets):
         try:
             urls = resolve(target, os.environ, folder)
@@ -79,7 +78,7 @@ def _send(caller: Caller, targets: list[AlertTarget]) -> dict[str, str]:
             errors[target.name] = error.message
             continue
         facts = {"now": time.time(), "target": target.name, "by": _user()}
-        orders.append((number, urls, *text("test", facts, socket.gethostname(), caller.zone), "test"))
+        orders.append((number, urls, *text("test", facts, socket.gethostname(), invocation.zone), "test"))
     sender = Sender(AT_ONCE)
     try:
         for sent in _deliver(sender, orders):
@@ -116,7 +115,7 @@ def _user() -> str:
 
 
 def list_alerts(
-    caller: Caller,
+    invocation: Invocation,
     number: Annotated[int, typer.Option("-n", metavar="N", min=1, max=1_000_000, help="How many, the newest first.")] = 20,
 ) -> None:
     """List the alerts of the history: when, what about, to whom, and whether they were sent.
@@ -127,20 +126,20 @@ def list_alerts(
     """
     from cronflow.store.queries import History
 
-    use_zone_of_file(caller)
-    with History.open(caller.places.database) as history:
+    invocation.use_zone_of_file()
+    with History.open(invocation.places.database) as history:
         rows = history.db.execute(f"SELECT {_COLUMNS} FROM alerts ORDER BY id DESC LIMIT ?", (number,)).fetchall()
     alerts = [_known(dict(zip(_COLUMNS.split(", "), row, strict=True))) for row in rows]
-    if caller.json:
-        caller.answer({"alerts": [_plain(alert, caller.zone) for alert in alerts]})
+    if invocation.json:
+        invocation.print_json({"alerts": [_plain(alert, invocation.zone) for alert in alerts]})
         return
     if not alerts:
-        caller.note("no alert yet")
+        invocation.warn("no alert yet")
         return
-    cells = [_cells(alert, caller) for alert in alerts]
+    cells = [_cells(alert, invocation) for alert in alerts]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        caller.out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        invocation.out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _known(alert: dict[str, Any]) -> dict[str, Any]:
@@ -149,28 +148,30 @@ def _known(alert: dict[str, Any]) -> dict[str, Any]:
     return {**alert, "sent_at": None if given_up else alert["sent_at"], "given_up_at": alert["sent_at"] if given_up else None}
 
 
-def _cells(alert: dict[str, Any], caller: Caller) -> list[str]:
-    at = clock(alert["at"], caller.now, caller.zone) if caller.tty else iso(alert["at"], caller.zone)
+def _cells(alert: dict[str, Any], invocation: Invocation) -> list[str]:
+    at = clock(alert["at"], invocation.now, invocation.zone) if invocation.tty else iso(alert["at"], invocation.zone)
     about = alert["job"] or alert["task"] or "-"
     if alert["run"] is not None:
         about = f"{alert['run']}/{alert['task'] or alert['job']}" if alert["task"] or alert["job"] else f"run {alert['run']}"
-    return [at, alert["kind"], about, alert["target"], _fate(alert, caller)]
+    return [at, alert["kind"], about, alert["target"], _fate(alert, invocation)]
 
 
-def _fate(alert: dict[str, Any], caller: Caller) -> str:
+def _fate(alert: dict[str, Any], invocation: Invocation) -> str:
     if alert["given_up_at"] is not None:
         return f"given up: {alert['error']}"
     if alert["sent_at"] is not None:
         late = alert["sent_at"] - alert["at"] > 60
         if not late:
             return "sent"
-        at = clock(alert["sent_at"], caller.now, caller.zone) if caller.tty else iso(alert["sent_at"], caller.zone)
+        at = (
+            clock(alert["sent_at"], invocation.now, invocation.zone) if invocation.tty else iso(alert["sent_at"], invocation.zone)
+        )
         return f"sent {at}, after {count(alert['tries'], 'try', 'tries')}"
     if not alert["tries"]:
         return "waiting"
     parts = ["waiting", f"tried {times(alert['tries'])}"]
     if alert["next_try_at"] is not None:
-        near = ago(alert["next_try_at"], caller.now) if caller.tty else f"at {iso(alert['next_try_at'], caller.zone)}"
+        near = ago(alert["next_try_at"], invocation.now) if invocation.tty else f"at {iso(alert['next_try_at'], invocation.zone)}"
         parts.append(f"next {near}")
     return ", ".join(filter(None, (*parts, alert["error"])))
 

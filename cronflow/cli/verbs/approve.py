@@ -7,17 +7,16 @@ from typing import Annotated
 import typer
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core import words
 from cronflow.errors import CronflowError
-from cronflow.facts.known import use_zone_of_file
 from cronflow.store.queries import History
 
 
 def approve(
-    caller: Caller,
+    invocation: Invocation,
     what: Annotated[
         str | None, typer.Argument(metavar=WAITING, help="A task, a run with one that waits, or a job; without it: a list.")
     ] = None,
@@ -28,13 +27,13 @@ def approve(
     newest run in which it waits is meant.
     """
     if what is None:
-        _list(caller)
+        _list(invocation)
     else:
-        _decide(caller, what, "approve", "approved", "")
+        _decide(invocation, what, "approve", "approved", "")
 
 
 def reject(
-    caller: Caller,
+    invocation: Invocation,
     what: Annotated[str, typer.Argument(metavar=WAITING, help="A task, a run with one that waits, or a job.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by `status` and `why`.")] = "",
 ) -> None:
@@ -43,34 +42,34 @@ def reject(
     RUN/TASK names it; a job's name with RUN/ all its copies. RUN alone will do where one task of it waits, JOB where the
     newest run in which it waits is meant.
     """
-    _decide(caller, what, "reject", "rejected", reason)
+    _decide(invocation, what, "reject", "rejected", reason)
 
 
-def _decide(caller: Caller, what: str, verb: str, done: str, reason: str) -> None:
-    with client.connect(caller.places, f"nothing was {done}") as daemon:
-        with History.open(caller.places.database) as history:
-            run, task = _meant(caller, history, what, verb)
-        daemon.ask(verb, run=run, task=task, reason=reason, words=caller.words)
-    if caller.json:
-        caller.answer({done: [{"run": run, "task": task}], "reason": reason})
+def _decide(invocation: Invocation, what: str, verb: str, done: str, reason: str) -> None:
+    with client.connect(invocation.places, f"nothing was {done}") as daemon:
+        with History.open(invocation.places.database) as history:
+            run, task = _meant(invocation, history, what, verb)
+        daemon.ask(verb, run=run, task=task, reason=reason, words=invocation.words)
+    if invocation.json:
+        invocation.print_json({done: [{"run": run, "task": task}], "reason": reason})
     else:
-        caller.out(f"{done} {run}/{task}")
+        invocation.out(f"{done} {run}/{task}")
 
 
-def _meant(caller: Caller, history: History, what: str, verb: str) -> tuple[int, str]:
-    """The run and the task (or the job, for all its copies). What does not wait for an approval is left to the daemon to
-    refuse; of a run alone, or a job, one that does has to be found."""
+def _meant(invocation: Invocation, history: History, what: str, verb: str) -> tuple[int, str]:
+    """The run and the task (or the job, for all its copies). A task that does not wait for an approval is left to the daemon
+    to refuse; for a run alone, or a job, one that does must be found."""
     head, task, attempt = parse_run_ref(what)
     if attempt is not None:
         raise CronflowError(f"`{what}` is an attempt", f"`cronflow {verb} {words.pasted(f'{head}/{task}')}` is for its task", 2)
     if task is not None:
-        number = resolve_run(history, head, job_names(caller, history))
+        number = resolve_run(history, head, job_names(invocation, history))
         return number, check_task(history, number, task)
     if head == LAST or is_run(head):
         return _only_one(history, resolve_run(history, head, ()), verb)
     newest = max((number for number, _, job in history.waiting_for_approval() if job == head), default=None)
     if newest is None:
-        check_job(head, job_names(caller, history))
+        check_job(head, job_names(invocation, history))
         raise CronflowError(f"`{head}` does not wait for an approval", f"`cronflow why {head}`")
     return newest, head
 
@@ -88,28 +87,27 @@ def _only_one(history: History, number: int, verb: str) -> tuple[int, str]:
     raise CronflowError(f"nothing in run {number} waits for an approval", f"`cronflow why {number}`")
 
 
-def _list(caller: Caller) -> None:
-    """What waits for an approval, oldest first: what a person would type, since when, and the message."""
-    from cronflow.cli.screens.style import GAP, style_of
-    from cronflow.facts.json_form import JsonForm
+def _list(invocation: Invocation) -> None:
+    """List what waits for an approval, oldest first: what to type, since when, and the message."""
+    from cronflow.cli.screens.style import GAP
 
-    use_zone_of_file(caller)
-    with History.open(caller.places.database) as history:
+    invocation.use_zone_of_file()
+    with History.open(invocation.places.database) as history:
         records = {record.run.id: record for record in history.records({run for run, _, _ in history.waiting_for_approval()})}
         waiting = [(records[run], records[run].run.tasks[name]) for run, name, _ in history.waiting_for_approval()]
-    if caller.json:
-        form = JsonForm(caller.places, caller.zone)
+    if invocation.json:
+        form = invocation.json_form()
         found = [
-            {"run": task.run, "task": task.name, "since": form.time(task.entered), "message": record.shape(task).approve or None}
+            {"run": task.run, "task": task.name, "since": form.time(task.entered), "message": record.job(task).approve or None}
             for record, task in waiting
         ]
-        caller.answer({"waiting": found})
+        invocation.print_json({"waiting": found})
         return
-    style = style_of(caller)
+    style = invocation.style()
     if not waiting:
-        caller.note("nothing waits for an approval")
+        invocation.warn("nothing waits for an approval")
     for record, task in waiting:
-        since = f"since {style.when(task.entered)}" if task.entered is not None else ""
-        message = words.plain(record.shape(task).approve or "")
+        since = f"since {style.clock.when(task.entered)}" if task.entered is not None else ""
+        message = words.plain(record.job(task).approve or "")
         name = f"{task.run}/{task.name}"
-        caller.out(style.cut(GAP.join(filter(None, (words.pasted(name) if caller.tty else name, since, message)))))
+        invocation.out(style.cut(GAP.join(filter(None, (words.pasted(name) if invocation.tty else name, since, message)))))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from cronflow.cli import names
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.times import parse_end, parse_time
 from cronflow.core import words
 from cronflow.errors import CronflowError
-from cronflow.facts.known import jobs_of_file
 from cronflow.store.queries import History
 
 if TYPE_CHECKING:
@@ -22,58 +21,64 @@ ASKED_ABOVE = 20
 """Runs that are started without a question."""
 
 
+class Flags(NamedTuple):
+    """Which slots of the range `cronflow backfill` runs, and how."""
+
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="KINDS", help="Only slots that were `missed`, `failed`, or `missed,failed`.")
+    ] = None
+    again: Annotated[bool, typer.Option("--again", help="Slots that ran well, too.")] = False
+    parallel: Annotated[int, typer.Option("--parallel", metavar="N", help="Runs at once.", min=1, max=16)] = 1
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the slots, and start nothing.")] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before more than 20 runs.")] = False
+
+
 def backfill(
-    caller: Caller,
+    invocation: Invocation,
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job; it runs with all that comes after it in its flow.")],
     start: Annotated[str, typer.Option("--from", metavar="TIME", help="The first slot, or a time before it.")],
     end: Annotated[str, typer.Option("--to", metavar="TIME", help="The last slot, or a time after it; a day to its end.")],
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="KINDS", help="Only slots that were `missed`, `failed`, or `missed,failed`.")
-    ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Slots that ran well, too.")] = False,
-    parallel: Annotated[int, typer.Option("--parallel", metavar="N", help="Runs at once.", min=1, max=16)] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the slots, and start nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before more than 20 runs.")] = False,
+    flags: Flags,
 ) -> int:
     """Run a job for slots of the past, oldest first: those of a range that no run has done well yet.
 
     Each run carries the time of its slot (CRONFLOW_SCHEDULED_AT). Ctrl-C stops the asking for more; the same command again goes
     on where it stopped. The exit status is 0 only if every run succeeded.
     """
-    from cronflow.facts.backfill_slots import kinds_of, look
+    from cronflow.facts.backfill_slots import kinds_of, slots_of_range
 
-    kinds = kinds_of(only)
-    if again and kinds:
+    kinds = kinds_of(flags.only)
+    if flags.again and kinds:
         raise CronflowError("`--again` and `--only` exclude each other", "leave one of them out", 2)
-    with History.open(caller.places.database) as history:
-        known = jobs_of_file(caller)
+    with History.open(invocation.places.database) as history:
+        known = invocation.jobs_of_file()
         names.check_job(job, known.jobs)
-        found = look(history, known, job, *_range(caller, start, end), caller.now)
-    slots = found.chosen(kinds, again)
+        found = slots_of_range(history, known, job, *_range(invocation, start, end), invocation.now)
+    slots = found.chosen(kinds, flags.again)
     if not slots:
-        raise _nothing(caller, found, kinds)
-    if dry_run:
-        return _show(caller, found, slots)
-    _ask(caller, job, slots, yes)
+        raise _nothing(invocation, found, kinds)
+    if flags.dry_run:
+        return _show(invocation, found, slots)
+    _ask(invocation, job, slots, flags.yes)
     from cronflow.cli.verbs.backfill_runs import Backfill, work
 
-    return work(caller, Backfill(caller, job, slots, parallel))
+    return work(invocation, Backfill(invocation, job, slots, flags.parallel))
 
 
-def _range(caller: Caller, start: str, end: str) -> tuple[float, float]:
+def _range(invocation: Invocation, start: str, end: str) -> tuple[float, float]:
     """The range in epoch seconds. One that is reversed, or reaches into the future, is an error of usage."""
-    first, last = parse_time(start, caller.zone, caller.now), parse_end(end, caller.zone, caller.now)
-    if last > caller.now or first > caller.now:
-        which = f"--from {start}" if first > caller.now else f"--to {end}"
+    first, last = parse_time(start, invocation.zone, invocation.now), parse_end(end, invocation.zone, invocation.now)
+    if last > invocation.now or first > invocation.now:
+        which = f"--from {start}" if first > invocation.now else f"--to {end}"
         raise CronflowError(f"`{which}` is in the future: slots to come run by themselves", "`--to now` is as far as it goes", 2)
     if first > last:
         raise CronflowError(f"`--from {start}` is after `--to {end}`", "write the earlier time first", 2)
     return first, last
 
 
-def _nothing(caller: Caller, found: Range, kinds: frozenset[str]) -> CronflowError:
+def _nothing(invocation: Invocation, found: Range, kinds: frozenset[str]) -> CronflowError:
     """Why there is nothing to run."""
-    where = f"from {_moment(caller, found.start)} to {_moment(caller, found.end)}"
+    where = f"from {_moment(invocation, found.start)} to {_moment(invocation, found.end)}"
     number = words.count(len(found.slots), "slot")
     if not found.slots:
         return CronflowError(f"`{found.job}` has no slots {where}", f"`cronflow next {found.job} --from TIME` shows them", 1)
@@ -84,38 +89,36 @@ def _nothing(caller: Caller, found: Range, kinds: frozenset[str]) -> CronflowErr
     return CronflowError(f"none of the {number} of `{found.job}` {where} is {kind}", "`--dry-run` without `--only` lists them", 1)
 
 
-def _ask(caller: Caller, job: str, slots: list[PastSlot], yes: bool) -> None:
+def _ask(invocation: Invocation, job: str, slots: list[PastSlot], yes: bool) -> None:
     """Ask before many runs: on a terminal the person, elsewhere for `--yes`."""
     if len(slots) <= ASKED_ABOVE or yes:
         return
-    days = [words.local(slot.at, caller.zone).date().isoformat() for slot in (slots[0], slots[-1])]
+    days = [words.local(slot.at, invocation.zone).date().isoformat() for slot in (slots[0], slots[-1])]
     said = f"cronflow would start {len(slots)} runs of `{job}`, {' to '.join(dict.fromkeys(days))}"
-    if caller.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if invocation.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise CronflowError(f"{said}, and nobody is there to be asked", "`--yes` starts them, `--dry-run` lists them", 2)
-    caller.note(f"{said}: go on? [y/N] ", end="")
+    invocation.warn(f"{said}: go on? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CronflowError("nothing was started", None, 1)
 
 
-def _show(caller: Caller, found: Range, slots: list[PastSlot]) -> int:
+def _show(invocation: Invocation, found: Range, slots: list[PastSlot]) -> int:
     """What would be run, and what the history has of these slots."""
-    if caller.json:
-        from cronflow.facts.json_form import JsonForm
-
-        form = JsonForm(caller.places, caller.zone)
+    if invocation.json:
+        form = invocation.json_form()
         told: list[dict[str, object]] = []
         for slot in slots:
             run = slot.last.run if slot.last is not None else None
             told.append({"slot": form.time(slot.at), "run": run, "state": None if slot.word == "no_run" else slot.word})
-        caller.answer({"job": found.job, "from": form.time(found.start), "to": form.time(found.end), "slots": told})
+        invocation.print_json({"job": found.job, "from": form.time(found.start), "to": form.time(found.end), "slots": told})
         return 0
-    caller.out(f"{words.count(len(slots), 'run')} of `{found.job}` would start, one for each slot:")
+    invocation.out(f"{words.count(len(slots), 'run')} of `{found.job}` would start, one for each slot:")
     for slot in slots:
         number = f" in run {slot.last.run}" if slot.last is not None else ""
-        caller.out(f"  {_moment(caller, slot.at)}   {slot.word.replace('_', ' ')}{number}")
+        invocation.out(f"  {_moment(invocation, slot.at)}   {slot.word.replace('_', ' ')}{number}")
     return 0
 
 
-def _moment(caller: Caller, t: float) -> str:
+def _moment(invocation: Invocation, t: float) -> str:
     """An instant that may be long ago, to the minute on a terminal."""
-    return f"{words.local(t, caller.zone):%Y-%m-%d %H:%M}" if caller.tty else words.iso(t, caller.zone)
+    return f"{words.local(t, invocation.zone):%Y-%m-%d %H:%M}" if invocation.tty else words.iso(t, invocation.zone)

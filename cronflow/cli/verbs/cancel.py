@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.core.records import FINAL
 from cronflow.core.words import pasted
 from cronflow.errors import CronflowError, JobFileError
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
 MOMENT = 2.0
@@ -24,7 +23,7 @@ Target = tuple[int, str | None]
 
 
 def cancel(
-    caller: Caller,
+    invocation: Invocation,
     what: Annotated[
         str, typer.Argument(metavar="RUN|RUN/TASK|JOB", help="A run, one task of it, or a job: wherever it is going on.")
     ],
@@ -34,27 +33,29 @@ def cancel(
     Of the first job of a flow its whole runs are ended, of another job its tasks. Everything of an attempt gets TERM and,
     after `kill_after`, KILL. What comes after a cancelled task is cancelled too, unless it is to run in any case.
     """
-    with client.connect(caller.places, "nothing was cancelled") as daemon:
-        with History.open(caller.places.database) as history:
-            targets = _targets(caller, history, what)
-        notes = [note for target in targets for note in _ask(caller, daemon, target, len(targets) == 1)]
+    with client.connect(invocation.places, "nothing was cancelled") as daemon:
+        with History.open(invocation.places.database) as history:
+            targets = _targets(invocation, history, what)
+        notes = [note for target in targets for note in _ask(invocation, daemon, target, len(targets) == 1)]
         going_on = _still_ending(daemon, targets)
-    if caller.json:
+    if invocation.json:
         told = [{"run": run, "task": task, "ended": (run, task) not in going_on} for run, task in targets]
-        caller.answer({"cancelled": told, "notes": notes})
+        invocation.print_json({"cancelled": told, "notes": notes})
         return
     for note in notes:
-        caller.note(note)
+        invocation.warn(note)
     for run, task in targets:
         name = f"{run}/{task}" if task else f"run {run}"
-        caller.out(f"{name} is being ended: KILL follows after `kill_after`" if (run, task) in going_on else f"cancelled {name}")
+        invocation.out(
+            f"{name} is being ended: KILL follows after `kill_after`" if (run, task) in going_on else f"cancelled {name}"
+        )
 
 
-def _ask(caller: Caller, daemon: client.Client, target: Target, alone: bool) -> list[str]:
-    """What the daemon says to it. Of several, one that has just ended by itself is no failure."""
+def _ask(invocation: Invocation, daemon: client.Client, target: Target, alone: bool) -> list[str]:
+    """Ask for one target; the notes of the daemon. Among several, one that has just ended by itself is not a failure."""
     run, task = target
     try:
-        return list(daemon.ask("cancel", run=run, task=task, words=caller.words).get("notes", ()))
+        return list(daemon.ask("cancel", run=run, task=task, words=invocation.words).get("notes", ()))
     except CronflowError as refusal:
         if alone or refusal.exit_status != 1:
             raise
@@ -62,7 +63,7 @@ def _ask(caller: Caller, daemon: client.Client, target: Target, alone: bool) -> 
 
 
 def _still_ending(daemon: client.Client, targets: list[Target]) -> set[Target]:
-    """Those of the cancelled that have not ended within a moment: who ignores TERM has time until `kill_after`."""
+    """The targets that have not ended within a moment: a process that ignores TERM has time until `kill_after`."""
     left = set(targets)
     daemon.ask("follow", runs=sorted({run for run, _ in targets}))
     end = time.monotonic() + MOMENT
@@ -75,23 +76,23 @@ def _still_ending(daemon: client.Client, targets: list[Target]) -> set[Target]:
     return left
 
 
-def _targets(caller: Caller, history: History, what: str) -> list[Target]:
+def _targets(invocation: Invocation, history: History, what: str) -> list[Target]:
     """The runs and tasks that are meant, oldest first."""
     head, task, attempt = parse_run_ref(what)
     if attempt is not None:
         raise CronflowError(f"`{what}` is an attempt", f"`cronflow cancel {pasted(f'{head}/{task}')}` ends its task", 2)
     if task is not None or is_run(head):
-        number = resolve_run(history, head, job_names(caller, history))
+        number = resolve_run(history, head, job_names(invocation, history))
         return [(number, name) for name in _copies(history, number, task)] if task is not None else [(number, None)]
     going_on = [found for number in history.live_runs() if (found := _in_run(history, number, head))]
     if not going_on:
-        check_job(head, job_names(caller, history))
+        check_job(head, job_names(invocation, history))
         raise CronflowError(f"nothing of `{head}` is going on, so nothing was cancelled", f"`cronflow status {head}`")
     return [target for targets in going_on for target in targets]
 
 
 def _copies(history: History, number: int, task: str) -> list[str]:
-    """The task itself, or where it is a job that has copies: those that go on."""
+    """The task itself, or the copies that are going on if it is a job with copies."""
     check_task(history, number, task)
     if history.scalar("SELECT 1 FROM tasks WHERE run = ? AND name = ?", number, task):
         return [task]
@@ -99,16 +100,17 @@ def _copies(history: History, number: int, task: str) -> list[str]:
     return [name for (name,) in history.db.execute(query, (number, task))] or [task]
 
 
-def job_names(caller: Caller, history: History) -> list[str]:
-    """The jobs that may be meant; none where the job file is broken and the history is empty: what is there can be ended."""
+def job_names(invocation: Invocation, history: History) -> list[str]:
+    """The names of jobs that may be meant; none if the job file is broken and the history is empty, since what is going on can
+    be ended all the same."""
     try:
-        return list(known_jobs(caller, history).jobs)
+        return list(invocation.known_jobs(history).jobs)
     except JobFileError:
         return []
 
 
 def _in_run(history: History, number: int, job: str) -> list[Target]:
-    """What of a job is going on in one run: the run itself where the job is a root of its flow, else its tasks."""
+    """What a job has going on in one run: the run itself if the job is a root of its flow, else its tasks."""
     body = history.scalar("SELECT body FROM runs JOIN definitions ON digest = definition WHERE id = ?", number)
     jobs = {plain["name"]: plain for plain in json.loads(body or "[]")}
     if job in jobs and _is_root(jobs[job]) and history.scalar("SELECT 1 FROM tasks WHERE run = ? AND job = ?", number, job):

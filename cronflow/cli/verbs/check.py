@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import ago, clock, count, iso, listing
 from cronflow.errors import JobFileError, Problem
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    caller: Caller,
+    invocation: Invocation,
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Other job files than the one in use.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     prove: Annotated[bool, typer.Option("--prove", help="Compare the schedules with croniter's reading of them.")] = False,
@@ -36,45 +36,45 @@ def check(
     failed = False
     told: list[dict[str, Any]] = []
     proved: list[dict[str, Any]] = []
-    for path in files or [str(caller.places.file)]:
+    for path in files or [str(invocation.places.file)]:
         jobs = None
         try:
-            reading = read(path, now=caller.now)
+            reading = read(path, now=invocation.now)
             jobs, problems = reading.jobs, reading.problems
         except JobFileError as broken:
             problems = broken.problems
         failed |= jobs is None or (strict and bool(problems))
-        if caller.json:
+        if invocation.json:
             told.extend(map(_plain, problems))
         else:
-            _show(caller, problems)
+            _show(invocation, problems)
         if prove and jobs is not None:
-            proved += _prove(caller, path, jobs)
-        if not caller.json:
-            caller.out(_summary(caller, path, jobs, problems))
-        if jobs is not None and os.path.abspath(path) == str(caller.places.file):
+            proved += _prove(invocation, path, jobs)
+        if not invocation.json:
+            invocation.out(_summary(invocation, path, jobs, problems))
+        if jobs is not None and os.path.abspath(path) == str(invocation.places.file):
             with suppress(OSError):  # a convenience, and the folder may be another user's
-                keep(caller.places.state, reading)
-    if caller.json:
-        caller.answer({"ok": not failed, "problems": told, "croniter": proved if prove else None})
+                keep(invocation.places.state, reading)
+    if invocation.json:
+        invocation.print_json({"ok": not failed, "problems": told, "croniter": proved if prove else None})
     return 1 if failed else 0
 
 
-def _show(caller: Caller, problems: list[Problem]) -> None:
+def _show(invocation: Invocation, problems: list[Problem]) -> None:
     if problems:
         from cronflow.jobfile.draw import draw
 
-        caller.out("\n".join(draw(problem, caller.color) + "\n" for problem in problems))
+        invocation.out("\n".join(draw(problem, invocation.color) + "\n" for problem in problems))
 
 
-def _prove(caller: Caller, path: str, jobs: JobSet) -> list[dict[str, Any]]:
+def _prove(invocation: Invocation, path: str, jobs: JobSet) -> list[dict[str, Any]]:
     """Show where croniter reads the schedules in another way; the same for `--json`."""
     from cronflow.cli.screens import secondopinion
     from cronflow.core.time.secondopinion import opinions
 
-    found = list(opinions(jobs.jobs.values(), caller.now))
-    if not caller.json:
-        caller.out("\n".join(secondopinion.notes(found)))
+    found = list(opinions(jobs.jobs.values(), invocation.now))
+    if not invocation.json:
+        invocation.out("\n".join(secondopinion.notes(found)))
     return [{"file": path, **one} for one in secondopinion.answer(found)]
 
 
@@ -90,7 +90,7 @@ def _plain(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _summary(caller: Caller, path: str, jobs: Any, problems: list[Problem]) -> str:
+def _summary(invocation: Invocation, path: str, jobs: Any, problems: list[Problem]) -> str:
     """The last line: how much is wrong, or what the file holds and what starts next."""
     name = os.path.basename(path)
     if jobs is None:
@@ -102,11 +102,11 @@ def _summary(caller: Caller, path: str, jobs: Any, problems: list[Problem]) -> s
     flows = plan(jobs.jobs).flows
     held = f"{count(len(jobs.jobs), 'job')} in {count(len(flows), 'flow')}"
     warnings = f"; {count(len(problems), 'warning')}" if problems else ""
-    caller.zone = jobs.timezone
-    return f"{name}: {held}; {_next_start(caller, jobs, flows)}{warnings}"
+    invocation.zone = jobs.timezone
+    return f"{name}: {held}; {_next_start(invocation, jobs, flows)}{warnings}"
 
 
-def _next_start(caller: Caller, jobs: JobSet, flows: Mapping[str, Flow]) -> str:
+def _next_start(invocation: Invocation, jobs: JobSet, flows: Mapping[str, Flow]) -> str:
     from cronflow.core.time.triggers import next_start
 
     starts = [
@@ -114,7 +114,7 @@ def _next_start(caller: Caller, jobs: JobSet, flows: Mapping[str, Flow]) -> str:
         for name, flow in flows.items()
         if not flow.dormant
         for trigger in flow.triggers
-        if (start := next_start(trigger, name, jobs.calendars, jobs.host, caller.now)) is not None
+        if (start := next_start(trigger, name, jobs.calendars, jobs.host, invocation.now)) is not None
     ]
     if not starts:
         events = any(flow.triggers and not flow.dormant for flow in flows.values())
@@ -122,6 +122,6 @@ def _next_start(caller: Caller, jobs: JobSet, flows: Mapping[str, Flow]) -> str:
     at, name = min(starts)
     others = [f"`{edge.job}`" for edge in flows[name].outer]
     after = f", after {listing(others)}" if others else ""
-    if not caller.tty:
-        return f"the next to start is `{name}` at {iso(at, caller.zone)}{after}"
-    return f"the next to start is `{name}` at {clock(at, caller.now, caller.zone)} ({ago(at, caller.now)}){after}"
+    if not invocation.tty:
+        return f"the next to start is `{name}` at {iso(at, invocation.zone)}{after}"
+    return f"the next to start is `{name}` at {clock(at, invocation.now, invocation.zone)} ({ago(at, invocation.now)}){after}"

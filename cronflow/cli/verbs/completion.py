@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli import completion_scripts
+from cronflow.cli.completion_scripts import Word
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import WAITING
 from cronflow.errors import CronflowError
 from cronflow.places import find_places
 
 
 def completion(
-    caller: Caller,
+    invocation: Invocation,
     shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
 ) -> None:
     """Print the script with which a shell completes verbs, flags and the names of jobs.
@@ -25,33 +26,22 @@ def completion(
     zsh: `cronflow completion zsh > /usr/local/share/zsh/site-functions/_cronflow`.
     fish: `cronflow completion fish > ~/.config/fish/completions/cronflow.fish`.
     """
-    from cronflow.cli import completion_scripts
-
     scripts = {"bash": completion_scripts.bash, "zsh": completion_scripts.zsh, "fish": completion_scripts.fish}
     if shell not in scripts:
         raise CronflowError(f"there is no completion for `{shell}`", "there is one for bash, zsh and fish", 2)
-    caller.out(scripts[shell](words(), names_file(caller)), end="")
-
-
-@dataclass(slots=True)
-class Word:
-    """A verb as completion sees it: its flags, those that take a value (and which kind), the kind of its arguments."""
-
-    name: str
-    help: str = ""
-    flags: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-    argument: str = ""
-    verbs: list[Word] = field(default_factory=list)
+    invocation.out(scripts[shell](words(), names_file(invocation)), end="")
 
 
 def words() -> list[Word]:
     """All verbs, from the app itself."""
-    from cronflow.cli.app import WHERE, build
+    from cronflow.cli.app import build
 
     app = build()
-    found = [_word(name, app.get_command(None, name)) for name in WHERE]
-    return [_word("", app), *found]
+    return [_word("", app), *_words(app)]
+
+
+def _words(group: Any) -> list[Word]:
+    return [_word(name, group.get_command(None, name)) for name in group.list_commands(None)]
 
 
 def _word(name: str, command: Any) -> Word:
@@ -66,7 +56,7 @@ def _word(name: str, command: Any) -> Word:
                 word.values[flag] = _kind(one)
     word.flags["--help"] = "Show the help"
     if name and hasattr(command, "commands"):
-        word.verbs = [_word(verb, inner) for verb, inner in command.commands.items()]
+        word.verbs = _words(command)
     return word
 
 
@@ -88,10 +78,10 @@ def _kind(parameter: Any) -> str:
     return {"PATH": "file", "FILE": "file", "OUT": "file", "LOG": "file", "DIR": "folder"}.get(name, "")
 
 
-def names_file(caller: Caller) -> str:
+def names_file(invocation: Invocation) -> str:
     """Where a shell finds the names of the jobs, as an expression of sh: the state folder of the time of completion, or of
     the job file for which the script was made."""
-    named = caller.file_option or caller.state_option or os.environ.get("CRONFLOW_FILE")
-    if named or caller.places.file != find_places(environ={**os.environ, "CRONFLOW_FILE": "", "CRONFLOW_STATE": ""}).file:
-        return shlex.quote(str(caller.places.state / "names"))
+    named = invocation.options.file or invocation.options.state or os.environ.get("CRONFLOW_FILE")
+    if named or invocation.places.file != find_places(environ={**os.environ, "CRONFLOW_FILE": "", "CRONFLOW_STATE": ""}).file:
+        return shlex.quote(str(invocation.places.state / "names"))
     return ""

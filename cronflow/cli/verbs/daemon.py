@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count, duration
 from cronflow.errors import CronflowError
 
@@ -23,7 +23,7 @@ LOCK_WITHIN = 10.0
 """Seconds that a run in the foreground has to hand over."""
 
 
-def daemon(caller: Caller) -> int:
+def daemon(invocation: Invocation) -> int:
     """Run the daemon, in the foreground: the form that systemd and containers want.
 
     It starts jobs when they are due, and takes over from a `cronflow run` that is going on. SIGTERM stops it, running
@@ -33,18 +33,19 @@ def daemon(caller: Caller) -> int:
     from cronflow.daemon.jobs.source import JobSource
     from cronflow.daemon.unit import warning
 
-    source = JobSource.open(str(caller.places.file))
-    with _lock(caller):
+    source = JobSource.open(str(invocation.places.file))
+    with _lock(invocation):
         log = _logger()
         killer = warning(user=os.geteuid() != 0)
         if killer is not None:
             log(f"warning: {killer}")
-        life = Daemon(caller.places, source, log=log)
+        life = Daemon(invocation.places, source, log=log)
         try:
             life.signals.catch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
             life.begin()
             jobs = source.reading.jobs.jobs
-            log(f"cronflow is up: {count(len(jobs), 'job')} in {count(len(source.plan.flows), 'flow')} from {caller.places.file}")
+            known = f"{count(len(jobs), 'job')} in {count(len(source.plan.flows), 'flow')}"
+            log(f"cronflow is up: {known} from {invocation.places.file}")
             life.run()
             log(f"cronflow is {life.leaving}; {_going_on(life.state.running)}")
         finally:
@@ -56,41 +57,41 @@ def _going_on(running: int) -> str:
     return f"{count(running, 'command')} {'goes' if running == 1 else 'go'} on" if running else "no command is running"
 
 
-def _lock(caller: Caller) -> Held:
+def _lock(invocation: Invocation) -> Held:
     """The lock of the state folder. A `run` in the foreground that holds it is asked to hand over, and so is the next one that
-    has been quicker than we: its clients take over as well."""
+    is quicker than we are."""
     from cronflow.daemon.lock import take_lock
 
     deadline = time.monotonic() + LOCK_WITHIN
     while True:
-        lock = take_lock(caller.places)
+        lock = take_lock(invocation.places)
         if lock is not None:
             return lock
-        other = client.ping(caller.places, 5.0)
+        other = client.ping(invocation.places, 5.0)
         if other is not None and not other.get("foreground"):
             break
         if other is not None:
-            _ask_to_hand_over(caller)
+            _ask_to_hand_over(invocation)
         if time.monotonic() > deadline:
             break
         time.sleep(0.01)
-    about = f" (pid {other['pid']}, up {duration(caller.now - other['since'])})" if other else ""
+    about = f" (pid {other['pid']}, up {duration(invocation.now - other['since'])})" if other else ""
     raise CronflowError(
-        f"another daemon{about} already owns `{caller.places.state}`", "`cronflow reload` makes it read the job file again"
+        f"another daemon{about} already owns `{invocation.places.state}`", "`cronflow reload` makes it read the job file again"
     )
 
 
-def _ask_to_hand_over(caller: Caller) -> None:
+def _ask_to_hand_over(invocation: Invocation) -> None:
     try:
-        with client.connect(caller.places) as holder:
-            holder.ask("handover", file=str(caller.places.file))
+        with client.connect(invocation.places) as holder:
+            holder.ask("handover", file=str(invocation.places.file))
     except CronflowError as error:
         if error.exit_status != client.NOT_RUNNING:  # it may have ended just now
             raise
 
 
 def _logger() -> Callable[[str], None]:
-    """Lines on standard error; with the time, where no journal puts one in front."""
+    """Writes lines to standard error; with the time, unless a journal adds it."""
     timed = "JOURNAL_STREAM" not in os.environ
 
     def log(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count, listing
 from cronflow.errors import CronflowError, JobFileError
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 SIGNS = {"ok": ("✓", "success"), "warning": ("!", "retrying"), "problem": ("✗", "failed")}
 
 
-def doctor(caller: Caller) -> int:
+def doctor(invocation: Invocation) -> int:
     """Look whether this machine and the jobs fit each other, and tell what to do where they do not.
 
     Each job is looked at with the rights of its user: shell and command, folder, env files, secrets. Then alert targets, the
     state folder and its database, the disk, the daemon and its service, crontabs, the clock. Nothing is started or changed.
-    Exit status 1 if there is a problem; warnings are none.
+    Exit status 1 if there is a problem; warnings do not count.
     """
     from cronflow.doctor import alerts, crontabs, jobs, machine, state
     from cronflow.doctor.finding import looked
 
-    found, scene = _scene(caller)
+    found, scene = _scene(invocation)
     looks = (
         *(jobs.each_job, alerts.alerts),
         *(state.folder, state.database, state.sqlite, state.room),
@@ -36,30 +36,30 @@ def doctor(caller: Caller) -> int:
     for look in looks:
         found += looked(look, scene)
     failed = any(one.result == "problem" for one in found)
-    if caller.json:
-        caller.answer({"ok": not failed, "checks": [one._asdict() for one in found]})
+    if invocation.json:
+        invocation.print_json({"ok": not failed, "checks": [one._asdict() for one in found]})
     else:
-        _show(caller, found)
+        _show(invocation, found)
     return 1 if failed else 0
 
 
-def _scene(caller: Caller) -> tuple[list[Finding], Scene]:
-    """What there is to look at, and how the job file itself does."""
+def _scene(invocation: Invocation) -> tuple[list[Finding], Scene]:
+    """What there is to look at, and the finding about the job file itself."""
     from cronflow.doctor.finding import Scene, ok
 
     daemon, reading, not_ours = None, None, ""
     try:
-        with client.connect(caller.places) as there:
+        with client.connect(invocation.places) as there:
             daemon = there.ask("ping", seconds=5.0)
     except CronflowError as error:
         not_ours = error.message if error.exit_status == client.NOT_PERMITTED else ""
     try:
-        reading = caller.reading
-        found = ok("job_file", f"`{caller.places.file}` has {count(len(reading.jobs.jobs), 'job')}")
+        reading = invocation.reading
+        found = ok("job_file", f"`{invocation.places.file}` has {count(len(reading.jobs.jobs), 'job')}")
     except JobFileError as error:
         found = _faulty(error)
     jobs = reading.jobs if reading is not None else None
-    return [found], Scene(caller.places, jobs, daemon, caller.now, not_ours)
+    return [found], Scene(invocation.places, jobs, daemon, invocation.now, not_ours)
 
 
 def _faulty(error: JobFileError) -> Finding:
@@ -73,19 +73,19 @@ def _faulty(error: JobFileError) -> Finding:
     return problem("job_file", f"the job file has errors: {error.message} ({place})", "`cronflow check` shows all of them")
 
 
-def _show(caller: Caller, found: list[Finding]) -> None:
-    from cronflow.cli.screens.style import Style
+def _show(invocation: Invocation, found: list[Finding]) -> None:
+    from cronflow.cli.screens.style import style_for
 
-    style = Style(caller.zone, caller.now, caller.width, caller.color)
+    style = style_for(invocation.zone, invocation.now, invocation.width, invocation.color)
     for alike in _grouped(found):
-        caller.out(_line(alike, style))
+        invocation.out(_line(alike, style))
     numbers = [(sum(one.result == result for one in found), result) for result in ("problem", "warning")]
     said = ", ".join(count(number, result) for number, result in numbers if number)
-    caller.out(f"\n{count(len(found), 'check')}: {said or 'everything is well'}")
+    invocation.out(f"\n{count(len(found), 'check')}: {said or 'everything is well'}")
 
 
 def _grouped(found: list[Finding]) -> list[list[Finding]]:
-    """What is the same of several jobs together, what is well of jobs after the rest of them."""
+    """Equal findings of several jobs together; what is well about jobs comes after the rest."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for place, one in enumerate(found):
         groups.setdefault((one.check, one.result, one.message) if one.job is not None else (place,), []).append(one)
@@ -95,7 +95,7 @@ def _grouped(found: list[Finding]) -> list[list[Finding]]:
 
 
 def _line(alike: list[Finding], style: Style) -> str:
-    """A finding of one job, of several, or of none, and below it what to do about it."""
+    """A finding about one job, several or none, and below it what to do about it."""
     one, names = alike[0], [f"`{one.job}`" for one in alike if one.job is not None]
     sign, kind = SIGNS[one.result]
     if one.result == "ok" and len(names) > 1:

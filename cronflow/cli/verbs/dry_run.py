@@ -1,10 +1,10 @@
-"""`cronflow run --dry-run`: what would be started, and nothing is."""
+"""`cronflow run --dry-run`: show what would start, and start nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens.style import table
 from cronflow.core.words import count, plain
 from cronflow.errors import CronflowError
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from cronflow.core.jobs import Job
 
 
-def show(caller: Caller, names: list[str], only: bool, upstream: bool, given: dict[str, str]) -> int:
+def show(invocation: Invocation, names: list[str], only: bool, upstream: bool, given: dict[str, str]) -> int:
     """What `run` would start, flow by flow, in the order of the graph."""
     from cronflow.core.plan import params
     from cronflow.core.plan.flow import plan
     from cronflow.core.run.byhand import selection
 
-    flows = {flow.name: (flow, jobs) for flow, jobs in selection(plan(caller.jobs.jobs), names, only, upstream)}
+    flows = {flow.name: (flow, jobs) for flow, jobs in selection(plan(invocation.jobs.jobs), names, only, upstream)}
     orders = {name: [job for job in flow.jobs if job in jobs] for name, (flow, jobs) in flows.items()}
-    known = caller.jobs.jobs
+    known = invocation.jobs.jobs
     if refusal := params.refused(given.items(), [known[name] for jobs in orders.values() for name in jobs]):
         raise CronflowError(str(refusal.refused), refusal.hint, refusal.exit_status)
     values = {job: _values(known[job], given) for jobs in orders.values() for job in jobs}
-    if caller.json:
+    if invocation.json:
         told = {flow: params.given(given.items(), [known[job] for job in jobs]) for flow, jobs in orders.items()}
-        caller.answer({"runs": [{"flow": flow, "jobs": jobs, "params": told[flow]} for flow, jobs in orders.items()]})
+        invocation.print_json({"runs": [{"flow": flow, "jobs": jobs, "params": told[flow]} for flow, jobs in orders.items()]})
         return 0
     for head, jobs in orders.items():
-        caller.out(f"a run of `{head}` would start {count(len(jobs), 'job')}:")
+        invocation.out(f"a run of `{head}` would start {count(len(jobs), 'job')}:")
         rows = [[job, _after(known[job], jobs), _with(values[job])] for job in jobs]
-        caller.out("\n".join(f"  {line}" for line in table(rows)))
+        invocation.out("\n".join(f"  {line}" for line in table(rows)))
         outside = dict.fromkeys(edge.job for job in jobs for edge in known[job].after if edge.job not in jobs)
         if outside and not only:
-            caller.note(f"it takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
+            invocation.warn(f"it takes as met what comes after {', '.join(f'`{name}`' for name in outside)}")
     return 0
 
 

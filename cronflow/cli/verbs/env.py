@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import check_job, parse_params
 from cronflow.errors import CronflowError
 
@@ -21,7 +21,7 @@ HIDDEN = "***"
 
 
 def env(
-    caller: Caller,
+    invocation: Invocation,
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job.")],
     param: Annotated[
         list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param of the job; may be given several times.")
@@ -35,9 +35,9 @@ def env(
     """
     from cronflow.daemon.processes.environment import Unstartable, account, difference, environment
 
-    known = caller.jobs.jobs
+    known = invocation.jobs.jobs
     one = known[check_job(job, known)]
-    examples = {**example_facts(caller, one), **first_values(one)}
+    examples = {**example_facts(invocation, one), **first_values(one)}
     given = {**dict.fromkeys(one.secrets, HIDDEN), **given_params(one, parse_params(param or [])), **examples}
     try:
         found = environment(one, account(one), {}, os.environ, given)
@@ -46,17 +46,19 @@ def env(
         raise CronflowError(reason.message, "call it as the user that the daemon has", status) from None
     here = {name: HIDDEN if name in one.secrets else value for name, value in os.environ.items()}
     differs = difference(found, here) if diff else None
-    if caller.json:
-        caller.answer({"job": job, "env": dict(sorted(found.items())), "examples": sorted(examples), "diff": _plain(differs)})
+    if invocation.json:
+        invocation.print_json(
+            {"job": job, "env": dict(sorted(found.items())), "examples": sorted(examples), "diff": _plain(differs)}
+        )
     elif differs is not None:
-        _show_difference(caller, differs)
+        _show_difference(invocation, differs)
     else:
         for name in sorted(found):
-            caller.out(_assignment(name, found[name]) + ("   # example" if name in examples else ""))
+            invocation.out(_assignment(name, found[name]) + ("   # example" if name in examples else ""))
 
 
 def given_params(job: Job, given: dict[str, str]) -> dict[str, str]:
-    """The params of a job as a run with these would have them. One that it has not is a CronflowError (exit status 2)."""
+    """The params of a job in a run with these values. An unknown one is a CronflowError (exit status 2)."""
     from cronflow.core.plan import params
     from cronflow.core.records import Run
 
@@ -73,19 +75,19 @@ def first_values(job: Job) -> dict[str, str]:
     return values if job.foreach is None else {**values, ITEM: "a line that `foreach` has printed"}
 
 
-def example_facts(caller: Caller, job: Job) -> dict[str, str]:
-    """What a run adds, for a scheduled one in this minute."""
+def example_facts(invocation: Invocation, job: Job) -> dict[str, str]:
+    """The variables that a run adds, as for a scheduled run of this minute."""
     from cronflow.core.plan.copies import matrix_copies
     from cronflow.core.plan.flow import plan
     from cronflow.core.records import Run
     from cronflow.daemon.processes.spawning import attempt_facts
 
-    minute = int(caller.now - caller.now % 60)
-    flows = plan(caller.jobs.jobs)
+    minute = int(invocation.now - invocation.now % 60)
+    flows = plan(invocation.jobs.jobs)
     flow = flows.flows[flows.flow_of[job.name]]
     trigger = flow.triggers[0].kind if flow.triggers else "manual"
-    run = Run(EXAMPLE_RUN, flow.name, trigger, caller.now, slot=minute if flow.triggers else None)
-    places, task = caller.places, next(matrix_copies(job))[0]
+    run = Run(EXAMPLE_RUN, flow.name, trigger, invocation.now, slot=minute if flow.triggers else None)
+    places, task = invocation.places, next(matrix_copies(job))[0]
     files = {
         "CRONFLOW_STATE_DIR": str(places.task_state(EXAMPLE_RUN, task)),
         "CRONFLOW_OUTPUT": str(places.output(EXAMPLE_RUN, task, 1)),
@@ -97,17 +99,17 @@ def _assignment(name: str, value: str) -> str:
     return f"{name}={shlex.quote(value) if value else ''}"
 
 
-def _show_difference(caller: Caller, differs: Difference) -> None:
+def _show_difference(invocation: Invocation, differs: Difference) -> None:
     if not any(differs):
-        caller.out("the environment of the job is the one that you have here")
+        invocation.out("the environment of the job is the one that you have here")
         return
-    caller.note("- what you have here, + what the job has")
+    invocation.warn("- what you have here, + what the job has")
     lines = [(name, f"+ {_assignment(name, value)}") for name, value in differs.added.items()]
     lines += [(name, f"- {_assignment(name, value)}") for name, value in differs.missing.items()]
     for name, (job, here) in differs.differing.items():
         lines.append((name, f"- {_assignment(name, here)}\n+ {_assignment(name, job)}"))
     for _, text in sorted(lines):
-        caller.out(text)
+        invocation.out(text)
 
 
 def _plain(differs: Difference | None) -> dict[str, Any] | None:

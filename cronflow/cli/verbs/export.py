@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count
 from cronflow.errors import CronflowError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Target(StrEnum):
-    """For whom the jobs are written."""
+    """For which scheduler the jobs are written."""
 
     crontab = "crontab"
     systemd = "systemd"
@@ -31,7 +31,7 @@ FOLDERS = (Target.systemd, Target.dagu)
 
 
 def export(
-    caller: Caller,
+    invocation: Invocation,
     target: Annotated[Target, typer.Argument(metavar="TARGET", help="crontab, systemd, airflow or dagu.")],
     out: Annotated[
         str | None, typer.Option("-o", "--output", metavar="PATH", help="The file, or the folder for systemd and dagu.")
@@ -49,28 +49,28 @@ def export(
         raise CronflowError("`--system` is for crontab", "units of systemd are for the machine, unless `--user` is given", 2)
     if user and target is not Target.systemd:
         raise CronflowError("`--user` is for systemd", "a table of cron is a user's, unless `--system` is given", 2)
-    written = _export(target, _wanted(caller, system if target is Target.crontab else not user))
+    written = _export(target, _wanted(invocation, system if target is Target.crontab else not user))
     report = written.report
     if out is not None:
         _save(written, Path(out), target in FOLDERS, force)
-    if caller.json:
+    if invocation.json:
         files = [{"path": _path(out, name), "text": text} for name, text in written.files.items()]
         losses = [{"job": job, "key": key, "message": message} for job, key, message in report.losses]
         refused = [{"job": job, "message": reason} for job, reason in report.refused.items()]
         notes = list(written.notes)
-        caller.answer({"target": target.value, "files": files, "lost": losses, "not_written": refused, "notes": notes})
+        invocation.print_json({"target": target.value, "files": files, "lost": losses, "not_written": refused, "notes": notes})
         return 1 if refused else 0
     if out is None:
-        _show(caller, written)
-    _tell(caller, written, out)
+        _show(invocation, written)
+    _tell(invocation, written, out)
     return 1 if report.refused else 0
 
 
-def _wanted(caller: Caller, system: bool) -> Wanted:
+def _wanted(invocation: Invocation, system: bool) -> Wanted:
     from cronflow.export.report import Wanted
     from cronflow.jobfile.machine import machine_zone
 
-    return Wanted(caller.jobs, caller.now, machine_zone(), _caller_name(), caller.places.file.name, system)
+    return Wanted(invocation.jobs, invocation.now, machine_zone(), _caller_name(), invocation.places.file.name, system)
 
 
 def _caller_name() -> str:
@@ -96,28 +96,28 @@ def _path(out: str | None, name: str) -> str | None:
     return os.path.join(out, name) if name else out
 
 
-def _show(caller: Caller, written: Written) -> None:
-    """Everything on standard output; several files behind a line with their names."""
+def _show(invocation: Invocation, written: Written) -> None:
+    """Print everything; several files each after a line with its name."""
     for name, text in written.files.items():
         if name:
-            caller.out(f"# ---- {name} ----")
-        caller.out(text, end="" if text.endswith("\n") else "\n")
+            invocation.out(f"# ---- {name} ----")
+        invocation.out(text, end="" if text.endswith("\n") else "\n")
 
 
-def _tell(caller: Caller, written: Written, out: str | None) -> None:
-    """What is lost, on standard error."""
+def _tell(invocation: Invocation, written: Written, out: str | None) -> None:
+    """Say on standard error what is lost."""
     report = written.report
     kept = len(report.names) - len(report.refused)
     told = [f"{kept} of {count(len(report.names), 'job')} written"]
     if out is not None and written.files:
         told = [f"{told[0]} to {out}" + (f" ({count(len(written.files), 'file')})" if "" not in written.files else "")]
-    caller.note("; ".join(told))
+    invocation.warn("; ".join(told))
     for line in (*report.lines(), *written.notes, *(written.next if out is not None else ())):
-        caller.note(f"  {line}")
+        invocation.warn(f"  {line}")
 
 
 def _save(written: Written, out: Path, folder: bool, force: bool) -> None:
-    """Write the files; none of them if one is there already and differs."""
+    """Write the files; none of them if one exists already and differs."""
     texts = {out / name if name else out: text for name, text in written.files.items()}
     try:
         if folder and out.exists() and not out.is_dir():

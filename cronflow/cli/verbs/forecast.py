@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cronflow.cli.client import ping
-from cronflow.cli.invocation import Caller
-from cronflow.facts.known import jobs_of_file
+from cronflow.cli.invocation import Invocation
 from cronflow.store.queries import History
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ HOUR = 3600.0
 
 
 def forecast(
-    caller: Caller,
+    invocation: Invocation,
     hours: Annotated[int, typer.Option("--hours", metavar="N", help="How far to look ahead.", min=1, max=8784)] = 24,
 ) -> None:
     """Show what the next hours would bring, if every job takes as long as it usually does and succeeds.
@@ -29,28 +28,25 @@ def forecast(
     from cronflow.core.forecast import crowds, simulate
     from cronflow.store.loading import load_state
 
-    with History.open(caller.places.database) as history:
-        known = jobs_of_file(caller)
+    with History.open(invocation.places.database) as history:
+        known = invocation.jobs_of_file()
         usual = history.usual_durations(known.jobs)
-        end = caller.now + hours * HOUR
-        found = simulate(load_state(history.db), caller.jobs, known.plan, usual, caller.now, end)
+        end = invocation.now + hours * HOUR
+        found = simulate(load_state(history.db), invocation.jobs, known.plan, usual, invocation.now, end)
     crowded = crowds(found)
-    if caller.json:
-        _answer(caller, found, crowded)
+    if invocation.json:
+        _print_json(invocation, found, crowded)
         return
     from cronflow.cli.screens.forecast import forecast_screen
-    from cronflow.cli.screens.style import style_of
 
-    if ping(caller.places) is None:
-        caller.note("the daemon is not running: this is what would happen if it were started now")
-    caller.out(forecast_screen(found, crowded, known.plan, style_of(caller)))
+    if ping(invocation.places) is None:
+        invocation.warn("the daemon is not running: this is what would happen if it were started now")
+    invocation.out(forecast_screen(found, crowded, known.plan, invocation.style()))
 
 
-def _answer(caller: Caller, found: Forecast, crowded: list[Crowd]) -> None:
-    from cronflow.facts.json_form import JsonForm
-
-    form = JsonForm(caller.places, caller.zone)
-    caller.answer(
+def _print_json(invocation: Invocation, found: Forecast, crowded: list[Crowd]) -> None:
+    form = invocation.json_form()
+    invocation.print_json(
         {
             "from": form.time(found.start),
             "to": form.time(found.end),

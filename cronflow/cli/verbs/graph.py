@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from cronflow.cli import names
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens import graph as views
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
 
@@ -24,25 +23,23 @@ class Format(StrEnum):
 
 
 def graph(
-    caller: Caller,
+    invocation: Invocation,
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Only the flow of this job.")] = None,
     form: Annotated[Format, typer.Option("--format", help="text, dot (Graphviz), mermaid or json.")] = Format.text,
 ) -> None:
     """Show the flows: which jobs start together, and what comes after what."""
-    with History.open(caller.places.database) as history:
-        known = known_jobs(caller, history)
+    with History.open(invocation.places.database) as history:
+        known = invocation.known_jobs(history)
     flows = list(known.plan.flows.values())
     if job is not None:
         flows = [known.plan.flows[known.plan.flow_of[names.check_job(job, known.jobs)]]]
-    if caller.json or form is Format.json:
-        caller.answer({"flows": [views.as_data(flow) for flow in flows]})
+    if invocation.json or form is Format.json:
+        invocation.print_json({"flows": [views.as_data(flow) for flow in flows]})
     elif form is Format.dot:
-        caller.out(views.as_dot(flows))
+        invocation.out(views.as_dot(flows))
     elif form is Format.mermaid:
-        caller.out(views.as_mermaid(flows))
+        invocation.out(views.as_mermaid(flows))
     elif flows:
-        from cronflow.cli.screens.style import style_of
-
-        caller.out(views.as_text(flows, style_of(caller)))
+        invocation.out(views.as_text(flows, invocation.style()))
     else:
-        caller.note("the job file has no jobs")
+        invocation.warn("the job file has no jobs")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count
 from cronflow.errors import CronflowError, Problem, Span
 
@@ -21,18 +21,24 @@ LONGEST = 36_500
 """Days of a proof."""
 
 
-def import_(
-    caller: Caller,
-    file: Annotated[str | None, typer.Argument(metavar="FILE", help="A crontab, - for standard input.")] = None,
-    user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="The crontab of a user.")] = None,
-    system: Annotated[bool, typer.Option("--system", help="All tables of the machine, and its folders of run-parts.")] = False,
-    root: Annotated[str, typer.Option("--root", metavar="DIR", help="With --system or --user: of the system below DIR.")] = "/",
+class Tables(NamedTuple):
+    """Which tables of cron are meant, unless they are a file."""
+
+    user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="The crontab of a user.")] = None
+    system: Annotated[bool, typer.Option("--system", help="All tables of the machine, and its folders of run-parts.")] = False
+    root: Annotated[str, typer.Option("--root", metavar="DIR", help="With --system or --user: of the system below DIR.")] = "/"
     table: Annotated[
         str, typer.Option("--table", metavar="auto|user|system|anacron", help="What the table is; else found by looking.")
-    ] = "auto",
+    ] = "auto"
     dialect: Annotated[
         str, typer.Option("--dialect", metavar="auto|debian|cronie|busybox", help="Whose rules hold; else found by looking.")
-    ] = "auto",
+    ] = "auto"
+
+
+def import_(
+    invocation: Invocation,
+    tables: Tables,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="A crontab, - for standard input.")] = None,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="OUT", help="Write the job file there.")] = None,
     prove: Annotated[int | None, typer.Option("--prove", metavar="DAYS", help="Compare the starts of the next days.")] = None,
     shadow: Annotated[str | None, typer.Option("--shadow", metavar="LOG", help="Compare with what cron has logged.")] = None,
@@ -46,40 +52,42 @@ def import_(
     from cronflow.crontab import sources, writing
     from cronflow.crontab.convert import convert
 
-    choice = _choice(file, user, system, root, table, dialect, prove)
-    if system:
-        found = sources.of_machine(root, choice)
+    choice = _choice(file, tables, prove)
+    if tables.system:
+        found = sources.of_machine(tables.root, choice)
         if not found.tables:
-            raise CronflowError(f"there is no table of cron below `{root}`", "`cronflow init` writes a job file to begin with")
+            message = f"there is no table of cron below `{tables.root}`"
+            raise CronflowError(message, "`cronflow init` writes a job file to begin with")
     else:
-        one = sources.of_file(file, choice) if file is not None else sources.of_user(user, root, choice)
+        one = sources.of_file(file, choice) if file is not None else sources.of_user(tables.user, tables.root, choice)
         found = sources.Found([one], {}, [])
     log = None if shadow is None else _log(shadow)
     done = convert(found.tables, found.folders)
     text = writing.write(done)
     if output is not None:
         _write(output, text)
-    if not caller.json:
-        _tell(caller, done, found.left_out)
+    if not invocation.json:
+        _tell(invocation, done, found.left_out)
     status = 1 if done.refused else 0
     if prove is not None or log is not None:
-        checked = _checked(caller, done, _read_back(text), prove, log)
+        checked = _checked(invocation, done, _read_back(text), prove, log)
         return 1 if checked else status
-    if caller.json:
-        caller.answer(_answer(done, found.left_out, output, text))
+    if invocation.json:
+        invocation.print_json(_as_data(done, found.left_out, output, text))
     elif output is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode())  # as it is, whatever the locale can show
-    if not caller.json:
-        _conclude(caller, done, output)
+    if not invocation.json:
+        _conclude(invocation, done, output)
     return status
 
 
-def _choice(file: str | None, user: str | None, system: bool, root: str, table: str, dialect: str, prove: int | None) -> Choice:
+def _choice(file: str | None, tables: Tables, prove: int | None) -> Choice:
     """What was asked for, as far as it makes sense together."""
     from cronflow.crontab.sources import Choice
     from cronflow.crontab.tables import Daemon, Kind
 
+    user, system, root, table, dialect = tables
     if sum((file is not None, user is not None, system)) > 1:
         raise CronflowError("FILE, `--user` and `--system` are three places to read from", "name one of them", 2)
     if root != "/" and not (system or user):
@@ -88,7 +96,7 @@ def _choice(file: str | None, user: str | None, system: bool, root: str, table: 
         if given not in known:
             raise CronflowError(f"`{flag}` knows no `{given}`", f"it takes {', '.join(known)}", 2)
     if prove is not None and not 0 < prove <= LONGEST:
-        raise CronflowError(f"`--prove {prove}` is no number of days to look ahead", f"from 1 to {LONGEST:,}", 2)
+        raise CronflowError(f"`--prove {prove}` is not a number of days to look ahead", f"from 1 to {LONGEST:,}", 2)
     kind = next((one for one in get_args(Kind) if one == table), None)
     return Choice(kind, next(one for one in get_args(Daemon) if one == dialect))
 
@@ -108,7 +116,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _read_back(text: str) -> JobSet:
-    """The jobs of the job file that was written, read as the daemon does."""
+    """The jobs of the written job file, read as the daemon does."""
     import tempfile
 
     from cronflow.jobfile.read import read
@@ -122,33 +130,33 @@ def _read_back(text: str) -> JobSet:
 # ---- what a person has to know --------------------------------------------------------------------------------------------
 
 
-def _tell(caller: Caller, done: Import, left_out: list[tuple[str, str]]) -> None:
+def _tell(invocation: Invocation, done: Import, left_out: list[tuple[str, str]]) -> None:
     """Refused lines, files that were left out, and notes, to standard error."""
     from cronflow.jobfile.draw import draw, plain
 
-    color = caller.color and sys.stderr.isatty()
+    color = invocation.color and sys.stderr.isatty()
     for one in done.refused:
         refusal = one.refusal
         span = Span(one.table, refusal.line, refusal.column, refusal.length, refusal.text)
-        caller.note(draw(Problem("error", f"not imported: {refusal.rule}", refusal.hint or None, span), color) + "\n")
+        invocation.warn(draw(Problem("error", f"not imported: {refusal.rule}", refusal.hint or None, span), color) + "\n")
     for path, reason in left_out:
-        caller.note(f"left out: {plain(path)}: {reason}")
+        invocation.warn(f"left out: {plain(path)}: {reason}")
     for note in done.notes:
         place = f"{note.table}:{note.line}" if note.line else note.table
-        caller.note(f"note: {plain(place)}: {plain(note.text)}")
+        invocation.warn(f"note: {plain(place)}: {plain(note.text)}")
     if done.comments:
-        caller.note(f"note: left out: {count(done.comments, 'line')} of comments that explain crontabs")
+        invocation.warn(f"note: left out: {count(done.comments, 'line')} of comments that explain crontabs")
 
 
-def _conclude(caller: Caller, done: Import, output: str | None) -> None:
+def _conclude(invocation: Invocation, done: Import, output: str | None) -> None:
     refused = f", {count(len(done.refused), 'line')} refused" if done.refused else ""
     where = "" if output is None else f"; wrote {output}"
-    caller.note(f"{count(len(done.drafts), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
+    invocation.warn(f"{count(len(done.drafts), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
     if output is not None and done.drafts:
-        caller.note(f"next: read it; `cronflow check {output}`; `--prove 30` compares the starts; then empty the crontab")
+        invocation.warn(f"next: read it; `cronflow check {output}`; `--prove 30` compares the starts; then empty the crontab")
 
 
-def _answer(done: Import, left_out: list[tuple[str, str]], output: str | None, text: str) -> dict[str, Any]:
+def _as_data(done: Import, left_out: list[tuple[str, str]], output: str | None, text: str) -> dict[str, Any]:
     return {
         "file": output,
         "toml": text if output is None else None,
@@ -194,7 +202,7 @@ def _log(path: str) -> str:
         raise CronflowError(f"`{path}` cannot be read: {(error.strerror or '').lower()}", hint, status) from None
 
 
-def _checked(caller: Caller, done: Import, jobs: JobSet, days: int | None, log: str | None) -> bool:
+def _checked(invocation: Invocation, done: Import, jobs: JobSet, days: int | None, log: str | None) -> bool:
     """Show the proof and the shadow. Whether something in them has no reason."""
     from cronflow.cli.screens import importing, secondopinion
     from cronflow.core.time.secondopinion import opinions
@@ -202,27 +210,27 @@ def _checked(caller: Caller, done: Import, jobs: JobSet, days: int | None, log: 
 
     told: dict[str, Any] = {}
     wrong = False
-    caller.zone = jobs.timezone
+    invocation.zone = jobs.timezone
     if days is not None:
-        start = int(caller.now) // 60 * 60 + 60
+        start = int(invocation.now) // 60 * 60 + 60
         proved = list(proof.prove(done.drafts, jobs.jobs, start, start + days * 86_400))
         wrong |= any(one.unexplained for one in proved)
-        told["proof"] = importing.proof_answer(proved, caller.zone)
-        second = list(opinions(jobs.jobs.values(), caller.now))
+        told["proof"] = importing.proof_answer(proved, invocation.zone)
+        second = list(opinions(jobs.jobs.values(), invocation.now))
         told["croniter"] = secondopinion.answer(second)
-        if not caller.json:
-            caller.out(importing.proof_screen(proved, start, days, caller.zone))
-            caller.out("\n".join(secondopinion.notes(second)))
+        if not invocation.json:
+            invocation.out(importing.proof_screen(proved, start, days, invocation.zone))
+            invocation.out("\n".join(secondopinion.notes(second)))
     if log is not None:
-        starts = shadow.read(log, caller.now, caller.zone)
+        starts = shadow.read(log, invocation.now, invocation.zone)
         if not starts:
             hint = "lines of syslog or the journal that say `(USER) CMD (…)`: `journalctl -u cron -o short-iso`"
             raise CronflowError("there is no start of cron in the log", hint)
         compared = shadow.compare(done.drafts, jobs.jobs, starts)
         wrong |= bool(shadow.unexplained(compared))
-        told["shadow"] = importing.shadow_answer(compared, caller.zone)
-        if not caller.json:
-            caller.out(importing.shadow_screen(compared, caller.zone))
-    if caller.json:
-        caller.answer(told)
+        told["shadow"] = importing.shadow_answer(compared, invocation.zone)
+        if not invocation.json:
+            invocation.out(importing.shadow_screen(compared, invocation.zone))
+    if invocation.json:
+        invocation.print_json(told)
     return wrong

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.errors import CronflowError
 
 EXAMPLE = '''\
@@ -39,19 +39,19 @@ echo "run $CRONFLOW_RUN_ID looked at the disk on $CRONFLOW_DATE"
 '''
 
 
-def init(caller: Caller) -> None:
+def init(invocation: Invocation) -> None:
     """Write a small job file with comments, to begin with. It never overwrites one.
 
     It is written where `--file`, CRONFLOW_FILE or the default says; its folders are made.
     """
-    path = caller.places.file
+    path = invocation.places.file
     _write(str(path))
-    if caller.json:
-        caller.answer({"file": str(path)})
+    if invocation.json:
+        invocation.print_json({"file": str(path)})
         return
-    caller.out(f"wrote {path}")
+    invocation.out(f"wrote {path}")
     service = "cronflow service install" + (" --user" if os.geteuid() else "")
-    caller.note(f"next: edit it; `cronflow check`; `cronflow run disk-space`; `{service}`")
+    invocation.warn(f"next: edit it; `cronflow check`; `cronflow run disk-space`; `{service}`")
 
 
 def _write(path: str) -> None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 import typer
 
 from cronflow.cli import names
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens.logs import attempt_title, task_title
-from cronflow.cli.screens.style import style_of
 from cronflow.core import words
-from cronflow.core.jobs import Job
 from cronflow.core.records import Attempt, Done, Task
 from cronflow.core.words import masked
 from cronflow.errors import CronflowError
-from cronflow.facts.known import known_jobs, use_zone_of_file
 from cronflow.facts.output import Log, Mask, Visible, tail_of
 from cronflow.store.queries import History, RunRecord
 
@@ -31,8 +28,8 @@ Key = tuple[str, str, int]
 
 
 class Wanted(NamedTuple):
-    """What to show of a run: all tasks with all processes; or one task (all copies of one job): its last attempt with the steps
-    around it, or one process."""
+    """What to show of a run: all tasks with all processes; or one task (all copies of one job) with its last attempt and the
+    steps around it; or one process."""
 
     run: int
     task: str | None = None
@@ -40,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 def logs(
-    caller: Caller,
+    invocation: Invocation,
     what: Annotated[
         str | None, typer.Argument(metavar="JOB|RUN[/TASK[/ATTEMPT]]", help="Whose output; without it, that of the last run.")
     ] = None,
@@ -54,32 +51,31 @@ def logs(
     RUN is a number, @last, or a job's name for its last run. Of a task the last attempt is shown with the steps around it;
     ATTEMPT is its number, or a step such as check1; TASK may be a job, for all its copies.
     """
-    if follow and caller.json:
+    if follow and invocation.json:
         raise CronflowError("`--json` answers once, `--follow` goes on", "leave out one of them", 2)
-    use_zone_of_file(caller)
-    with History.open(caller.places.database) as history:
-        wanted = _find(caller, history, what or names.LAST)
+    invocation.use_zone_of_file()
+    with History.open(invocation.places.database) as history:
+        wanted = _find(invocation, history, what or names.LAST)
         record = _chosen(history, wanted)
-        jobs = history.definition(record.run.definition)
-    if caller.json:
-        caller.answer({"lines": _json_lines(caller, record, wanted, lines, jobs)})
+    if invocation.json:
+        invocation.print_json({"lines": _json_lines(invocation, record, wanted, lines)})
         return
-    printer = Printer(caller, wanted, jobs, lines, follow)
+    printer = Printer(invocation, wanted, lines, follow)
     printer.show(record)
     while follow and not _over(record, wanted):
         time.sleep(_POLL)
-        with History.open(caller.places.database) as history:
+        with History.open(invocation.places.database) as history:
             record = _chosen(history, wanted)
         printer.now = time.time()
         printer.show(record)
     printer.finish(record, follow)
 
 
-def _find(caller: Caller, history: History, what: str) -> Wanted:
+def _find(invocation: Invocation, history: History, what: str) -> Wanted:
     run_text, task, attempt = names.parse_run_ref(what)
     if names.is_run(run_text):
         return Wanted(names.resolve_run(history, run_text, ()), task, attempt)
-    known = () if history.last_runs([run_text]) else known_jobs(caller, history).jobs
+    known = () if history.last_runs([run_text]) else invocation.known_jobs(history).jobs
     run = names.resolve_run(history, run_text, known)
     if task is not None:
         return Wanted(run, task, attempt)
@@ -111,7 +107,7 @@ def _tasks(record: RunRecord, wanted: Wanted) -> list[Task]:
 
 
 def _listers(record: RunRecord, names: Iterable[str]) -> list[Task]:
-    """The tasks that have listed the copies of a `foreach`, which then took their place."""
+    """The tasks that listed the copies of a `foreach`, which then replaced them."""
     return [
         Task(record.run.id, name, name, Done("success"))
         for name in names
@@ -124,13 +120,13 @@ def _chosen_process(record: RunRecord, task: Task, wanted: Wanted) -> list[Attem
 
 
 def _last(attempts: list[Attempt]) -> list[Attempt]:
-    """The last attempt of a command with the steps around it, in order of time: not the checks of the attempts before."""
+    """The last attempt of a command with the steps around it, in order of time, without the checks of earlier attempts."""
     last = max((place for place, one in enumerate(attempts) if one.kind == "command"), default=0)
     return [one for one in attempts[:last] if one.kind not in ("command", "check")] + attempts[last:]
 
 
 def _shown(record: RunRecord, wanted: Wanted, begun: Container[Key] = ()) -> Iterator[tuple[Task, Attempt | None]]:
-    """The processes to show, and those whose output is `begun`; a task without one stands alone."""
+    """The processes to show, and those whose output has `begun`; a task without one comes alone."""
     for task in _tasks(record, wanted):
         attempts = record.attempts.get(task.name, [])
         if wanted.attempt is not None:
@@ -156,20 +152,19 @@ def _over(record: RunRecord, wanted: Wanted) -> bool:
 class Printer:
     """Prints logs as they grow, each under its title; the raw bytes in a pipe, made visible on a terminal."""
 
-    def __init__(self, caller: Caller, wanted: Wanted, jobs: Mapping[str, Job], lines: int | None, follow: bool) -> None:
-        self.caller = caller
+    def __init__(self, invocation: Invocation, wanted: Wanted, lines: int | None, follow: bool) -> None:
+        self.invocation = invocation
         self.wanted = wanted
-        self.jobs = jobs
         self.lines = lines
         self.follow = follow
-        self.exact = wanted.attempt is not None and not caller.tty
+        self.exact = wanted.attempt is not None and not invocation.tty
         self.offsets: dict[Key, int] = {}
         self.visible: dict[Key, Visible] = {}
         self.masks: dict[Key, Mask] = {}
         self.titled: Key | None = None
         self.said: set[str] = set()
         self.at_line_start = True
-        self.now = caller.now
+        self.now = invocation.now
 
     def show(self, record: RunRecord) -> None:
         """Print what has come since the last time."""
@@ -177,30 +172,27 @@ class Printer:
             if attempt is None:
                 self._say_not_begun(record, task)
             else:
-                self._show(task, attempt)
+                self._show(record, task, attempt)
         sys.stdout.flush()
 
     def finish(self, record: RunRecord, followed: bool) -> None:
-        """The end of a line that the output left open; what was followed says how it ended."""
+        """End a line that the output left open, and say how what was followed ended."""
         if not self.exact and not self.at_line_start:
             self._write(b"\n")
         sys.stdout.flush()
-        style = style_of(self.caller, self.now)
+        style = self.invocation.style(self.now)
         for task, attempt in _shown(record, self.wanted):
             if followed and attempt is not None:
-                self.caller.note(style.rule(attempt_title(attempt, task, self._retries(task), style)))
+                self.invocation.warn(style.rule(attempt_title(attempt, task, record.job(task).retries, style)))
 
-    def _retries(self, task: Task) -> int:
-        return self.jobs[task.job].retries if task.job in self.jobs else 0
-
-    def _show(self, task: Task, attempt: Attempt) -> None:
+    def _show(self, record: RunRecord, task: Task, attempt: Attempt) -> None:
         key = (task.name, attempt.kind, attempt.n)
-        path = self.caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
+        path = self.invocation.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
         first = key not in self.offsets
         more = self.follow and attempt.state != "ended"
-        title = attempt_title(attempt, task, self._retries(task), style_of(self.caller, self.now))
+        title = attempt_title(attempt, task, record.job(task).retries, self.invocation.style(self.now))
         if first:
-            self.masks[key] = Mask(self.caller.masks(self.jobs.get(task.job)))
+            self.masks[key] = Mask(self.invocation.masks(record.job(task)))
         try:
             if first and self.lines is not None:
                 data, self.offsets[key] = tail_of(path, self.lines)
@@ -212,7 +204,7 @@ class Printer:
         except FileNotFoundError:
             if first and attempt.state == "ended":
                 self._title(key, title)
-                self.caller.note("(no log is left of it)" if attempt.started_at is not None else "(it never ran: no output)")
+                self.invocation.warn("(no log is left of it)" if attempt.started_at is not None else "(it never ran: no output)")
                 self.offsets[key] = 0
         except PermissionError:
             raise CronflowError(f"`{path}` may not be read by this user", "try again with `sudo`", 5) from None
@@ -227,10 +219,10 @@ class Printer:
             empty = empty and not piece
             self._write(piece, key)
         if first and empty and not self.exact:
-            self.caller.note("(no output)" if self.lines != 0 else "")
+            self.invocation.warn("(no output)" if self.lines != 0 else "")
 
     def _masked(self, pieces: Iterator[bytes], key: Key, more: bool) -> Iterator[bytes]:
-        """What may be shown of the output, with `more` of it to come or not."""
+        """The output as it may be shown; `more` says whether some is still to come."""
         mask = self.masks[key]
         for piece in pieces:
             yield mask.feed(piece)
@@ -239,27 +231,27 @@ class Printer:
 
     def _title(self, key: Key, title: str) -> None:
         self.titled = key
-        style = style_of(self.caller)
+        style = self.invocation.style()
         if self.exact:
-            self.caller.note(style.rule(title))
+            self.invocation.warn(style.rule(title))
             return
         if not self.at_line_start:
             self._write(b"\n")
-        self.caller.out(style.rule(title))
+        self.invocation.out(style.rule(title))
         sys.stdout.flush()
 
     def _say_not_begun(self, record: RunRecord, task: Task) -> None:
         if task.name in self.said or (self.follow and not task.final):
             return
         self.said.add(task.name)
-        style = style_of(self.caller, self.now)
-        self.caller.note(style.rule(task_title(record, task, style)))
+        style = self.invocation.style(self.now)
+        self.invocation.warn(style.rule(task_title(record, task, style)))
 
     def _write(self, data: bytes, key: Key | None = None) -> None:
         if not data:
             return
         self.at_line_start = data.endswith(b"\n")
-        if self.caller.tty:
+        if self.invocation.tty:
             visible = self.visible.setdefault(key, Visible()) if key is not None else Visible()
             sys.stdout.write(visible.text(data))
         else:
@@ -268,14 +260,12 @@ class Printer:
             sys.stdout.buffer.flush()
 
 
-def _json_lines(
-    caller: Caller, record: RunRecord, wanted: Wanted, lines: int | None, jobs: Mapping[str, Job]
-) -> list[dict[str, object]]:
+def _json_lines(invocation: Invocation, record: RunRecord, wanted: Wanted, lines: int | None) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for task, attempt in _shown(record, wanted):
         if attempt is None:
             continue
-        path = caller.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
+        path = invocation.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)
         try:
             if lines is not None:
                 data = tail_of(path, lines)[0]
@@ -284,7 +274,7 @@ def _json_lines(
                     data = b"".join(log.new())
         except FileNotFoundError:
             continue
-        text = masked(data.decode(errors="replace"), caller.masks(jobs.get(task.job)))
+        text = masked(data.decode(errors="replace"), invocation.masks(record.job(task)))
         parts = text.split("\n")
         found += [
             {"run": attempt.run, "task": task.name, "attempt": attempt.n, "kind": attempt.kind, "text": line}

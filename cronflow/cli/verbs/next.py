@@ -9,22 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from cronflow.cli import names
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.times import parse_time
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow, Plan
 from cronflow.core.time.triggers import Trigger, described
 from cronflow.errors import CronflowError
 from cronflow.facts import upcoming
-from cronflow.facts.known import Known, known_jobs
+from cronflow.facts.known import KnownJobs
+from cronflow.facts.live import edges_state
 from cronflow.facts.waits import Waiting, after_words, waiting_slots
-from cronflow.store.edges import edges
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses, skips
 
 
 def next_slots(
-    caller: Caller,
+    invocation: Invocation,
     jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="Only slots in which one of these jobs runs.")] = None,
     number: Annotated[int, typer.Option("-n", "--number", metavar="N", help="How many slots.", min=1, max=100_000)] = 10,
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Slots after TIME instead of now.")] = None,
@@ -38,35 +38,34 @@ def next_slots(
     if schedule is not None:
         if jobs:
             raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
-        flow = _flow_of(schedule, timezone or caller.zone)
-        caller.zone = flow.triggers[0].schedule.zone
-        known = Known({}, Plan({flow.name: flow}, {flow.name: flow.name}))
-        stops = upcoming.Stops(known, {}, {}, caller.now)
+        flow = _flow_of(schedule, timezone or invocation.zone)
+        invocation.zone = flow.triggers[0].schedule.zone
+        known = KnownJobs({}, Plan({flow.name: flow}, {flow.name: flow.name}))
+        suspensions = upcoming.Suspensions(known, {}, {}, invocation.now)
     elif timezone is not None:
         raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", 2)
     else:
-        with History.open(caller.places.database) as history:
-            known = known_jobs(caller, history)
-            stops = upcoming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
-            held = waiting_slots(edges(history, known.plan, stops.pauses), caller.now) if start is None else []
+        with History.open(invocation.places.database) as history:
+            known = invocation.known_jobs(history)
+            suspensions = upcoming.Suspensions(known, pauses(history, invocation.now), skips(history), invocation.now)
+            held = waiting_slots(edges_state(history, known, invocation.now), invocation.now) if start is None else []
     for job in jobs or ():
         names.check_job(job, known.jobs)
-    after = caller.now if start is None else parse_time(start, caller.zone, caller.now)
+    after = invocation.now if start is None else parse_time(start, invocation.zone, invocation.now)
     slots = list(itertools.islice(upcoming.slots_after(known, after, frozenset(jobs or ())), number))
-    _tell_of_silent(caller, known, jobs or [])
+    _tell_of_silent(invocation, known, jobs or [])
     held = [one for one in held if not jobs or one.flow.jobs.keys() & set(jobs)]
     others = upcoming.flows_after_others(known, frozenset(jobs or ()))
-    if caller.json:
-        _answer(caller, slots, jobs or [], stops, held, others)
+    if invocation.json:
+        _print_json(invocation, slots, jobs or [], suspensions, held, others)
     elif slots or held or others:
         from cronflow.cli.screens.next import next_screen
-        from cronflow.cli.screens.style import style_of
 
-        caller.out(next_screen(slots, stops, style_of(caller), held, others))
+        invocation.out(next_screen(slots, suspensions, invocation.style(), held, others))
 
 
 def _flow_of(expression: str, zone: str) -> Flow:
-    """A flow of one job with a schedule as typed; one that is none is drawn with a caret below its fault."""
+    """A flow of one job with a schedule as typed; one that is not valid is drawn with a caret below its fault."""
     from cronflow.core.time.schedule import Schedule, ScheduleError, ZoneError
 
     try:
@@ -82,49 +81,49 @@ def _flow_of(expression: str, zone: str) -> Flow:
     return Flow(expression, {expression: job}, (expression,), (trigger,), {expression: ()})
 
 
-def _tell_of_silent(caller: Caller, known: Known, jobs: list[str]) -> None:
-    """Say of each job named that it has no slots, and why."""
+def _tell_of_silent(invocation: Invocation, known: KnownJobs, jobs: list[str]) -> None:
+    """Say which of the named jobs have no slots, and why."""
     for name in jobs:
         flow = known.plan.flows[known.plan.flow_of[name]]
         if not flow.triggers and flow.outer:
             if flow.dormant:
-                caller.note(f"`{name}` starts only by hand: its flow is disabled in the job file")
+                invocation.warn(f"`{name}` starts only by hand: its flow is disabled in the job file")
         elif not flow.triggers:
-            caller.note(f"`{name}` starts only by hand: `cronflow run {name}`")
+            invocation.warn(f"`{name}` starts only by hand: `cronflow run {name}`")
         elif flow.dormant:
-            caller.note(f"`{name}` has no slots: {' and '.join(f'`{root}`' for root in flow.roots)} is disabled in the job file")
+            invocation.warn(
+                f"`{name}` has no slots: {' and '.join(f'`{root}`' for root in flow.roots)} is disabled in the job file"
+            )
         elif not known.jobs[name].enabled:
-            caller.note(f"`{name}` is disabled in the job file: in these slots it is skipped")
+            invocation.warn(f"`{name}` is disabled in the job file: in these slots it is skipped")
         elif events := [trigger for trigger in flow.triggers if not trigger.timed]:
             also = " also" if len(events) < len(flow.triggers) else ""
-            caller.note(f"`{name}` starts{also} {described(events)}, which no timetable tells")
+            invocation.warn(f"`{name}` starts{also} {described(events)}, which no timetable tells")
     if not known.plan.flows:
-        caller.note("the job file has no jobs")
+        invocation.warn("the job file has no jobs")
     elif not jobs and not any(trigger.timed for flow in known.plan.flows.values() for trigger in flow.triggers):
         by_hand = not any(flow.triggers for flow in known.plan.flows.values())
-        caller.note("no job has a trigger: all start only by hand" if by_hand else "no job has a timetable: `cronflow graph`")
+        invocation.warn("no job has a trigger: all start only by hand" if by_hand else "no job has a timetable: `cronflow graph`")
 
 
-def _answer(
-    caller: Caller,
+def _print_json(
+    invocation: Invocation,
     slots: list[upcoming.Slot],
     jobs: list[str],
-    stops: upcoming.Stops,
+    suspensions: upcoming.Suspensions,
     held: list[Waiting],
     others: list[Flow],
 ) -> None:
-    """Slots that wait come first, flows that no timetable tells last: what they bear no time for is null."""
+    """Slots that wait come first, flows without a timetable last; times they do not have are null."""
     from cronflow.cli.screens.status import waiting_phrase
-    from cronflow.cli.screens.style import style_of
-    from cronflow.facts.json_form import JsonForm
 
-    form = JsonForm(caller.places, caller.zone)
+    form = invocation.json_form()
     found: list[dict[str, Any]] = []
     for one in held:
-        note, bears = waiting_phrase(one, style_of(caller)), form.time(float(one.slot))
+        note, bears = waiting_phrase(one, invocation.style()), form.time(float(one.slot))
         found += [{"job": name, "at": None, "slot": bears, "note": note} for name in _named(one.flow, one.roots, jobs)]
     for slot in slots:
-        notes = upcoming.notes_of(slot, stops)
+        notes = upcoming.notes_of(slot, suspensions)
         roots = [root for root in slot.roots if not jobs or root in jobs]
         dependents = [name for name in slot.dependents if name in jobs]
         for name in [*roots, *dependents]:
@@ -134,7 +133,7 @@ def _answer(
     for other in others:
         for name in _named(other, other.roots, jobs):
             found.append({"job": name, "at": None, "slot": None, "note": f"after {after_words(other.jobs[name].after)}"})
-    caller.answer({"next": found})
+    invocation.print_json({"next": found})
 
 
 def _named(flow: Flow, roots: Sequence[str], jobs: list[str]) -> list[str]:

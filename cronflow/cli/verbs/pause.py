@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import clock, iso
 from cronflow.errors import CronflowError
-from cronflow.facts.known import use_zone_of_file
 from cronflow.jobfile.suggest import did_you_mean
 
 NO_SUCH_JOB = 4
@@ -19,7 +18,7 @@ LONGEST = 100 * 365 * 86400.0
 
 
 def pause(
-    caller: Caller,
+    invocation: Invocation,
     jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="The jobs.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All jobs.")] = False,
     duration: Annotated[
@@ -33,20 +32,22 @@ def pause(
     It is state, not an edit of the job file, and survives restarts.
     """
     names = chosen(jobs, everything)
-    until = caller.now + _seconds(duration) if duration is not None else None
-    use_zone_of_file(caller)
-    with client.connect(caller.places, "nothing was paused") as daemon:
-        reply = ask_about(caller, daemon, "pause", jobs=names, until=until, reason=reason)
+    until = invocation.now + _seconds(duration) if duration is not None else None
+    invocation.use_zone_of_file()
+    with client.connect(invocation.places, "nothing was paused") as daemon:
+        reply = ask_about(invocation, daemon, "pause", jobs=names, until=until, reason=reason)
     notes = list(reply.get("notes", ()))
-    if caller.json:
-        caller.answer({"paused": names, "until": iso(until, caller.zone) if until else None, "reason": reason, "notes": notes})
+    if invocation.json:
+        invocation.print_json(
+            {"paused": names, "until": iso(until, invocation.zone) if until else None, "reason": reason, "notes": notes}
+        )
         return
     for note in notes:
-        caller.note(note)
+        invocation.warn(note)
     end = f"`cronflow resume {'--all' if names is None else ' '.join(names)}`"
     if until is not None:
-        end = clock(until, caller.now, caller.zone) if caller.tty else iso(until, caller.zone)
-    caller.out(f"paused {in_words(names)} until {end}")
+        end = clock(until, invocation.now, invocation.zone) if invocation.tty else iso(until, invocation.zone)
+    invocation.out(f"paused {in_words(names)} until {end}")
 
 
 def chosen(jobs: list[str] | None, everything: bool) -> list[str] | None:
@@ -66,14 +67,14 @@ def in_words(names: list[str] | None) -> str:
     return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
-def ask_about(caller: Caller, daemon: client.Client, op: str, **fields: Any) -> dict[str, Any]:
+def ask_about(invocation: Invocation, daemon: client.Client, op: str, **fields: Any) -> dict[str, Any]:
     """Ask the daemon for something about jobs; a job that it does not know gets the nearest one of the job file as its hint."""
     try:
-        return daemon.ask(op, words=caller.words, **fields)
+        return daemon.ask(op, words=invocation.words, **fields)
     except CronflowError as refusal:
         if refusal.exit_status == NO_SUCH_JOB and refusal.hint is None:
             with suppress(CronflowError):
-                known = caller.jobs.jobs
+                known = invocation.jobs.jobs
                 unknown = next((name for name in fields.get("jobs") or () if name not in known), "")
                 refusal.hint = did_you_mean(unknown, known) or "`cronflow graph` lists all jobs"
         raise

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.verbs.pause import ask_about, chosen, in_words
 
 
 def resume(
-    caller: Caller,
+    invocation: Invocation,
     jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="The jobs.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All jobs that are paused.")] = False,
 ) -> None:
@@ -21,12 +21,12 @@ def resume(
     Exit status 1 if none of them is paused.
     """
     names = chosen(jobs, everything)
-    with client.connect(caller.places, "nothing was resumed") as daemon:
-        reply = ask_about(caller, daemon, "resume", jobs=names)
+    with client.connect(invocation.places, "nothing was resumed") as daemon:
+        reply = ask_about(invocation, daemon, "resume", jobs=names)
     notes = list(reply.get("notes", ()))
-    if caller.json:
-        caller.answer({"resumed": names, "notes": notes})
+    if invocation.json:
+        invocation.print_json({"resumed": names, "notes": notes})
         return
     for note in notes:
-        caller.note(note)
-    caller.out(f"resumed {in_words(names)}")
+        invocation.warn(note)
+    invocation.out(f"resumed {in_words(names)}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import check_task, parse_run_ref, resolve_run
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core.words import pasted
@@ -15,7 +15,7 @@ from cronflow.store.queries import History
 
 
 def retry(
-    caller: Caller,
+    invocation: Invocation,
     run: Annotated[str, typer.Argument(metavar="RUN", help="Its number, `@last`, or a job's name for its last run.")],
     from_task: Annotated[
         str | None, typer.Option("--from", metavar="TASK", help="Run this task again and all after it, whatever their state.")
@@ -32,10 +32,10 @@ def retry(
     if attempt is not None or task is not None:
         hint = f"`cronflow retry {head} --from {pasted(task or '')}` runs that task and all after it"
         raise CronflowError(f"`{run}` is not a run", hint, 2)
-    with History.open(caller.places.database) as history:
-        number = resolve_run(history, head, job_names(caller, history))
+    with History.open(invocation.places.database) as history:
+        number = resolve_run(history, head, job_names(invocation, history))
         if from_task is not None:
             check_task(history, number, from_task)
     from cronflow.cli.verbs.run import start
 
-    return start(caller, "retry", {"run": number, "from": from_task}, detach)
+    return start(invocation, "retry", {"run": number, "from": from_task}, detach)

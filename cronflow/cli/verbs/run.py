@@ -7,13 +7,13 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 import typer
 
 from cronflow.cli import client
 from cronflow.cli.client import Client, NotRunningError
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import check_job, parse_params
 from cronflow.cli.progress import Progress
 from cronflow.cli.times import parse_time
@@ -29,17 +29,23 @@ BACK_WITHIN = 15.0
 TURN = 0.1
 
 
-def run(
-    caller: Caller,
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="The jobs to start.")],
+class Flags(NamedTuple):
+    """What and how `cronflow run` starts."""
+
     param: Annotated[
         list[str] | None, typer.Option("-p", "--param", metavar="K=V", help="A param of the jobs; may be given several times.")
-    ] = None,
-    only: Annotated[bool, typer.Option("--only", help="These jobs and nothing that comes after them.")] = False,
-    upstream: Annotated[bool, typer.Option("--upstream", help="First all that these jobs come after.")] = False,
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The slot time that the run carries.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Have the daemon start it, print its number, and leave.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, in which order, and start nothing.")] = False,
+    ] = None
+    only: Annotated[bool, typer.Option("--only", help="These jobs and nothing that comes after them.")] = False
+    upstream: Annotated[bool, typer.Option("--upstream", help="First all that these jobs come after.")] = False
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The slot time that the run carries.")] = None
+    detach: Annotated[bool, typer.Option("--detach", help="Have the daemon start it, print its number, and leave.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, in which order, and start nothing.")] = False
+
+
+def run(
+    invocation: Invocation,
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="The jobs to start.")],
+    flags: Flags,
 ) -> int:
     """Start jobs now, and follow them to their end.
 
@@ -48,61 +54,61 @@ def run(
     into the same history, and Ctrl-C cancels it. The exit status is 0 only if every run succeeded, or was skipped by a
     condition of its own.
     """
-    names = _checked(caller, list(dict.fromkeys(jobs)))
-    given = parse_params(param or [])
-    slot = int(parse_time(at, caller.zone, caller.now)) if at is not None else None
-    if dry_run:
-        return show(caller, names, only, upstream, given)
-    fields = {"jobs": names, "only": only, "upstream": upstream, "at": slot, "params": given}
-    fields["file"] = str(caller.places.file)
-    return start(caller, "run", fields, detach)
+    names = _checked(invocation, list(dict.fromkeys(jobs)))
+    given = parse_params(flags.param or [])
+    slot = int(parse_time(flags.at, invocation.zone, invocation.now)) if flags.at is not None else None
+    if flags.dry_run:
+        return show(invocation, names, flags.only, flags.upstream, given)
+    fields = {"jobs": names, "only": flags.only, "upstream": flags.upstream, "at": slot, "params": given}
+    fields["file"] = str(invocation.places.file)
+    return start(invocation, "run", fields, flags.detach)
 
 
-def _checked(caller: Caller, names: list[str]) -> list[str]:
-    """The names, if the job file has such jobs. Where it is broken, a daemon that has an older one in force knows better."""
+def _checked(invocation: Invocation, names: list[str]) -> list[str]:
+    """The names, if the job file has such jobs. If it is broken, a daemon that has an older one in force is asked instead."""
     try:
-        known = caller.jobs.jobs
+        known = invocation.jobs.jobs
     except JobFileError as error:
-        daemon = client.ping(caller.places)
+        daemon = client.ping(invocation.places)
         if daemon is None or daemon.get("foreground"):
             raise
-        caller.note(f"the job file has errors, the daemon goes on with the one before: {error.message}")
+        invocation.warn(f"the job file has errors, the daemon goes on with the one before: {error.message}")
         return names
     return [check_job(name, known) for name in names]
 
 
-def start(caller: Caller, op: str, fields: dict[str, Any], detach: bool) -> int:
-    """Have runs started by whoever is the daemon, or be it, and follow them to their end (not with `detach`, which needs a
+def start(invocation: Invocation, op: str, fields: dict[str, Any], detach: bool) -> int:
+    """Have runs started by the daemon, or act as the daemon, and follow them to their end (not with `detach`, which needs a
     daemon)."""
     if detach:
-        with client.connect(caller.places, "nothing was started; `--detach` needs it") as daemon:
-            return _detached(caller, daemon.ask(op, {"words": caller.words, **fields}))
+        with client.connect(invocation.places, "nothing was started; `--detach` needs it") as daemon:
+            return _detached(invocation, daemon.ask(op, {"words": invocation.words, **fields}))
     deadline = time.monotonic() + BACK_WITHIN
     while True:
-        with suppress(NotRunningError), client.connect(caller.places) as daemon:
-            reply = daemon.ask(op, {"words": caller.words, **fields})
+        with suppress(NotRunningError), client.connect(invocation.places) as daemon:
+            reply = daemon.ask(op, {"words": invocation.words, **fields})
             for note in reply.get("notes", ()):
-                caller.note(note)
-            return follow(caller, daemon, [int(one) for one in reply["runs"]])
-        done = _here(caller, {"op": op, "words": caller.words, **fields}, None, ())
+                invocation.warn(note)
+            return follow(invocation, daemon, [int(one) for one in reply["runs"]])
+        done = _here(invocation, {"op": op, "words": invocation.words, **fields}, None, ())
         if done is not None:
             return done
         if time.monotonic() > deadline:
-            message = f"another process holds `{caller.places.lock}` and does not answer"
+            message = f"another process holds `{invocation.places.lock}` and does not answer"
             raise CronflowError(message, "`cronflow status` tells its pid")
         time.sleep(0.05)
 
 
-def follow(caller: Caller, daemon: Client, runs: list[int]) -> int:
+def follow(invocation: Invocation, daemon: Client, runs: list[int]) -> int:
     """Follow runs of the daemon (or of another `run` in the foreground) to their end; the exit status of `cronflow run`."""
-    progress = Progress(caller, runs)
+    progress = Progress(invocation, runs)
     try:
-        return _follow(caller, daemon, runs, progress)
+        return _follow(invocation, daemon, runs, progress)
     finally:
         progress.close()
 
 
-def _follow(caller: Caller, daemon: Client | None, runs: list[int], progress: Progress) -> int:
+def _follow(invocation: Invocation, daemon: Client | None, runs: list[int], progress: Progress) -> int:
     foreground = True
     lost_at: float | None = None
     while not progress.over:
@@ -114,14 +120,14 @@ def _follow(caller: Caller, daemon: Client | None, runs: list[int], progress: Pr
                 daemon.close()
                 daemon, lost_at = None, time.monotonic()
                 continue
-            _catch_up(caller, runs, progress)
+            _catch_up(invocation, runs, progress)
             if progress.over:
                 break
-            daemon = again(caller)
+            daemon = again(invocation)
             if daemon is not None:
                 continue
             if foreground or (lost_at is not None and time.monotonic() - lost_at > BACK_WITHIN):
-                done = _here(caller, None, progress, tuple(runs)) if foreground else _left(caller, runs, progress)
+                done = _here(invocation, None, progress, tuple(runs)) if foreground else _left(invocation, runs, progress)
                 if done is not None:
                     return done
             else:
@@ -129,16 +135,16 @@ def _follow(caller: Caller, daemon: Client | None, runs: list[int], progress: Pr
         except KeyboardInterrupt:
             if not foreground:
                 progress.close()  # else it would be drawn over the note
-                caller.note(f"no longer following {in_words(runs)}: the daemon goes on with it")
+                invocation.warn(f"no longer following {in_words(runs)}: the daemon goes on with it")
                 return INTERRUPTED
-            cancel(caller, runs)
-            return _after_cancel(caller, runs, progress)
-    _complete(caller, runs, progress)
-    return _finish(caller, runs, progress)
+            cancel(invocation, runs)
+            return _after_cancel(invocation, runs, progress)
+    _complete(invocation, runs, progress)
+    return _finish(invocation, runs, progress)
 
 
 def in_foreground(daemon: Client, before: bool) -> bool:
-    """Whether who serves now is a `run` in the foreground; as before if it has just gone, which `listen` will notice."""
+    """Whether the daemon is a `run` in the foreground; `before` if it has just gone, which `listen` will notice."""
     try:
         return bool(daemon.ask("ping").get("foreground"))
     except CronflowError:
@@ -146,7 +152,7 @@ def in_foreground(daemon: Client, before: bool) -> bool:
 
 
 class Listener(Protocol):
-    """Who hears of runs, is called now and then, and says when that is enough."""
+    """Takes events about runs, is ticked now and then, and says when it has heard enough."""
 
     def event(self, event: Mapping[str, Any]) -> None: ...
 
@@ -157,7 +163,7 @@ class Listener(Protocol):
 
 
 def listen(daemon: Client, runs: list[int], progress: Listener) -> bool:
-    """Hear of runs until that is enough (True) or the daemon has gone (False)."""
+    """Listen to runs until `progress` has heard enough (True) or the daemon has gone (False)."""
     try:
         daemon.ask("follow", runs=runs)
     except CronflowError:
@@ -171,62 +177,62 @@ def listen(daemon: Client, runs: list[int], progress: Listener) -> bool:
     return progress.over
 
 
-def again(caller: Caller) -> Client | None:
-    """A connection to whoever is the daemon now, if anybody is."""
+def again(invocation: Invocation) -> Client | None:
+    """A connection to the daemon of now, if there is one."""
     try:
-        return client.connect(caller.places)
+        return client.connect(invocation.places)
     except CronflowError:
         return None
 
 
-def _catch_up(caller: Caller, runs: list[int], progress: Progress) -> None:
-    """What the history says of runs whose daemon has gone."""
+def _catch_up(invocation: Invocation, runs: list[int], progress: Progress) -> None:
+    """Feed what the history says about runs whose daemon has gone."""
     from cronflow.daemon.clients.following import run_event, task_event
     from cronflow.store.queries import History
 
-    with History.open(caller.places.database) as history:
+    with History.open(invocation.places.database) as history:
         for record in history.records(runs):
             for task in record.run.tasks.values():
                 progress.event(task_event(task, record.attempts.get(task.name, ())))
             progress.event(run_event(record.run))
 
 
-def _complete(caller: Caller, runs: list[int], progress: Progress) -> None:
-    """The tasks of runs that were over before they were followed: of these the daemon has told no more than that."""
+def _complete(invocation: Invocation, runs: list[int], progress: Progress) -> None:
+    """Feed the tasks of runs that were over before they were followed: the daemon reports only the end of these."""
     with suppress(CronflowError):
-        _catch_up(caller, runs, progress)
+        _catch_up(invocation, runs, progress)
 
 
-def _left(caller: Caller, runs: list[int], progress: Progress) -> int:
+def _left(invocation: Invocation, runs: list[int], progress: Progress) -> int:
     progress.close()
-    caller.note(f"the daemon has stopped; {in_words(runs)} goes on when it is started again")
+    invocation.warn(f"the daemon has stopped; {in_words(runs)} goes on when it is started again")
     return client.NOT_RUNNING
 
 
 # ---- here -----------------------------------------------------------------------------------------------------------------
 
 
-def _here(caller: Caller, request: dict[str, Any] | None, progress: Progress | None, runs: tuple[int, ...]) -> int | None:
-    """Be the daemon until the runs are over. None where another process is."""
+def _here(invocation: Invocation, request: dict[str, Any] | None, progress: Progress | None, runs: tuple[int, ...]) -> int | None:
+    """Act as the daemon until the runs are over. None if another process is the daemon."""
     from cronflow.daemon.lock import take_lock
 
-    lock = take_lock(caller.places)
+    lock = take_lock(invocation.places)
     if lock is None:
         return None
     with lock:
         from cronflow.daemon.foreground import Foreground
 
         early: list[dict[str, Any]] = []
-        stage = Foreground(caller.places, own_name(), early.append, lambda _line: None)
+        stage = Foreground(invocation.places, own_name(), early.append, lambda _line: None)
         try:
             stage.begin()
             if request is not None:
                 reply = stage.ask(request)
                 refuse(reply)
                 for note in reply.notes:
-                    caller.note(note)
+                    invocation.warn(note)
                 runs = reply.runs
-            progress = progress or Progress(caller, list(runs))
+            progress = progress or Progress(invocation, list(runs))
             for event in early:
                 if event["run"] in runs:
                     progress.event(event)
@@ -240,22 +246,22 @@ def _here(caller: Caller, request: dict[str, Any] | None, progress: Progress | N
     assert progress is not None
     try:
         if over:
-            status = _finish(caller, list(runs), progress)
+            status = _finish(invocation, list(runs), progress)
             return INTERRUPTED if stage.interrupted else status
         if stage.daemon.leaving == "handed over":
-            return _follow(caller, wait_for_daemon(caller), list(runs), progress)
+            return _follow(invocation, wait_for_daemon(invocation), list(runs), progress)
         progress.close()
-        caller.note(f"leaving: the commands of {in_words(list(runs))} go on; the next `run` or `daemon` hears how they ended")
+        invocation.warn(f"leaving: the commands of {in_words(list(runs))} go on; the next `run` or `daemon` hears how they ended")
         return 1
     finally:
         progress.close()
 
 
-def wait_for_daemon(caller: Caller) -> Client | None:
-    """A connection to the daemon that is about to be there; None if it is not in time."""
+def wait_for_daemon(invocation: Invocation) -> Client | None:
+    """A connection to the daemon that is about to start; None if it does not in time."""
     deadline = time.monotonic() + BACK_WITHIN
     while time.monotonic() < deadline:
-        daemon = again(caller)
+        daemon = again(invocation)
         if daemon is not None:
             return daemon
         time.sleep(0.02)
@@ -268,62 +274,61 @@ def refuse(reply: Reply) -> None:
         raise CronflowError(reply.refused, reply.hint, reply.exit_status)
 
 
-def cancel(caller: Caller, runs: list[int]) -> None:
-    """End runs, as far as somebody is there to do it."""
-    with suppress(CronflowError), client.connect(caller.places) as daemon:
+def cancel(invocation: Invocation, runs: list[int]) -> None:
+    """Cancel runs, if there is a daemon to do it."""
+    with suppress(CronflowError), client.connect(invocation.places) as daemon:
         for number in runs:
             with suppress(CronflowError):
                 daemon.ask("cancel", run=number, task=None, words="Ctrl-C")
 
 
-def _after_cancel(caller: Caller, runs: list[int], progress: Progress) -> int:
-    """See the end of runs that Ctrl-C has cancelled; a second Ctrl-C kills."""
+def _after_cancel(invocation: Invocation, runs: list[int], progress: Progress) -> int:
+    """Wait for the end of runs that Ctrl-C has cancelled; a second Ctrl-C kills."""
     while not progress.over:
         try:
-            daemon = again(caller)
+            daemon = again(invocation)
             if daemon is None:
-                _catch_up(caller, runs, progress)
-                if progress.over or _here(caller, None, progress, tuple(runs)) is not None:
+                _catch_up(invocation, runs, progress)
+                if progress.over or _here(invocation, None, progress, tuple(runs)) is not None:
                     break
                 time.sleep(TURN)
             else:
                 with daemon:
                     listen(daemon, runs, progress)
         except KeyboardInterrupt:
-            cancel(caller, runs)
-    _complete(caller, runs, progress)
-    _finish(caller, runs, progress)
+            cancel(invocation, runs)
+    _complete(invocation, runs, progress)
+    _finish(invocation, runs, progress)
     return INTERRUPTED
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------------
 
 
-def _finish(caller: Caller, runs: list[int], progress: Progress) -> int:
+def _finish(invocation: Invocation, runs: list[int], progress: Progress) -> int:
     progress.close()
-    if caller.json:
-        _answer(caller, runs)
+    if invocation.json:
+        _print_json(invocation, runs)
     return progress.exit_status()
 
 
-def _answer(caller: Caller, runs: list[int]) -> None:
+def _print_json(invocation: Invocation, runs: list[int]) -> None:
     """The runs as one object, as they are now."""
-    from cronflow.facts.json_form import JsonForm
     from cronflow.store.queries import History
 
-    form = JsonForm(caller.places, caller.zone)
-    with History.open(caller.places.database) as history:
-        caller.answer({"runs": [form.run(record) for record in history.records(runs)]})
+    with History.open(invocation.places.database) as history:
+        form = invocation.json_form()
+        invocation.print_json({"runs": [form.run(record) for record in history.records(runs)]})
 
 
-def _detached(caller: Caller, reply: dict[str, Any]) -> int:
+def _detached(invocation: Invocation, reply: dict[str, Any]) -> int:
     for note in reply.get("notes", ()):
-        caller.note(note)
-    if caller.json:
-        _answer(caller, reply["runs"])
+        invocation.warn(note)
+    if invocation.json:
+        _print_json(invocation, reply["runs"])
     else:
         for number in reply["runs"]:
-            caller.out(str(number))
+            invocation.out(str(number))
     return 0
 
 
@@ -333,7 +338,7 @@ def in_words(runs: list[int]) -> str:
 
 
 def own_name() -> str:
-    """Who calls, for the history of acts."""
+    """The name of the user, for the history of acts."""
     from cronflow.daemon.clients.control import name_of
 
     return name_of(os.geteuid())

@@ -7,18 +7,17 @@ from typing import Annotated
 import typer
 
 from cronflow.cli import names
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.times import parse_time
 from cronflow.core.records import FINAL, GOING_ON
 from cronflow.errors import CronflowError
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
 _STATES = (*GOING_ON, *sorted(FINAL))
 
 
 def runs(
-    caller: Caller,
+    invocation: Invocation,
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Only runs with a task of this job.")] = None,
     number: Annotated[int, typer.Option("-n", "--number", metavar="N", help="How many runs.", min=1, max=1_000_000)] = 20,
     state: Annotated[
@@ -32,10 +31,10 @@ def runs(
     TIME is ISO 8601, 14:30, yesterday, or a duration ago (2h). -n counts runs.
     """
     states = _states(state or [])
-    with History.open(caller.places.database) as history:
-        known = known_jobs(caller, history, required=False)
-        start = None if since is None else parse_time(since, caller.zone, caller.now)
-        end = None if until is None else parse_time(until, caller.zone, caller.now)
+    with History.open(invocation.places.database) as history:
+        known = invocation.known_jobs(history, required=False)
+        start = None if since is None else parse_time(since, invocation.zone, invocation.now)
+        end = None if until is None else parse_time(until, invocation.zone, invocation.now)
         flow = known.flow_name(job) if job is not None else None
         numbers = history.find_runs(job, flow, states, start, end, number)
         if job is not None and not numbers and not history.last_runs([job]):
@@ -44,19 +43,16 @@ def runs(
         full = len(records) == number
         earliest = min((record.run.created_at for record in records), default=None) if full else start
         acts = [] if states else history.acts(earliest, end, job, numbers, max(number, 100))
-        if caller.json:
-            from cronflow.facts.json_form import JsonForm
-
-            form = JsonForm(caller.places, caller.zone)
-            caller.answer({"runs": [form.run(record) for record in records], "acts": [form.act(act) for act in acts]})
+        if invocation.json:
+            form = invocation.json_form()
+            invocation.print_json({"runs": [form.run(record) for record in records], "acts": [form.act(act) for act in acts]})
             return
     if not records and not acts:
-        caller.note("no runs" if any((job, states, since, until)) else "nothing has run yet")
+        invocation.warn("no runs" if any((job, states, since, until)) else "nothing has run yet")
         return
     from cronflow.cli.screens.history import history_screen
-    from cronflow.cli.screens.style import style_of
 
-    caller.out(history_screen(records, acts, style_of(caller), job))
+    invocation.out(history_screen(records, acts, invocation.style(), job))
 
 
 def _states(given: list[str]) -> list[str]:
@@ -68,5 +64,5 @@ def _states(given: list[str]) -> list[str]:
 
             near = closest(word, _STATES)
             hint = f"did you mean `{near}`?" if near else f"states are {', '.join(_STATES)}"
-            raise CronflowError(f"`{word}` is no state of a run", hint, 2)
+            raise CronflowError(f"`{word}` is not a state of a run", hint, 2)
     return states

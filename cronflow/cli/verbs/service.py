@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.errors import CronflowError
 
 NAME = "cronflow.service"
@@ -80,7 +80,7 @@ RuntimeDirectoryPreserve=yes
 
 
 def install(
-    caller: Caller,
+    invocation: Invocation,
     user: Annotated[bool, typer.Option("--user", help="For your own systemd instance, not the machine's.")] = False,
     only_print: Annotated[bool, typer.Option("--print", help="Show the unit, and write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a unit that differs.")] = False,
@@ -89,29 +89,29 @@ def install(
 
     `--file` and `--state` go into the unit. It is not started: the commands for that are told.
     """
-    text = unit(caller, user)
+    text = unit(invocation, user)
     path = _path(user)
     if only_print:
-        caller.out(text, end="")
+        invocation.out(text, end="")
         return
     _write(path, text, force)
-    if caller.json:
-        caller.answer({"file": str(path), "unit": text})
+    if invocation.json:
+        invocation.print_json({"file": str(path), "unit": text})
         return
-    caller.out(text, end="")
-    caller.note(f"wrote {path}")
+    invocation.out(text, end="")
+    invocation.warn(f"wrote {path}")
     for line in _next_steps(user):
-        caller.note(line)
+        invocation.warn(line)
 
 
-def unit(caller: Caller, user: bool = False) -> str:
+def unit(invocation: Invocation, user: bool = False) -> str:
     """The text of the unit, after systemd.unit(5), systemd.service(5), systemd.exec(5) and systemd.kill(5)."""
     options = []
-    if caller.file_option or os.environ.get("CRONFLOW_FILE"):
-        options += ["--file", str(caller.places.file)]
-    state = caller.state_option or os.environ.get("CRONFLOW_STATE")
+    if invocation.options.file or os.environ.get("CRONFLOW_FILE"):
+        options += ["--file", str(invocation.places.file)]
+    state = invocation.options.state or os.environ.get("CRONFLOW_STATE")
     if state:
-        options += ["--state", str(caller.places.state)]
+        options += ["--state", str(invocation.places.state)]
     program = find_program()
     folders = "" if state else _USER_FOLDERS if user else _FOLDERS
     return UNIT.format(

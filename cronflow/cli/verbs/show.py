@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from cronflow.cli import names
-from cronflow.cli.invocation import Caller
-from cronflow.facts.known import known_jobs
+from cronflow.cli.invocation import Invocation
 from cronflow.store.queries import History
 
 
 def show(
-    caller: Caller,
+    invocation: Invocation,
     jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="The jobs; all of them if none is named.")] = None,
 ) -> None:
     """Show jobs as a job file would have them, with all defaults filled in.
@@ -23,17 +22,17 @@ def show(
     """
     from cronflow.jobfile.rendering import table, toml
 
-    with History.open(caller.places.database) as history:
-        known = known_jobs(caller, history)
+    with History.open(invocation.places.database) as history:
+        known = invocation.known_jobs(history)
     chosen = [known.jobs[names.check_job(name, known.jobs)] for name in dict.fromkeys(jobs or known.jobs)]
-    if caller.json:
+    if invocation.json:
         tables = {job.name: table(job, known.plan, "") for job in chosen}
         shown = [{"name": name, "flow": known.flow_name(name), "keys": _plain(keys)} for name, keys in tables.items()]
-        caller.answer({"timezone": caller.zone, "jobs": shown})
+        invocation.print_json({"timezone": invocation.zone, "jobs": shown})
     elif chosen:
-        caller.out(toml(chosen, known.plan, caller.zone), end="")
+        invocation.out(toml(chosen, known.plan, invocation.zone), end="")
     else:
-        caller.note("the job file has no jobs")
+        invocation.warn("the job file has no jobs")
 
 
 def _plain(keys: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.cli.verbs.pause import ask_about, in_words
 from cronflow.errors import CronflowError
 from cronflow.facts import upcoming
-from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses, skips
 
@@ -21,7 +20,7 @@ SHOWN = 3
 
 
 def skip(
-    caller: Caller,
+    invocation: Invocation,
     jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="The jobs.")],
     number: Annotated[
         int, typer.Option("-n", "--number", metavar="N", help="How many slots; 0 takes a skip back.", min=0, max=1000)
@@ -29,50 +28,46 @@ def skip(
 ) -> None:
     """Leave out the next slots of jobs, one if not said otherwise; `-n 0` takes that back.
 
-    In each run that a trigger opens the job ends `skipped`, and one slot is used up; what comes after it is judged as ever.
+    In each run that a trigger opens the job ends `skipped`, and one slot is used up; what comes after it is judged as usual.
     Runs by hand, retries and backfills neither obey a skip nor use one up. It is state, not an edit of the job file, and
     survives restarts. A later `skip` of the same job takes the place of the one before.
     """
     names = list(dict.fromkeys(jobs))
-    with client.connect(caller.places, "nothing is skipped") as daemon:
-        ask_about(caller, daemon, "skip", jobs=names, slots=number)
-    slots = _slots(caller, names) if number else {}
-    if caller.json:
-        from cronflow.facts.json_form import JsonForm
-
-        form = JsonForm(caller.places, caller.zone)
+    with client.connect(invocation.places, "nothing is skipped") as daemon:
+        ask_about(invocation, daemon, "skip", jobs=names, slots=number)
+    slots = _slots(invocation, names) if number else {}
+    if invocation.json:
+        form = invocation.json_form()
         at = {name: [form.time(slot) for slot in slots.get(name, [])] for name in names}
-        caller.answer({"skipped": names, "slots": number, "at": at})
+        invocation.print_json({"skipped": names, "slots": number, "at": at})
     elif number == 0:
-        caller.out(f"nothing is skipped any more of {in_words(names)}")
+        invocation.out(f"nothing is skipped any more of {in_words(names)}")
     else:
         for name in names:
-            caller.out(_told(caller, name, number, slots.get(name, [])))
+            invocation.out(_told(invocation, name, number, slots.get(name, [])))
 
 
-def _slots(caller: Caller, names: list[str]) -> dict[str, list[int]]:
-    """The slots that are left out, the first ones of each job, as far as the job file and the database can be read."""
+def _slots(invocation: Invocation, names: list[str]) -> dict[str, list[int]]:
+    """The slots that are skipped, the first ones of each job, as far as the job file and the database can be read."""
     found: dict[str, list[int]] = {}
-    with suppress(CronflowError), History.open(caller.places.database) as history:
-        known = known_jobs(caller, history)
-        stops = upcoming.Stops(known, pauses(history, caller.now), skips(history), caller.now)
+    with suppress(CronflowError), History.open(invocation.places.database) as history:
+        known = invocation.known_jobs(history)
+        suspensions = upcoming.Suspensions(known, pauses(history, invocation.now), skips(history), invocation.now)
         for name in names:
             flow = known.plan.flows.get(known.flow_name(name))
-            pause = stops.pauses.get(name)
+            pause = suspensions.pauses.get(name)
             if flow is None or (pause is not None and pause.until is None):
                 continue
-            after = caller.now if pause is None or pause.until is None else pause.until - 1
+            after = invocation.now if pause is None or pause.until is None else pause.until - 1
             slots = itertools.islice(upcoming.slots_after(known, after, frozenset([name])), SHOWN + 1)
-            found[name] = [slot.at for slot in slots if upcoming.skipped_at(slot, name, stops)]
+            found[name] = [slot.at for slot in slots if upcoming.skipped_at(slot, name, suspensions)]
     return found
 
 
-def _told(caller: Caller, name: str, number: int, slots: list[int]) -> str:
-    from cronflow.cli.screens.style import style_of
-
-    style = style_of(caller)
+def _told(invocation: Invocation, name: str, number: int, slots: list[int]) -> str:
+    style = invocation.style()
     which = "the next slot" if number == 1 else f"the next {number} slots"
-    shown = [style.day_when(slot) for slot in slots[:SHOWN]]
+    shown = [style.clock.day_when(slot) for slot in slots[:SHOWN]]
     if not shown:
         return f"skipping {which} of `{name}`"
     more = ", …" if number > len(shown) else ""

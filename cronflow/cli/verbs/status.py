@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cronflow.cli import names
 from cronflow.cli.client import ping
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.facts import upcoming
-from cronflow.facts.expected import expected
-from cronflow.facts.known import Known, known_jobs, use_zone_of_file
-from cronflow.facts.overview import UNDELIVERED_AFTER, Overview, look, next_start
-from cronflow.facts.waits import waiting_of, waits_for
-from cronflow.store.edges import edges
+from cronflow.facts.known import KnownJobs
+from cronflow.facts.live import edges_state
+from cronflow.facts.overview import UNDELIVERED_AFTER, gather, jobs_now, next_start, tasks_now
+from cronflow.facts.waits import waiting_of
 from cronflow.store.queries import History, RunRecord
-
-if TYPE_CHECKING:
-    from cronflow.facts.json_form import JsonForm
 
 
 def status(
-    caller: Caller,
+    invocation: Invocation,
     what: Annotated[str | None, typer.Argument(metavar="JOB|RUN", help="One job, or one run, instead of all.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again each second; q ends.")] = False,
     check: Annotated[
@@ -37,69 +33,65 @@ def status(
     if check:
         from cronflow.cli.nagios import judge
 
-        return judge(caller, what)
+        return judge(invocation, what)
     if watch:
         from cronflow.cli.watch import watch as keep_watching
 
-        return keep_watching(caller, lambda now: show(caller, what, now))
-    if caller.json:
-        _answer(caller, what)
+        return keep_watching(invocation, lambda now: show(invocation, what, now))
+    if invocation.json:
+        _print_json(invocation, what)
     else:
-        caller.out(show(caller, what, caller.now))
+        invocation.out(show(invocation, what, invocation.now))
     return 0
 
 
-def show(caller: Caller, what: str | None, now: float) -> str:
-    """The screen of everything, of one job or of one run, as it is at `now`."""
-    from cronflow.cli.screens.style import style_of
-
-    with History.open(caller.places.database) as history:
+def show(invocation: Invocation, what: str | None, now: float) -> str:
+    """The screen of everything, of one job or of one run, as of `now`."""
+    with History.open(invocation.places.database) as history:
         if what is not None and names.is_run(what):
             from cronflow.cli.screens.run import run_screen
 
-            use_zone_of_file(caller)
+            invocation.use_zone_of_file()
             record = history.record(names.resolve_run(history, what, ()))
             assert record is not None
-            expects = {name: one for (_, name), one in expected(history, [record]).items()}
-            return run_screen(record, expects, style_of(caller, now))
-        known = known_jobs(caller, history)
+            return run_screen(record, tasks_now(history, [record]), invocation.style(now))
+        known = invocation.known_jobs(history)
         if what is not None:
-            return _job_screen(caller, history, known, what, now)
+            return _job_screen(invocation, history, known, what, now)
         from cronflow.cli.screens.status import screen
+        from cronflow.facts.output import Logs
 
-        view = look(caller, history, known, ping(caller.places), now, output=True)
-        return screen(view, style_of(caller, now), str(caller.places.file))
+        view = gather(history, known, ping(invocation.places), now, Logs(invocation.places, invocation.masks))
+        return screen(view, invocation.style(now), str(invocation.places.file))
 
 
-def _job_screen(caller: Caller, history: History, known: Known, name: str, now: float) -> str:
+def _job_screen(invocation: Invocation, history: History, known: KnownJobs, name: str, now: float) -> str:
     from cronflow.cli.screens.job import JobPicture, job_screen
-    from cronflow.cli.screens.style import style_of
     from cronflow.store.standing import health_of, pauses, skips
 
     job = known.jobs[names.check_job(name, known.jobs)]
-    stops = upcoming.Stops(known, pauses(history, now), skips(history), now)
+    suspensions = upcoming.Suspensions(known, pauses(history, now), skips(history), now)
+    flow = known.plan.flows[known.plan.flow_of[name]]
     picture = JobPicture(
         job,
-        known.plan.flows[known.plan.flow_of[name]],
+        flow,
         history.records(history.find_runs(name, known.flow_name(name), limit=8)),
         health_of(history, name),
-        stops.pauses.get(name),
-        stops.skips.get(name),
+        suspensions.pauses.get(name),
+        suspensions.skips.get(name),
         history.usual_durations([name]).get(name),
-        next_start(job, stops),
-        next(waiting_of(edges(history, known.plan, stops.pauses), known.plan.flows[known.plan.flow_of[name]], now), None),
+        next_start(job, suspensions),
+        next(waiting_of(edges_state(history, known, now), flow, now), None),
     )
-    return job_screen(picture, style_of(caller, now))
+    return job_screen(picture, invocation.style(now))
 
 
-def _answer(caller: Caller, what: str | None) -> None:
+def _print_json(invocation: Invocation, what: str | None) -> None:
     """The object of `--json`; with a job or a run, only what concerns it."""
-    from cronflow.facts.json_form import JsonForm
-
-    with History.open(caller.places.database) as history:
+    with History.open(invocation.places.database) as history:
         of_run = what is not None and names.is_run(what)
-        known = known_jobs(caller, history, required=not of_run)
-        view = look(caller, history, known, ping(caller.places), caller.now)
+        known = invocation.known_jobs(history, required=not of_run)
+        view = gather(history, known, ping(invocation.places), invocation.now)
         if what is not None and of_run:
             runs = history.records([names.resolve_run(history, what, known.jobs)])
             chosen = [name for name in known.jobs if _has_job(runs[0], name)]
@@ -108,34 +100,16 @@ def _answer(caller: Caller, what: str | None) -> None:
             runs = [record for record in view.live if _has_job(record, what)]
         else:
             chosen, runs = list(known.jobs), view.live
-        form = JsonForm(caller.places, caller.zone)
-        caller.answer(
+        jobs = jobs_now(history, view, chosen)
+        form = invocation.json_form()
+        invocation.print_json(
             {
                 "daemon": form.daemon(view.daemon),
-                "jobs": _jobs(form, history, view, chosen, caller.now),
+                "jobs": [form.job(one) for one in jobs],
                 "runs": [form.run(record) for record in runs],
-                "problems": form.problems(view, caller.now - UNDELIVERED_AFTER),
+                "problems": form.problems(view, invocation.now - UNDELIVERED_AFTER),
             }
         )
-
-
-def _jobs(form: JsonForm, history: History, view: Overview, chosen: list[str], now: float) -> list[dict[str, Any]]:
-    known, stops = view.known, view.stops(now)
-    last = history.last_runs(chosen)
-    records = {record.run.id: record for record in history.records(dict.fromkeys(last.values()))}
-    return [
-        form.job(
-            known.jobs[name],
-            known.flow_name(name),
-            view.last_tasks.get(name, []),
-            records.get(last.get(name, 0)),
-            next_start(known.jobs[name], stops),
-            stops.pauses.get(name),
-            stops.skips.get(name),
-            waits_for(view.edges, name, now),
-        )
-        for name in chosen
-    ]
 
 
 def _has_job(record: RunRecord, name: str) -> bool:

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from cronflow.cli import client
-from cronflow.cli.invocation import Caller
+from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count
 from cronflow.errors import CronflowError
 
 
 def stop(
-    caller: Caller,
+    invocation: Invocation,
     drain: Annotated[bool, typer.Option("--drain", help="Start nothing more, and stop when what runs has ended.")] = False,
     kill: Annotated[bool, typer.Option("--kill", help="End what runs, then stop.")] = False,
 ) -> None:
@@ -24,18 +24,18 @@ def stop(
     if drain and kill:
         raise CronflowError("`--drain` and `--kill` exclude each other", "`--drain` waits for what runs, `--kill` ends it", 2)
     mode = "drain" if drain else "kill" if kill else "now"
-    with client.connect(caller.places, "nothing was stopped") as daemon:
-        running = int(daemon.ask("stop", mode=mode, words=caller.words)["running"])
+    with client.connect(invocation.places, "nothing was stopped") as daemon:
+        running = int(daemon.ask("stop", mode=mode, words=invocation.words)["running"])
         try:
             if running and mode != "now":
-                caller.note(f"{'waiting for' if drain else 'ending'} {count(running, 'job')} …")
+                invocation.warn(f"{'waiting for' if drain else 'ending'} {count(running, 'job')} …")
             daemon.wait_until_gone()
         except KeyboardInterrupt:
-            caller.note("no longer waiting; the daemon goes on stopping")
+            invocation.warn("no longer waiting; the daemon goes on stopping")
             raise
-    if caller.json:
-        caller.answer({"stopped": True, "mode": mode, "running": running})
+    if invocation.json:
+        invocation.print_json({"stopped": True, "mode": mode, "running": running})
     elif running and mode == "now":
-        caller.out(f"the daemon has stopped; {count(running, 'job goes', 'jobs go')} on")
+        invocation.out(f"the daemon has stopped; {count(running, 'job goes', 'jobs go')} on")
     else:
-        caller.out("the daemon has stopped")
+        invocation.out("the daemon has stopped")

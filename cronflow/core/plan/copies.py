@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from cronflow.core.jobs import Job
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.records import Task
 
 ITEM = "ITEM"
 """The variable that holds the line of a `foreach`."""
@@ -42,3 +43,17 @@ def item_copies(job: Job, items: Sequence[str]) -> list[tuple[str, dict[str, str
 def paired(jobs: Mapping[str, Job], upstream: str, job: Job) -> bool:
     """Whether a job comes after an upstream copy by copy: the same matrix on both sides, and it says so."""
     return job.matrix_join == "each" and bool(job.matrix) and upstream in jobs and jobs[upstream].matrix == job.matrix
+
+
+def upstream_tasks(
+    jobs: Mapping[str, Job], task: Task, tasks_of: Callable[[str], Sequence[Task]]
+) -> Iterator[tuple[Edge, Sequence[Task]]]:
+    """The tasks of its run that a task comes after, edge by edge; `tasks_of` gives those of a job. Copy by copy it is only the
+    counterpart, where there is one. Edges from jobs outside the run are left out."""
+    job = jobs[task.job]
+    for edge in job.after:
+        tasks = tasks_of(edge.job)
+        if paired(jobs, edge.job, job):
+            tasks = [one for one in tasks if one.matrix == task.matrix] or tasks
+        if tasks:
+            yield edge, tasks

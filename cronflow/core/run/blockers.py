@@ -1,25 +1,31 @@
-"""Why a task does not start: the one truth for the engine, which starts a task exactly when the list is empty, and for
-`cronflow why`, which prints it."""
+"""Why a task does not start: the one truth for the engine, which starts a task exactly when the list is empty, and for whoever
+asks. What is said of it stands in `facts.sentences`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cronflow.core.jobs import Job
-from cronflow.core.plan.copies import paired
+from cronflow.core.jobs import Edge, Job
+from cronflow.core.plan.copies import upstream_tasks
 from cronflow.core.records import Approval, Done, Hook, Pausing, Queued, Run, Task
 from cronflow.core.state import LiveState, queue_of
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One reason: a stable word, a sentence, and the run and task that it points to."""
+    """One reason: a stable word, and what it is about. `run` and `task` are what has to end or give way first, `edge` is the one
+    from that task's job; `until` is when the reason ends by itself. Of a limit: how much of its `size` is `used`, which `pool` it
+    is, and how many slots of it the task `needs`."""
 
     code: str
-    message: str
     run: int | None = None
     task: str | None = None
+    edge: Edge | None = None
     until: float | None = None
+    pool: str | None = None
+    used: int = 0
+    size: int = 0
+    needs: int = 1
 
 
 def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
@@ -27,35 +33,32 @@ def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
     phase = task.phase
     if task.live is not None or isinstance(phase, Done):
         return []
+    if run.gate == "overlap":
+        return [Blocker("overlap", other.id) for other in state.before(run)]
     if run.gate == "edges":
         return _other_flows(state, run)
-    if run.gate == "overlap":
-        return [
-            Blocker("overlap", f"run {other.id} of the same jobs is still {other.state}", other.id)
-            for other in state.before(run)
-        ]
     match phase:
         case Queued() | Hook():
             return limits(state) or _turn(state, run, task)
-        case Pausing(stage="sensor"):
-            return [Blocker("sensor", "its `wait_until` has not come true yet", run.id, task.name, phase.again_at)]
         case Pausing():
-            message = f"attempt {task.attempts} failed; attempt {task.attempts + 1} is to come"
-            return [Blocker("retry_delay", message, run.id, task.name, phase.again_at)]
+            code = "sensor" if phase.stage == "sensor" else "retry_delay"
+            return [Blocker(code, run.id, task.name, until=phase.again_at)]
         case Approval():
-            return [Blocker("approval", state.job(run, task).approve or "it has to be approved", run.id, task.name)]
-    return _upstream(state, run, task)
+            return [Blocker("approval", run.id, task.name)]
+    jobs, groups = state.flows[run.id].jobs, state.groups[run.id]
+    before = upstream_tasks(jobs, task, lambda job: [run.tasks[name] for name in groups.get(job, ())])
+    return [Blocker("upstream", run.id, one.name, edge) for edge, tasks in before for one in tasks if not one.final]
 
 
 def limits(state: LiveState) -> list[Blocker]:
     """What keeps every process from starting."""
     if state.up_since is None:
-        return [Blocker("daemon_down", "the daemon is not up yet")]
+        return [Blocker("daemon_down")]
     if state.draining:
-        return [Blocker("stopping", "the daemon is about to stop and starts nothing more")]
+        return [Blocker("stopping")]
     most = state.jobs.settings.max_running
     if state.running >= most:
-        return [Blocker("max_running", f"{state.running} of at most {most} processes are running (`max_running`)")]
+        return [Blocker("max_running", used=state.running, size=most)]
     return []
 
 
@@ -68,11 +71,16 @@ def pool_limits(state: LiveState, job: Job) -> list[Blocker]:
     used = state.used.get(job.pool, 0)
     if used + min(job.pool_slots, size) <= size:
         return []
-    return [Blocker("pool_full", f"{used} of {size} slots of pool `{job.pool}` are taken, and it needs {job.pool_slots}")]
+    return [Blocker("pool_full", pool=job.pool, used=used, size=size, needs=job.pool_slots)]
+
+
+def pool_holders(state: LiveState, pool: str) -> list[Task]:
+    """The tasks that hold slots of a pool, whatever their run."""
+    return [task for task in state.live() if task.attempts > 0 and state.job(state.runs[task.run], task).pool == pool]
 
 
 def _turn(state: LiveState, run: Run, task: Task) -> list[Blocker]:
-    """What keeps a task in its queue, the limits of all apart."""
+    """What keeps a queued task from starting, the limits of all apart: its pool, or who is before it in the queue for that."""
     job = state.job(run, task)
     pool = queue_of(job, task)
     if not pool:
@@ -81,29 +89,12 @@ def _turn(state: LiveState, run: Run, task: Task) -> list[Blocker]:
     if full:
         return full
     first = state.ready[pool][0]
-    if (first.run, first.task) == (run.id, task.name):
-        return []
-    message = f"{first.run}/{first.task} is before it in the line for pool `{pool}`"
-    return [Blocker("pool_full", message, first.run, first.task)]
-
-
-def _upstream(state: LiveState, run: Run, task: Task) -> list[Blocker]:
-    found = []
-    job = state.job(run, task)
-    flow = state.flows[run.id]
-    for edge in job.after:
-        for name in state.groups[run.id].get(edge.job, ()):
-            other = run.tasks[name]
-            if not other.final and (not paired(flow.jobs, edge.job, job) or other.matrix == task.matrix):
-                found.append(Blocker("upstream", f"after {other.name}: it is {other.state}", run.id, other.name))
-    return found
+    return [] if (first.run, first.task) == (run.id, task.name) else [Blocker("pool_full", first.run, first.task, pool=pool)]
 
 
 def _other_flows(state: LiveState, run: Run) -> list[Blocker]:
-    """What a run waits for that waits for jobs of other flows."""
-    names = {edge.job: None for root in run.roots if root in state.jobs.jobs for edge in state.jobs.jobs[root].after}
-    flows = state.plan.flow_of
-    outside = [name for name in names if flows.get(name) != flows.get(run.roots[0])]
-    new = {link.upstream for (root, _), link in state.links.items() if root in run.roots and link.new}
-    missing = [name for name in outside if name not in new] or outside
-    return [Blocker("upstream", f"after {name}, of another flow", None, name, run.gate_until) for name in missing]
+    """The edges from jobs of other flows that a run waits for: those without a new end, or all where the round is incomplete."""
+    flow = next((state.plan.flows[state.plan.flow_of[root]] for root in run.roots if root in state.plan.flow_of), None)
+    edges = flow.outer if flow is not None else ()
+    old = [edge for edge in edges if not any(link.new for root in run.roots if (link := state.links.get((root, edge.job))))]
+    return [Blocker("upstream", edge=edge, until=run.gate_until) for edge in old or edges] or [Blocker("upstream")]

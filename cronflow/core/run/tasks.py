@@ -14,7 +14,7 @@ from cronflow.core.edges.ends import GO, JobEnd, end_of, judge
 from cronflow.core.effects import StopAttempt
 from cronflow.core.jobs import Edge
 from cronflow.core.notify import health, lateness
-from cronflow.core.plan.copies import paired
+from cronflow.core.plan.copies import paired, upstream_tasks
 from cronflow.core.records import Done, End, Held, Hook, Run, Task, Upstreams
 from cronflow.core.run import stages
 from cronflow.core.slots import skips
@@ -27,15 +27,8 @@ from cronflow.core.turn import Turn
 def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, JobEnd | None]]:
     """The edges from jobs of this run and how these ended; edges from jobs outside the run count as met."""
     jobs, groups = state.flows[run.id].jobs, state.groups[run.id]
-    job = jobs[task.job]
-    found = []
-    for edge in job.after:
-        if edge.job in groups:
-            tasks = [run.tasks[name] for name in groups[edge.job]]
-            if paired(jobs, edge.job, job):
-                tasks = [one for one in tasks if one.matrix == task.matrix] or tasks
-            found.append((edge, end_of(tasks)))
-    return found
+    before = upstream_tasks(jobs, task, lambda job: [run.tasks[name] for name in groups.get(job, ())])
+    return [(edge, end_of(tasks)) for edge, tasks in before]
 
 
 def advance(turn: Turn, run: Run, names: Iterable[str]) -> None:

@@ -18,7 +18,6 @@ from cronflow.core.events import (
 )
 from cronflow.core.jobs import jobs_from_definition
 from cronflow.core.plan.flow import several_flows
-from cronflow.core.run.blockers import blockers
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError
@@ -67,20 +66,6 @@ def _retry(message: Message, number: int, by: str, words: str, state: LiveState,
         raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", NOT_THERE)
     jobs = jobs_from_definition(store.definition(run.definition))
     return RetryAsked(number, run, frozenset(jobs), by, words, _text(message, "from"), several_flows(jobs))
-
-
-def live_blockers(message: Message, state: LiveState) -> list[dict[str, Any]]:
-    """What every task waits for that has not started, of a run, of a job, or of all."""
-    found = []
-    for run in state.runs.values():
-        if message.get("run") not in (None, run.id):
-            continue
-        for task in run.tasks.values():
-            if message.get("job") in (None, task.job):
-                for one in blockers(state, run, task):
-                    cause = {"cause_run": one.run, "cause_task": one.task, "until": one.until}
-                    found.append({"run": run.id, "task": task.name, "code": one.code, "message": one.message, **cause})
-    return found
 
 
 def _names(message: Message) -> tuple[str, ...]:

@@ -155,10 +155,6 @@ class Sessions(Part):
         client.say({"ok": True, **about})
         return []
 
-    def _why(self, client: Client, message: Message) -> list[Event]:
-        client.say({"ok": True, "blockers": requests.live_blockers(message, self._state)})
-        return []
-
     def _secrets(self, client: Client, message: Message) -> list[Event]:
         """The known values of a job's secrets, for who has to mask them: clients have our own rights, or those of root."""
         name, secrets = str(message.get("job")), self._services.secrets
@@ -253,7 +249,6 @@ ENGINE = Operation(Sessions._engine, same_file=True)
 """What the engine decides; unknown requests are refused there as well."""
 OPERATIONS: Mapping[str, Operation] = {
     "ping": Operation(Sessions._ping),
-    "why": Operation(Sessions._why),
     "secrets": Operation(Sessions._secrets),
     "in_force": Operation(Sessions._in_force),
     "follow": Operation(Sessions._follow),

@@ -1,16 +1,16 @@
-"""The sentences that several screens share: how a task ended, what it waits for."""
+"""How tasks and runs are described, once for every screen and answer: how a task ended, and what it waits for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cronflow.cli.screens.style import Style
 from cronflow.core import words
 from cronflow.core.records import TELLING, Attempt, Run, Task
 from cronflow.facts.copies import named
 from cronflow.store.queries import FILES_TOLD, Files
 
 if TYPE_CHECKING:
+    from cronflow.core.run.blockers import Blocker
     from cronflow.store.queries import RunRecord
 
 REASONS = {
@@ -36,7 +36,7 @@ REASONS = {
     "no_cwd": "its `cwd` does not exist here",
     "no_env_file": "its `env_file` cannot be read",
     "not_permitted": "the daemon may not do that",
-    "no_secret": "one of its `secrets` cannot be had",
+    "no_secret": "one of its `secrets` cannot be obtained",
     "foreach": "its `foreach` gave no list of items",
     "max_running": "as many commands as `max_running` allows are running",
     "pool_full": "the slots of its pool are taken",
@@ -61,7 +61,7 @@ STAGES = {
 
 
 def reason_words(reason: str | None) -> str:
-    """A reason as a person says it; a word that is not known as it is."""
+    """A reason in words; an unknown one as it is."""
     if not reason:
         return ""
     return REASONS.get(reason, reason.replace("_", " "))
@@ -82,7 +82,7 @@ ONLY_IF = "its `only_if` said no"
 
 
 def telling_attempt(record: RunRecord, task: Task) -> Attempt | None:
-    """The process that tells how a task is: that of the step which decided it, else the last one of its command."""
+    """The process that shows how a task is: that of the step which decided it, else the last one of its command."""
     if task.reason == "rejected":
         return None
     step = TELLING.get(task.reason or "")
@@ -94,7 +94,7 @@ def telling_attempt(record: RunRecord, task: Task) -> Attempt | None:
 
 
 def ended_how(task: Task | None, attempt: Attempt | None) -> str:
-    """How a task ended, after the process that tells it: "exit 1", "timed out after 2 attempts", "check: exit 1"."""
+    """How a task ended, judged by that process: "exit 1", "timed out after 2 attempts", "check: exit 1"."""
     if task is None:
         return ""
     if task.reason == "rejected":
@@ -112,49 +112,62 @@ def ended_how(task: Task | None, attempt: Attempt | None) -> str:
 
 
 def hook_words(hook: Attempt | None) -> str:
-    """A hook that failed, which changes nothing about its task: "its on_failure hook failed (exit 2)"."""
+    """A hook that failed, which does not change the end of its task: "its on_failure hook failed (exit 2)"."""
     if hook is None or hook.state != "ended" or hook.result == "success":
         return ""
     return f"its `{hook.kind}` hook failed ({words.exit_status(hook.exit_code, hook.signal, hook.result)})"
 
 
-def task_phrase(record: RunRecord, task: Task, style: Style) -> str:
-    """What a task that has not ended and has no command running waits for."""
+def blocker_sentence(one: Blocker) -> str:
+    """A limit that keeps a task from starting."""
+    match one.code:
+        case "max_running":
+            return f"{one.used} of at most {one.size} processes are running (`max_running`)"
+        case "stopping":
+            return "the daemon is about to stop and starts nothing more"
+        case "pool_full" if one.task is not None:
+            return f"{one.run}/{one.task} is before it in the line for pool `{one.pool}`"
+        case "pool_full":
+            return f"{one.used} of {one.size} slots of pool `{one.pool}` are taken, and it needs {one.needs}"
+    return reason_words(one.code)
+
+
+def task_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
+    """What a task waits for that has not ended and has no command running."""
     if task.state == "retrying":
-        coming = f", tries again {style.when(task.again_at, True)}" if task.again_at is not None else ""
-        if task.again_at is not None and style.human:
-            coming += f" ({words.ago(task.again_at, style.now)})"
-        return f"{style.paint('retrying')} after attempt {task.attempts}{coming}"
+        again = task.again_at
+        coming = f", tries again {clock.when(again, True)}{clock.away(again)}" if again is not None else ""
+        return f"retrying after attempt {task.attempts}{coming}"
     if task.state == "queued":
-        pool = record.shape(task).pool
+        pool = record.job(task).pool
         if task.reason == "pool_full" and pool:
             return f"queued: the slots of pool `{pool}` are taken"
         return f"queued: {reason_words(task.reason)}" if task.reason else "queued"
     if task.phase.stage:
-        return stage_phrase(record, task, style)
+        return stage_phrase(record, task, clock)
     awaited = record.awaited(task)
     if awaited:
         return f"waiting for {named(awaited)}"
     return f"waiting: {reason_words(task.reason)}" if task.reason else task.state
 
 
-def stage_phrase(record: RunRecord, task: Task, style: Style) -> str:
-    """Where a task is that has passed its upstreams."""
-    since = f" since {style.when(task.entered)}" if task.entered is not None else ""
+def stage_phrase(record: RunRecord, task: Task, clock: words.Clock) -> str:
+    """Where a task is whose upstreams are met."""
+    since = f" since {clock.when(task.entered)}" if task.entered is not None else ""
     if task.phase.stage == "approval":
-        message = words.plain(record.shape(task).approve or "")
+        message = words.plain(record.job(task).approve or "")
         return f"waits for approval{since}" + (f': "{message}"' if message else "")
     if task.phase.stage == "sensor":
         until = ""
         if task.entered is not None:
-            until = f", until {style.when(task.entered + record.shape(task).wait_timeout)} at the longest"
+            until = f", until {clock.when(task.entered + record.job(task).wait_timeout)} at the latest"
         polled = f", polled {words.times(task.polls)}" if task.polls else ""
         return f"waits for its `wait_until`{since}{until}{polled}"
     return STAGES.get(task.phase.stage, task.state)
 
 
 def approve_command(task: Task) -> str:
-    """What a person types to let a task go on that waits for approval; "" for any other."""
+    """The command that approves a task which waits for it; "" for any other."""
     if task.final or task.phase.stage != "approval":
         return ""
     return f"cronflow approve {words.pasted(f'{task.run}/{task.name}')}"

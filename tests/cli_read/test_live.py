@@ -5,7 +5,8 @@ from __future__ import annotations
 from cronflow.core.edges import alignment
 from cronflow.core.plan.flow import plan
 from cronflow.core.state import LiveState
-from cronflow.store.edges import edges
+from cronflow.facts.known import KnownJobs
+from cronflow.facts.live import edges_state
 from cronflow.store.queries import History
 from tests.core.stage import MIDNIGHT, Stage, job
 
@@ -14,7 +15,7 @@ DAY = 86400.0
 
 
 def read(stage: Stage) -> LiveState | None:
-    return edges(History(stage.store.connection), stage.state.plan, stage.state.pauses)
+    return edges_state(History(stage.store.connection), KnownJobs({}, stage.state.plan), stage.now)
 
 
 def said(state: LiveState | None) -> list[list[object]]:
@@ -57,5 +58,5 @@ def test_without_edges_between_flows_nothing_is_read() -> None:
 def test_an_edge_that_no_daemon_has_loaded_has_heard_of_no_end() -> None:
     stage = Stage(job("a"), job("b", schedule="@hourly"))
     edited = plan({one.name: one for one in (job("a"), job("b", schedule="@hourly"), job("c", ("a", "b")))})
-    state = edges(History(stage.store.connection), edited, {})
+    state = edges_state(History(stage.store.connection), KnownJobs({}, edited), stage.now)
     assert {key: link.new for key, link in state.links.items()} == {("c", "a"): False, ("c", "b"): False}

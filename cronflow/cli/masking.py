@@ -1,7 +1,7 @@
-"""Values of secrets in the output of jobs, masked wherever it is shown.
+"""The values of secrets, masked wherever the output of jobs is shown.
 
-The daemon tells what it knows, older values among them; the rest is read here, as the daemon would read it. What cannot be read
-is said once: its value would be shown.
+The daemon tells those it knows, older values among them; the rest is read here, as the daemon would read it. A secret that
+cannot be read is reported once, since its value would be shown.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _ANSWER_SECONDS = 2.0
 
 
 class Masking:
-    """What is to be masked in the output of each job; `note` hears of secrets that cannot be."""
+    """What to mask in the output of each job; `warn` gets told of secrets that cannot be masked."""
 
-    def __init__(self, places: Places, note: Callable[[str], None]) -> None:
+    def __init__(self, places: Places, warn: Callable[[str], None]) -> None:
         self._places = places
-        self._note = note
+        self._warn = warn
         self._vault = Vault(os.path.dirname(places.file))
         self._known: dict[str, list[str]] = {}
 
@@ -44,11 +44,11 @@ class Masking:
                 found.setdefault(str(order["key"]), []).append(value)
         for key in job.secrets:
             if not found.get(key):
-                self._note(f"secret `{key}` of `{job.name}` cannot be read here, so it is not masked")
+                self._warn(f"secret `{key}` of `{job.name}` cannot be read here, so it is not masked")
         return [value for values in found.values() for value in values]
 
     def _told(self, job: str) -> dict[str, list[str]]:
-        """What the daemon knows, if there is one."""
+        """The values that the daemon knows, if there is one."""
         try:
             with connect(self._places) as daemon:
                 return dict(daemon.ask("secrets", job=job, seconds=_ANSWER_SECONDS).get("values") or {})

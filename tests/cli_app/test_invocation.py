@@ -1,4 +1,4 @@
-"""What the caller's streams and locale can show."""
+"""What the invocation's streams and locale can show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from cronflow.cli.invocation import Caller, utf8
+from cronflow.cli.invocation import Invocation, Terminal, utf8
 from cronflow.places import find_places
 from tests.cli_app.conftest import Cli
 
@@ -33,15 +33,15 @@ def test_the_locale(environ: dict[str, str], unicode: bool) -> None:
 
 @pytest.mark.parametrize(("lang", "shown"), [({"LANG": "C"}, b"->"), ({"LANG": ""}, b"->"), ({"LANG": "C.UTF-8"}, "→".encode())])
 def test_the_locale_that_was_given_counts_not_the_one_that_python_sets(cli: Cli, lang: dict[str, str], shown: bytes) -> None:
-    code = "from cronflow.cli.invocation import find_caller; find_caller(None, None, False, False, []).out('→')"
+    code = "from cronflow.cli.invocation import Options, find_invocation; find_invocation(Options(), []).out('→')"
     env = {key: value for key, value in {**cli.env, **lang}.items() if value}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, timeout=60, check=True)
     assert done.stdout == shown + b"\n"
 
 
 def test_signs_become_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    caller = Caller(find_places("jobs.toml", "/tmp"), unicode=False)
-    caller.out("✓ ✗ ▶ ‖ a → b … ├─ └─ │ × ·")
+    invocation = Invocation(find_places("jobs.toml", "/tmp"), terminal=Terminal(unicode=False))
+    invocation.out("✓ ✗ ▶ ‖ a → b … ├─ └─ │ × ·")
     assert capsys.readouterr().out == "+ x > = a -> b ... |- `- | x -\n"
 
 
@@ -90,5 +90,6 @@ def test_names_that_no_encoding_can_say_do_not_end_a_command(cli: Cli) -> None:
 
 
 def test_a_cut_line_is_no_longer_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    Caller(find_places(environ={"HOME": "/x"}), width=20, unicode=False).out("a line that is cut …\nshort → …")
+    terminal = Terminal(width=20, unicode=False)
+    Invocation(find_places(environ={"HOME": "/x"}), terminal=terminal).out("a line that is cut …\nshort → …")
     assert capsys.readouterr().out == "a line that is cu...\nshort -> ...\n"
