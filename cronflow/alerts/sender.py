@@ -13,7 +13,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 
 from cronflow.core.jobs import AlertTarget
 from cronflow.errors import CronflowError
+from cronflow.linux import python_words, start_worker
 
 TIME_LIMIT = 30.0
 GRACE = 5.0
@@ -35,10 +35,7 @@ _ANSWER_LIMIT = 65536
 _REMEMBERED = 1000
 _URL_FILE_LIMIT = 65536
 
-_PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# -I keeps the caller's PYTHON* and working folder out, and with them a user's site: the package's own folder is named
 _WORKER = "import sys; sys.path.insert(0, sys.argv[1]); from cronflow.alerts.worker import main; main()"
-_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CRONFLOW_")
 
 
 class TargetError(CronflowError):
@@ -111,11 +108,9 @@ class Outbox:
         except OSError as error:
             self._unstarted.append(Sent(alert_id, False, f"the sender cannot be started: {error.strerror}"))
             return True
-        assert process.stdout is not None  # PIPE was asked for
-        fd = process.stdout.fileno()
-        os.set_blocking(fd, False)
+        assert process.stdout is not None  # start_worker made a pipe
         end = time.monotonic() + self._seconds + self._grace
-        self._workers[alert_id] = _Worker(alert_id, process, fd, end, left)
+        self._workers[alert_id] = _Worker(alert_id, process, process.stdout.fileno(), end, left)
         return True
 
     def room(self) -> int:
@@ -257,16 +252,7 @@ def _start(order: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     with _memory_file() as stdin:
         stdin.write(json.dumps(order).encode())
         stdin.seek(0)
-        return subprocess.Popen(
-            [sys.executable, "-I", "-c", _WORKER, _PACKAGE_PARENT],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            cwd="/",
-            env={key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)},
-            start_new_session=True,
-        )
+        return start_worker(python_words(_WORKER), stdin)
 
 
 def _memory_file() -> Any:

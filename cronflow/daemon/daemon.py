@@ -30,7 +30,7 @@ from cronflow.daemon.jobs.source import JobSource
 from cronflow.daemon.listening import Conversation, Listening
 from cronflow.daemon.notify import Notifier
 from cronflow.daemon.processes import collect, spawning
-from cronflow.daemon.processes.keepers import Keepers, boot_id
+from cronflow.daemon.processes.keepers import Keepers
 from cronflow.daemon.processes.secrets import Vault
 from cronflow.daemon.upkeep import disk, recovery
 from cronflow.daemon.upkeep.clock_correction import SetBack
@@ -39,7 +39,7 @@ from cronflow.daemon.upkeep.memory import give_back
 from cronflow.daemon.upkeep.retention import FIRST, QUIET, Retention
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
-from cronflow.keeper.rank import rise
+from cronflow.linux import boot_id, raise_priority
 from cronflow.places import Places
 from cronflow.store.reserve import drop_ballast, keep_ballast, reserve
 from cronflow.store.sound import is_damage
@@ -133,7 +133,7 @@ class Daemon:
         self.notifier.ready()
         self._reserve(anew=True)
         give_back(self.store.connection)
-        rise()
+        raise_priority()
 
     def _accident(self, message: str) -> Event:
         self.log(message)

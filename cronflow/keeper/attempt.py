@@ -17,7 +17,7 @@ _KEPT = (
 )
 
 
-class Attempt:
+class HeldAttempt:
     """States: claimed, running, ending (the main process is gone, its tree is being ended), ended, failed.
 
     `at`, `started_at`, `ended_at` are epoch seconds; `deadline`, `kill_at` and the two instants that only a living
@@ -59,7 +59,7 @@ class Attempt:
         self.watch: int | None = None
 
     @classmethod
-    def of_record(cls, record: Record, page: int, mark: Mark | None) -> Attempt:
+    def of_record(cls, record: Record, page: int, mark: Mark | None) -> HeldAttempt:
         """The attempt of a page of the journal; what its child has marked there counts as well."""
         attempt = cls(record, record["at"])
         for name in _KEPT:

@@ -39,7 +39,7 @@ def _delegated(place: str) -> bool:
     return False
 
 
-class Place(NamedTuple):
+class Cgroup(NamedTuple):
     """A cgroup of ours: its name, a descriptor for a child to be born into, and one of its `cgroup.events`."""
 
     name: str
@@ -64,8 +64,8 @@ class Cgroups:
     def __init__(self, place: str) -> None:
         self.place = place
         self._count = 0
-        self._free: list[Place] = []
-        self._full: list[Place] = []
+        self._free: list[Cgroup] = []
+        self._full: list[Cgroup] = []
         self._killed: set[str] = set()
 
     @classmethod
@@ -84,7 +84,7 @@ class Cgroups:
             return None
         return made
 
-    def take(self) -> Place | None:
+    def take(self) -> Cgroup | None:
         """A cgroup without processes, an old one if there is one."""
         if self._free:
             return self._free.pop()
@@ -94,7 +94,7 @@ class Cgroups:
             os.mkdir(path)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                return Place(str(self._count), fd, os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd))
+                return Cgroup(str(self._count), fd, os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd))
             except OSError:
                 os.close(fd)
                 raise
@@ -117,7 +117,7 @@ class Cgroups:
         self._killed.add(name)
         kill(f"{self.place}/{name}")
 
-    def give_back(self, place: Place) -> None:
+    def give_back(self, place: Cgroup) -> None:
         """Takes it for another attempt, now or, if something was left behind in it, some time later."""
         self._full.append(place)
         empty = [one for one in self._full if not one.populated()]

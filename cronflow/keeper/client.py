@@ -13,12 +13,13 @@ import sys
 import time
 from contextlib import suppress
 
+from cronflow.linux import python_words, without_own_variables
+
 from . import cgroup, journal, protocol
-from .attempt import NEVER, Attempt
+from .attempt import NEVER, HeldAttempt
 from .protocol import Message
 
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from cronflow.keeper.guard import main; main(sys.argv[2:])"
-_UNWANTED = ("CRONFLOW_", "WATCHDOG_", "LISTEN_")
+_KEEPER = "import sys; sys.path.append(sys.argv[1]); from cronflow.keeper.guard import main; main(sys.argv[2:])"
 _ANSWER = 256 << 20
 _PARCEL = 16384
 
@@ -131,20 +132,14 @@ def start_keeper(folder: str, generation: int, sockets: str | None = None, cgrou
     `cgroups`: give each attempt one of its own, where that is permitted. The keeper is no child of ours when this
     returns. KeeperError with what it said if it could not start.
     """
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     sockets = os.path.abspath(sockets or folder)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED) and name != "NOTIFY_SOCKET"
-    }
+    arguments = [os.path.abspath(folder), sockets, str(generation), "cgroups" if cgroups else "none"]
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [
-                sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, package,
-                os.path.abspath(folder), sockets, str(generation), "cgroups" if cgroups else "none",
-            ],
-            environment,
+            python_words(_KEEPER, *arguments, options=("-S", "-X", "utf8")),
+            without_own_variables(os.environ),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
                 (os.POSIX_SPAWN_DUP2, 0, 1),
@@ -222,7 +217,7 @@ def read_journal(folder: str, generation: int) -> list[Message]:
     would still have done: `kill_after`, `deadline` and `kill_at` (monotonic clock), and the folder of their `cgroup`.
 
     Final, like the answer to a hello: what is not in it was never started. `running` and `ending` are attempts
-    whose process outlived the keeper, or whose end nobody has seen: `orphan.Orphan` and `tree.survivors` tell.
+    whose process outlived the keeper, or whose end nobody has seen: `linux.Pidfd` and `tree.survivors` tell.
     FileNotFoundError if there is no such journal, KeeperError if its keeper lives or it cannot be read.
     """
     path = os.path.join(folder, f"{generation}.journal")
@@ -248,7 +243,7 @@ def _attempts(fd: int) -> list[Message]:
         if record is None:
             continue
         mark = journal.read_mark(fd, page)
-        attempt = Attempt.of_record(record, page, mark)
+        attempt = HeldAttempt.of_record(record, page, mark)
         if mark is not None and mark.failure is not None and not attempt.final:
             attempt.fail(*mark.failure)
         if attempt.pid is None and not attempt.final:
@@ -257,7 +252,7 @@ def _attempts(fd: int) -> list[Message]:
     return found
 
 
-def _plans(attempt: Attempt, header: journal.Record) -> Message:
+def _plans(attempt: HeldAttempt, header: journal.Record) -> Message:
     place = header.get("cgroups")
     return {
         "boot": header.get("boot"),

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from . import tree
-from .attempt import NEVER, Attempt
-from .cgroup import Cgroups, Place
+from .attempt import NEVER, HeldAttempt
+from .cgroup import Cgroup, Cgroups
 from .tree import Children, Process, Table
 
 LOOK_EVERY = 0.05
@@ -21,20 +21,20 @@ GIVE_UP = 1.0
 SHOWN = 20
 
 
-class Families:
+class Trees:
     """Which child of this keeper belongs to which attempt, and what is done to all of them."""
 
     def __init__(self, cgroups: Cgroups | None) -> None:
         self.cgroups = cgroups
-        self.mains: dict[int, Attempt] = {}
+        self.mains: dict[int, HeldAttempt] = {}
         self._orphans: dict[int, str | None] = {}
         self._sessions: dict[int, str] = {}
         self._cgroups: dict[str, str] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Cgroup] = {}
         self._children = Children()
         self._own = os.getpid()
 
-    def place(self, attempt: Attempt) -> int | None:
+    def place(self, attempt: HeldAttempt) -> int | None:
         """A cgroup for an attempt that is to be started, as a descriptor; None where we may not."""
         taken = self.cgroups.take() if self.cgroups is not None else None
         if taken is None:
@@ -54,13 +54,13 @@ class Families:
         if self.cgroups is not None:
             self.cgroups.close()
 
-    def add(self, attempt: Attempt) -> None:
+    def add(self, attempt: HeldAttempt) -> None:
         """Its main process exists. An old session of that number has ended, or the number were not free."""
         assert attempt.pid is not None
         self.mains[attempt.pid] = attempt
         self.remember(attempt)
 
-    def remember(self, attempt: Attempt) -> None:
+    def remember(self, attempt: HeldAttempt) -> None:
         """By what its processes are known, even if its main process is reaped."""
         if attempt.pid is not None:
             self._sessions[attempt.pid] = attempt.id
@@ -72,7 +72,7 @@ class Families:
         self.mains.pop(pid, None)
         self._orphans.pop(pid, None)
 
-    def forget(self, attempt: Attempt) -> None:
+    def forget(self, attempt: HeldAttempt) -> None:
         """The attempt has ended; what it left behind keeps its name until it ends too."""
         if attempt.pid is not None and self._sessions.get(attempt.pid) == attempt.id:
             del self._sessions[attempt.pid]
@@ -82,7 +82,7 @@ class Families:
             if place is not None:
                 self.cgroups.give_back(place)
 
-    def left_behind(self, attempt: Attempt) -> list[dict[str, Any]]:
+    def left_behind(self, attempt: HeldAttempt) -> list[dict[str, Any]]:
         """What is still alive when the main process has ended: pid and command of at most 20."""
         pids = self._children.pids()
         if pids is not None:
@@ -94,7 +94,7 @@ class Families:
         found = self.members(attempt, tree.table())
         return [{"pid": process.pid, "command": tree.command_of(process.pid)} for process in found[:SHOWN]]
 
-    def members(self, attempt: Attempt, processes: Table) -> list[Process]:
+    def members(self, attempt: HeldAttempt, processes: Table) -> list[Process]:
         """Every living process of the attempt."""
         main = attempt.pid if self.mains.get(attempt.pid or 0) is attempt else None
         sid = attempt.pid if self._sessions.get(attempt.pid or 0) == attempt.id else None
@@ -115,16 +115,16 @@ class Families:
             return self._sessions[process.session]
         return tree.attempt_of(pid)
 
-    def terminate(self, attempt: Attempt) -> None:
+    def terminate(self, attempt: HeldAttempt) -> None:
         """Tells the whole tree to end."""
         self._ask(attempt, self.members(attempt, tree.table()))
 
-    def _ask(self, attempt: Attempt, found: list[Process]) -> None:
+    def _ask(self, attempt: HeldAttempt, found: list[Process]) -> None:
         fresh = [process for process in found if (process.pid, process.ticks) not in attempt.asked]
         tree.terminate(fresh)
         attempt.asked.update((process.pid, process.ticks) for process in fresh)
 
-    def kill(self, attempt: Attempt) -> list[Process]:
+    def kill(self, attempt: HeldAttempt) -> list[Process]:
         """Kills round by round until a look shows nothing that has not been killed; what is still to be seen. What can be
         killed at one blow is, before: hundreds that fork all the time leave no time to look at each."""
         if attempt.cgroup is not None and self.cgroups is not None:
@@ -141,7 +141,7 @@ class Families:
             attempt.killed.update((process.pid, process.ticks) for process in fresh)
         return found
 
-    def gone(self, attempt: Attempt, now: float) -> bool:
+    def gone(self, attempt: HeldAttempt, now: float) -> bool:
         """Whether nothing of the tree is left, or nothing that a KILL could still end, now that its main process has gone.
 
         What was born while the others were told, and is orphaned now, is told as well.

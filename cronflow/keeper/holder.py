@@ -42,10 +42,12 @@ import select
 import signal
 import time
 
+from cronflow.linux import SIGNALFD_SIGINFO
+
 from . import protocol, spawn, syscalls
-from .attempt import NEVER, Attempt
+from .attempt import NEVER, HeldAttempt
 from .cgroup import Cgroups
-from .ending import KILL_AGAIN, Families
+from .ending import KILL_AGAIN, Trees
 from .journal import Journal, JournalFullError, RecordTooLongError
 from .peers import Peers
 from .protocol import Message
@@ -62,24 +64,24 @@ class Keeper:
     """Holds attempts: as the holder, which starts them, or as the guard that is the holder's heir."""
 
     def __init__(
-        self, role: str, generation: int, journal: Journal, around: spawn.Surroundings, cgroups: Cgroups | None
+        self, role: str, generation: int, journal: Journal, inherited: spawn.Inherited, cgroups: Cgroups | None
     ) -> None:
         self.role = role
         self.generation = generation
         self.journal = journal
-        self.around = around
+        self.inherited = inherited
         self.draining: str | None = None
-        self.live: dict[str, Attempt] = {}
-        self.ended: dict[str, Attempt] = {}
-        self.families = Families(cgroups)
+        self.live: dict[str, HeldAttempt] = {}
+        self.ended: dict[str, HeldAttempt] = {}
+        self.trees = Trees(cgroups)
         self.watcher = Watcher()
         self.epoll = select.epoll()
         self._acknowledged: dict[str, None] = {}
         self._until = time.monotonic() + GRACE
         self._guard = -1
         self._asked_to_leave = False
-        self._fresh: list[Attempt] = []
-        self._ready: list[tuple[Attempt, spawn.Start]] = []
+        self._fresh: list[HeldAttempt] = []
+        self._ready: list[tuple[HeldAttempt, spawn.Start]] = []
         self._signals = spawn.signals()
         self.epoll.register(self._signals, select.EPOLLIN)
         if self.watcher.fd >= 0:
@@ -101,7 +103,7 @@ class Keeper:
         while not self._done() or self.epoll.poll(0):  # who knocks at the last moment is let in
             self._turn()
         peers.drop_all()
-        self.families.close()
+        self.trees.close()
 
     def _turn(self) -> None:
         for fd, events in self.epoll.poll(self._patience()):
@@ -117,8 +119,8 @@ class Keeper:
         self.peers.serve(TURN)
         self._start_ready()
         self.reap()
-        self._attend()
-        self._leave_ticks()
+        self._run_timers()
+        self._write_ticks()
         self.peers.flush()
 
     def _patience(self) -> float:
@@ -138,10 +140,10 @@ class Keeper:
 
     def _signalled(self) -> None:
         try:
-            told = os.read(self._signals, 32 * syscalls.SIGINFO)
+            told = os.read(self._signals, 32 * SIGNALFD_SIGINFO)
         except BlockingIOError:
             return
-        if any(told[start] != signal.SIGCHLD for start in range(0, len(told), syscalls.SIGINFO)):
+        if any(told[start] != signal.SIGCHLD for start in range(0, len(told), SIGNALFD_SIGINFO)):
             self._asked_to_leave = not self.live
 
     def drain(self, why: str) -> None:
@@ -150,37 +152,37 @@ class Keeper:
             self.draining = why
             self.peers.tell({"type": "draining", "why": why})
 
-    def _leave_ticks(self) -> None:
+    def _write_ticks(self) -> None:
         """Completes the marks of those that are still alive, before anybody is told that they have begun."""
         for attempt in self._fresh:
             if attempt.pid is not None and attempt.state == "running":
-                spawn.leave_ticks(attempt.pid, self.journal.fd, self.journal.mark_at(attempt.page))
+                spawn.write_ticks(attempt.pid, self.journal.fd, self.journal.mark_at(attempt.page))
         self._fresh.clear()
 
     # --- what an heir takes over
 
-    def resume(self, attempt: Attempt) -> None:
+    def resume(self, attempt: HeldAttempt) -> None:
         """Goes on with an attempt whose main process is now our child, alive or ended."""
         now = time.monotonic()
         self.live[attempt.id] = attempt
-        self.families.add(attempt)
+        self.trees.add(attempt)
         self.watcher.begin(attempt, now)
         self.journal.write(attempt.page, attempt.record())
         if attempt.stopped is not None and not attempt.final:
-            self.families.terminate(attempt)
+            self.trees.terminate(attempt)
 
-    def resume_ending(self, attempt: Attempt) -> None:
+    def resume_ending(self, attempt: HeldAttempt) -> None:
         """Goes on to end a tree whose main process has ended and is reaped."""
         self.live[attempt.id] = attempt
-        self.families.remember(attempt)
+        self.trees.remember(attempt)
         attempt.check_at = time.monotonic()
 
-    def lose(self, attempt: Attempt) -> None:
+    def mark_lost(self, attempt: HeldAttempt) -> None:
         """Nobody knows how it ended; it is not said to have ended in any way."""
         attempt.state = "ended"
         attempt.ended_at = time.time()
         self.watcher.end(attempt)
-        self.families.forget(attempt)
+        self.trees.forget(attempt)
         self.ended[attempt.id] = attempt
         self.journal.write(attempt.page, attempt.record())
 
@@ -226,18 +228,18 @@ class Keeper:
             return [known.message()]
         if self.draining is not None or name in self._acknowledged:
             return [_refused(name, "draining" if self.draining is not None else "acknowledged")]
-        attempt = Attempt(request, time.time())
+        attempt = HeldAttempt(request, time.time())
         attempt.begin(time.monotonic())
-        place = self.families.place(attempt)
+        place = self.trees.place(attempt)
         try:
             attempt.page = self.journal.claim(attempt.record())
-            start = spawn.Start(request, self.around, self.journal.fd, self.journal.mark_at(attempt.page), place)
+            start = spawn.Start(request, self.inherited, self.journal.fd, self.journal.mark_at(attempt.page), place)
         except (JournalFullError, RecordTooLongError) as error:
-            self.families.forget(attempt)
+            self.trees.forget(attempt)
             return [_refused(name, "journal" if isinstance(error, JournalFullError) else "length")]
         except spawn.StartError as error:
             attempt.fail(error.stage, error.errno or 0, time.time())
-            self._finish(attempt)
+            self._report_end(attempt)
             return []
         self.live[name] = attempt
         self._ready.append((attempt, start))
@@ -254,7 +256,7 @@ class Keeper:
                 forked.append(error)
         for (attempt, start), result in zip(ready, forked, strict=True):
             if isinstance(result, OSError) and start.cgroup is not None:
-                self.families.use_no_cgroups()
+                self.trees.use_no_cgroups()
                 start.cgroup = None
                 try:
                     result = start.fork()
@@ -263,14 +265,14 @@ class Keeper:
             start.close()
             if isinstance(result, OSError):
                 attempt.fail("fork", result.errno or 0, time.time())
-                self._finish(attempt)
+                self._report_end(attempt)
             else:
                 self._begun(attempt, result)
 
-    def _begun(self, attempt: Attempt, pid: int) -> None:
+    def _begun(self, attempt: HeldAttempt, pid: int) -> None:
         attempt.pid = pid
         attempt.state = "running"
-        self.families.add(attempt)
+        self.trees.add(attempt)
         self.watcher.begin(attempt, time.monotonic())
         self._fresh.append(attempt)
         self.peers.tell(attempt.message())
@@ -293,7 +295,7 @@ class Keeper:
 
     # --- deadlines
 
-    def _attend(self) -> None:
+    def _run_timers(self) -> None:
         now = time.monotonic()
         for attempt in [attempt for attempt in self.live.values() if attempt.wake_at <= now]:
             if attempt.look_at <= now:
@@ -304,7 +306,7 @@ class Keeper:
             elif attempt.kill_at <= now or attempt.check_at <= now:
                 self._check(attempt, now)
 
-    def _end(self, attempt: Attempt, why: str, at_once: bool) -> None:
+    def _end(self, attempt: HeldAttempt, why: str, at_once: bool) -> None:
         now = time.monotonic()
         first = attempt.stopped is None
         if not first and not at_once:
@@ -314,16 +316,16 @@ class Keeper:
         attempt.kill_at = now if at_once else now + attempt.kill_after
         self.journal.write(attempt.page, attempt.record())
         if at_once:
-            self.families.kill(attempt)
+            self.trees.kill(attempt)
         else:
-            self.families.terminate(attempt)
+            self.trees.terminate(attempt)
 
-    def _check(self, attempt: Attempt, now: float) -> None:
+    def _check(self, attempt: HeldAttempt, now: float) -> None:
         if attempt.state == "ending":
-            if self.families.gone(attempt, now):
-                self._finish(attempt)
+            if self.trees.gone(attempt, now):
+                self._report_end(attempt)
         else:
-            self.families.kill(attempt)
+            self.trees.kill(attempt)
             attempt.kill_at = now + KILL_AGAIN
 
     # --- ends
@@ -332,20 +334,20 @@ class Keeper:
         """Peeks, records, reaps: every child that has ended, an attempt's main process or an orphan."""
         while (ended := syscalls.peek()) is not None:
             pid, status = ended
-            attempt = self.families.mains.get(pid)
+            attempt = self.trees.mains.get(pid)
             if attempt is None:
                 os.wait4(pid, 0)
-                self.families.reaped(pid)
+                self.trees.reaped(pid)
                 continue
             if attempt.status is None:
                 self._record(attempt, status)
             used = os.wait4(pid, 0)[2]
-            self.families.reaped(pid)
+            self.trees.reaped(pid)
             attempt.cpu_s = round(used.ru_utime + used.ru_stime, 6)
             attempt.max_rss_kb = used.ru_maxrss
-            self._wind_up(attempt)
+            self._finish(attempt)
 
-    def _record(self, attempt: Attempt, status: int) -> None:
+    def _record(self, attempt: HeldAttempt, status: int) -> None:
         mark = self.journal.mark(attempt.page)
         if mark is None and os.WIFEXITED(status):  # a disk that fails: its child could not do its first act, nor any other
             attempt.fail("fork", errno.EIO, time.time())
@@ -357,26 +359,26 @@ class Keeper:
             attempt.state = "ended" if attempt.stopped is None else "ending"
         self.journal.write(attempt.page, attempt.record())
 
-    def _wind_up(self, attempt: Attempt) -> None:
+    def _finish(self, attempt: HeldAttempt) -> None:
         if attempt.state == "ending":
-            if not self.families.gone(attempt, time.monotonic()):
+            if not self.trees.gone(attempt, time.monotonic()):
                 self.journal.write(attempt.page, attempt.record())
                 return
         elif attempt.state == "ended":
-            attempt.left_behind = self.families.left_behind(attempt)
-        self._finish(attempt)
+            attempt.left_behind = self.trees.left_behind(attempt)
+        self._report_end(attempt)
 
-    def _finish(self, attempt: Attempt) -> None:
+    def _report_end(self, attempt: HeldAttempt) -> None:
         if attempt.state == "ending":
             attempt.state = "ended"
         self.watcher.end(attempt)
-        self.families.forget(attempt)
+        self.trees.forget(attempt)
         self.live.pop(attempt.id, None)
         self.ended[attempt.id] = attempt
         self._save_whole(attempt)
         self.peers.tell(attempt.message())
 
-    def _save_whole(self, attempt: Attempt) -> None:
+    def _save_whole(self, attempt: HeldAttempt) -> None:
         while True:
             try:
                 self.journal.write(attempt.page, attempt.record())

@@ -20,6 +20,7 @@ from cronflow.daemon.processes import reports
 from cronflow.daemon.processes.orphans import Orphans
 from cronflow.keeper import client
 from cronflow.keeper.protocol import Message, ProtocolError
+from cronflow.linux import boot_id
 from cronflow.store.reserve import drop_ballast
 
 STRIDE = 1000
@@ -382,10 +383,3 @@ class Keepers:
         for connection in self.open.values():
             connection.close()
         self.open.clear()
-
-
-def boot_id() -> str:
-    """Which boot this is (random(4), /proc/sys/kernel/random/boot_id)."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-

@@ -1,7 +1,7 @@
 """Commands that outlived both processes of their keeper: watched until they end, and ended if they must be.
 
 The journal of the dead keeper says what it would still have done: a timeout to come, a KILL after a TERM. That is done here.
-The kernel tells how such a command ended (`cronflow.keeper.orphan`), from Linux 6.15 on also after somebody else reaped it;
+The kernel tells how such a command ended (`cronflow.linux.Pidfd`), from Linux 6.15 on also after somebody else reaped it;
 before that, it is lost.
 """
 
@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from cronflow.keeper import cgroup, orphan, tree
+from cronflow.keeper import cgroup, tree
+from cronflow.linux import Pidfd
 
 LOOK_EVERY = 0.05
 """Seconds between two looks at a tree that is being ended."""
@@ -28,7 +29,7 @@ class Orphan:
 
     attempt_id: str
     entry: dict[str, Any]
-    main: orphan.Orphan | None
+    main: Pidfd | None
     status: int | None
     stopped: str | None
     ticks: int | None
@@ -126,7 +127,7 @@ def _kill(one: Orphan, left: list[tree.Process]) -> None:
     tree.kill(left)
 
 
-def _main(attempt_id: str, entry: dict[str, Any]) -> orphan.Orphan | None:
+def _main(attempt_id: str, entry: dict[str, Any]) -> Pidfd | None:
     """The main process, dead or alive, as long as it is there and no other one has its pid by now."""
     pid, ticks = entry.get("pid"), entry.get("ticks")
     if not pid:
@@ -137,7 +138,7 @@ def _main(attempt_id: str, entry: dict[str, Any]) -> orphan.Orphan | None:
             return None
         ticks = process.ticks
     try:
-        return orphan.Orphan(pid, ticks)
+        return Pidfd(pid, ticks)
     except OSError:
         return None
 

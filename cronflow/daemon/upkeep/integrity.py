@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cronflow.linux import python_words, start_worker
 from cronflow.store.sound import DamageError
 
 FIRST_AFTER = 60.0
@@ -23,7 +22,7 @@ _LOOK = """
 import os, sqlite3, sys
 os.nice(19)
 try:
-    db = sqlite3.connect(sys.argv[1], 10, uri=True)
+    db = sqlite3.connect(sys.argv[2], 10, uri=True)
     said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
 except sqlite3.DatabaseError as error:
     harm = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -63,13 +62,9 @@ class Checkup:
         return None
 
     def _begin(self) -> None:
-        words = [sys.executable, "-I", "-S", "-c", _LOOK, f"{self.path.absolute().as_uri()}?mode=ro"]
-        nowhere = subprocess.DEVNULL
+        words = python_words(_LOOK, f"{self.path.absolute().as_uri()}?mode=ro", options=("-S",))
         with contextlib.suppress(OSError):
-            self.process = subprocess.Popen(
-                words, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, bufsize=0, cwd="/", start_new_session=True
-            )
-            os.set_blocking(self.fds()[0], False)
+            self.process = start_worker(words, subprocess.DEVNULL)
 
     def _end(self, process: subprocess.Popen[bytes]) -> DamageError | None:
         assert process.stdout is not None  # PIPE was asked for

@@ -14,9 +14,10 @@ from cronflow import __version__
 from cronflow.core.effects import Effects
 from cronflow.core.jobs import definition
 from cronflow.core.state import LiveState
-from cronflow.daemon.processes.keepers import STRIDE, boot_id
+from cronflow.daemon.processes.keepers import STRIDE
 from cronflow.daemon.processes.logfolders import newest_logged
 from cronflow.keeper import client
+from cronflow.linux import boot_id
 from cronflow.places import Places
 from cronflow.store.sound import DamageError, check_things, is_damage
 from cronflow.store.store import LockedError, Store
