@@ -5,13 +5,13 @@ import fcntl
 import gc
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from cronflow import wire
 from cronflow.linux import become_subreaper, boot_id, raise_priority
 
 from . import protocol, spawn, tree
@@ -44,10 +44,7 @@ class KeeperFiles:
         self.journal = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self.sockets = os.open(sockets, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.name = f"{generation}.sock"
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self.remove_socket()
-        self.listener.bind(f"/proc/self/fd/{self.sockets}/{self.name}")
-        self.listener.listen(BACKLOG)
+        self.listener = wire.listen(self.sockets, self.name, BACKLOG)
 
     def remove_socket(self) -> None:
         """Takes the name away, if that can be done; who has connected stays."""

@@ -43,6 +43,7 @@ import signal
 import time
 
 from cronflow.linux import SIGNALFD_SIGINFO
+from cronflow.wire import ProtocolError
 
 from . import protocol, spawn, syscalls
 from .attempt import NEVER, HeldAttempt
@@ -198,7 +199,7 @@ class Keeper:
         if kind == "hello":
             return [self._hello(message)]
         if kind in ("stop", "ack") and not isinstance(message.get("id"), str):
-            raise protocol.ProtocolError(f"`{kind}` without an id")
+            raise ProtocolError(f"`{kind}` without an id")
         if kind == "stop":
             return self._stop(message)
         if kind == "ack":
@@ -206,7 +207,7 @@ class Keeper:
             return []
         if kind == "list":
             return [{"type": "list", "attempts": self._descriptions()}]
-        raise protocol.ProtocolError(f"`{kind}` is not known")
+        raise ProtocolError(f"`{kind}` is not known")
 
     def _hello(self, message: Message) -> Message:
         self._until = 0.0

@@ -56,9 +56,9 @@ class People:
     def hear(self, client: Client, mask: int) -> list[Event]:
         """What a client asks, as events; what needs no decision is answered at once."""
         if mask & selectors.EVENT_WRITE:
-            client.flush()
+            client.send()
         events: list[Event] = []
-        for message in client.read():
+        for message in client.requests():
             try:
                 events.extend(self._request(client, message))
             except JobFileError as error:

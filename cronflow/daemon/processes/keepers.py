@@ -19,9 +19,10 @@ from cronflow.core.records import AttemptRef, parse_ref
 from cronflow.daemon.processes import reports
 from cronflow.daemon.processes.orphans import Orphans
 from cronflow.keeper import client
-from cronflow.keeper.protocol import Message, ProtocolError
+from cronflow.keeper.protocol import Message
 from cronflow.linux import boot_id
 from cronflow.store.reserve import drop_ballast
+from cronflow.wire import ProtocolError
 
 STRIDE = 1000
 """Keepers that one daemon can have: a keeper's number is its daemon's generation × STRIDE and on."""
