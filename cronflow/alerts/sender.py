@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import signal
-import stat
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 from cronflow.core.jobs import AlertTarget
 from cronflow.errors import CronflowError
+from cronflow.files import NotRegularError, read_regular
 from cronflow.linux import python_words, start_worker
 
 TIME_LIMIT = 30.0
@@ -231,11 +231,10 @@ def backoff(tries: int) -> float:
 
 def _read_lines(target: AlertTarget, path: str) -> list[str]:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe would wait for its writer
-        with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise _target_error(target, f"`url_file` {target.url_file} is no regular file", "put the url into a file")
-            return file.read(_URL_FILE_LIMIT).decode("utf-8-sig").splitlines()
+        data, _ = read_regular(path, _URL_FILE_LIMIT)
+        return data[:_URL_FILE_LIMIT].decode("utf-8-sig").splitlines()
+    except NotRegularError:
+        raise _target_error(target, f"`url_file` {target.url_file} is no regular file", "put the url into a file") from None
     except OSError as error:
         hint = "the daemon's user must be able to read it" if isinstance(error, PermissionError) else "create it"
         raise _target_error(target, f"`url_file` {target.url_file}: {(error.strerror or '').lower()}", hint) from None

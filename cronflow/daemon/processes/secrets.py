@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cronflow.core.jobs import Job
 from cronflow.core.words import MASKED_FROM
 from cronflow.daemon.processes.environment import Account, Unstartable, account, cwd, environment
+from cronflow.files import NotRegularError, read_regular
 
 if TYPE_CHECKING:
     import subprocess
@@ -63,13 +63,9 @@ def read_secret(ref: str, home: str, folder: str, environ: Mapping[str, str]) ->
 def _read_file(path: str) -> str:
     """The text of a file, one line end at its end taken off. Nothing is waited for: a pipe is no file."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise SecretError(f"`{path}` is no regular file")
-            data = os.read(fd, VALUE_LIMIT + 1)
-        finally:
-            os.close(fd)
+        data, _ = read_regular(path, VALUE_LIMIT)
+    except (NotRegularError, IsADirectoryError):
+        raise SecretError(f"`{path}` is no regular file") from None
     except FileNotFoundError:
         raise SecretError(f"there is no file `{path}`") from None
     except OSError as error:
