@@ -409,7 +409,7 @@ class Daemon:
                 self._start(deed)
             else:
                 self.keepers.stop(deed.ref, "cancel", deed.now)
-        if self.keepers.ends:
+        if self.keepers.attempts.ends:
             self.keepers.acknowledge()
         self.keepers.flush()
         self.arrivals.saved(out)
