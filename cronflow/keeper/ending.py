@@ -1,4 +1,4 @@
-"""Ends the tree of an attempt: TERM to all of it, KILL after `kill_after`, until nothing new appears."""
+"""Which process belongs to which attempt, and the end of all that belong to one."""
 from __future__ import annotations
 
 import os
@@ -8,16 +8,13 @@ from typing import Any
 from . import tree
 from .attempt import NEVER, HeldAttempt
 from .cgroup import Cgroup, Cgroups
+from .escalation import GIVE_UP, LOOK_EVERY, Escalation
 from .tree import Children, Process, Table
 
-LOOK_EVERY = 0.05
-"""Seconds between two looks at a tree that has been told to end, and if a look takes long: this many times as long."""
 BUSY = 5
-KILL_ROUNDS = 20
+"""If a look at a tree that is being ended takes long, the next one is due after this many times as long."""
 KILL_AGAIN = 0.5
 """Seconds until a tree is looked at again whose main process does not die of KILL at once."""
-GIVE_UP = 1.0
-"""Seconds after KILL when what is still there (in a system call that cannot be interrupted) no longer holds up the end."""
 SHOWN = 20
 
 
@@ -74,6 +71,7 @@ class Trees:
 
     def forget(self, attempt: HeldAttempt) -> None:
         """The attempt has ended; what it left behind keeps its name until it ends too."""
+        attempt.escalation = None
         if attempt.pid is not None and self._sessions.get(attempt.pid) == attempt.id:
             del self._sessions[attempt.pid]
         if attempt.cgroup is not None and self.cgroups is not None:
@@ -116,41 +114,16 @@ class Trees:
         return tree.attempt_of(pid)
 
     def terminate(self, attempt: HeldAttempt) -> None:
-        """Tells the whole tree to end."""
-        self._ask(attempt, self.members(attempt, tree.table()))
+        """Tell the whole tree to end."""
+        self._escalation(attempt).terminate()
 
-    def _ask(self, attempt: HeldAttempt, found: list[Process]) -> None:
-        fresh = [process for process in found if (process.pid, process.ticks) not in attempt.asked]
-        tree.terminate(fresh)
-        attempt.asked.update((process.pid, process.ticks) for process in fresh)
-
-    def kill(self, attempt: HeldAttempt) -> list[Process]:
-        """Kills round by round until a look shows nothing that has not been killed; what is still to be seen. What can be
-        killed at one blow is, before: hundreds that fork all the time leave no time to look at each."""
-        if attempt.cgroup is not None and self.cgroups is not None:
-            self.cgroups.kill(attempt.cgroup)
-        if attempt.pid is not None and self.mains.get(attempt.pid) is attempt:
-            tree.kill_group(attempt.pid)
-        found: list[Process] = []
-        for _ in range(KILL_ROUNDS):
-            found = self.members(attempt, tree.table())
-            fresh = [process for process in found if (process.pid, process.ticks) not in attempt.killed]
-            if not fresh:
-                break
-            tree.kill(fresh)
-            attempt.killed.update((process.pid, process.ticks) for process in fresh)
-        return found
+    def kill(self, attempt: HeldAttempt) -> None:
+        """Kill the whole tree."""
+        self._escalation(attempt).kill()
 
     def gone(self, attempt: HeldAttempt, now: float) -> bool:
-        """Whether nothing of the tree is left, or nothing that a KILL could still end, now that its main process has gone.
-
-        What was born while the others were told, and is orphaned now, is told as well.
-        """
-        if now >= attempt.kill_at or attempt.killed:
-            left = self.kill(attempt)
-        else:
-            left = self.members(attempt, tree.table())
-            self._ask(attempt, left)
+        """Whether nothing of the tree is left, or nothing that a KILL could still end, now that its main process has gone."""
+        left = self._escalation(attempt).proceed(now, attempt.kill_at)
         if left and now < attempt.kill_at + GIVE_UP:
             done = time.monotonic()
             attempt.check_at = done + max(LOOK_EVERY, BUSY * (done - now))
@@ -158,3 +131,14 @@ class Trees:
         attempt.check_at = attempt.kill_at = NEVER
         attempt.left_behind = [{"pid": one.pid, "command": tree.command_of(one.pid)} for one in left[:SHOWN]]
         return True
+
+    def _escalation(self, attempt: HeldAttempt) -> Escalation:
+        if attempt.escalation is None:
+            attempt.escalation = Escalation(lambda: self.members(attempt, tree.table()), lambda: self._strike(attempt))
+        return attempt.escalation
+
+    def _strike(self, attempt: HeldAttempt) -> None:
+        if attempt.cgroup is not None and self.cgroups is not None:
+            self.cgroups.kill(attempt.cgroup)
+        if attempt.pid is not None and self.mains.get(attempt.pid) is attempt:
+            tree.kill_group(attempt.pid)

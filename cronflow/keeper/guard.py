@@ -15,7 +15,7 @@ from cronflow import wire
 from cronflow.linux import become_subreaper, boot_id, raise_priority
 
 from . import protocol, spawn, tree
-from .attempt import HeldAttempt
+from .attempt import HeldAttempt, State
 from .cgroup import Cgroups
 from .holder import Keeper
 from .journal import Journal
@@ -208,7 +208,7 @@ def await_marks(journal: Journal) -> set[int]:
                 known.add(mark.pid)
             elif record.get("pid") is not None:
                 known.add(record["pid"])
-            elif record["state"] == "claimed":
+            elif record["state"] == State.CLAIMED:
                 silent.add(page)
         if not silent or not unmarked_children(known):
             return set()
@@ -230,7 +230,7 @@ def adopt(keeper: Keeper, attempt: HeldAttempt) -> None:
     """Takes an attempt as the journal shows it: a child, living or dead, that has fallen to us; or one long reaped."""
     if attempt.pid is not None and is_child(attempt.pid):
         keeper.resume(attempt)
-    elif attempt.state == "ending":
+    elif attempt.state is State.ENDING:
         keeper.resume_ending(attempt)
     elif attempt.final:
         keeper.ended[attempt.id] = attempt

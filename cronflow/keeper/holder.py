@@ -41,12 +41,14 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 from cronflow.linux import SIGNALFD_SIGINFO
 from cronflow.wire import ProtocolError
 
 from . import protocol, spawn, syscalls
-from .attempt import NEVER, HeldAttempt
+from .attempt import NEVER, HeldAttempt, State
 from .cgroup import Cgroups
 from .ending import KILL_AGAIN, Trees
 from .journal import Journal, JournalFullError, RecordTooLongError
@@ -156,7 +158,7 @@ class Keeper:
     def _write_ticks(self) -> None:
         """Completes the marks of those that are still alive, before anybody is told that they have begun."""
         for attempt in self._fresh:
-            if attempt.pid is not None and attempt.state == "running":
+            if attempt.pid is not None and attempt.state is State.RUNNING:
                 spawn.write_ticks(attempt.pid, self.journal.fd, self.journal.mark_at(attempt.page))
         self._fresh.clear()
 
@@ -180,7 +182,7 @@ class Keeper:
 
     def mark_lost(self, attempt: HeldAttempt) -> None:
         """Nobody knows how it ended; it is not said to have ended in any way."""
-        attempt.state = "ended"
+        attempt.state = State.ENDED
         attempt.ended_at = time.time()
         self.watcher.end(attempt)
         self.trees.forget(attempt)
@@ -191,32 +193,25 @@ class Keeper:
 
     def answer(self, message: Message) -> list[Message]:
         """What is said to a request; ProtocolError for one that makes no sense."""
-        kind = message["type"]
-        if kind == "spawn":
-            protocol.check_spawn(message)
-            return self._spawn(message)
-        self._start_ready()
-        if kind == "hello":
-            return [self._hello(message)]
-        if kind in ("stop", "ack") and not isinstance(message.get("id"), str):
-            raise ProtocolError(f"`{kind}` without an id")
-        if kind == "stop":
-            return self._stop(message)
-        if kind == "ack":
-            self._acknowledge(message["id"])
-            return []
-        if kind == "list":
-            return [{"type": "list", "attempts": self._descriptions()}]
-        raise ProtocolError(f"`{kind}` is not known")
+        request = _REQUESTS.get(message["type"])
+        if request is None:
+            raise ProtocolError(f"`{message['type']}` is not known")
+        request.check(message)
+        if request.sees_started:
+            self._start_ready()
+        return request.answer(self, message)
 
-    def _hello(self, message: Message) -> Message:
+    def _hello(self, message: Message) -> list[Message]:
         self._until = 0.0
         if message["generation"] > self.generation and self.draining is None:
             self.draining = "superseded"
-        return {
+        return [{
             "type": "hello", "version": protocol.VERSION, "pid": os.getpid(), "role": self.role,
             "generation": self.generation, "draining": self.draining is not None, "attempts": self._descriptions(),
-        }
+        }]
+
+    def _list(self, _message: Message) -> list[Message]:
+        return [{"type": "list", "attempts": self._descriptions()}]
 
     def _descriptions(self) -> list[Message]:
         return [attempt.description() for held in (self.live, self.ended) for attempt in held.values()]
@@ -272,7 +267,7 @@ class Keeper:
 
     def _begun(self, attempt: HeldAttempt, pid: int) -> None:
         attempt.pid = pid
-        attempt.state = "running"
+        attempt.state = State.RUNNING
         self.trees.add(attempt)
         self.watcher.begin(attempt, time.monotonic())
         self._fresh.append(attempt)
@@ -286,13 +281,15 @@ class Keeper:
         self._end(attempt, str(request.get("why") or "cancel")[:64], bool(request.get("now")))
         return []
 
-    def _acknowledge(self, name: str) -> None:
+    def _acknowledge(self, request: Message) -> list[Message]:
+        name = request["id"]
         attempt = self.ended.pop(name, None)
         if attempt is not None:
             self.journal.free(attempt.page)
             self._acknowledged[name] = None
             if len(self._acknowledged) > REMEMBERED:
                 del self._acknowledged[next(iter(self._acknowledged))]
+        return []
 
     # --- deadlines
 
@@ -322,7 +319,7 @@ class Keeper:
             self.trees.terminate(attempt)
 
     def _check(self, attempt: HeldAttempt, now: float) -> None:
-        if attempt.state == "ending":
+        if attempt.state is State.ENDING:
             if self.trees.gone(attempt, now):
                 self._report_end(attempt)
         else:
@@ -357,21 +354,21 @@ class Keeper:
         else:
             attempt.status = status
             attempt.ended_at = time.time()
-            attempt.state = "ended" if attempt.stopped is None else "ending"
+            attempt.state = State.ENDED if attempt.stopped is None else State.ENDING
         self.journal.write(attempt.page, attempt.record())
 
     def _finish(self, attempt: HeldAttempt) -> None:
-        if attempt.state == "ending":
+        if attempt.state is State.ENDING:
             if not self.trees.gone(attempt, time.monotonic()):
                 self.journal.write(attempt.page, attempt.record())
                 return
-        elif attempt.state == "ended":
+        elif attempt.state is State.ENDED:
             attempt.left_behind = self.trees.left_behind(attempt)
         self._report_end(attempt)
 
     def _report_end(self, attempt: HeldAttempt) -> None:
-        if attempt.state == "ending":
-            attempt.state = "ended"
+        if attempt.state is State.ENDING:
+            attempt.state = State.ENDED
         self.watcher.end(attempt)
         self.trees.forget(attempt)
         self.live.pop(attempt.id, None)
@@ -386,6 +383,24 @@ class Keeper:
                 return
             except RecordTooLongError:
                 del attempt.left_behind[len(attempt.left_behind) // 2:]
+
+
+class _Request(NamedTuple):
+    """What a client may ask: how it is checked, who answers, and whether it is answered after what was asked for has started.
+    Several spawns in a row are forked together."""
+
+    check: Callable[[Message], None]
+    answer: Callable[[Keeper, Message], list[Message]]
+    sees_started: bool = True
+
+
+_REQUESTS = {
+    "hello": _Request(protocol.check_hello, Keeper._hello),
+    "spawn": _Request(protocol.check_spawn, Keeper._spawn, sees_started=False),
+    "stop": _Request(protocol.check_id, Keeper._stop),
+    "ack": _Request(protocol.check_id, Keeper._acknowledge),
+    "list": _Request(lambda _message: None, Keeper._list),
+}
 
 
 def _refused(name: str, why: str) -> Message:

@@ -130,9 +130,8 @@ class Peers:
             self.tell(answer)
 
     def _hello(self, peer: Peer, message: Message) -> None:
-        generation = message.get("generation")
-        if not isinstance(generation, int):
-            raise ProtocolError("a hello without generation")
+        protocol.check_hello(message)
+        generation: int = message["generation"]
         if generation < self.fence:
             peer.outgoing += protocol.encode({"type": "refused", "id": None, "why": "fenced"})
             self._flush(peer)

@@ -61,6 +61,18 @@ def decode(line: bytes) -> Message:
     return message
 
 
+def check_hello(request: Message) -> None:
+    """ProtocolError unless a hello names the generation of its daemon."""
+    if not isinstance(request.get("generation"), int):
+        raise ProtocolError("a hello without generation")
+
+
+def check_id(request: Message) -> None:
+    """ProtocolError unless a request names an attempt."""
+    if not isinstance(request.get("id"), str):
+        raise ProtocolError(f"`{request['type']}` without an id")
+
+
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "cwd": (str,), "stdin": (str,), "uid": (int,), "gid": (int,), "groups": (list,), "umask": (int,), "nice": (int,),
     "timeout": (int, float), "kill_after": (int, float), "max_output": (int,),
