@@ -21,7 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from cronflow import __version__
 from cronflow.cli.invocation import find_caller
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 Verb = Callable[..., int | None]
 
@@ -192,7 +192,7 @@ def _unknown(path: str, word: str, known: list[str]) -> CronflowError:
 
     close = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean `{path}{close[0]}`?" if close else f"`cronflow {path}--help` lists them"
-    return CronflowError(f"there is no verb `{path}{word}`", hint, 2)
+    return CronflowError(f"there is no verb `{path}{word}`", hint, Exit.USAGE)
 
 
 def build() -> Any:

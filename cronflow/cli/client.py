@@ -9,12 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cronflow import wire
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.places import Places
 from cronflow.wire import LineSocket
 
-NOT_RUNNING = 3
-NOT_PERMITTED = 5
 _ANSWER_SECONDS = 30.0
 """A daemon that is alive answers within one turn of its loop; this is what tells a hung one."""
 _LONGEST_ANSWER = 1 << 30
@@ -25,7 +23,7 @@ class NotRunningError(CronflowError):
 
     def __init__(self, undone: str) -> None:
         message = f"the daemon is not running, so {undone}" if undone else "the daemon is not running"
-        super().__init__(message, "`systemctl start cronflow`, or `cronflow daemon`", NOT_RUNNING)
+        super().__init__(message, "`systemctl start cronflow`, or `cronflow daemon`", Exit.NOT_RUNNING)
 
 
 class Client(LineSocket):
@@ -89,14 +87,12 @@ class Client(LineSocket):
             self.receive(None)
 
     def _gone(self) -> CronflowError:
-        return CronflowError(
-            "the daemon went away before it answered", "`cronflow status` tells what became of the request", NOT_RUNNING
-        )
+        hint = "`cronflow status` tells what became of the request"
+        return CronflowError("the daemon went away before it answered", hint, Exit.NOT_RUNNING)
 
     def _silent(self, seconds: float) -> CronflowError:
-        return CronflowError(
-            f"the daemon has not answered for {seconds:.0f} s", "`journalctl -u cronflow` tells what it is doing", NOT_RUNNING
-        )
+        hint = "`journalctl -u cronflow` tells what it is doing"
+        return CronflowError(f"the daemon has not answered for {seconds:.0f} s", hint, Exit.NOT_RUNNING)
 
 
 def connect(places: Places, undone: str = "") -> Client:
@@ -108,7 +104,7 @@ def connect(places: Places, undone: str = "") -> Client:
         return Client(wire.connect(places.control.parent, places.control.name), undone)
     except PermissionError:
         message = f"the daemon at `{places.control}` belongs to another user" + (f", so {undone}" if undone else "")
-        raise CronflowError(message, "call it as that user, or with `sudo`", NOT_PERMITTED) from None
+        raise CronflowError(message, "call it as that user, or with `sudo`", Exit.NOT_PERMITTED) from None
     except OSError:
         raise NotRunningError(undone) from None
 

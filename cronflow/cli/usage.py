@@ -7,15 +7,13 @@ import difflib
 import re
 from typing import Any
 
-from cronflow.errors import CronflowError
-
-USAGE = 2
+from cronflow.errors import CronflowError, Exit
 
 
 def usage_error(error: Any) -> CronflowError:
     """A click exception as the message, hint and exit status 2 of our own. It is known by its attributes: newer releases
     of typer carry click inside and older ones use the one installed, so that there is no one class to name."""
-    return CronflowError(_message(error), _hint(error), USAGE)
+    return CronflowError(_message(error), _hint(error), Exit.USAGE)
 
 
 def _message(error: Any) -> str:

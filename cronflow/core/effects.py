@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cronflow.core.records import Act, Alert, Attempt, AttemptRef, Cursor, Health, Link, Pause, Run, Skip, Task, Trouble
+from cronflow.errors import Exit
 
 
 class StartAttempt(NamedTuple):
@@ -39,13 +40,13 @@ class Change(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to a request: the runs that it concerns, or why it was refused (exit status 1, or 4 for what is not there)."""
+    """The answer to a request: the runs that it concerns, or why it was refused, and the exit status of that."""
 
     runs: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str | None = None
     hint: str | None = None
-    exit_status: int = 0
+    exit_status: int = Exit.FAILED
 
 
 class Amendment(NamedTuple):

@@ -35,6 +35,7 @@ from cronflow.core.run import attempts, byhand, queue, retries, runs, tasks
 from cronflow.core.run.blockers import blockers
 from cronflow.core.slots import clock_correction, due, event_slots, skips
 from cronflow.core.state import LiveState
+from cronflow.errors import Exit
 
 __all__ = ["blockers", "next_wakeup", "step"]
 
@@ -143,7 +144,7 @@ def _answer(
 def _pause(state: LiveState, out: Effects, event: happened.PauseAsked, now: float) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
-        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=Exit.NOT_FOUND)
     for name in event.jobs:
         pause = Pause(name, now, event.by, event.until, event.reason)
         state.pauses[name] = pause
@@ -168,10 +169,10 @@ def _skip_unstarted(state: LiveState, out: Effects, job: str, now: float) -> Non
 def _resume(state: LiveState, out: Effects, event: happened.ResumeAsked) -> Reply:
     unknown = [name for name in event.jobs if name not in state.jobs.jobs and name not in state.pauses]
     if unknown:
-        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=Exit.NOT_FOUND)
     if not any(name in state.pauses for name in event.jobs):
         message = f"`{event.jobs[0]}` is not paused" if len(event.jobs) == 1 else "none of these jobs is paused"
-        return Reply(refused=message, exit_status=1)
+        return Reply(refused=message)
     for name in event.jobs:
         if state.pauses.pop(name, None) is not None:
             out.pauses[name] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cronflow.cli.names import no_such_task
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts import explain_edges, explain_slot
 from cronflow.facts.evidence import Answer, Evidence, Scene
 from cronflow.facts.explain_task import explain_run, explain_task
@@ -29,7 +29,7 @@ def why_run(scene: Scene, number: int, task: str | None, job: str | None = None)
     """Why a run, one task of it, or the tasks of one job in it, are as they are."""
     record = scene.history.record(number)
     if record is None:
-        raise CronflowError(f"there is no run {number}", None, 4)
+        raise CronflowError(f"there is no run {number}", None, Exit.NOT_FOUND)
     if record.is_row:
         return explain_slot.explain_row(scene, record, job)
     if task is not None and task not in record.run.tasks and record.tasks_of(task):

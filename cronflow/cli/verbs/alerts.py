@@ -12,7 +12,7 @@ import typer
 
 from cronflow.cli.invocation import Caller
 from cronflow.core.words import ago, clock, count, iso, times
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts.known import use_zone_of_file
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def send_test(
     the variable as it is here, not as the daemon has it. `--json`: `ok`, and `alerts` with target, ok, error.
     """
     if names and everything:
-        raise CronflowError("`--all` and the names of targets exclude each other", "leave one of them out", 2)
+        raise CronflowError("`--all` and the names of targets exclude each other", "leave one of them out", Exit.USAGE)
     targets = _chosen(caller, names or [])
     errors = _send(caller, targets)
     if caller.json:
@@ -60,7 +60,7 @@ def _chosen(caller: Caller, names: list[str]) -> list[AlertTarget]:
             from cronflow.jobfile.suggest import did_you_mean
 
             hint = did_you_mean(name, known) or "there is " + ", ".join(f"`{one}`" for one in known)
-            raise CronflowError(f"no alert target `{name}`", hint, 4)
+            raise CronflowError(f"no alert target `{name}`", hint, Exit.NOT_FOUND)
     return [known[name] for name in dict.fromkeys(names or known)]
 
 

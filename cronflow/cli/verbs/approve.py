@@ -11,7 +11,7 @@ from cronflow.cli.invocation import Caller
 from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core import words
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts.known import use_zone_of_file
 from cronflow.store.queries import History
 
@@ -62,7 +62,8 @@ def _meant(caller: Caller, history: History, what: str, verb: str) -> tuple[int,
     refuse; of a run alone, or a job, one that does has to be found."""
     head, task, attempt = parse_run_ref(what)
     if attempt is not None:
-        raise CronflowError(f"`{what}` is an attempt", f"`cronflow {verb} {words.pasted(f'{head}/{task}')}` is for its task", 2)
+        hint = f"`cronflow {verb} {words.pasted(f'{head}/{task}')}` is for its task"
+        raise CronflowError(f"`{what}` is an attempt", hint, Exit.USAGE)
     if task is not None:
         number = resolve_run(history, head, job_names(caller, history))
         return number, check_task(history, number, task)

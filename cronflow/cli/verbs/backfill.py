@@ -11,7 +11,7 @@ from cronflow.cli import names
 from cronflow.cli.invocation import Caller
 from cronflow.cli.times import parse_end, parse_time
 from cronflow.core import words
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts.known import jobs_of_file
 from cronflow.store.queries import History
 
@@ -44,7 +44,7 @@ def backfill(
 
     kinds = kinds_of(only)
     if again and kinds:
-        raise CronflowError("`--again` and `--only` exclude each other", "leave one of them out", 2)
+        raise CronflowError("`--again` and `--only` exclude each other", "leave one of them out", Exit.USAGE)
     with History.open(caller.places.database) as history:
         known = jobs_of_file(caller)
         names.check_job(job, known.jobs)
@@ -65,9 +65,10 @@ def _range(caller: Caller, start: str, end: str) -> tuple[float, float]:
     first, last = parse_time(start, caller.zone, caller.now), parse_end(end, caller.zone, caller.now)
     if last > caller.now or first > caller.now:
         which = f"--from {start}" if first > caller.now else f"--to {end}"
-        raise CronflowError(f"`{which}` is in the future: slots to come run by themselves", "`--to now` is as far as it goes", 2)
+        hint = "`--to now` is as far as it goes"
+        raise CronflowError(f"`{which}` is in the future: slots to come run by themselves", hint, Exit.USAGE)
     if first > last:
-        raise CronflowError(f"`--from {start}` is after `--to {end}`", "write the earlier time first", 2)
+        raise CronflowError(f"`--from {start}` is after `--to {end}`", "write the earlier time first", Exit.USAGE)
     return first, last
 
 
@@ -91,7 +92,7 @@ def _ask(caller: Caller, job: str, slots: list[PastSlot], yes: bool) -> None:
     days = [words.local(slot.at, caller.zone).date().isoformat() for slot in (slots[0], slots[-1])]
     said = f"cronflow would start {len(slots)} runs of `{job}`, {' to '.join(dict.fromkeys(days))}"
     if caller.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CronflowError(f"{said}, and nobody is there to be asked", "`--yes` starts them, `--dry-run` lists them", 2)
+        raise CronflowError(f"{said}, and nobody is there to be asked", "`--yes` starts them, `--dry-run` lists them", Exit.USAGE)
     caller.note(f"{said}: go on? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CronflowError("nothing was started", None, 1)

@@ -11,7 +11,7 @@ import typer
 
 from cronflow.cli.invocation import Caller
 from cronflow.cli.names import WAITING
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.places import find_places
 
 
@@ -29,7 +29,7 @@ def completion(
 
     scripts = {"bash": completion_scripts.bash, "zsh": completion_scripts.zsh, "fish": completion_scripts.fish}
     if shell not in scripts:
-        raise CronflowError(f"there is no completion for `{shell}`", "there is one for bash, zsh and fish", 2)
+        raise CronflowError(f"there is no completion for `{shell}`", "there is one for bash, zsh and fish", Exit.USAGE)
     caller.out(scripts[shell](words(), names_file(caller)), end="")
 
 

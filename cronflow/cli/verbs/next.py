@@ -14,7 +14,7 @@ from cronflow.cli.times import parse_time
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow, Plan
 from cronflow.core.time.triggers import Trigger, described
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts import upcoming
 from cronflow.facts.known import Known, known_jobs
 from cronflow.facts.waits import Waiting, after_words, waiting_slots
@@ -37,13 +37,14 @@ def next_slots(
     held: list[Waiting] = []
     if schedule is not None:
         if jobs:
-            raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
+            hint = "leave out one of them"
+            raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", hint, Exit.USAGE)
         flow = _flow_of(schedule, timezone or caller.zone)
         caller.zone = flow.triggers[0].schedule.zone
         known = Known({}, Plan({flow.name: flow}, {flow.name: flow.name}))
         stops = upcoming.Stops(known, {}, {}, caller.now)
     elif timezone is not None:
-        raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", 2)
+        raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", Exit.USAGE)
     else:
         with History.open(caller.places.database) as history:
             known = known_jobs(caller, history)

@@ -13,7 +13,7 @@ from cronflow.cli import client
 from cronflow.cli.client import NotRunningError
 from cronflow.cli.invocation import Caller
 from cronflow.core.words import count, listing
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
     from cronflow.daemon.lock import Held
@@ -81,7 +81,7 @@ def _followed(caller: Caller, daemon: client.Client) -> Mapping[str, int]:
         caller.note("no longer waiting: the daemon goes on removing")
         raise
     hint = "what it has removed is gone; when it is started again it goes on"
-    raise CronflowError("the daemon has stopped before it was done", hint, client.NOT_RUNNING)
+    raise CronflowError("the daemon has stopped before it was done", hint, Exit.NOT_RUNNING)
 
 
 def _here(caller: Caller) -> Mapping[str, int]:

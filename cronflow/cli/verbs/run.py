@@ -18,12 +18,11 @@ from cronflow.cli.names import check_job, parse_params
 from cronflow.cli.progress import Progress
 from cronflow.cli.times import parse_time
 from cronflow.cli.verbs.dry_run import show
-from cronflow.errors import CronflowError, JobFileError
+from cronflow.errors import CronflowError, Exit, JobFileError
 
 if TYPE_CHECKING:
     from cronflow.core.effects import Reply
 
-INTERRUPTED = 130
 BACK_WITHIN = 15.0
 """Seconds in which a daemon that is restarted is back."""
 TURN = 0.1
@@ -130,7 +129,7 @@ def _follow(caller: Caller, daemon: Client | None, runs: list[int], progress: Pr
             if not foreground:
                 progress.close()  # else it would be drawn over the note
                 caller.note(f"no longer following {in_words(runs)}: the daemon goes on with it")
-                return INTERRUPTED
+                return Exit.INTERRUPTED
             cancel(caller, runs)
             return _after_cancel(caller, runs, progress)
     _complete(caller, runs, progress)
@@ -200,7 +199,7 @@ def _complete(caller: Caller, runs: list[int], progress: Progress) -> None:
 def _left(caller: Caller, runs: list[int], progress: Progress) -> int:
     progress.close()
     caller.note(f"the daemon has stopped; {in_words(runs)} goes on when it is started again")
-    return client.NOT_RUNNING
+    return Exit.NOT_RUNNING
 
 
 # ---- here -----------------------------------------------------------------------------------------------------------------
@@ -241,7 +240,7 @@ def _here(caller: Caller, request: dict[str, Any] | None, progress: Progress | N
     try:
         if over:
             status = _finish(caller, list(runs), progress)
-            return INTERRUPTED if stage.interrupted else status
+            return Exit.INTERRUPTED if stage.interrupted else status
         if stage.daemon.leaving == "handed over":
             return _follow(caller, wait_for_daemon(caller), list(runs), progress)
         progress.close()
@@ -293,7 +292,7 @@ def _after_cancel(caller: Caller, runs: list[int], progress: Progress) -> int:
             cancel(caller, runs)
     _complete(caller, runs, progress)
     _finish(caller, runs, progress)
-    return INTERRUPTED
+    return Exit.INTERRUPTED
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------------

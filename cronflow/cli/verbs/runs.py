@@ -10,7 +10,7 @@ from cronflow.cli import names
 from cronflow.cli.invocation import Caller
 from cronflow.cli.times import parse_time
 from cronflow.core.records import FINAL, TASK_MOVES
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts.known import known_jobs
 from cronflow.store.queries import History
 
@@ -68,5 +68,5 @@ def _states(given: list[str]) -> list[str]:
 
             near = closest(word, _STATES)
             hint = f"did you mean `{near}`?" if near else f"states are {', '.join(_STATES)}"
-            raise CronflowError(f"`{word}` is no state of a run", hint, 2)
+            raise CronflowError(f"`{word}` is no state of a run", hint, Exit.USAGE)
     return states

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cronflow.core.effects import Reply
 from cronflow.core.jobs import Job
 from cronflow.core.records import Run
-
-USAGE = 2
+from cronflow.errors import Exit
 
 
 def refused(params: Iterable[tuple[str, str]], jobs: Sequence[Job]) -> Reply | None:
@@ -16,9 +15,10 @@ def refused(params: Iterable[tuple[str, str]], jobs: Sequence[Job]) -> Reply | N
     known = {key: job.name for job in jobs for key in job.params}
     for key, value in params:
         if key not in known:
-            return Reply(refused=f"no job that would be started has a param `{key}`", hint=_hint(key, known), exit_status=USAGE)
+            message = f"no job that would be started has a param `{key}`"
+            return Reply(refused=message, hint=_hint(key, known), exit_status=Exit.USAGE)
         if "\0" in value:
-            return Reply(refused=f"the value of param `{key}` has a NUL character", exit_status=USAGE)
+            return Reply(refused=f"the value of param `{key}` has a NUL character", exit_status=Exit.USAGE)
     return None
 
 

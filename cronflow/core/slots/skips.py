@@ -12,6 +12,7 @@ from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Run, Skip
 from cronflow.core.state import LiveState
+from cronflow.errors import Exit
 
 BY_PEOPLE = frozenset({"manual", "retry", "backfill"})
 """Triggers of runs that neither obey a skip nor use one up."""
@@ -21,14 +22,14 @@ def ask_skip(state: LiveState, out: Effects, event: SkipAsked, now: float) -> Re
     """Have the next slots of jobs left out instead of those asked for before; none takes that back."""
     unknown = [name for name in event.jobs if name not in state.jobs.jobs and name not in state.skips]
     if unknown:
-        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=Exit.NOT_FOUND)
     if event.slots == 0:
         return _take_back(state, out, event)
     for name in event.jobs:
         flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
         if flow is not None and not flow.triggers and not flow.outer:
             hint = f"it runs when somebody says `cronflow run {name}`"
-            return Reply(refused=f"`{name}` starts only by hand, so it has no slots to skip", hint=hint, exit_status=1)
+            return Reply(refused=f"`{name}` starts only by hand, so it has no slots to skip", hint=hint)
     for name in event.jobs:
         out.skips[name] = state.skips[name] = Skip(name, event.slots, now, event.by)
     return Reply()
@@ -38,7 +39,7 @@ def _take_back(state: LiveState, out: Effects, event: SkipAsked) -> Reply:
     found = [name for name in event.jobs if name in state.skips]
     if not found:
         message = f"no slot of `{event.jobs[0]}` is to be skipped" if len(event.jobs) == 1 else "none of these has slots to skip"
-        return Reply(refused=message, exit_status=1)
+        return Reply(refused=message)
     for name in found:
         del state.skips[name]
         out.skips[name] = None

@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from cronflow import wire
+from cronflow.errors import Exit
 from cronflow.wire import LineSocket, ProtocolError, peer_uid
 
 MAX_LINE = 1 << 20
 MAX_UNREAD = 64 << 20
 MAX_CLIENTS = 500
-NOT_PERMITTED = 5
 
 Message = Mapping[str, Any]
 
-LEAVING: Message = {"ok": False, "leaving": True, "error": {"message": "the daemon is stopping", "hint": None, "exit": 3}}
+_STOPPING = {"message": "the daemon is stopping", "hint": None, "exit": Exit.NOT_RUNNING}
+LEAVING: Message = {"ok": False, "leaving": True, "error": _STOPPING}
 """The last word to those who follow nothing. What they have asked since their last answer was not heard."""
 
 
@@ -62,7 +63,7 @@ class Client(LineSocket):
         except BlockingIOError:
             return messages
         except ProtocolError:
-            self.refuse(f"a request longer than {MAX_LINE} bytes", None, 2)
+            self.refuse(f"a request longer than {MAX_LINE} bytes", None, Exit.USAGE)
             self.close()
             return messages
         if self.ended:
@@ -81,7 +82,7 @@ class Client(LineSocket):
             message = None
         if isinstance(message, dict) and isinstance(message.get("op"), str):
             return message
-        self.refuse("a request is one JSON object with an `op`, a line each", None, 2)
+        self.refuse("a request is one JSON object with an `op`, a line each", None, Exit.USAGE)
         self.close()
         return None
 
@@ -114,7 +115,7 @@ class Control:
             uid = peer_uid(sock)
             client = Client(sock, name_of(uid))
             if uid not in (0, os.geteuid()):
-                client.refuse(f"the daemon belongs to `{name_of(os.geteuid())}`", "call it as that user", NOT_PERMITTED)
+                client.refuse(f"the daemon belongs to `{name_of(os.geteuid())}`", "call it as that user", Exit.NOT_PERMITTED)
                 client.close()
             elif len(self.clients) >= MAX_CLIENTS:
                 client.refuse(f"{MAX_CLIENTS} commands are talking to the daemon already", "try again", 1)

@@ -18,7 +18,7 @@ from cronflow.core.words import storable
 from cronflow.daemon.clients import requests
 from cronflow.daemon.clients.control import Client, Control
 from cronflow.daemon.clients.following import run_event, task_event
-from cronflow.errors import CronflowError, JobFileError
+from cronflow.errors import CronflowError, Exit, JobFileError
 
 if TYPE_CHECKING:
     from cronflow.daemon.daemon import Daemon
@@ -69,7 +69,7 @@ class People:
                 client.refuse(f"the database cannot be read: {error}", None, 1)
                 self.daemon.mind(error)
             except (TypeError, ValueError, AttributeError, LookupError):
-                client.refuse(f"`{message['op']}` with fields that it does not take", None, requests.USAGE)
+                client.refuse(f"`{message['op']}` with fields that it does not take", None, Exit.USAGE)
         return events
 
     def _request(self, client: Client, message: requests.Message) -> list[Event]:
@@ -150,7 +150,7 @@ class People:
         words = storable(str(message.get("words") or "stop"))
         mode = message.get("mode", "now")
         if mode not in ("now", "drain", "kill"):
-            raise CronflowError("`mode` of a stop is `now`, `drain` or `kill`", None, requests.USAGE)
+            raise CronflowError("`mode` of a stop is `now`, `drain` or `kill`", None, Exit.USAGE)
         client.say({"ok": True, "running": self.daemon.state.running})
         if mode in ("drain", "kill"):
             return [happened.DrainAsked(client.by, words, mode == "kill")]
