@@ -188,10 +188,10 @@ class VerbGroup(TyperGroup):
 
 def _unknown(path: str, word: str, known: list[str]) -> CronflowError:
     """The usage error for a verb that is none, with the nearest one as its hint."""
-    import difflib
+    from cronflow.core.words import closest
 
-    close = difflib.get_close_matches(word, known, 1)
-    hint = f"did you mean `{path}{close[0]}`?" if close else f"`cronflow {path}--help` lists them"
+    near = closest(word, known)
+    hint = f"did you mean `{path}{near}`?" if near else f"`cronflow {path}--help` lists them"
     return CronflowError(f"there is no verb `{path}{word}`", hint, Exit.USAGE)
 
 

@@ -3,10 +3,10 @@ for programmers."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
 
+from cronflow.core.words import closest
 from cronflow.errors import CronflowError, Exit
 
 
@@ -70,6 +70,5 @@ def _of(error: Any) -> str:
 def _hint(error: Any) -> str:
     possible = list(getattr(error, "possibilities", None) or ())
     if possible:
-        nearest = difflib.get_close_matches(error.option_name, possible, 1, 0.0)
-        return f"did you mean `{nearest[0]}`?"
+        return f"did you mean `{closest(error.option_name, possible, 0.0)}`?"
     return f"`{_path(error)} --help`"

@@ -1,39 +1,4 @@
-"""The parent of every command.
-
-Why no status is lost
----------------------
-
-The kernel keeps the exit status of a process in exactly one place, the zombie, and gives it to exactly one reader, the
-parent that reaps it. Everything here follows from never letting that one copy go before there is a second one.
-
-*Peek, record, reap.* When a child has ended, waitid(2) with WNOWAIT shows its status and leaves the zombie where it is.
-The status is written into the journal. Only then the child is reaped, which also tells what it has used, and that
-goes into the same record. A holder that is killed before the record leaves a zombie, and zombies are inherited like
-living children: the guard is a subreaper, finds it, and peeks for itself. A holder that is killed after the record
-leaves the record. There is no instant at which neither exists; only cpu and memory can be missing. Reaping first and
-recording then has such an instant, and losing one status in 300 was measured for it.
-
-*The claim comes before the process.* A command that runs is always in the journal, since its page is written before the
-fork. What is in the journal need not run: the holder may have been killed before the fork, or the child before its
-first act. That act is to write its pid into the page, before it lets go of the lock and long before exec. An heir
-thus knows three cases apart. With a mark there was a process, and this is its pid. Without a mark, a child that is
-still in the keeper's own session has not yet come to write it, and the heir waits, a moment only, since nothing before
-the mark can block. Without a mark and without such a child no command was ever started, and the claim is dropped:
-the daemon, told nothing about it, starts the attempt anew, and it runs once.
-
-*Two parents, so that there always is one.* The guard does nothing but wait for the holder, so nothing but a kill can end
-it. If the holder goes, its children and zombies fall to the guard. If the guard goes, the holder sees it and stops
-starting. The keeper that has lost one of its two lives ends in peace: it drains, and the daemon starts a new one.
-Both must be killed, while a command runs, for its status to be lost, and then `null` is said and not guessed.
-
-*Told until acknowledged.* An end stays in its page until the daemon says that it has committed it. If the daemon dies
-between, the next one is told again at its hello, or reads it from the journal when the keeper is no more. The lock on
-the journal belongs to holder and guard together and to every child that has not yet marked its page. Whoever gets
-the lock knows that nothing can be started any more and that every process is marked: the journal is final.
-
-*One loop, no wait.* Nothing here waits for a child, a client or a timer but in epoll. Wakened by SIGCHLD, the loop reaps;
-by a socket, it answers; by a deadline, it attends to that attempt. All deadlines are on the monotonic clock.
-"""
+"""The parent of every command: the loop of a keeper, and what it answers."""
 from __future__ import annotations
 
 import errno
@@ -84,7 +49,7 @@ class Keeper:
         self._guard = -1
         self._asked_to_leave = False
         self._fresh: list[HeldAttempt] = []
-        self._ready: list[tuple[HeldAttempt, spawn.Start]] = []
+        self._ready: list[tuple[HeldAttempt, spawn.PreparedChild]] = []
         self._signals = spawn.signals()
         self.epoll.register(self._signals, select.EPOLLIN)
         if self.watcher.fd >= 0:
@@ -229,7 +194,7 @@ class Keeper:
         place = self.trees.place(attempt)
         try:
             attempt.page = self.journal.claim(attempt.record())
-            start = spawn.Start(request, self.inherited, self.journal.fd, self.journal.mark_at(attempt.page), place)
+            child = spawn.PreparedChild(request, self.inherited, self.journal.fd, self.journal.mark_at(attempt.page), place)
         except (JournalFullError, RecordTooLongError) as error:
             self.trees.forget(attempt)
             return [_refused(name, "journal" if isinstance(error, JournalFullError) else "length")]
@@ -238,27 +203,19 @@ class Keeper:
             self._report_end(attempt)
             return []
         self.live[name] = attempt
-        self._ready.append((attempt, start))
+        self._ready.append((attempt, child))
         return []
 
     def _start_ready(self) -> None:
         """Starts what is claimed: all forks first, then what is to be remembered of each."""
         ready, self._ready = self._ready, []
-        forked: list[int | OSError] = []
-        for _, start in ready:
-            try:
-                forked.append(start.fork())
-            except OSError as error:
-                forked.append(error)
-        for (attempt, start), result in zip(ready, forked, strict=True):
-            if isinstance(result, OSError) and start.cgroup is not None:
+        results = [child.fork() for _, child in ready]
+        for (attempt, child), result in zip(ready, results, strict=True):
+            if isinstance(result, OSError) and child.cgroup is not None:
                 self.trees.use_no_cgroups()
-                start.cgroup = None
-                try:
-                    result = start.fork()
-                except OSError as error:
-                    result = error
-            start.close()
+                child.cgroup = None
+                result = child.fork()
+            child.close()
             if isinstance(result, OSError):
                 attempt.fail("fork", result.errno or 0, time.time())
                 self._report_end(attempt)

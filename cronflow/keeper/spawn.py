@@ -14,8 +14,9 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cronflow.linux import signalfd, start_ticks
 
@@ -66,9 +67,9 @@ class StartError(OSError):
         self.stage = stage
 
 
-class Start:
-    """A start that is made ready: what has been opened and put together for it. Several of them are forked one right after the
-    other, so that the memory of the keeper is copied once for all and not again for each.
+class PreparedChild:
+    """A start made ready: what has been opened and put together for it. Several are forked right after each other, so that the
+    memory of the keeper is copied once for all of them.
 
     `fd` is the journal, `mark` the offset where the child leaves its pid, and its reason if it fails; `cgroup` a
     descriptor of the cgroup it is to be born in. Nothing but 0, 1 and 2 of what a keeper has open stays open in it.
@@ -95,9 +96,12 @@ class Start:
             self.close()
             raise StartError(stage, error.errno or errno.EINVAL) from error
 
-    def fork(self) -> int:
-        """Forks the child that becomes the command; its pid, at once. OSError: there is no child."""
-        pid = syscalls.fork(self.cgroup)
+    def fork(self) -> int | OSError:
+        """Fork the child that becomes the command; its pid, at once, or why there is none."""
+        try:
+            pid = syscalls.fork(self.cgroup)
+        except OSError as error:
+            return error
         if pid == 0:
             _child(self._calls, *self._failure)
         return pid
@@ -120,6 +124,15 @@ def _streams(log: int, stdin: int, journal: int) -> list[tuple[str, syscalls.Cal
     ]
 
 
+_OPTIONAL: tuple[tuple[str, str, Callable[[Any], syscalls.Call]], ...] = (
+    ("nice", "nice", syscalls.setpriority),
+    ("groups", "user", syscalls.setgroups),
+    ("gid", "user", syscalls.setgid),
+    ("uid", "user", syscalls.setuid),
+)
+"""Keys of a request that may be missing, the stage and the call of each, in the order in which they are permitted."""
+
+
 def _calls(request: Message, inherited: Inherited) -> list[tuple[str, syscalls.Call]]:
     """What the child has to do besides, in order, each with the stage that a failure of it is called by."""
     calls = [("fork", syscalls.setsid), ("fork", syscalls.unblock_signals)]
@@ -127,14 +140,9 @@ def _calls(request: Message, inherited: Inherited) -> list[tuple[str, syscalls.C
         calls.append(("fork", inherited.files))
     if inherited.protected:
         calls.append(("nice", syscalls.reset_oom_score()))
-    if request.get("nice") is not None:
-        calls.append(("nice", syscalls.setpriority(request["nice"])))
-    if request.get("groups") is not None:
-        calls.append(("user", syscalls.setgroups(request["groups"])))
-    if request.get("gid") is not None:
-        calls.append(("user", syscalls.setgid(request["gid"])))
-    if request.get("uid") is not None:
-        calls.append(("user", syscalls.setuid(request["uid"])))
+    for key, stage, call in _OPTIONAL:
+        if request.get(key) is not None:
+            calls.append((stage, call(request[key])))
     umask = request.get("umask")
     calls.append(("cwd", syscalls.umask(inherited.umask if umask is None else umask)))
     calls.append(("cwd", syscalls.chdir(request.get("cwd") or "/")))

@@ -1,4 +1,7 @@
-"""What a parent of commands calls: the fork, what its child calls from there to exec (made ready before), the peek at an end."""
+"""What a parent of commands calls: the fork, what its child calls from there to exec (made ready before), the peek at an end.
+
+A function that returns a Call bears the name of that call, in section 2 or 3 of the manual.
+"""
 from __future__ import annotations
 
 import ctypes
@@ -60,7 +63,6 @@ def write_pid(fd: int, offset: int) -> Call:
 
 
 def dup2(fd: int, number: int) -> Call:
-    """dup2(2)."""
     return _dup2, (fd, number)
 
 
@@ -99,32 +101,26 @@ def raise_open_files_limit(most: int) -> Call | None:
 
 
 def setpriority(nice: int) -> Call:
-    """setpriority(2) of the process itself."""
     return _setpriority, (os.PRIO_PROCESS, 0, nice)
 
 
 def setgroups(groups: Sequence[int]) -> Call:
-    """setgroups(2)."""
     return _setgroups, (ctypes.c_size_t(len(groups)), (ctypes.c_uint32 * len(groups))(*groups))
 
 
 def setgid(gid: int) -> Call:
-    """setgid(2)."""
     return _setgid, (ctypes.c_uint32(gid),)
 
 
 def setuid(uid: int) -> Call:
-    """setuid(2)."""
     return _setuid, (ctypes.c_uint32(uid),)
 
 
 def umask(mask: int) -> Call:
-    """umask(2)."""
     return _umask, (mask,)
 
 
 def chdir(folder: str) -> Call:
-    """chdir(2)."""
     return _chdir, (os.fsencode(folder),)
 
 

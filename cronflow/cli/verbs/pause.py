@@ -9,7 +9,7 @@ import typer
 
 from cronflow.cli import client
 from cronflow.cli.invocation import Caller
-from cronflow.core.words import clock, iso
+from cronflow.core.words import clock, conjunction, iso
 from cronflow.errors import CronflowError, Exit
 from cronflow.facts.known import use_zone_of_file
 from cronflow.jobfile.suggest import did_you_mean
@@ -62,7 +62,7 @@ def in_words(names: list[str] | None) -> str:
     if names is None:
         return "all jobs"
     quoted = [f"`{name}`" for name in names]
-    return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
+    return conjunction(quoted)
 
 
 def ask_about(caller: Caller, daemon: client.Client, op: str, **fields: Any) -> dict[str, Any]:

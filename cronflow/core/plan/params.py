@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cronflow.core.effects import Reply
 from cronflow.core.jobs import Job
 from cronflow.core.records import Run
+from cronflow.core.words import closest
 from cronflow.errors import Exit
 
 
@@ -23,14 +24,12 @@ def refused(params: Iterable[tuple[str, str]], jobs: Sequence[Job]) -> Reply | N
 
 
 def _hint(key: str, known: Mapping[str, str]) -> str:
-    import difflib  # 3 ms, and most runs have no params
-
     if not known:
         return "a job gets params by `params = { NAME = \"default\" }`"
     upper = {name.upper(): name for name in known}
-    near = difflib.get_close_matches(key.upper(), upper, 1)
+    near = closest(key.upper(), upper)
     if near:
-        return f"did you mean `{upper[near[0]]}`?"
+        return f"did you mean `{upper[near]}`?"
     return "its params are " + ", ".join(f"`{name}`" for name in known)
 
 
