@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 PREFIX = "cronflow-"
 SPARE = 64
-"""Cgroups without processes that are kept: to make one and to remove it costs as much as a tenth of a short command."""
+"""Empty cgroups that are kept: to make and remove one costs a tenth of a short command."""
 
 
 def own_place() -> str | None:
@@ -112,13 +112,13 @@ class Cgroups:
         return rest.partition("/")[0] if found else None
 
     def kill(self, name: str) -> None:
-        """Ends every process in it, and those that are being born. It is of no use afterwards: newer kernels kill whatever is
-        born from elsewhere into a cgroup that has ever been killed (seen on Linux 6.18)."""
+        """End every process in it, and those that are being born. It cannot be used again: newer kernels kill whatever is born
+        from elsewhere into a cgroup that was killed before (seen on Linux 6.18)."""
         self._killed.add(name)
         kill(f"{self.place}/{name}")
 
     def give_back(self, place: Cgroup) -> None:
-        """Takes it for another attempt, now or, if something was left behind in it, some time later."""
+        """Use it for another attempt, now or, if something was left behind in it, once it is empty."""
         self._full.append(place)
         empty = [one for one in self._full if not one.populated()]
         self._full = [one for one in self._full if one not in empty]
@@ -130,18 +130,18 @@ class Cgroups:
             self._killed.discard(one.name)
 
     def close(self) -> None:
-        """Removes what is empty; what still has processes stays until they end and somebody sweeps."""
+        """Remove what is empty; what still has processes is left to a later sweep."""
         sweep(self.place)
 
 
 def kill(path: str) -> None:
-    """Ends every process in a cgroup: also those that heirs of a dead keeper find there."""
+    """End every process in a cgroup, also in one that a dead keeper has left."""
     with suppress(OSError), open(f"{path}/cgroup.kill", "wb", buffering=0) as file:
         file.write(b"1")
 
 
 def sweep(place: str) -> None:
-    """Removes the cgroups of a keeper that is no more, as far as they are empty."""
+    """Remove the empty cgroups of a keeper that has ended."""
     try:
         names = os.listdir(place)
     except OSError:

@@ -81,7 +81,7 @@ class Connection(LineSocket):
 def start_keeper(folder: str, generation: int, sockets: str | None = None, cgroups: bool = True) -> Connection:
     """Starts the keeper of this generation and says hello to it; its answer is the first message.
 
-    `cgroups`: give each attempt one of its own, where that is permitted. The keeper is no child of ours when this
+    `cgroups`: give each attempt one of its own, where that is permitted. The keeper is not our child when this
     returns. KeeperError with what it said if it could not start.
     """
     sockets = os.path.abspath(sockets or folder)

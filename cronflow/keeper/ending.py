@@ -42,7 +42,7 @@ class Trees:
         return taken.fd
 
     def use_no_cgroups(self) -> None:
-        """One refusal is enough: what the kernel or a container forbids now, it will forbid later."""
+        """Use none from now on: what the kernel or a container forbids once, it will forbid again."""
         self.close()
         self.cgroups = None
 
@@ -52,20 +52,20 @@ class Trees:
             self.cgroups.close()
 
     def add(self, attempt: HeldAttempt) -> None:
-        """Its main process exists. An old session of that number has ended, or the number were not free."""
+        """Its main process exists. An old session of that number has ended, or the pid would not be free."""
         assert attempt.pid is not None
         self.mains[attempt.pid] = attempt
         self.remember(attempt)
 
     def remember(self, attempt: HeldAttempt) -> None:
-        """By what its processes are known, even if its main process is reaped."""
+        """Note what its processes are known by, even after its main process is reaped."""
         if attempt.pid is not None:
             self._sessions[attempt.pid] = attempt.id
         if attempt.cgroup is not None:
             self._cgroups[attempt.cgroup] = attempt.id
 
     def reaped(self, pid: int) -> None:
-        """This child is no more; its pid can come again."""
+        """This child has been reaped; its pid may be used again."""
         self.mains.pop(pid, None)
         self._orphans.pop(pid, None)
 

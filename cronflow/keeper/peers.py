@@ -14,7 +14,7 @@ from .protocol import Message
 CONNECTIONS = 16
 BACKLOG = 128
 UNREAD = 16 << 20
-"""Bytes that wait for a client that does not read; beyond them it is dropped, and learns all by its next hello."""
+"""Bytes kept for a client that does not read; beyond them it is dropped, and is told everything at its next hello."""
 _PIECE = 65536
 
 

@@ -5,8 +5,8 @@ changing the folder, exec. vfork and posix_spawn would stop the keeper, and so e
 No pipe tells of a failure: the child writes it into its mark in the journal, where it stays known even if the keeper
 dies before it could have read a pipe.
 
-A fork of an interpreter costs what is written to afterwards, page by page, on both sides. So the child is no more than a
-list of system calls that was put together before.
+A fork of an interpreter costs what is written to afterwards, page by page, on both sides. So the child is only a list
+of system calls, put together before the fork.
 """
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _nothing(_number: int, _frame: object) -> None:
 
 
 class Inherited:
-    """What every command gets from its keeper and not from its request."""
+    """What every command inherits from its keeper, whatever its request says."""
 
     __slots__ = ("files", "null", "protected", "umask")
 
@@ -169,13 +169,13 @@ def _child(calls: list[tuple[str, syscalls.Call]], fd: int, failure: int) -> NoR
 
 
 def write_ticks(pid: int, fd: int, mark: int) -> None:
-    """Writes into the mark of a child of ours when it began: with its pid that names it as long as the boot lasts."""
+    """Write into the mark of a child when it began: together with the pid, that names it for as long as the boot lasts."""
     with suppress(OSError):
         os.pwrite(fd, b"%d %d\n" % (pid, start_ticks(pid)), mark)
 
 
 def _open_log(path: str) -> int:
-    """A log to be appended to. Nothing is waited for, not even where somebody has put a pipe in its place."""
+    """Open a log for appending. Nothing is waited for, not even if somebody has put a pipe in its place."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
     os.set_blocking(fd, True)
     return fd

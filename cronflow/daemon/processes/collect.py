@@ -19,7 +19,7 @@ from cronflow.places import Places
 
 def complete(event: AttemptEnded, state: LiveState, places: Places, vault: Vault) -> AttemptEnded:
     """The end of an attempt; of a command with its outputs, of a `foreach` with its items. Known values of secrets are masked in
-    all that is kept. What cannot be taken is said in the log of the attempt."""
+    all that is kept. What cannot be used is noted in the log of the attempt."""
     place = state.task_at(event.ref)
     if place is None:
         return event
@@ -68,7 +68,7 @@ def _with_items(event: AttemptEnded, job: Job, places: Places) -> AttemptEnded:
 
 
 def clear(ref: AttemptRef, places: Places) -> None:
-    """Once its end is saved: the items of a `foreach` are in the database, and their file is no more needed."""
+    """Remove the file of a `foreach`'s items, once its end is saved: they are in the database."""
     if ref.kind == "foreach":
         with contextlib.suppress(OSError):  # it goes with the run, later
             places.items(ref.run, ref.task, ref.n).unlink()

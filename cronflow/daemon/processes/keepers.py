@@ -159,7 +159,7 @@ class Keepers:
         return self.attempts.offer()
 
     def stop(self, ref: AttemptRef, why: str, now: bool = False) -> None:
-        """Have everything of an attempt ended. If its keeper dies before it hears of that, whoever takes over is told."""
+        """Have everything of an attempt ended. If its keeper dies first, the one that takes over is told."""
         one = self.attempts.track(ref)
         if one.stage is Stage.ORPHANED:
             self.orphans.stop(self.attempts.name(ref), why, now)

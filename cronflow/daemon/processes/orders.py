@@ -1,4 +1,4 @@
-"""What is to be run for an attempt, in no keeper's words: whoever runs it takes the same order."""
+"""What is to be run for an attempt, independent of what runs it."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ REMEMBERED = 8
 
 
 COMMAND_SECONDS = 10.0
-"""Seconds that the command of a secret has where its value is only to be masked."""
+"""Seconds for the command of a secret whose value is only needed for masking."""
 LOOK_EVERY = 0.05
 
 
 class SecretError(Exception):
-    """A secret cannot be had: what its reference leads to is a sentence without a value."""
+    """A secret cannot be read. The sentence says why, and never holds a value."""
 
 
 def commands_of(job: Job) -> dict[str, str]:
@@ -61,7 +61,7 @@ def read_secret(ref: str, home: str, folder: str, environ: Mapping[str, str]) ->
 
 
 def _read_file(path: str) -> str:
-    """The text of a file, one line end at its end taken off. Nothing is waited for: a pipe is no file."""
+    """The text of a regular file, without one line end at its end."""
     try:
         data, _ = read_regular(path, VALUE_LIMIT)
     except (NotRegularError, IsADirectoryError):

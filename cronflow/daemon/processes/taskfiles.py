@@ -80,7 +80,7 @@ def _let_pass(places: Places, run: int) -> None:
 def read(path: Path, owner: int, limit: int) -> bytes:
     """What a job's user has written into a file, and one byte more than `limit` if there is more; b"" without a file.
 
-    UnreadableError for anything that is no regular file of that user."""
+    UnreadableError for anything but a regular file of that user."""
     try:
         data, found = read_regular(path, limit, os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def read(path: Path, owner: int, limit: int) -> bytes:
 
 
 def append(log: str | Path, lines: Iterable[str]) -> None:
-    """Write remarks of our own behind the output of an attempt. Where that cannot be, they are lost like output."""
+    """Append remarks of our own to the output of an attempt. Where that fails, they are lost, as its output would be."""
     text = "".join(f"cronflow: {line}\n" for line in lines)
     if not text:
         return

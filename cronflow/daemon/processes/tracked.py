@@ -18,8 +18,8 @@ FINAL = ("ended", "failed")
 class Stage(enum.Enum):
     """How far an attempt is.
 
-    UNKNOWN, OFFERED → WAITING or ASKED → BEGUN → ENDED; ORPHANED before ENDED, if its keeper dies before it. One that turns out
-    to be with no keeper is tracked no more, and so is one whose end is acknowledged.
+    UNKNOWN or OFFERED → WAITING or ASKED → BEGUN → ENDED, with ORPHANED before ENDED if its keeper dies first. An attempt that no
+    keeper has is no longer tracked, nor is one whose end is acknowledged.
     """
 
     UNKNOWN = enum.auto()
