@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Literal, NamedTuple
 
 
-class CronflowError(Exception):
-    """A sentence for the user, what to do next, and the exit status of the command (product: 1 failed, 2 usage, 3 no daemon,
-    4 no such job or run, 5 not permitted)."""
+class Exit(IntEnum):
+    """The exit statuses of commands, as cronflow(1) lists them."""
 
-    def __init__(self, message: str, hint: str | None = None, exit_status: int = 1) -> None:
+    FAILED = 1
+    USAGE = 2
+    NOT_RUNNING = 3
+    NOT_FOUND = 4
+    NOT_PERMITTED = 5
+    INTERRUPTED = 130
+
+
+class CronflowError(Exception):
+    """A sentence for the user, what to do next, and the exit status of the command."""
+
+    def __init__(self, message: str, hint: str | None = None, exit_status: int = Exit.FAILED) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

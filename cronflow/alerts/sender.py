@@ -11,9 +11,7 @@ import hashlib
 import json
 import os
 import signal
-import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,8 @@ from typing import Any
 
 from cronflow.core.jobs import AlertTarget
 from cronflow.errors import CronflowError
+from cronflow.files import NotRegularError, read_regular
+from cronflow.linux import python_words, start_worker
 
 TIME_LIMIT = 30.0
 GRACE = 5.0
@@ -35,10 +35,7 @@ _ANSWER_LIMIT = 65536
 _REMEMBERED = 1000
 _URL_FILE_LIMIT = 65536
 
-_PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# -I keeps the caller's PYTHON* and working folder out, and with them a user's site: the package's own folder is named
 _WORKER = "import sys; sys.path.insert(0, sys.argv[1]); from cronflow.alerts.worker import main; main()"
-_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CRONFLOW_")
 
 
 class TargetError(CronflowError):
@@ -111,11 +108,9 @@ class Sender:
         except OSError as error:
             self._unstarted.append(Sent(alert_id, False, f"the sender cannot be started: {error.strerror}"))
             return True
-        assert process.stdout is not None  # PIPE was asked for
-        fd = process.stdout.fileno()
-        os.set_blocking(fd, False)
+        assert process.stdout is not None  # start_worker made a pipe
         end = time.monotonic() + self._seconds + self._grace
-        self._workers[alert_id] = _Worker(alert_id, process, fd, end, left)
+        self._workers[alert_id] = _Worker(alert_id, process, process.stdout.fileno(), end, left)
         return True
 
     def room(self) -> int:
@@ -236,11 +231,10 @@ def backoff(tries: int) -> float:
 
 def _read_lines(target: AlertTarget, path: str) -> list[str]:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe would wait for its writer
-        with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise _target_error(target, f"`url_file` {target.url_file} is no regular file", "put the url into a file")
-            return file.read(_URL_FILE_LIMIT).decode("utf-8-sig").splitlines()
+        data, _ = read_regular(path, _URL_FILE_LIMIT)
+        return data[:_URL_FILE_LIMIT].decode("utf-8-sig").splitlines()
+    except NotRegularError:
+        raise _target_error(target, f"`url_file` {target.url_file} is no regular file", "put the url into a file") from None
     except OSError as error:
         hint = "the daemon's user must be able to read it" if isinstance(error, PermissionError) else "create it"
         raise _target_error(target, f"`url_file` {target.url_file}: {(error.strerror or '').lower()}", hint) from None
@@ -257,16 +251,7 @@ def _start(order: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     with _memory_file() as stdin:
         stdin.write(json.dumps(order).encode())
         stdin.seek(0)
-        return subprocess.Popen(
-            [sys.executable, "-I", "-c", _WORKER, _PACKAGE_PARENT],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            cwd="/",
-            env={key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)},
-            start_new_session=True,
-        )
+        return start_worker(python_words(_WORKER), stdin)
 
 
 def _memory_file() -> Any:

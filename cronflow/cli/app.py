@@ -29,7 +29,7 @@ from typer.core import TyperCommand, TyperGroup
 from cronflow import __version__
 from cronflow.cli.invocation import Options, find_invocation
 from cronflow.cli.verbs import VERBS, Verb
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 Function = Callable[..., int | None]
 
@@ -134,11 +134,11 @@ class Verbs(TyperGroup):
 
 def _unknown(path: str, word: str, known: list[str]) -> CronflowError:
     """The usage error for a word that is not a verb, with the nearest one as its hint."""
-    import difflib
+    from cronflow.core.words import closest
 
-    close = difflib.get_close_matches(word, known, 1)
-    hint = f"did you mean `{path}{close[0]}`?" if close else f"`cronflow {path}--help` lists them"
-    return CronflowError(f"there is no verb `{path}{word}`", hint, 2)
+    near = closest(word, known)
+    hint = f"did you mean `{path}{near}`?" if near else f"`cronflow {path}--help` lists them"
+    return CronflowError(f"there is no verb `{path}{word}`", hint, Exit.USAGE)
 
 
 # ---- made by typer --------------------------------------------------------------------------------------------------------

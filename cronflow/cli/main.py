@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from cronflow.errors import Exit
+
 if TYPE_CHECKING:
     from cronflow.errors import JobFileError
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports of a program that a closed pipe ended: 128 + SIGPIPE."""
 
@@ -34,7 +35,7 @@ def call(arguments: Sequence[str]) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         _no_more(sys.stdout)
         return BROKEN_PIPE

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from cronflow.core.words import listing
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
     from cronflow.store.queries import History
@@ -35,13 +35,13 @@ def parse_run_ref(text: str) -> tuple[str, str | None, Process | None]:
     An attempt that is neither, or an empty part, is a CronflowError with exit status 2."""
     parts = text.split("/")
     if len(parts) > 3 or not all(parts):
-        raise CronflowError(f"`{text}` is not a run", "write RUN, RUN/TASK or RUN/TASK/ATTEMPT, as in `1423/load/2`", 2)
+        raise CronflowError(f"`{text}` is not a run", "write RUN, RUN/TASK or RUN/TASK/ATTEMPT, as in `1423/load/2`", Exit.USAGE)
     process = None
     if len(parts) == 3:
         kind = parts[2].rstrip("0123456789")
         if kind == parts[2] or kind not in ("", *STEPS):
             steps = f"the first attempt is 1, a step is one such as `check1`; kinds of steps are {', '.join(STEPS)}"
-            raise CronflowError(f"`{parts[2]}` in `{text}` is not an attempt", steps, 2)
+            raise CronflowError(f"`{parts[2]}` in `{text}` is not an attempt", steps, Exit.USAGE)
         process = Process(int(parts[2][len(kind) :][:18]), kind or "command")
     return parts[0], parts[1] if len(parts) > 1 else None, process
 
@@ -53,17 +53,17 @@ def resolve_run(history: History, text: str, jobs: Iterable[str]) -> int:
     number = number_of(text)
     if number is not None:
         if not history.has_run(number):
-            raise CronflowError(f"there is no run {text}", _hint(history, number), 4)
+            raise CronflowError(f"there is no run {text}", _hint(history, number), Exit.NOT_FOUND)
         return number
     if text == LAST:
         number = history.newest_run()
         if number is None:
-            raise CronflowError("there is no run yet", "`cronflow run JOB` starts one", 4)
+            raise CronflowError("there is no run yet", "`cronflow run JOB` starts one", Exit.NOT_FOUND)
         return number
     found = history.last_runs([text]).get(text)
     if found is None:
         check_job(text, jobs)
-        raise CronflowError(f"`{text}` has not run yet", f"`cronflow why {text}` tells when it will", 4)
+        raise CronflowError(f"`{text}` has not run yet", f"`cronflow why {text}` tells when it will", Exit.NOT_FOUND)
     return found
 
 
@@ -80,7 +80,7 @@ def check_job(name: str, jobs: Iterable[str]) -> str:
     from cronflow.jobfile.suggest import did_you_mean
 
     hint = did_you_mean(name, known) or ("`cronflow graph` lists all jobs" if known else "the job file has no jobs")
-    raise CronflowError(f"no job `{name}`", hint, 4)
+    raise CronflowError(f"no job `{name}`", hint, Exit.NOT_FOUND)
 
 
 def check_task(history: History, run: int, name: str) -> str:
@@ -100,7 +100,7 @@ def no_such_task(run: int, name: str, known: Iterable[str]) -> CronflowError:
 
     names = list(known)
     hint = did_you_mean(name, names) or (f"its tasks are {listing(names)}" if names else "it is a row of slots that did not run")
-    return CronflowError(f"run {run} has no task `{name}`", hint, 4)
+    return CronflowError(f"run {run} has no task `{name}`", hint, Exit.NOT_FOUND)
 
 
 def parse_params(words: list[str]) -> dict[str, str]:
@@ -110,7 +110,7 @@ def parse_params(words: list[str]) -> dict[str, str]:
         key, sign, value = word.partition("=")
         if not sign or not key:
             hint = f"write `-p {key or 'NAME'}=value`; an empty value is `-p {key or 'NAME'}=`"
-            raise CronflowError(f"`{word}` is not `NAME=value`", hint, 2)
+            raise CronflowError(f"`{word}` is not `NAME=value`", hint, Exit.USAGE)
         found[key] = value
     return found
 

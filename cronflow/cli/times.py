@@ -6,7 +6,7 @@ import re
 from datetime import datetime, time, timedelta, tzinfo
 
 from cronflow.core.words import local
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -73,4 +73,4 @@ def _iso(written: str, info: tzinfo | None, text: str) -> float:
 
 
 def _no_time(text: str) -> CronflowError:
-    return CronflowError(f"`{text}` is not a time", _HINT, 2)
+    return CronflowError(f"`{text}` is not a time", _HINT, Exit.USAGE)

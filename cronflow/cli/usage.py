@@ -3,19 +3,17 @@ for programmers."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
 
-from cronflow.errors import CronflowError
-
-USAGE = 2
+from cronflow.core.words import closest
+from cronflow.errors import CronflowError, Exit
 
 
 def usage_error(error: Any) -> CronflowError:
     """A click exception as the message, hint and exit status 2 of our own. It is known by its attributes: newer releases
     of typer carry click inside and older ones use the one installed, so there is no one class to name."""
-    return CronflowError(_message(error), _hint(error), USAGE)
+    return CronflowError(_message(error), _hint(error), Exit.USAGE)
 
 
 def _message(error: Any) -> str:
@@ -72,6 +70,5 @@ def _of(error: Any) -> str:
 def _hint(error: Any) -> str:
     possible = list(getattr(error, "possibilities", None) or ())
     if possible:
-        nearest = difflib.get_close_matches(error.option_name, possible, 1, 0.0)
-        return f"did you mean `{nearest[0]}`?"
+        return f"did you mean `{closest(error.option_name, possible, 0.0)}`?"
     return f"`{_path(error)} --help`"

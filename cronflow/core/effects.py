@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from cronflow.core.records import AttemptRef
 from cronflow.core.tables import TABLE_OF, Table
+from cronflow.errors import Exit
 
 _NO_ROWS: Mapping[Any, Any] = MappingProxyType({})
 
@@ -44,13 +45,13 @@ class Move(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to a request: the runs that it concerns, or why it was refused (exit status 1, or 4 for what is not there)."""
+    """The answer to a request: the runs that it concerns, or why it was refused, and the exit status of that."""
 
     runs: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str | None = None
     hint: str | None = None
-    exit_status: int = 0
+    exit_status: int = Exit.FAILED
 
 
 class Patch(NamedTuple):

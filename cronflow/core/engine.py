@@ -37,6 +37,7 @@ from cronflow.core.slots import clock_correction, due, event_slots, skips
 from cronflow.core.state import LiveState
 from cronflow.core.tables import PAUSES
 from cronflow.core.turn import Turn
+from cronflow.errors import Exit
 
 __all__ = ["blockers", "next_wakeup", "step"]
 
@@ -144,7 +145,7 @@ def _pause(turn: Turn, event: happened.PauseAsked) -> Reply:
     state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
-        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=Exit.NOT_FOUND)
     for name in event.jobs:
         pause = Pause(name, turn.now, event.by, event.until, event.reason)
         state.pauses[name] = pause
@@ -170,10 +171,10 @@ def _resume(turn: Turn, event: happened.ResumeAsked) -> Reply:
     state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs and name not in state.pauses]
     if unknown:
-        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=Exit.NOT_FOUND)
     if not any(name in state.pauses for name in event.jobs):
         message = f"`{event.jobs[0]}` is not paused" if len(event.jobs) == 1 else "none of these jobs is paused"
-        return Reply(refused=message, exit_status=1)
+        return Reply(refused=message)
     for name in event.jobs:
         if state.pauses.pop(name, None) is not None:
             turn.delete(PAUSES, name)

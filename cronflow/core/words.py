@@ -13,6 +13,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # signal(7), the numbers of x86, ARM, RISC-V and most others
@@ -244,6 +249,18 @@ def listing(names: Sequence[str], most: int = 8) -> str:
     if len(names) <= most + 1:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def conjunction(names: Sequence[str]) -> str:
+    """All of the names: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word nearest to one that was mistyped; None where none is as near as `cutoff`, from 0 to 1."""
+    import difflib  # 3 ms, and most words are right
+
+    return next(iter(difflib.get_close_matches(word, known, 1, cutoff)), None)
 
 
 def plain(line: str) -> str:

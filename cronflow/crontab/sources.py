@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cronflow.crontab import anacron, lines, looking
 from cronflow.crontab.tables import Daemon, Entry, Kind, Table
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.jobfile.machine import ROOT_PATH
 
 SIZE_LIMIT = 10_000_000
@@ -177,7 +177,8 @@ def _listed(root: str, folder: str) -> Sequence[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
-        raise CronflowError(f"`{path}` may not be read, and tables are in it", "call it with `sudo`", 5) from None
+        hint = "call it with `sudo`"
+        raise CronflowError(f"`{path}` may not be read, and tables are in it", hint, Exit.NOT_PERMITTED) from None
 
 
 def unread(name: str, daemon: Daemon) -> str | None:

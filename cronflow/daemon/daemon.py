@@ -31,7 +31,6 @@ from cronflow.daemon.jobs.source import JobSource
 from cronflow.daemon.notify import Notifier
 from cronflow.daemon.part import Life, Part, Ready, wait
 from cronflow.daemon.processes.commands import Commands
-from cronflow.daemon.processes.keepers import boot_id
 from cronflow.daemon.processes.secrets import Vault, command_orders
 from cronflow.daemon.signals import Signals
 from cronflow.daemon.upkeep import disk, recovery
@@ -43,7 +42,7 @@ from cronflow.daemon.upkeep.retention import Retention
 from cronflow.errors import CronflowError
 from cronflow.keeper.client import KeeperError
 from cronflow.keeper.output import read_log
-from cronflow.keeper.rank import rise
+from cronflow.linux import boot_id, raise_priority
 from cronflow.places import Places
 from cronflow.store.reserve import drop_ballast
 from cronflow.watch.filewatches import FileWatches
@@ -127,7 +126,7 @@ class Daemon:
         self.notifier.ready()
         self._guarded(self.disk.reserve, True)
         give_back(self.database.store)
-        rise()
+        raise_priority()
 
     def _accident(self, message: str) -> Event:
         self.life.log(message)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cronflow.core.words import count, duration
-from cronflow.daemon.processes.keepers import STRIDE, boot_id
+from cronflow.daemon.processes.keepers import STRIDE
 from cronflow.daemon.upkeep import disk
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.doctor.machine import holder
 from cronflow.errors import CronflowError
 from cronflow.keeper import client as keepers
+from cronflow.linux import boot_id
 from cronflow.store.copying import room_for_copy
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS

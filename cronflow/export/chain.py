@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
+from cronflow.core.words import conjunction
 from cronflow.export.report import Report, UnwritableError
 
 OPERATORS = {"success": "&&", "success_or_skipped": "&&", "failure": "||", "done": ";"}
@@ -49,7 +50,7 @@ def _closes(flow: Flow, name: str) -> bool:
 
 
 def _names(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(f"`{name}`" for name in names[:-1]), f"`{names[-1]}`"])
+    return conjunction([f"`{name}`" for name in names])
 
 
 def _refuse_skips(jobs: Sequence[Job], conditions: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import bisect
 from typing import NamedTuple
 
 from cronflow.core.plan.flow import Flow
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts import upcoming
 from cronflow.facts.known import KnownJobs
 from cronflow.store.covered import SlotRun, missed_spans, slot_runs
@@ -64,10 +64,11 @@ def kinds_of(only: str | None) -> frozenset[str]:
     """The words of `--only`."""
     words = [word.strip() for word in (only or "").split(",") if word.strip()]
     if only is not None and not words:
-        raise CronflowError("`--only` names no kind of slot", "write `missed`, `failed`, or `missed,failed`", 2)
+        raise CronflowError("`--only` names no kind of slot", "write `missed`, `failed`, or `missed,failed`", Exit.USAGE)
     for word in words:
         if word not in KINDS:
-            raise CronflowError(f"`--only {word}` is not a kind of slot", "write `missed`, `failed`, or `missed,failed`", 2)
+            hint = "write `missed`, `failed`, or `missed,failed`"
+            raise CronflowError(f"`--only {word}` is not a kind of slot", hint, Exit.USAGE)
     return frozenset(words)
 
 
@@ -86,11 +87,11 @@ def _check_triggers(flow: Flow, job: str) -> None:
     if not any(trigger.timed for trigger in flow.triggers):
         why = "" if job in flow.roots else f", like `{flow.roots[0]}`, which it comes after"
         hint = f"`cronflow run {job} --at TIME` runs it for a time of the past"
-        raise CronflowError(f"`{job}` has no schedule{why}, so it has no slots", hint, 2)
+        raise CronflowError(f"`{job}` has no schedule{why}, so it has no slots", hint, Exit.USAGE)
     if flow.dormant:
         named = " and ".join(f"`{root}`" for root in flow.roots)
         hint = "remove `enabled = false`, or `cronflow run JOB --at TIME`"
-        raise CronflowError(f"`{job}` has no slots: {named} is disabled in the job file", hint, 2)
+        raise CronflowError(f"`{job}` has no slots: {named} is disabled in the job file", hint, Exit.USAGE)
 
 
 def _times(known: KnownJobs, job: str, start: float, end: float, now: float) -> list[int]:
@@ -103,7 +104,7 @@ def _times(known: KnownJobs, job: str, start: float, end: float, now: float) -> 
         if start <= slot.slot <= end:
             times.add(slot.slot)
         if len(times) > MOST:
-            raise CronflowError(f"`{job}` has more than {MOST:,} slots in that range", "take a shorter range", 2)
+            raise CronflowError(f"`{job}` has more than {MOST:,} slots in that range", "take a shorter range", Exit.USAGE)
     return sorted(times)
 
 

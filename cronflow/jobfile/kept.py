@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cronflow import __version__
 from cronflow.core.plan.effective import InForce, frame_as_plain, from_plain
+from cronflow.files import read_regular
 from cronflow.jobfile.machine import machine_zone
 
 if TYPE_CHECKING:
@@ -111,12 +111,10 @@ def _digest(path: str) -> str | None:
 def _text(path: str) -> bytes | None:
     """What a file says; None where there is none, or something that would have to be waited for."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        with open(fd, "rb", buffering=0) as stream:
-            about = os.fstat(fd)
-            return stream.read() if stat.S_ISREG(about.st_mode) and about.st_size <= LIMIT else None
+        data, _ = read_regular(path, LIMIT)
     except OSError:
         return None
+    return data if len(data) <= LIMIT else None
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from cronflow.errors import Span
+from cronflow.files import NotRegularError, read_regular
 from cronflow.jobfile import syntax
 from cronflow.jobfile.locate import Lines, Locator, Path
 from cronflow.jobfile.report import Part, Report
@@ -211,11 +212,9 @@ def content(file: str, limit: int, irregular: RefusalError) -> tuple[bytes, os.s
 
     FileNotFoundError, IsADirectoryError; RefusalError with the reason for all else, `irregular` for what is no file."""
     try:
-        with open(file, "rb", opener=at_once) as stream:
-            about = os.fstat(stream.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise irregular
-            return stream.read(limit + 1), about
+        return read_regular(file, limit)
+    except NotRegularError:
+        raise irregular from None
     except (FileNotFoundError, IsADirectoryError):
         raise
     except OSError as error:
@@ -242,11 +241,6 @@ def whole(file: str) -> bytes:
         told = f"others than root can write to `{file}`, and root would run what they write"
         raise RefusalError(told, f"`chown root:root {file}` and `chmod go-w {file}`")
     return raw
-
-
-def at_once(path: str, flags: int) -> int:
-    """For `open`: does not wait for the writer of a pipe, whenever the file has become one (open(2), O_NONBLOCK)."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _open_to_others(about: os.stat_result) -> bool:

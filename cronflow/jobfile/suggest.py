@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from cronflow.core import words
+
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to this one, or None where nothing is near."""
@@ -13,12 +15,10 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _closest(word: str, known: tuple[str, ...]) -> str | None:
-    import difflib
-
     lower = {name.lower(): name for name in reversed(known)}
     plurals = (word + "s", word.removesuffix("y") + "ies")
-    found = [form for form in (word, *plurals) if form in lower] or difflib.get_close_matches(word, lower, 1, 0.6)
-    return lower[found[0]] if found else None
+    found = next((form for form in (word, *plurals) if form in lower), None) or words.closest(word, lower)
+    return lower[found] if found is not None else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

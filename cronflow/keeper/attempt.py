@@ -1,15 +1,16 @@
 """An attempt as its keeper sees it: what was asked for, how far it is, and the record and messages of that."""
 from __future__ import annotations
 
+import enum
 import math
 from typing import Any
 
+from .escalation import Escalation
 from .journal import Mark, Record
 from .protocol import Message
 
 NEVER = math.inf
 KILL_AFTER = 10.0
-FINAL = ("ended", "failed")
 
 _KEPT = (
     "id", "state", "at", "log", "timeout", "kill_after", "max_output", "pid", "started_at", "deadline", "kill_at",
@@ -17,19 +18,31 @@ _KEPT = (
 )
 
 
-class Attempt:
-    """States: claimed, running, ending (the main process is gone, its tree is being ended), ended, failed.
+class State(enum.StrEnum):
+    """How far an attempt is; the values are those of the protocol and the journal."""
+
+    CLAIMED = "claimed"
+    RUNNING = "running"
+    ENDING = "ending"
+    """Its main process is gone, the rest of its tree is being ended."""
+    ENDED = "ended"
+    FAILED = "failed"
+    """Its command never ran."""
+
+
+class HeldAttempt:
+    """An attempt, with all that the journal keeps of it.
 
     `at`, `started_at`, `ended_at` are epoch seconds; `deadline`, `kill_at` and the two instants that only a living
     keeper has (`look_at` for the output, `check_at` for the tree) are seconds of the monotonic clock, which all
     processes of a boot share.
     """
 
-    __slots__ = (*_KEPT, "asked", "check_at", "killed", "look_at", "page", "seen_bytes", "watch")
+    __slots__ = (*_KEPT, "check_at", "escalation", "look_at", "page", "seen_bytes", "watch")
 
     def __init__(self, request: Message, at: float) -> None:
         self.id: str = request["id"]
-        self.state = "claimed"
+        self.state: State = State.CLAIMED
         self.at = at
         self.log: str = request["log"]
         self.timeout: float | None = request.get("timeout")
@@ -51,28 +64,28 @@ class Attempt:
         self.errno: int | None = None
         self.cgroup: str | None = None
         self.page = 0
-        self.asked: set[tuple[int, int]] = set()
-        self.killed: set[tuple[int, int]] = set()
+        self.escalation: Escalation | None = None
         self.look_at = NEVER
         self.check_at = NEVER
         self.seen_bytes = 0
         self.watch: int | None = None
 
     @classmethod
-    def of_record(cls, record: Record, page: int, mark: Mark | None) -> Attempt:
+    def of_record(cls, record: Record, page: int, mark: Mark | None) -> HeldAttempt:
         """The attempt of a page of the journal; what its child has marked there counts as well."""
         attempt = cls(record, record["at"])
         for name in _KEPT:
             if name in record:
                 setattr(attempt, name, record[name])
+        attempt.state = State(attempt.state)
         for name in ("deadline", "kill_at"):
             if getattr(attempt, name) is None:
                 setattr(attempt, name, NEVER)
         attempt.page = page
         if mark is not None:
             attempt.pid = mark.pid
-            if attempt.state == "claimed":
-                attempt.state = "running"
+            if attempt.state is State.CLAIMED:
+                attempt.state = State.RUNNING
         return attempt
 
     def begin(self, now: float) -> None:
@@ -83,12 +96,12 @@ class Attempt:
 
     def fail(self, stage: str, number: int, at: float) -> None:
         """Its command never ran."""
-        self.state, self.stage, self.errno, self.ended_at = "failed", stage, number, at
+        self.state, self.stage, self.errno, self.ended_at = State.FAILED, stage, number, at
 
     @property
     def final(self) -> bool:
         """Whether its end is known and only waits to be acknowledged."""
-        return self.state in FINAL
+        return self.state in (State.ENDED, State.FAILED)
 
     @property
     def wake_at(self) -> float:
@@ -106,9 +119,9 @@ class Attempt:
 
     def message(self) -> Message:
         """The answer about it that its state calls for: claimed ones have none but `started` without a pid."""
-        if self.state == "failed":
+        if self.state is State.FAILED:
             return {"type": "failed", "id": self.id, "stage": self.stage, "errno": self.errno, "at": self.ended_at}
-        if self.state != "ended":
+        if self.state is not State.ENDED:
             return {"type": "started", "id": self.id, "pid": self.pid, "at": self.started_at}
         return {
             "type": "ended", "id": self.id, "status": self.status, "at": self.ended_at,

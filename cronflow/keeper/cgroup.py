@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 PREFIX = "cronflow-"
 SPARE = 64
-"""Cgroups without processes that are kept: to make one and to remove it costs as much as a tenth of a short command."""
+"""Empty cgroups that are kept: to make and remove one costs a tenth of a short command."""
 
 
 def own_place() -> str | None:
@@ -39,7 +39,7 @@ def _delegated(place: str) -> bool:
     return False
 
 
-class Place(NamedTuple):
+class Cgroup(NamedTuple):
     """A cgroup of ours: its name, a descriptor for a child to be born into, and one of its `cgroup.events`."""
 
     name: str
@@ -64,8 +64,8 @@ class Cgroups:
     def __init__(self, place: str) -> None:
         self.place = place
         self._count = 0
-        self._free: list[Place] = []
-        self._full: list[Place] = []
+        self._free: list[Cgroup] = []
+        self._full: list[Cgroup] = []
         self._killed: set[str] = set()
 
     @classmethod
@@ -84,7 +84,7 @@ class Cgroups:
             return None
         return made
 
-    def take(self) -> Place | None:
+    def take(self) -> Cgroup | None:
         """A cgroup without processes, an old one if there is one."""
         if self._free:
             return self._free.pop()
@@ -94,7 +94,7 @@ class Cgroups:
             os.mkdir(path)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                return Place(str(self._count), fd, os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd))
+                return Cgroup(str(self._count), fd, os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd))
             except OSError:
                 os.close(fd)
                 raise
@@ -112,13 +112,13 @@ class Cgroups:
         return rest.partition("/")[0] if found else None
 
     def kill(self, name: str) -> None:
-        """Ends every process in it, and those that are being born. It is of no use afterwards: newer kernels kill whatever is
-        born from elsewhere into a cgroup that has ever been killed (seen on Linux 6.18)."""
+        """End every process in it, and those that are being born. It cannot be used again: newer kernels kill whatever is born
+        from elsewhere into a cgroup that was killed before (seen on Linux 6.18)."""
         self._killed.add(name)
         kill(f"{self.place}/{name}")
 
-    def give_back(self, place: Place) -> None:
-        """Takes it for another attempt, now or, if something was left behind in it, some time later."""
+    def give_back(self, place: Cgroup) -> None:
+        """Use it for another attempt, now or, if something was left behind in it, once it is empty."""
         self._full.append(place)
         empty = [one for one in self._full if not one.populated()]
         self._full = [one for one in self._full if one not in empty]
@@ -130,18 +130,18 @@ class Cgroups:
             self._killed.discard(one.name)
 
     def close(self) -> None:
-        """Removes what is empty; what still has processes stays until they end and somebody sweeps."""
+        """Remove what is empty; what still has processes is left to a later sweep."""
         sweep(self.place)
 
 
 def kill(path: str) -> None:
-    """Ends every process in a cgroup: also those that heirs of a dead keeper find there."""
+    """End every process in a cgroup, also in one that a dead keeper has left."""
     with suppress(OSError), open(f"{path}/cgroup.kill", "wb", buffering=0) as file:
         file.write(b"1")
 
 
 def sweep(place: str) -> None:
-    """Removes the cgroups of a keeper that is no more, as far as they are empty."""
+    """Remove the empty cgroups of a keeper that has ended."""
     try:
         names = os.listdir(place)
     except OSError:

@@ -6,20 +6,21 @@ A keeper has a folder for its journal, and a folder for its socket, which may be
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import sys
-import time
 from contextlib import suppress
 
+from cronflow import wire
+from cronflow.linux import python_words, without_own_variables
+from cronflow.wire import LineSocket
+
 from . import cgroup, journal, protocol
-from .attempt import NEVER, Attempt
+from .attempt import NEVER, HeldAttempt
 from .protocol import Message
 
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from cronflow.keeper.guard import main; main(sys.argv[2:])"
-_UNWANTED = ("CRONFLOW_", "WATCHDOG_", "LISTEN_")
-_ANSWER = 256 << 20
+_KEEPER = "import sys; sys.path.append(sys.argv[1]); from cronflow.keeper.guard import main; main(sys.argv[2:])"
+_LONGEST_ANSWER = 256 << 20
 _PARCEL = 16384
 
 
@@ -27,124 +28,70 @@ class KeeperError(Exception):
     """A keeper could not be started, or cannot be reached; the text says why."""
 
 
-class Connection:
+class Connection(LineSocket):
     """A conversation with one keeper, for a selector: readable by `fileno()`, writable when `wants_write`.
 
     `closed` is true once the keeper has hung up: connect again, and if that fails, read its journal.
     """
 
+    __slots__ = ("keeper",)
+
     def __init__(self, sock: socket.socket, keeper: int) -> None:
+        super().__init__(sock, _LONGEST_ANSWER)
         self.keeper = keeper
-        self.closed = False
-        self._sock = sock
-        self._lines = protocol.Lines(_ANSWER)
-        self._unsent = bytearray()
-
-    def fileno(self) -> int:
-        """The descriptor to wait for; -1 when closed."""
-        return self._sock.fileno()
-
-    @property
-    def wants_write(self) -> bool:
-        """Whether something could not be sent yet: call `flush` when the descriptor is writable."""
-        return bool(self._unsent) and not self.closed
 
     def send(self, message: Message) -> None:
-        """Says something now, or as soon as the keeper reads; silently nothing when closed (`closed` tells)."""
+        """Say something now, or as soon as the keeper reads; nothing when closed (`closed` tells)."""
         if not self.closed:
-            self._unsent += protocol.encode(message)
+            self.outgoing += protocol.encode(message)
             self.flush()
 
     def post(self, message: Message) -> bool:
-        """Puts something to what is to be sent: a message alone costs the keeper a turn. It goes with the next `flush`, or when
-        there is enough of it. False for one that is longer than a keeper reads: it would hang up."""
+        """Add a message to what is to be sent, since each message sent alone costs the keeper a turn. It goes with the next
+        `flush`, or when there is enough of it. False for one that is longer than a keeper reads: it would hang up."""
         line = protocol.encode(message)
         if len(line) > protocol.MAX_LINE:
             return False
         if not self.closed:
-            self._unsent += line
-            if len(self._unsent) > _PARCEL:
+            self.outgoing += line
+            if len(self.outgoing) > _PARCEL:
                 self.flush()
         return True
 
-    def flush(self) -> None:
-        """Sends what is left."""
-        try:
-            while self._unsent:
-                sent = self._sock.send(memoryview(self._unsent)[:65536], socket.MSG_NOSIGNAL)
-                del self._unsent[:sent]
-        except BlockingIOError:
-            return
-        except OSError:
-            self._unsent.clear()
-
     def hello(self, generation: int) -> None:
-        """Introduces a daemon; older daemons are fenced off before the answer comes."""
+        """Introduce a daemon; older daemons are fenced off before the answer comes."""
         self.send({"type": "hello", "version": protocol.VERSION, "generation": generation})
 
     def stop(self, attempt: str, why: str = "cancel", now: bool = False) -> None:
-        """Ends the tree of an attempt."""
+        """End the tree of an attempt."""
         self.send({"type": "stop", "id": attempt, "why": why, "now": now})
 
     def acknowledge(self, attempt: str) -> None:
-        """Says that the end of an attempt is committed, with the next `flush`."""
+        """Say that the end of an attempt is committed, with the next `flush`."""
         self.post({"type": "ack", "id": attempt})
 
     def receive(self, timeout: float = 0.0) -> list[Message]:
-        """Every message that has come; waits up to `timeout` seconds for the first one. ProtocolError if it is none."""
-        messages: list[Message] = []
-        until = time.monotonic() + timeout
-        while not self.closed:
-            try:
-                data = self._sock.recv(1 << 18)
-            except BlockingIOError:
-                if messages or not self._wait(until - time.monotonic()):
-                    break
-                continue
-            except OSError:
-                data = b""
-            if not data:
-                self.close()
-                break
-            messages += [protocol.decode(line) for line in self._lines.feed(data)]
-        return messages
-
-    def _wait(self, seconds: float) -> bool:
-        """Whether it is worth to look again: something came, or went out, within this time."""
-        if seconds <= 0:
-            return False
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
-        ready = poll.poll(seconds * 1000)
-        self.flush()
-        return bool(ready)
-
-    def close(self) -> None:
-        """Hangs up; the keeper goes on with what it holds."""
-        self.closed = True
-        self._sock.close()
+        """All messages that have come; waits up to `timeout` seconds for the first one. ProtocolError for what is not one."""
+        found = [protocol.decode(line) for line in self.wait_for_lines(timeout)]
+        if self.ended:
+            self.close()
+        return found
 
 
 def start_keeper(folder: str, generation: int, sockets: str | None = None, cgroups: bool = True) -> Connection:
     """Starts the keeper of this generation and says hello to it; its answer is the first message.
 
-    `cgroups`: give each attempt one of its own, where that is permitted. The keeper is no child of ours when this
+    `cgroups`: give each attempt one of its own, where that is permitted. The keeper is not our child when this
     returns. KeeperError with what it said if it could not start.
     """
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     sockets = os.path.abspath(sockets or folder)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED) and name != "NOTIFY_SOCKET"
-    }
+    arguments = [os.path.abspath(folder), sockets, str(generation), "cgroups" if cgroups else "none"]
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [
-                sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, package,
-                os.path.abspath(folder), sockets, str(generation), "cgroups" if cgroups else "none",
-            ],
-            environment,
+            python_words(_KEEPER, *arguments, options=("-S", "-X", "utf8")),
+            without_own_variables(os.environ),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
                 (os.POSIX_SPAWN_DUP2, 0, 1),
@@ -178,18 +125,9 @@ def connect(folder: str, keeper: int, generation: int, sockets: str | None = Non
     None if it cannot be reached: ask `living`, and read the journal of a dead one.
     """
     try:
-        place = os.open(sockets or folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        connection = Connection(wire.connect(sockets or folder, f"{keeper}.sock"), keeper)
     except OSError:
         return None
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.connect(f"/proc/self/fd/{place}/{keeper}.sock")
-    except OSError:
-        sock.close()
-        return None
-    finally:
-        os.close(place)
-    connection = Connection(sock, keeper)
     connection.hello(generation)
     return connection
 
@@ -222,7 +160,7 @@ def read_journal(folder: str, generation: int) -> list[Message]:
     would still have done: `kill_after`, `deadline` and `kill_at` (monotonic clock), and the folder of their `cgroup`.
 
     Final, like the answer to a hello: what is not in it was never started. `running` and `ending` are attempts
-    whose process outlived the keeper, or whose end nobody has seen: `orphan.Orphan` and `tree.survivors` tell.
+    whose process outlived the keeper, or whose end nobody has seen: `linux.Pidfd` and `tree.survivors` tell.
     FileNotFoundError if there is no such journal, KeeperError if its keeper lives or it cannot be read.
     """
     path = os.path.join(folder, f"{generation}.journal")
@@ -248,7 +186,7 @@ def _attempts(fd: int) -> list[Message]:
         if record is None:
             continue
         mark = journal.read_mark(fd, page)
-        attempt = Attempt.of_record(record, page, mark)
+        attempt = HeldAttempt.of_record(record, page, mark)
         if mark is not None and mark.failure is not None and not attempt.final:
             attempt.fail(*mark.failure)
         if attempt.pid is None and not attempt.final:
@@ -257,7 +195,7 @@ def _attempts(fd: int) -> list[Message]:
     return found
 
 
-def _plans(attempt: Attempt, header: journal.Record) -> Message:
+def _plans(attempt: HeldAttempt, header: journal.Record) -> Message:
     place = header.get("cgroups")
     return {
         "boot": header.get("boot"),

@@ -1,4 +1,4 @@
-"""Ends the tree of an attempt: TERM to all of it, KILL after `kill_after`, until nothing new appears."""
+"""Which process belongs to which attempt, and the end of all that belong to one."""
 from __future__ import annotations
 
 import os
@@ -6,35 +6,32 @@ import time
 from typing import Any
 
 from . import tree
-from .attempt import NEVER, Attempt
-from .cgroup import Cgroups, Place
+from .attempt import NEVER, HeldAttempt
+from .cgroup import Cgroup, Cgroups
+from .escalation import GIVE_UP, LOOK_EVERY, Escalation
 from .tree import Children, Process, Table
 
-LOOK_EVERY = 0.05
-"""Seconds between two looks at a tree that has been told to end, and if a look takes long: this many times as long."""
 BUSY = 5
-KILL_ROUNDS = 20
+"""If a look at a tree that is being ended takes long, the next one is due after this many times as long."""
 KILL_AGAIN = 0.5
 """Seconds until a tree is looked at again whose main process does not die of KILL at once."""
-GIVE_UP = 1.0
-"""Seconds after KILL when what is still there (in a system call that cannot be interrupted) no longer holds up the end."""
 SHOWN = 20
 
 
-class Families:
+class Trees:
     """Which child of this keeper belongs to which attempt, and what is done to all of them."""
 
     def __init__(self, cgroups: Cgroups | None) -> None:
         self.cgroups = cgroups
-        self.mains: dict[int, Attempt] = {}
+        self.mains: dict[int, HeldAttempt] = {}
         self._orphans: dict[int, str | None] = {}
         self._sessions: dict[int, str] = {}
         self._cgroups: dict[str, str] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Cgroup] = {}
         self._children = Children()
         self._own = os.getpid()
 
-    def place(self, attempt: Attempt) -> int | None:
+    def place(self, attempt: HeldAttempt) -> int | None:
         """A cgroup for an attempt that is to be started, as a descriptor; None where we may not."""
         taken = self.cgroups.take() if self.cgroups is not None else None
         if taken is None:
@@ -45,7 +42,7 @@ class Families:
         return taken.fd
 
     def use_no_cgroups(self) -> None:
-        """One refusal is enough: what the kernel or a container forbids now, it will forbid later."""
+        """Use none from now on: what the kernel or a container forbids once, it will forbid again."""
         self.close()
         self.cgroups = None
 
@@ -54,26 +51,27 @@ class Families:
         if self.cgroups is not None:
             self.cgroups.close()
 
-    def add(self, attempt: Attempt) -> None:
-        """Its main process exists. An old session of that number has ended, or the number were not free."""
+    def add(self, attempt: HeldAttempt) -> None:
+        """Its main process exists. An old session of that number has ended, or the pid would not be free."""
         assert attempt.pid is not None
         self.mains[attempt.pid] = attempt
         self.remember(attempt)
 
-    def remember(self, attempt: Attempt) -> None:
-        """By what its processes are known, even if its main process is reaped."""
+    def remember(self, attempt: HeldAttempt) -> None:
+        """Note what its processes are known by, even after its main process is reaped."""
         if attempt.pid is not None:
             self._sessions[attempt.pid] = attempt.id
         if attempt.cgroup is not None:
             self._cgroups[attempt.cgroup] = attempt.id
 
     def reaped(self, pid: int) -> None:
-        """This child is no more; its pid can come again."""
+        """This child has been reaped; its pid may be used again."""
         self.mains.pop(pid, None)
         self._orphans.pop(pid, None)
 
-    def forget(self, attempt: Attempt) -> None:
+    def forget(self, attempt: HeldAttempt) -> None:
         """The attempt has ended; what it left behind keeps its name until it ends too."""
+        attempt.escalation = None
         if attempt.pid is not None and self._sessions.get(attempt.pid) == attempt.id:
             del self._sessions[attempt.pid]
         if attempt.cgroup is not None and self.cgroups is not None:
@@ -82,7 +80,7 @@ class Families:
             if place is not None:
                 self.cgroups.give_back(place)
 
-    def left_behind(self, attempt: Attempt) -> list[dict[str, Any]]:
+    def left_behind(self, attempt: HeldAttempt) -> list[dict[str, Any]]:
         """What is still alive when the main process has ended: pid and command of at most 20."""
         pids = self._children.pids()
         if pids is not None:
@@ -94,7 +92,7 @@ class Families:
         found = self.members(attempt, tree.table())
         return [{"pid": process.pid, "command": tree.command_of(process.pid)} for process in found[:SHOWN]]
 
-    def members(self, attempt: Attempt, processes: Table) -> list[Process]:
+    def members(self, attempt: HeldAttempt, processes: Table) -> list[Process]:
         """Every living process of the attempt."""
         main = attempt.pid if self.mains.get(attempt.pid or 0) is attempt else None
         sid = attempt.pid if self._sessions.get(attempt.pid or 0) == attempt.id else None
@@ -115,42 +113,17 @@ class Families:
             return self._sessions[process.session]
         return tree.attempt_of(pid)
 
-    def terminate(self, attempt: Attempt) -> None:
-        """Tells the whole tree to end."""
-        self._ask(attempt, self.members(attempt, tree.table()))
+    def terminate(self, attempt: HeldAttempt) -> None:
+        """Tell the whole tree to end."""
+        self._escalation(attempt).terminate()
 
-    def _ask(self, attempt: Attempt, found: list[Process]) -> None:
-        fresh = [process for process in found if (process.pid, process.ticks) not in attempt.asked]
-        tree.terminate(fresh)
-        attempt.asked.update((process.pid, process.ticks) for process in fresh)
+    def kill(self, attempt: HeldAttempt) -> None:
+        """Kill the whole tree."""
+        self._escalation(attempt).kill()
 
-    def kill(self, attempt: Attempt) -> list[Process]:
-        """Kills round by round until a look shows nothing that has not been killed; what is still to be seen. What can be
-        killed at one blow is, before: hundreds that fork all the time leave no time to look at each."""
-        if attempt.cgroup is not None and self.cgroups is not None:
-            self.cgroups.kill(attempt.cgroup)
-        if attempt.pid is not None and self.mains.get(attempt.pid) is attempt:
-            tree.kill_group(attempt.pid)
-        found: list[Process] = []
-        for _ in range(KILL_ROUNDS):
-            found = self.members(attempt, tree.table())
-            fresh = [process for process in found if (process.pid, process.ticks) not in attempt.killed]
-            if not fresh:
-                break
-            tree.kill(fresh)
-            attempt.killed.update((process.pid, process.ticks) for process in fresh)
-        return found
-
-    def gone(self, attempt: Attempt, now: float) -> bool:
-        """Whether nothing of the tree is left, or nothing that a KILL could still end, now that its main process has gone.
-
-        What was born while the others were told, and is orphaned now, is told as well.
-        """
-        if now >= attempt.kill_at or attempt.killed:
-            left = self.kill(attempt)
-        else:
-            left = self.members(attempt, tree.table())
-            self._ask(attempt, left)
+    def gone(self, attempt: HeldAttempt, now: float) -> bool:
+        """Whether nothing of the tree is left, or nothing that a KILL could still end, now that its main process has gone."""
+        left = self._escalation(attempt).proceed(now, attempt.kill_at)
         if left and now < attempt.kill_at + GIVE_UP:
             done = time.monotonic()
             attempt.check_at = done + max(LOOK_EVERY, BUSY * (done - now))
@@ -158,3 +131,14 @@ class Families:
         attempt.check_at = attempt.kill_at = NEVER
         attempt.left_behind = [{"pid": one.pid, "command": tree.command_of(one.pid)} for one in left[:SHOWN]]
         return True
+
+    def _escalation(self, attempt: HeldAttempt) -> Escalation:
+        if attempt.escalation is None:
+            attempt.escalation = Escalation(lambda: self.members(attempt, tree.table()), lambda: self._strike(attempt))
+        return attempt.escalation
+
+    def _strike(self, attempt: HeldAttempt) -> None:
+        if attempt.cgroup is not None and self.cgroups is not None:
+            self.cgroups.kill(attempt.cgroup)
+        if attempt.pid is not None and self.mains.get(attempt.pid) is attempt:
+            tree.kill_group(attempt.pid)

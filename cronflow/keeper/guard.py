@@ -5,20 +5,21 @@ import fcntl
 import gc
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from . import protocol, spawn, syscalls, tree
-from .attempt import Attempt
+from cronflow import wire
+from cronflow.linux import become_subreaper, boot_id, raise_priority
+
+from . import protocol, spawn, tree
+from .attempt import HeldAttempt, State
 from .cgroup import Cgroups
 from .holder import Keeper
 from .journal import Journal
 from .peers import BACKLOG, Peers
-from .rank import rise
 
 OOM_SCORE = b"-900"
 HEIR_GRACE = 1.0
@@ -26,10 +27,9 @@ HEIR_GRACE = 1.0
 MARK_PATIENCE = 0.002
 MARK_LIMIT = 5.0
 """Seconds an heir waits for a child to write its mark, which is the first thing that it does."""
-_UNWANTED = ("CRONFLOW_", "WATCHDOG_", "LISTEN_")
 
 
-class Files:
+class KeeperFiles:
     """What both processes have open: the journal twice, once for its lock, and the listening socket."""
 
     __slots__ = ("generation", "journal", "listener", "lock", "name", "sockets")
@@ -44,10 +44,7 @@ class Files:
         self.journal = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self.sockets = os.open(sockets, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.name = f"{generation}.sock"
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self.remove_socket()
-        self.listener.bind(f"/proc/self/fd/{self.sockets}/{self.name}")
-        self.listener.listen(BACKLOG)
+        self.listener = wire.listen(self.sockets, self.name, BACKLOG)
 
     def remove_socket(self) -> None:
         """Takes the name away, if that can be done; who has connected stays."""
@@ -77,9 +74,9 @@ def main(arguments: list[str]) -> NoReturn:
     try:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         os.chdir("/")
-        clean()
-        protected = protect()
-        files = Files(folder, sockets, int(generation))
+        reset_signals()
+        protected = set_oom_score()
+        files = KeeperFiles(folder, sockets, int(generation))
         cgroups = Cgroups.create(files.generation) if wanted == "cgroups" else None
         journal = Journal.create(files.journal, header(files.generation, cgroups))
     except OSError as error:
@@ -92,22 +89,17 @@ def main(arguments: list[str]) -> NoReturn:
         os._exit(0)
     os.setsid()
     redirect(os.path.join(folder, "keeper.log"))
-    guard(files, journal, spawn.Surroundings(umask, protected), cgroups)
+    guard(files, journal, spawn.Inherited(umask, protected), cgroups)
 
 
 def header(generation: int, cgroups: Cgroups | None) -> dict[str, object]:
     """Page 0 of the journal: who keeps, and in which boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read().strip()
     place = cgroups.place if cgroups is not None else None
-    return {"version": protocol.VERSION, "generation": generation, "boot": boot, "at": time.time(), "cgroups": place}
+    return {"version": protocol.VERSION, "generation": generation, "boot": boot_id(), "at": time.time(), "cgroups": place}
 
 
-def clean() -> None:
-    """Undoes what the caller may have left: its variables, ignored and blocked signals."""
-    for name in list(os.environ):
-        if name.startswith(_UNWANTED) or name == "NOTIFY_SOCKET":
-            del os.environ[name]
+def reset_signals() -> None:
+    """Undo what the caller may have left: ignored and blocked signals. Its variables have stayed behind with it."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
         try:
             signal.signal(number, signal.SIG_DFL)
@@ -116,7 +108,7 @@ def clean() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def protect() -> bool:
+def set_oom_score() -> bool:
     """Asks the kernel to spare us when memory runs out; whether we now stand below 0, so that commands must be put back."""
     try:
         with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
@@ -143,24 +135,24 @@ def redirect(log: str) -> None:
     os.closerange(min(null, errors), max(null, errors) + 1)
 
 
-def guard(files: Files, journal: Journal, around: spawn.Surroundings, cgroups: Cgroups | None) -> NoReturn:
+def guard(files: KeeperFiles, journal: Journal, inherited: spawn.Inherited, cgroups: Cgroups | None) -> NoReturn:
     """Starts the holder and waits for it; if it does not end in peace, takes its place."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _deaf)
-    syscalls.become_subreaper()
-    rise()
+    become_subreaper()
+    raise_priority()
     gc.collect()
     gc.freeze()
     reader, writer = os.pipe2(os.O_CLOEXEC)
     holder = os.fork()
     if holder == 0:
         os.close(writer)
-        _live(lambda: hold(files, Keeper("holder", files.generation, journal, around, cgroups), reader))
+        _live(lambda: hold(files, Keeper("holder", files.generation, journal, inherited, cgroups), reader))
     os.close(reader)
     status = os.waitid(os.P_PID, holder, os.WEXITED)
     if status is not None and status.si_code == os.CLD_EXITED and status.si_status == 0:
         os._exit(0)
-    _live(lambda: inherit(files, Keeper("guard", files.generation, Journal(files.journal), around, cgroups)))
+    _live(lambda: inherit(files, Keeper("guard", files.generation, Journal(files.journal), inherited, cgroups)))
 
 
 def _deaf(_number: int, _frame: object) -> None:
@@ -178,27 +170,27 @@ def _live(life: Callable[[], None]) -> NoReturn:
         os._exit(status)
 
 
-def hold(files: Files, keeper: Keeper, guard_end: int) -> None:
+def hold(files: KeeperFiles, keeper: Keeper, guard_end: int) -> None:
     """The life of the holder."""
-    syscalls.become_subreaper()
-    rise()
+    become_subreaper()
+    raise_priority()
     keeper.watch_guard(guard_end)
     keeper.run(Peers(files.listener, keeper.epoll, keeper.answer))
     files.remove_socket()
 
 
-def inherit(files: Files, keeper: Keeper) -> None:
+def inherit(files: KeeperFiles, keeper: Keeper) -> None:
     """The life of the guard after the holder's death: what ran, has ended or was never told is held to its end."""
     journal = keeper.journal
     keeper.draining = "holder"
     keeper.wait_for_client(HEIR_GRACE)
     unknown = await_marks(journal)
     for page, record, mark in journal.take_over():
-        attempt = Attempt.of_record(record, page, mark)
+        attempt = HeldAttempt.of_record(record, page, mark)
         if attempt.pid is not None or attempt.final:
             adopt(keeper, attempt)
         elif page in unknown:
-            keeper.lose(attempt)
+            keeper.mark_lost(attempt)
         else:
             journal.free(page)
     keeper.run(Peers(files.listener, keeper.epoll, keeper.answer))
@@ -216,7 +208,7 @@ def await_marks(journal: Journal) -> set[int]:
                 known.add(mark.pid)
             elif record.get("pid") is not None:
                 known.add(record["pid"])
-            elif record["state"] == "claimed":
+            elif record["state"] == State.CLAIMED:
                 silent.add(page)
         if not silent or not unmarked_children(known):
             return set()
@@ -234,16 +226,16 @@ def unmarked_children(known: set[int]) -> list[int]:
     ]
 
 
-def adopt(keeper: Keeper, attempt: Attempt) -> None:
+def adopt(keeper: Keeper, attempt: HeldAttempt) -> None:
     """Takes an attempt as the journal shows it: a child, living or dead, that has fallen to us; or one long reaped."""
     if attempt.pid is not None and is_child(attempt.pid):
         keeper.resume(attempt)
-    elif attempt.state == "ending":
+    elif attempt.state is State.ENDING:
         keeper.resume_ending(attempt)
     elif attempt.final:
         keeper.ended[attempt.id] = attempt
     else:
-        keeper.lose(attempt)
+        keeper.mark_lost(attempt)
 
 
 def is_child(pid: int) -> bool:

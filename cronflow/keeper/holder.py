@@ -1,39 +1,4 @@
-"""The parent of every command.
-
-Why no status is lost
----------------------
-
-The kernel keeps the exit status of a process in exactly one place, the zombie, and gives it to exactly one reader, the
-parent that reaps it. Everything here follows from never letting that one copy go before there is a second one.
-
-*Peek, record, reap.* When a child has ended, waitid(2) with WNOWAIT shows its status and leaves the zombie where it is.
-The status is written into the journal. Only then the child is reaped, which also tells what it has used, and that
-goes into the same record. A holder that is killed before the record leaves a zombie, and zombies are inherited like
-living children: the guard is a subreaper, finds it, and peeks for itself. A holder that is killed after the record
-leaves the record. There is no instant at which neither exists; only cpu and memory can be missing. Reaping first and
-recording then has such an instant, and losing one status in 300 was measured for it.
-
-*The claim comes before the process.* A command that runs is always in the journal, since its page is written before the
-fork. What is in the journal need not run: the holder may have been killed before the fork, or the child before its
-first act. That act is to write its pid into the page, before it lets go of the lock and long before exec. An heir
-thus knows three cases apart. With a mark there was a process, and this is its pid. Without a mark, a child that is
-still in the keeper's own session has not yet come to write it, and the heir waits, a moment only, since nothing before
-the mark can block. Without a mark and without such a child no command was ever started, and the claim is dropped:
-the daemon, told nothing about it, starts the attempt anew, and it runs once.
-
-*Two parents, so that there always is one.* The guard does nothing but wait for the holder, so nothing but a kill can end
-it. If the holder goes, its children and zombies fall to the guard. If the guard goes, the holder sees it and stops
-starting. The keeper that has lost one of its two lives ends in peace: it drains, and the daemon starts a new one.
-Both must be killed, while a command runs, for its status to be lost, and then `null` is said and not guessed.
-
-*Told until acknowledged.* An end stays in its page until the daemon says that it has committed it. If the daemon dies
-between, the next one is told again at its hello, or reads it from the journal when the keeper is no more. The lock on
-the journal belongs to holder and guard together and to every child that has not yet marked its page. Whoever gets
-the lock knows that nothing can be started any more and that every process is marked: the journal is final.
-
-*One loop, no wait.* Nothing here waits for a child, a client or a timer but in epoll. Wakened by SIGCHLD, the loop reaps;
-by a socket, it answers; by a deadline, it attends to that attempt. All deadlines are on the monotonic clock.
-"""
+"""The parent of every command: the loop of a keeper, and what it answers."""
 from __future__ import annotations
 
 import errno
@@ -41,11 +6,16 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cronflow.linux import SIGNALFD_SIGINFO
+from cronflow.wire import ProtocolError
 
 from . import protocol, spawn, syscalls
-from .attempt import NEVER, Attempt
+from .attempt import NEVER, HeldAttempt, State
 from .cgroup import Cgroups
-from .ending import KILL_AGAIN, Families
+from .ending import KILL_AGAIN, Trees
 from .journal import Journal, JournalFullError, RecordTooLongError
 from .peers import Peers
 from .protocol import Message
@@ -62,24 +32,24 @@ class Keeper:
     """Holds attempts: as the holder, which starts them, or as the guard that is the holder's heir."""
 
     def __init__(
-        self, role: str, generation: int, journal: Journal, around: spawn.Surroundings, cgroups: Cgroups | None
+        self, role: str, generation: int, journal: Journal, inherited: spawn.Inherited, cgroups: Cgroups | None
     ) -> None:
         self.role = role
         self.generation = generation
         self.journal = journal
-        self.around = around
+        self.inherited = inherited
         self.draining: str | None = None
-        self.live: dict[str, Attempt] = {}
-        self.ended: dict[str, Attempt] = {}
-        self.families = Families(cgroups)
+        self.live: dict[str, HeldAttempt] = {}
+        self.ended: dict[str, HeldAttempt] = {}
+        self.trees = Trees(cgroups)
         self.watcher = Watcher()
         self.epoll = select.epoll()
         self._acknowledged: dict[str, None] = {}
         self._until = time.monotonic() + GRACE
         self._guard = -1
         self._asked_to_leave = False
-        self._fresh: list[Attempt] = []
-        self._ready: list[tuple[Attempt, spawn.Start]] = []
+        self._fresh: list[HeldAttempt] = []
+        self._ready: list[tuple[HeldAttempt, spawn.PreparedChild]] = []
         self._signals = spawn.signals()
         self.epoll.register(self._signals, select.EPOLLIN)
         if self.watcher.fd >= 0:
@@ -101,7 +71,7 @@ class Keeper:
         while not self._done() or self.epoll.poll(0):  # who knocks at the last moment is let in
             self._turn()
         peers.drop_all()
-        self.families.close()
+        self.trees.close()
 
     def _turn(self) -> None:
         for fd, events in self.epoll.poll(self._patience()):
@@ -117,8 +87,8 @@ class Keeper:
         self.peers.serve(TURN)
         self._start_ready()
         self.reap()
-        self._attend()
-        self._leave_ticks()
+        self._run_timers()
+        self._write_ticks()
         self.peers.flush()
 
     def _patience(self) -> float:
@@ -138,10 +108,10 @@ class Keeper:
 
     def _signalled(self) -> None:
         try:
-            told = os.read(self._signals, 32 * syscalls.SIGINFO)
+            told = os.read(self._signals, 32 * SIGNALFD_SIGINFO)
         except BlockingIOError:
             return
-        if any(told[start] != signal.SIGCHLD for start in range(0, len(told), syscalls.SIGINFO)):
+        if any(told[start] != signal.SIGCHLD for start in range(0, len(told), SIGNALFD_SIGINFO)):
             self._asked_to_leave = not self.live
 
     def drain(self, why: str) -> None:
@@ -150,37 +120,37 @@ class Keeper:
             self.draining = why
             self.peers.tell({"type": "draining", "why": why})
 
-    def _leave_ticks(self) -> None:
+    def _write_ticks(self) -> None:
         """Completes the marks of those that are still alive, before anybody is told that they have begun."""
         for attempt in self._fresh:
-            if attempt.pid is not None and attempt.state == "running":
-                spawn.leave_ticks(attempt.pid, self.journal.fd, self.journal.mark_at(attempt.page))
+            if attempt.pid is not None and attempt.state is State.RUNNING:
+                spawn.write_ticks(attempt.pid, self.journal.fd, self.journal.mark_at(attempt.page))
         self._fresh.clear()
 
     # --- what an heir takes over
 
-    def resume(self, attempt: Attempt) -> None:
+    def resume(self, attempt: HeldAttempt) -> None:
         """Goes on with an attempt whose main process is now our child, alive or ended."""
         now = time.monotonic()
         self.live[attempt.id] = attempt
-        self.families.add(attempt)
+        self.trees.add(attempt)
         self.watcher.begin(attempt, now)
         self.journal.write(attempt.page, attempt.record())
         if attempt.stopped is not None and not attempt.final:
-            self.families.terminate(attempt)
+            self.trees.terminate(attempt)
 
-    def resume_ending(self, attempt: Attempt) -> None:
+    def resume_ending(self, attempt: HeldAttempt) -> None:
         """Goes on to end a tree whose main process has ended and is reaped."""
         self.live[attempt.id] = attempt
-        self.families.remember(attempt)
+        self.trees.remember(attempt)
         attempt.check_at = time.monotonic()
 
-    def lose(self, attempt: Attempt) -> None:
+    def mark_lost(self, attempt: HeldAttempt) -> None:
         """Nobody knows how it ended; it is not said to have ended in any way."""
-        attempt.state = "ended"
+        attempt.state = State.ENDED
         attempt.ended_at = time.time()
         self.watcher.end(attempt)
-        self.families.forget(attempt)
+        self.trees.forget(attempt)
         self.ended[attempt.id] = attempt
         self.journal.write(attempt.page, attempt.record())
 
@@ -188,32 +158,25 @@ class Keeper:
 
     def answer(self, message: Message) -> list[Message]:
         """What is said to a request; ProtocolError for one that makes no sense."""
-        kind = message["type"]
-        if kind == "spawn":
-            protocol.check_spawn(message)
-            return self._spawn(message)
-        self._start_ready()
-        if kind == "hello":
-            return [self._hello(message)]
-        if kind in ("stop", "ack") and not isinstance(message.get("id"), str):
-            raise protocol.ProtocolError(f"`{kind}` without an id")
-        if kind == "stop":
-            return self._stop(message)
-        if kind == "ack":
-            self._acknowledge(message["id"])
-            return []
-        if kind == "list":
-            return [{"type": "list", "attempts": self._descriptions()}]
-        raise protocol.ProtocolError(f"`{kind}` is not known")
+        request = _REQUESTS.get(message["type"])
+        if request is None:
+            raise ProtocolError(f"`{message['type']}` is not known")
+        request.check(message)
+        if request.sees_started:
+            self._start_ready()
+        return request.answer(self, message)
 
-    def _hello(self, message: Message) -> Message:
+    def _hello(self, message: Message) -> list[Message]:
         self._until = 0.0
         if message["generation"] > self.generation and self.draining is None:
             self.draining = "superseded"
-        return {
+        return [{
             "type": "hello", "version": protocol.VERSION, "pid": os.getpid(), "role": self.role,
             "generation": self.generation, "draining": self.draining is not None, "attempts": self._descriptions(),
-        }
+        }]
+
+    def _list(self, _message: Message) -> list[Message]:
+        return [{"type": "list", "attempts": self._descriptions()}]
 
     def _descriptions(self) -> list[Message]:
         return [attempt.description() for held in (self.live, self.ended) for attempt in held.values()]
@@ -226,51 +189,43 @@ class Keeper:
             return [known.message()]
         if self.draining is not None or name in self._acknowledged:
             return [_refused(name, "draining" if self.draining is not None else "acknowledged")]
-        attempt = Attempt(request, time.time())
+        attempt = HeldAttempt(request, time.time())
         attempt.begin(time.monotonic())
-        place = self.families.place(attempt)
+        place = self.trees.place(attempt)
         try:
             attempt.page = self.journal.claim(attempt.record())
-            start = spawn.Start(request, self.around, self.journal.fd, self.journal.mark_at(attempt.page), place)
+            child = spawn.PreparedChild(request, self.inherited, self.journal.fd, self.journal.mark_at(attempt.page), place)
         except (JournalFullError, RecordTooLongError) as error:
-            self.families.forget(attempt)
+            self.trees.forget(attempt)
             return [_refused(name, "journal" if isinstance(error, JournalFullError) else "length")]
         except spawn.StartError as error:
             attempt.fail(error.stage, error.errno or 0, time.time())
-            self._finish(attempt)
+            self._report_end(attempt)
             return []
         self.live[name] = attempt
-        self._ready.append((attempt, start))
+        self._ready.append((attempt, child))
         return []
 
     def _start_ready(self) -> None:
         """Starts what is claimed: all forks first, then what is to be remembered of each."""
         ready, self._ready = self._ready, []
-        forked: list[int | OSError] = []
-        for _, start in ready:
-            try:
-                forked.append(start.fork())
-            except OSError as error:
-                forked.append(error)
-        for (attempt, start), result in zip(ready, forked, strict=True):
-            if isinstance(result, OSError) and start.cgroup is not None:
-                self.families.use_no_cgroups()
-                start.cgroup = None
-                try:
-                    result = start.fork()
-                except OSError as error:
-                    result = error
-            start.close()
+        results = [child.fork() for _, child in ready]
+        for (attempt, child), result in zip(ready, results, strict=True):
+            if isinstance(result, OSError) and child.cgroup is not None:
+                self.trees.use_no_cgroups()
+                child.cgroup = None
+                result = child.fork()
+            child.close()
             if isinstance(result, OSError):
                 attempt.fail("fork", result.errno or 0, time.time())
-                self._finish(attempt)
+                self._report_end(attempt)
             else:
                 self._begun(attempt, result)
 
-    def _begun(self, attempt: Attempt, pid: int) -> None:
+    def _begun(self, attempt: HeldAttempt, pid: int) -> None:
         attempt.pid = pid
-        attempt.state = "running"
-        self.families.add(attempt)
+        attempt.state = State.RUNNING
+        self.trees.add(attempt)
         self.watcher.begin(attempt, time.monotonic())
         self._fresh.append(attempt)
         self.peers.tell(attempt.message())
@@ -283,17 +238,19 @@ class Keeper:
         self._end(attempt, str(request.get("why") or "cancel")[:64], bool(request.get("now")))
         return []
 
-    def _acknowledge(self, name: str) -> None:
+    def _acknowledge(self, request: Message) -> list[Message]:
+        name = request["id"]
         attempt = self.ended.pop(name, None)
         if attempt is not None:
             self.journal.free(attempt.page)
             self._acknowledged[name] = None
             if len(self._acknowledged) > REMEMBERED:
                 del self._acknowledged[next(iter(self._acknowledged))]
+        return []
 
     # --- deadlines
 
-    def _attend(self) -> None:
+    def _run_timers(self) -> None:
         now = time.monotonic()
         for attempt in [attempt for attempt in self.live.values() if attempt.wake_at <= now]:
             if attempt.look_at <= now:
@@ -304,7 +261,7 @@ class Keeper:
             elif attempt.kill_at <= now or attempt.check_at <= now:
                 self._check(attempt, now)
 
-    def _end(self, attempt: Attempt, why: str, at_once: bool) -> None:
+    def _end(self, attempt: HeldAttempt, why: str, at_once: bool) -> None:
         now = time.monotonic()
         first = attempt.stopped is None
         if not first and not at_once:
@@ -314,16 +271,16 @@ class Keeper:
         attempt.kill_at = now if at_once else now + attempt.kill_after
         self.journal.write(attempt.page, attempt.record())
         if at_once:
-            self.families.kill(attempt)
+            self.trees.kill(attempt)
         else:
-            self.families.terminate(attempt)
+            self.trees.terminate(attempt)
 
-    def _check(self, attempt: Attempt, now: float) -> None:
-        if attempt.state == "ending":
-            if self.families.gone(attempt, now):
-                self._finish(attempt)
+    def _check(self, attempt: HeldAttempt, now: float) -> None:
+        if attempt.state is State.ENDING:
+            if self.trees.gone(attempt, now):
+                self._report_end(attempt)
         else:
-            self.families.kill(attempt)
+            self.trees.kill(attempt)
             attempt.kill_at = now + KILL_AGAIN
 
     # --- ends
@@ -332,20 +289,20 @@ class Keeper:
         """Peeks, records, reaps: every child that has ended, an attempt's main process or an orphan."""
         while (ended := syscalls.peek()) is not None:
             pid, status = ended
-            attempt = self.families.mains.get(pid)
+            attempt = self.trees.mains.get(pid)
             if attempt is None:
                 os.wait4(pid, 0)
-                self.families.reaped(pid)
+                self.trees.reaped(pid)
                 continue
             if attempt.status is None:
                 self._record(attempt, status)
             used = os.wait4(pid, 0)[2]
-            self.families.reaped(pid)
+            self.trees.reaped(pid)
             attempt.cpu_s = round(used.ru_utime + used.ru_stime, 6)
             attempt.max_rss_kb = used.ru_maxrss
-            self._wind_up(attempt)
+            self._finish(attempt)
 
-    def _record(self, attempt: Attempt, status: int) -> None:
+    def _record(self, attempt: HeldAttempt, status: int) -> None:
         mark = self.journal.mark(attempt.page)
         if mark is None and os.WIFEXITED(status):  # a disk that fails: its child could not do its first act, nor any other
             attempt.fail("fork", errno.EIO, time.time())
@@ -354,35 +311,53 @@ class Keeper:
         else:
             attempt.status = status
             attempt.ended_at = time.time()
-            attempt.state = "ended" if attempt.stopped is None else "ending"
+            attempt.state = State.ENDED if attempt.stopped is None else State.ENDING
         self.journal.write(attempt.page, attempt.record())
 
-    def _wind_up(self, attempt: Attempt) -> None:
-        if attempt.state == "ending":
-            if not self.families.gone(attempt, time.monotonic()):
+    def _finish(self, attempt: HeldAttempt) -> None:
+        if attempt.state is State.ENDING:
+            if not self.trees.gone(attempt, time.monotonic()):
                 self.journal.write(attempt.page, attempt.record())
                 return
-        elif attempt.state == "ended":
-            attempt.left_behind = self.families.left_behind(attempt)
-        self._finish(attempt)
+        elif attempt.state is State.ENDED:
+            attempt.left_behind = self.trees.left_behind(attempt)
+        self._report_end(attempt)
 
-    def _finish(self, attempt: Attempt) -> None:
-        if attempt.state == "ending":
-            attempt.state = "ended"
+    def _report_end(self, attempt: HeldAttempt) -> None:
+        if attempt.state is State.ENDING:
+            attempt.state = State.ENDED
         self.watcher.end(attempt)
-        self.families.forget(attempt)
+        self.trees.forget(attempt)
         self.live.pop(attempt.id, None)
         self.ended[attempt.id] = attempt
         self._save_whole(attempt)
         self.peers.tell(attempt.message())
 
-    def _save_whole(self, attempt: Attempt) -> None:
+    def _save_whole(self, attempt: HeldAttempt) -> None:
         while True:
             try:
                 self.journal.write(attempt.page, attempt.record())
                 return
             except RecordTooLongError:
                 del attempt.left_behind[len(attempt.left_behind) // 2:]
+
+
+class _Request(NamedTuple):
+    """What a client may ask: how it is checked, who answers, and whether it is answered after what was asked for has started.
+    Several spawns in a row are forked together."""
+
+    check: Callable[[Message], None]
+    answer: Callable[[Keeper, Message], list[Message]]
+    sees_started: bool = True
+
+
+_REQUESTS = {
+    "hello": _Request(protocol.check_hello, Keeper._hello),
+    "spawn": _Request(protocol.check_spawn, Keeper._spawn, sees_started=False),
+    "stop": _Request(protocol.check_id, Keeper._stop),
+    "ack": _Request(protocol.check_id, Keeper._acknowledge),
+    "list": _Request(lambda _message: None, Keeper._list),
+}
 
 
 def _refused(name: str, why: str) -> Message:

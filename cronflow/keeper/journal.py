@@ -29,7 +29,7 @@ from . import protocol
 PAGE = 4096
 MARK = 96
 FAILURE = 48
-"""Where in the mark the child says why it failed."""
+"""Offset within the mark of the reason why the child failed."""
 ROOM = PAGE - MARK
 LATER = 1024
 """Bytes of a page that a claim must leave for what will be known of its end."""
@@ -102,7 +102,7 @@ class Journal:
         return page
 
     def write(self, page: int, record: Record) -> None:
-        """Replaces the record of a page; the mark stays. A disk that fails is no reason to forget what is known here."""
+        """Replace the record of a page; the mark stays. If the disk fails, what is known in memory still counts."""
         line = _line(record)
         with suppress(OSError):
             os.pwrite(self.fd, line, page * PAGE)

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from . import syscalls
+from cronflow.linux import punch_hole
 
 SLACK = 65536
 """Bytes beyond the limit before anything is done, so that a slow writer does not cost a call for each line."""
@@ -72,7 +72,7 @@ def _trim(fd: int, limit: int) -> None:
     if end <= start:
         return
     try:
-        syscalls.punch_hole(fd, start, end - start)
+        punch_hole(fd, start, end - start)
     except OSError as error:
         if error.errno not in _UNABLE:
             raise

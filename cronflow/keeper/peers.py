@@ -4,30 +4,29 @@ from __future__ import annotations
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable
 
+from cronflow.wire import LineSocket, ProtocolError, peer_uid
+
 from . import protocol
-from .protocol import Message, ProtocolError
+from .protocol import Message
 
 CONNECTIONS = 16
 BACKLOG = 128
 UNREAD = 16 << 20
-"""Bytes that wait for a client that does not read; beyond them it is dropped, and learns all by its next hello."""
+"""Bytes kept for a client that does not read; beyond them it is dropped, and is told everything at its next hello."""
 _PIECE = 65536
 
 
-class Peer:
+class Peer(LineSocket):
     """One connection. Its generation is None until it has said hello."""
 
-    __slots__ = ("blocked", "generation", "lines", "pending", "sock", "unsent")
+    __slots__ = ("blocked", "generation", "pending")
 
     def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+        super().__init__(sock, protocol.MAX_LINE)
         self.generation: int | None = None
-        self.lines = protocol.Lines()
         self.pending: list[bytes] = []
-        self.unsent = bytearray()
         self.blocked = False
 
 
@@ -64,21 +63,21 @@ class Peers:
     def tell(self, message: Message) -> None:
         """Says something to the client, if there is one; sent by the next `flush`."""
         if self.client is not None:
-            self.client.unsent += protocol.encode(message)
+            self.client.outgoing += protocol.encode(message)
 
     def flush(self) -> None:
         """Sends what was told since the last turn of the loop."""
-        if self.client is not None and self.client.unsent:
+        if self.client is not None and self.client.outgoing:
             self._flush(self.client)
 
     def serve(self, most: int) -> None:
         """Answers up to `most` requests that are read and not yet answered."""
         self.waiting = False
         for peer in list(self._peers.values()):
-            while peer.pending and most > 0 and self._peers.get(peer.sock.fileno()) is peer:
+            while peer.pending and most > 0 and self._peers.get(peer.fileno()) is peer:
                 most -= 1
                 self._request(peer, peer.pending.pop(0))
-            if peer.pending and peer.sock.fileno() in self._peers:
+            if peer.pending and peer.fileno() in self._peers:
                 self.waiting = True
 
     def drop_all(self) -> None:
@@ -94,10 +93,9 @@ class Peers:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            if len(self._peers) >= CONNECTIONS or not _permitted(sock):
+            if len(self._peers) >= CONNECTIONS or peer_uid(sock) not in (0, os.geteuid()):  # whatever the folder's mode may be
                 sock.close()
                 continue
-            sock.setblocking(False)
             self._peers[sock.fileno()] = Peer(sock)
             self._epoll.register(sock.fileno(), select.EPOLLIN)
 
@@ -105,14 +103,13 @@ class Peers:
         if peer.pending:
             return
         try:
-            data = peer.sock.recv(_PIECE)
-            peer.pending = peer.lines.feed(data)
+            peer.pending = peer.read(_PIECE)
         except BlockingIOError:
             return
-        except (OSError, ProtocolError):
+        except ProtocolError:
             self._drop(peer)
             return
-        if not data:
+        if peer.ended:
             self._drop(peer)
         elif peer.pending:
             self.waiting = True
@@ -133,11 +130,10 @@ class Peers:
             self.tell(answer)
 
     def _hello(self, peer: Peer, message: Message) -> None:
-        generation = message.get("generation")
-        if not isinstance(generation, int):
-            raise ProtocolError("a hello without generation")
+        protocol.check_hello(message)
+        generation: int = message["generation"]
         if generation < self.fence:
-            peer.unsent += protocol.encode({"type": "refused", "id": None, "why": "fenced"})
+            peer.outgoing += protocol.encode({"type": "refused", "id": None, "why": "fenced"})
             self._flush(peer)
             self._drop(peer)
             return
@@ -151,37 +147,18 @@ class Peers:
             self.tell(answer)
 
     def _flush(self, peer: Peer) -> None:
-        try:
-            while peer.unsent:
-                del peer.unsent[: send(peer.sock, peer.unsent)]
-        except BlockingIOError:
-            pass
-        except OSError:
+        if not peer.flush() or len(peer.outgoing) > UNREAD:
             self._drop(peer)
             return
-        if len(peer.unsent) > UNREAD:
-            self._drop(peer)
-            return
-        if bool(peer.unsent) != peer.blocked:
+        if bool(peer.outgoing) != peer.blocked:
             peer.blocked = not peer.blocked
-            self._epoll.modify(peer.sock.fileno(), select.EPOLLIN | (select.EPOLLOUT if peer.blocked else 0))
+            self._epoll.modify(peer.fileno(), select.EPOLLIN | (select.EPOLLOUT if peer.blocked else 0))
 
     def _drop(self, peer: Peer) -> None:
-        fd = peer.sock.fileno()
+        fd = peer.fileno()
         if self._peers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
-        peer.sock.close()
+        peer.close()
         peer.pending.clear()
         if self.client is peer:
             self.client = None
-
-
-def send(sock: socket.socket, data: bytearray) -> int:
-    """The one place where the keeper speaks; as send(2), never with SIGPIPE."""
-    return sock.send(memoryview(data)[:_PIECE], socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
-
-
-def _permitted(sock: socket.socket) -> bool:
-    """Only our own user and root, whatever the mode of the folder may be."""
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return uid in (0, os.geteuid())

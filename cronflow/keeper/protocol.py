@@ -33,6 +33,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cronflow.wire import ProtocolError
+
 VERSION = 1
 MAX_LINE = 4 << 20
 """The longest request in bytes: twice what execve(2) takes as arguments and environment."""
@@ -41,10 +43,6 @@ Message = dict[str, Any]
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
-
-
-class ProtocolError(Exception):
-    """The other side does not speak this language; the connection is of no more use."""
 
 
 def encode(message: Message) -> bytes:
@@ -61,6 +59,18 @@ def decode(line: bytes) -> Message:
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ProtocolError("a line without a `type`")
     return message
+
+
+def check_hello(request: Message) -> None:
+    """ProtocolError unless a hello names the generation of its daemon."""
+    if not isinstance(request.get("generation"), int):
+        raise ProtocolError("a hello without generation")
+
+
+def check_id(request: Message) -> None:
+    """ProtocolError unless a request names an attempt."""
+    if not isinstance(request.get("id"), str):
+        raise ProtocolError(f"`{request['type']}` without an id")
 
 
 _OPTIONAL: dict[str, tuple[type, ...]] = {
@@ -86,25 +96,3 @@ def _items(value: object) -> list[object]:
     if isinstance(value, list):
         return value
     return [*value.keys(), *value.values()] if isinstance(value, dict) else [None]
-
-
-class Lines:
-    """Cuts a stream into lines; holds at most one unfinished line of `limit` bytes."""
-
-    __slots__ = ("_limit", "_rest")
-
-    def __init__(self, limit: int = MAX_LINE) -> None:
-        self._rest = bytearray()
-        self._limit = limit
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes, without their line ends; ProtocolError for one that is too long."""
-        self._rest += data
-        if b"\n" not in data:
-            lines: list[bytes] = []
-        else:
-            *lines, rest = bytes(self._rest).split(b"\n")
-            self._rest = bytearray(rest)
-        if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
-            raise ProtocolError(f"a line longer than {self._limit} bytes")
-        return lines

@@ -5,8 +5,8 @@ changing the folder, exec. vfork and posix_spawn would stop the keeper, and so e
 No pipe tells of a failure: the child writes it into its mark in the journal, where it stays known even if the keeper
 dies before it could have read a pipe.
 
-A fork of an interpreter costs what is written to afterwards, page by page, on both sides. So the child is no more than a
-list of system calls that was put together before.
+A fork of an interpreter costs what is written to afterwards, page by page, on both sides. So the child is only a list
+of system calls, put together before the fork.
 """
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from cronflow.linux import signalfd, start_ticks
 
 from . import syscalls
 from .journal import FAILURE
@@ -37,15 +40,15 @@ def signals() -> int:
     for number in HELD:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-    return syscalls.signal_fd(HELD)
+    return signalfd(HELD)
 
 
 def _nothing(_number: int, _frame: object) -> None:
     """The call that met the pipe or the limit says so by its errno."""
 
 
-class Surroundings:
-    """What every command gets from its keeper and not from its request."""
+class Inherited:
+    """What every command inherits from its keeper, whatever its request says."""
 
     __slots__ = ("files", "null", "protected", "umask")
 
@@ -53,7 +56,7 @@ class Surroundings:
         self.umask = umask
         self.protected = protected
         self.null = os.open("/dev/null", os.O_RDONLY)
-        self.files = syscalls.open_more(FILES)
+        self.files = syscalls.raise_open_files_limit(FILES)
 
 
 class StartError(OSError):
@@ -64,9 +67,9 @@ class StartError(OSError):
         self.stage = stage
 
 
-class Start:
-    """A start that is made ready: what has been opened and put together for it. Several of them are forked one right after the
-    other, so that the memory of the keeper is copied once for all and not again for each.
+class PreparedChild:
+    """A start made ready: what has been opened and put together for it. Several are forked right after each other, so that the
+    memory of the keeper is copied once for all of them.
 
     `fd` is the journal, `mark` the offset where the child leaves its pid, and its reason if it fails; `cgroup` a
     descriptor of the cgroup it is to be born in. Nothing but 0, 1 and 2 of what a keeper has open stays open in it.
@@ -75,7 +78,7 @@ class Start:
 
     __slots__ = ("_calls", "_failure", "_opened", "cgroup")
 
-    def __init__(self, request: Message, around: Surroundings, fd: int, mark: int, cgroup: int | None) -> None:
+    def __init__(self, request: Message, inherited: Inherited, fd: int, mark: int, cgroup: int | None) -> None:
         self.cgroup = cgroup
         self._failure = fd, mark + FAILURE
         self._opened: list[int] = []
@@ -86,16 +89,19 @@ class Start:
             if request.get("stdin") is not None:
                 self._opened.append(_open_text(request["stdin"]))
             stage = "exec"
-            stdin = self._opened[1] if len(self._opened) > 1 else around.null
-            first = [("fork", syscalls.leave_pid(fd, mark)), *_streams(self._opened[0], stdin, fd)]
-            self._calls = [*first, *_calls(request, around)]
+            stdin = self._opened[1] if len(self._opened) > 1 else inherited.null
+            first = [("fork", syscalls.write_pid(fd, mark)), *_streams(self._opened[0], stdin, fd)]
+            self._calls = [*first, *_calls(request, inherited)]
         except OSError as error:
             self.close()
             raise StartError(stage, error.errno or errno.EINVAL) from error
 
-    def fork(self) -> int:
-        """Forks the child that becomes the command; its pid, at once. OSError: there is no child."""
-        pid = syscalls.fork(self.cgroup)
+    def fork(self) -> int | OSError:
+        """Fork the child that becomes the command; its pid, at once, or why there is none."""
+        try:
+            pid = syscalls.fork(self.cgroup)
+        except OSError as error:
+            return error
         if pid == 0:
             _child(self._calls, *self._failure)
         return pid
@@ -111,33 +117,37 @@ def _streams(log: int, stdin: int, journal: int) -> list[tuple[str, syscalls.Cal
     """0, 1 and 2, and then nothing else but the journal: above all not its lock, which says that a child has yet to leave its
     name. What comes after these may hang."""
     return [
-        ("log", syscalls.stand_for(log, 1)),
-        ("log", syscalls.stand_for(log, 2)),
-        ("stdin", syscalls.stand_for(stdin, 0)),
-        ("fork", syscalls.close_all_but(journal)),
+        ("log", syscalls.dup2(log, 1)),
+        ("log", syscalls.dup2(log, 2)),
+        ("stdin", syscalls.dup2(stdin, 0)),
+        ("fork", syscalls.closefrom(3, journal)),
     ]
 
 
-def _calls(request: Message, around: Surroundings) -> list[tuple[str, syscalls.Call]]:
+_OPTIONAL: tuple[tuple[str, str, Callable[[Any], syscalls.Call]], ...] = (
+    ("nice", "nice", syscalls.setpriority),
+    ("groups", "user", syscalls.setgroups),
+    ("gid", "user", syscalls.setgid),
+    ("uid", "user", syscalls.setuid),
+)
+"""Keys of a request that may be missing, the stage and the call of each, in the order in which they are permitted."""
+
+
+def _calls(request: Message, inherited: Inherited) -> list[tuple[str, syscalls.Call]]:
     """What the child has to do besides, in order, each with the stage that a failure of it is called by."""
-    calls = [("fork", syscalls.own_session), ("fork", syscalls.let_signals_through)]
-    if around.files is not None:
-        calls.append(("fork", around.files))
-    if around.protected:
-        calls.append(("nice", syscalls.protect_no_more()))
-    if request.get("nice") is not None:
-        calls.append(("nice", syscalls.rank(request["nice"])))
-    if request.get("groups") is not None:
-        calls.append(("user", syscalls.join_groups(request["groups"])))
-    if request.get("gid") is not None:
-        calls.append(("user", syscalls.become_group(request["gid"])))
-    if request.get("uid") is not None:
-        calls.append(("user", syscalls.become_user(request["uid"])))
+    calls = [("fork", syscalls.setsid), ("fork", syscalls.unblock_signals)]
+    if inherited.files is not None:
+        calls.append(("fork", inherited.files))
+    if inherited.protected:
+        calls.append(("nice", syscalls.reset_oom_score()))
+    for key, stage, call in _OPTIONAL:
+        if request.get(key) is not None:
+            calls.append((stage, call(request[key])))
     umask = request.get("umask")
-    calls.append(("cwd", syscalls.mask(around.umask if umask is None else umask)))
-    calls.append(("cwd", syscalls.go_to(request.get("cwd") or "/")))
+    calls.append(("cwd", syscalls.umask(inherited.umask if umask is None else umask)))
+    calls.append(("cwd", syscalls.chdir(request.get("cwd") or "/")))
     argv, env = request["argv"], request["env"]
-    calls.append(("exec", syscalls.execute(argv, env) if "/" in argv[0] else (os.execvpe, (argv[0], argv, env))))
+    calls.append(("exec", syscalls.execve(argv, env) if "/" in argv[0] else (os.execvpe, (argv[0], argv, env))))
     return calls
 
 
@@ -146,7 +156,7 @@ def _child(calls: list[tuple[str, syscalls.Call]], fd: int, failure: int) -> NoR
     try:
         for stage, (call, arguments) in calls:  # noqa: B007 (named when it has failed)
             if call(*arguments) < 0:
-                number = syscalls.last_error()
+                number = syscalls.errno_of_last_call()
                 break
     except OSError as error:
         number = error.errno or errno.EINVAL
@@ -158,24 +168,14 @@ def _child(calls: list[tuple[str, syscalls.Call]], fd: int, failure: int) -> NoR
         os._exit(127 if number == errno.ENOENT else 126)
 
 
-def leave_ticks(pid: int, fd: int, mark: int) -> None:
-    """Writes into the mark of a child of ours when it began: with its pid that names it as long as the boot lasts."""
+def write_ticks(pid: int, fd: int, mark: int) -> None:
+    """Write into the mark of a child when it began: together with the pid, that names it for as long as the boot lasts."""
     with suppress(OSError):
-        os.pwrite(fd, b"%d %d\n" % (pid, ticks_of(pid)), mark)
-
-
-def ticks_of(pid: int) -> int:
-    """When a process began, in ticks since boot; or 0."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            stat = file.read(1024)
-        return int(stat[stat.rindex(b")") + 2:].split(None, 20)[19])
-    except (OSError, ValueError):
-        return 0
+        os.pwrite(fd, b"%d %d\n" % (pid, start_ticks(pid)), mark)
 
 
 def _open_log(path: str) -> int:
-    """A log to be appended to. Nothing is waited for, not even where somebody has put a pipe in its place."""
+    """Open a log for appending. Nothing is waited for, not even if somebody has put a pipe in its place."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
     os.set_blocking(fd, True)
     return fd

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
+from cronflow.linux import stat_fields
+
 VARIABLE = "CRONFLOW_ID"
 
 
@@ -32,19 +34,13 @@ Table = dict[int, Process]
 
 def look(pid: int) -> Process | None:
     """The process of this pid now, from /proc/PID/stat, or None."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            stat = file.read(1024)
-    except OSError:
+    fields = stat_fields(pid)
+    if len(fields) < 20:
         return None
-    try:
-        fields = stat[stat.rindex(b")") + 2:].split()
-        state = fields[0].decode()
-        if state == "Z" and int(fields[17]) > 1:
-            state = "S"  # only its first thread has ended
-        return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), state)
-    except (ValueError, IndexError):
-        return None
+    state = fields[0].decode()
+    if state == "Z" and int(fields[17]) > 1:
+        state = "S"  # only its first thread has ended
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), state)
 
 
 def table() -> Table:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import struct
 
-from . import output, syscalls
-from .attempt import NEVER, Attempt
+from cronflow import linux
+
+from . import output
+from .attempt import NEVER, HeldAttempt
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at a log that grows."""
@@ -20,18 +22,18 @@ class Watcher:
     """Holds the logs of this keeper's attempts to their size."""
 
     def __init__(self) -> None:
-        self._watched: dict[int, Attempt] = {}
+        self._watched: dict[int, HeldAttempt] = {}
         try:
-            self.fd = syscalls.inotify_open()
+            self.fd = linux.inotify_init()
         except OSError:
             self.fd = -1
 
-    def begin(self, attempt: Attempt, now: float) -> None:
+    def begin(self, attempt: HeldAttempt, now: float) -> None:
         """First look soon; most commands have ended before."""
         if attempt.max_output is not None:
             attempt.look_at = now + LOOK_EVERY
 
-    def look(self, attempt: Attempt, now: float) -> None:
+    def look(self, attempt: HeldAttempt, now: float) -> None:
         """Trims the log if it must be, and says when the next look is due."""
         assert attempt.max_output is not None
         size = output.size_of(attempt.log)
@@ -62,22 +64,22 @@ class Watcher:
                 if not attempt.final:
                     attempt.look_at = now
 
-    def end(self, attempt: Attempt) -> None:
+    def end(self, attempt: HeldAttempt) -> None:
         """Trims for the last time and counts what was written."""
         attempt.look_at = NEVER
         if attempt.watch is not None:
             self._watched.pop(attempt.watch, None)
-            syscalls.inotify_stop(self.fd, attempt.watch)
+            linux.inotify_rm_watch(self.fd, attempt.watch)
             attempt.watch = None
         if attempt.max_output is not None and output.size_of(attempt.log) > attempt.max_output:
             output.trim(attempt.log, attempt.max_output)
         attempt.output_bytes = output.written(attempt.log, attempt.max_output)
 
-    def _wait_for_write(self, attempt: Attempt) -> bool:
+    def _wait_for_write(self, attempt: HeldAttempt) -> bool:
         if attempt.watch is not None:
             return True
         try:
-            attempt.watch = syscalls.inotify_once(self.fd, attempt.log)
+            attempt.watch = linux.inotify_add_watch(self.fd, attempt.log, linux.IN_MODIFY | linux.IN_ONESHOT)
         except OSError:
             return False
         self._watched[attempt.watch] = attempt

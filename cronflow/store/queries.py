@@ -21,7 +21,7 @@ from cronflow.core.notify.expectations import usual
 from cronflow.core.plan.copies import upstream_tasks
 from cronflow.core.records import Act, Attempt, Run, Task, Upstreams
 from cronflow.core.words import storable
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.store.rows import ATTEMPTS, RUNS, tasks_of
 from cronflow.store.schema import MIGRATIONS
 
@@ -333,7 +333,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _not_ours(path: Path) -> CronflowError:
-    return CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", 5)
+    return CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", Exit.NOT_PERMITTED)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -358,7 +358,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             ) from None
     if not os.statvfs(path.parent).f_bavail:
         raise CronflowError(f"cannot read the database `{path}`: its disk is full", f"make room in `{path.parent}`")
-    raise CronflowError(f"cannot read the database `{path}`", "check who owns it, and its folder", 5)
+    raise CronflowError(f"cannot read the database `{path}`", "check who owns it, and its folder", Exit.NOT_PERMITTED)
 
 
 def _size(path: str) -> int:

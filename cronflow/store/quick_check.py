@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from cronflow.linux import python_words
 from cronflow.store.sound import DamageError
 
 ANSWER = 4096
@@ -13,7 +13,7 @@ _PROGRAM = """
 import os, sqlite3, sys
 os.nice(19)
 try:
-    db = sqlite3.connect(sys.argv[1], 10, uri=True)
+    db = sqlite3.connect(sys.argv[2], 10, uri=True)
     said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
 except sqlite3.DatabaseError as error:
     harm = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -24,7 +24,7 @@ print(said)
 
 def command(database: Path) -> list[str]:
     """The command line of that process; its answer is a line on stdout. It runs at the lowest priority."""
-    return [sys.executable, "-I", "-S", "-c", _PROGRAM, f"{database.absolute().as_uri()}?mode=ro"]
+    return python_words(_PROGRAM, f"{database.absolute().as_uri()}?mode=ro", options=("-S",))
 
 
 def damage(answer: bytes) -> DamageError | None:

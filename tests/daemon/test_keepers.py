@@ -8,6 +8,7 @@ from pathlib import Path
 from cronflow.core.events import AttemptBegan, AttemptEnded, AttemptUnclaimed, Event
 from cronflow.core.records import AttemptRef
 from cronflow.daemon.processes.keepers import Keepers
+from cronflow.daemon.processes.orders import Order
 
 REF = AttemptRef(1, "a", 1)
 
@@ -19,8 +20,8 @@ def keepers(folder: Path, patience: float = 60.0) -> Keepers:
     return one
 
 
-def request(folder: Path) -> dict[str, object]:
-    return {"argv": ["/bin/true"], "env": {}, "cwd": "/", "log": str(folder / "log"), "kill_after": 1.0}
+def order(folder: Path, *argv: str, ref: AttemptRef = REF) -> Order:
+    return Order(ref, argv or ("/bin/true",), {}, "/", str(folder / "log"), 1.0, {})
 
 
 def heard_until(one: Keepers, kind: type[Event], seconds: float = 60.0) -> list[Event]:
@@ -37,13 +38,13 @@ def heard_until(one: Keepers, kind: type[Event], seconds: float = 60.0) -> list[
 
 def test_a_start_waits_for_a_keeper_and_is_made_by_the_first_one_to_be_had(tmp_path: Path) -> None:
     one = keepers(tmp_path)
-    assert one.start(REF, request(tmp_path), {}) is None
+    assert one.start(order(tmp_path)) is None
     assert one.overdue() == []
     (tmp_path / "journals").unlink()
     (tmp_path / "journals").mkdir()
     one.again_at = 0.0
     assert one.overdue() == [AttemptUnclaimed(REF)]
-    assert one.start(REF, request(tmp_path), {}) is None
+    assert one.start(order(tmp_path)) is None
     heard = heard_until(one, AttemptEnded)
     assert [type(event) for event in heard] == [AttemptBegan, AttemptEnded]
     assert isinstance(heard[-1], AttemptEnded)
@@ -55,20 +56,20 @@ def test_a_start_waits_for_a_keeper_and_is_made_by_the_first_one_to_be_had(tmp_p
 def test_many_starts_try_for_a_keeper_once(tmp_path: Path) -> None:
     one = keepers(tmp_path)
     for number in range(50):
-        assert one.start(AttemptRef(number, "a", 1), request(tmp_path), {}) is None
+        assert one.start(order(tmp_path, ref=AttemptRef(number, "a", 1))) is None
     assert one.born <= 2
 
 
 def test_a_start_for_which_no_keeper_can_be_had_is_told_to_have_failed(tmp_path: Path) -> None:
     one = keepers(tmp_path, patience=0.0)
-    ended = one.start(REF, request(tmp_path), {})
+    ended = one.start(order(tmp_path))
     assert isinstance(ended, AttemptEnded)
     assert ended.reason == "no_keeper"
 
 
 def test_one_that_was_cancelled_meanwhile_is_not_asked_for_again(tmp_path: Path) -> None:
     one = keepers(tmp_path)
-    one.start(REF, request(tmp_path), {})
+    one.start(order(tmp_path))
     one.again_at = 0.0
     assert one.overdue() == [AttemptUnclaimed(REF)]
     assert one.overdue() == []
@@ -79,7 +80,7 @@ def test_one_that_was_told_to_end_before_it_was_started_ends(tmp_path: Path) -> 
     (tmp_path / "journals").unlink()
     (tmp_path / "journals").mkdir()
     one.stop(REF, "cancel")
-    assert one.start(REF, {**request(tmp_path), "argv": ["/bin/sleep", "1000"]}, {}) is None
+    assert one.start(order(tmp_path, "/bin/sleep", "1000")) is None
     heard = heard_until(one, AttemptEnded)
     assert isinstance(heard[-1], AttemptEnded)
     assert heard[-1].stopped == "cancel"

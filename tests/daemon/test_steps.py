@@ -13,8 +13,9 @@ from cronflow.core.plan.flow import flow_of_definition
 from cronflow.core.records import Attempt, End, Hook, Live, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.daemon.processes import reports
+from cronflow.daemon.processes.orders import Order
 from cronflow.daemon.processes.secrets import Vault
-from cronflow.daemon.processes.spawning import request
+from cronflow.daemon.processes.spawning import Orders
 from cronflow.places import Places
 
 NOW = 1_793_059_200.0
@@ -35,8 +36,8 @@ JOB = Job(
 
 def asked(
     tmp_path: Path, kind: str, job: Job = JOB, n: int = 1, exit_code: int | None = None, name: str = "load", **facts: Any
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The request for a process of that kind, and what the message of its failed start names."""
+) -> Order:
+    """The order for a process of that kind."""
     digest, body = definition({job.name: job})
     attempt = Attempt(7, name, n, kind, created_at=NOW)
     end = facts.pop("end", None)
@@ -46,12 +47,11 @@ def asked(
     state = LiveState(runs={7: run})
     state.know(digest, body)
     state.flows[7] = flow_of_definition(state.definition_of(run), run.flow, ())
-    return request(state, attempt.ref, Places(tmp_path / "jobs.toml", tmp_path, tmp_path), "x:y", NOW, Vault(""), exit_code)
+    return Orders(Places(tmp_path / "jobs.toml", tmp_path, tmp_path), Vault("")).order(state, attempt.ref, NOW, exit_code)
 
 
 def words(tmp_path: Path, kind: str, **facts: Any) -> list[str]:
-    argv = asked(tmp_path, kind, **facts)[0]["argv"]
-    assert isinstance(argv, list)
+    argv = asked(tmp_path, kind, **facts).argv
     return [os.path.basename(argv[0]), *argv[1:]]
 
 
@@ -67,8 +67,8 @@ def test_each_kind_has_its_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["command", "condition", "check", "foreach", "on_success"])
 def test_every_process_has_the_limit_of_the_job(tmp_path: Path, kind: str) -> None:
-    assert asked(tmp_path, kind)[0]["timeout"] == 3600.0
-    assert asked(tmp_path, kind, JOB._replace(timeout=None))[0]["timeout"] is None
+    assert asked(tmp_path, kind).timeout == 3600.0
+    assert asked(tmp_path, kind, JOB._replace(timeout=None)).timeout is None
 
 
 def test_a_poll_has_what_is_left_of_the_wait(tmp_path: Path) -> None:
@@ -81,15 +81,15 @@ def test_a_poll_has_what_is_left_of_the_wait(tmp_path: Path) -> None:
 
 
 def test_only_the_command_reads_stdin(tmp_path: Path) -> None:
-    assert asked(tmp_path, "command")[0]["stdin"] == "text"
-    assert asked(tmp_path, "check")[0]["stdin"] is None
+    assert asked(tmp_path, "command").stdin == "text"
+    assert asked(tmp_path, "check").stdin is None
 
 
 def test_the_environment_of_a_step_is_that_of_the_command(tmp_path: Path) -> None:
-    command = asked(tmp_path, "command", attempts=2)[0]["env"]
+    command = asked(tmp_path, "command", attempts=2).env
     assert command["CRONFLOW_ATTEMPT"] == "2"
-    assert asked(tmp_path, "check", attempts=2)[0]["env"] == command
-    assert asked(tmp_path, "condition")[0]["env"]["CRONFLOW_ATTEMPT"] == "1"
+    assert asked(tmp_path, "check", attempts=2).env == command
+    assert asked(tmp_path, "condition").env["CRONFLOW_ATTEMPT"] == "1"
 
 
 def test_a_hook_is_told_how_the_task_ended(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_hook_is_told_how_the_task_ended(tmp_path: Path) -> None:
 
 def test_each_process_has_its_log_and_a_sensor_only_its_last(tmp_path: Path) -> None:
     def log(kind: str, n: int, name: str = "load") -> Path:
-        return Path(asked(tmp_path, kind, n=n, name=name)[0]["log"])
+        return Path(asked(tmp_path, kind, n=n, name=name).log)
 
     assert [log("command", 2).name, log("check", 3).name] == ["load.2.log", "load.check3.log"]
     assert log("command", 1, "load[eu,1]").name == "load[eu,1].1.log"
@@ -113,10 +113,10 @@ def test_each_process_has_its_log_and_a_sensor_only_its_last(tmp_path: Path) -> 
 
 
 def test_a_program_that_is_not_found_names_the_key(tmp_path: Path) -> None:
-    request_, facts = asked(tmp_path, "condition", JOB._replace(only_if=("no-such-program",)))
-    end = reports.not_begun(Attempt(7, "load", 1, "condition").ref, {"stage": "exec", "errno": 2}, facts, NOW)
-    assert request_["argv"] == ["no-such-program"]
+    order = asked(tmp_path, "condition", JOB._replace(only_if=("no-such-program",)))
+    end = reports.not_begun(Attempt(7, "load", 1, "condition").ref, {"stage": "exec", "errno": 2}, order.named, NOW)
+    assert order.argv == ["no-such-program"]
     assert end.message == "command not found: `no-such-program`; check `only_if` and PATH"
-    facts = asked(tmp_path, "sensor", JOB._replace(shell="/no/shell"))[1]
-    end = reports.not_begun(Attempt(7, "load", 1, "sensor").ref, {"stage": "exec", "errno": 2}, facts, NOW)
+    order = asked(tmp_path, "sensor", JOB._replace(shell="/no/shell"))
+    end = reports.not_begun(Attempt(7, "load", 1, "sensor").ref, {"stage": "exec", "errno": 2}, order.named, NOW)
     assert end.message == "command not found: `/no/shell`; check `shell` and PATH"

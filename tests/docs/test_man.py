@@ -21,6 +21,7 @@ from cronflow.core.records import FINAL, GOING_ON, Result, Run
 from cronflow.daemon.processes import environment, reports, spawning
 from cronflow.facts.sentences import REASONS
 from cronflow.jobfile import manpage
+from cronflow.keeper import tree
 from tests.docs.man_play import displays
 from tests.docs.pages import ROOT
 
@@ -200,7 +201,7 @@ def test_the_variables_of_a_command_are_told() -> None:
     text = part(JOBS, "ENVIRONMENT OF A COMMAND", "Sh")
     facts = spawning.attempt_facts(Job("a", "true"), Run(1, "a", "manual", 0.0), 1, 1.0)
     fixed = {"HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG"}
-    assert set(re.findall(r"\b(?:CRONFLOW_)?[A-Z_]{4,}\b", text)) >= {*facts, spawning.ATTEMPT_ID, *fixed}
+    assert set(re.findall(r"\b(?:CRONFLOW_)?[A-Z_]{4,}\b", text)) >= {*facts, tree.VARIABLE, *fixed}
 
 
 def test_the_examples_cover_the_hard_parts() -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from cronflow.keeper import client, tree
-from cronflow.keeper.orphan import Orphan
 from cronflow.keeper.protocol import Message
+from cronflow.linux import Pidfd
 
 from .conftest import House, eventually, exited, is_alive
 
@@ -213,7 +213,7 @@ def test_what_outlives_both_still_tells_its_status(house: House) -> None:
     eventually(lambda: not client.alive(str(house.folder), 1))
     known = {entry["id"]: entry for entry in house.journal(1)}
     assert {entry["state"] for entry in known.values()} == {"running"}
-    orphans = {name: Orphan(entry["pid"], entry["ticks"]) for name, entry in known.items()}
+    orphans = {name: Pidfd(entry["pid"], entry["ticks"]) for name, entry in known.items()}
     assert not any(orphan.ended() for orphan in orphans.values())
     (house.folder / "go").touch()
     kill(known["killed"]["pid"])
@@ -232,14 +232,14 @@ def test_an_orphan_is_not_mistaken_for_a_later_bearer_of_its_pid() -> None:
     process = tree.look(os.getpid())
     assert process is not None
     with pytest.raises(ProcessLookupError):
-        Orphan(process.pid, process.ticks - 1)
+        Pidfd(process.pid, process.ticks - 1)
 
 
 def test_a_reaped_process_tells_where_the_kernel_can() -> None:
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 5"], {})
     process = tree.look(pid)
     assert process is not None
-    orphan = Orphan(pid, process.ticks)
+    orphan = Pidfd(pid, process.ticks)
     eventually(orphan.ended)
     assert orphan.status() == 5 << 8
     os.waitpid(pid, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cronflow import wire
 from cronflow.keeper import client, protocol, tree
 
 from .conftest import House, eventually
@@ -63,7 +64,7 @@ def test_of_two_with_one_generation_the_newer_is_heard(house: House) -> None:
 
 def test_nobody_is_heard_before_hello(house: House) -> None:
     keeper = house.start(1)
-    silent = client.Connection(house_socket(house), 1)
+    silent = client.Connection(wire.connect(house.folder, "1.sock"), 1)
     silent.send(house.request("a", "true"))
     eventually(lambda: silent.receive() == [] and silent.closed)
     keeper.send({"type": "list"})
@@ -76,7 +77,7 @@ def test_nonsense_ends_the_connection_and_nothing_else(house: House) -> None:
     house.started(keeper, "a")
     for line in (b"nonsense\n", b'{"type":"spawn","id":"b"}\n', b'{"type":"dance"}\n', b"x" * (protocol.MAX_LINE + 2)):
         other = house.connect(1, 1)
-        other._unsent += line
+        other.outgoing += line
         other.flush()
         deadline = time.monotonic() + 20
         while not other.closed and time.monotonic() < deadline:
@@ -87,13 +88,3 @@ def test_nonsense_ends_the_connection_and_nothing_else(house: House) -> None:
     assert [entry["id"] for entry in house.answer["attempts"]] == ["a"]
     house.stop(last, "a")
     house.final(last, "a")
-
-
-def house_socket(house: House):  # type: ignore[no-untyped-def]
-    import socket
-
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    place = os.open(house.folder, os.O_PATH)
-    sock.connect(f"/proc/self/fd/{place}/1.sock")
-    os.close(place)
-    return sock

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.keeper import rank, tree
+from cronflow.keeper import tree
+from cronflow.linux import HIGHEST_PRIORITY
 
 from .conftest import House, eventually, exited
 
@@ -113,7 +114,7 @@ def test_a_keeper_goes_before_its_commands_which_have_the_rank_that_there_was(ho
     assert os.getpriority(os.PRIO_PROCESS, pid) == 0
     assert os.sched_getscheduler(pid) == os.SCHED_OTHER
     house.stop(keeper, "a", now=True)
-    eventually(lambda: all(os.getpriority(os.PRIO_PROCESS, pid) == rank.HIGHEST for pid in (house.holder(), house.guard())))
+    eventually(lambda: all(os.getpriority(os.PRIO_PROCESS, pid) == HIGHEST_PRIORITY for pid in (house.holder(), house.guard())))
     house.run(keeper, "b", "nice", nice=3)
     assert house.log("b").read_text() == "3\n"
 

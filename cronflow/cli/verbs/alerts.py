@@ -12,7 +12,7 @@ import typer
 
 from cronflow.cli.invocation import Invocation
 from cronflow.core.words import ago, clock, count, iso, times
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
     from cronflow.alerts.sender import Sender
@@ -36,7 +36,7 @@ def send_test(
     the variable as it is here, not as the daemon has it. `--json`: `ok`, and `alerts` with target, ok, error.
     """
     if names and everything:
-        raise CronflowError("`--all` and the names of targets exclude each other", "leave one of them out", 2)
+        raise CronflowError("`--all` and the names of targets exclude each other", "leave one of them out", Exit.USAGE)
     targets = _chosen(invocation, names or [])
     errors = _send(invocation, targets)
     if invocation.json:
@@ -59,7 +59,7 @@ def _chosen(invocation: Invocation, names: list[str]) -> list[AlertTarget]:
             from cronflow.jobfile.suggest import did_you_mean
 
             hint = did_you_mean(name, known) or "there is " + ", ".join(f"`{one}`" for one in known)
-            raise CronflowError(f"no alert target `{name}`", hint, 4)
+            raise CronflowError(f"no alert target `{name}`", hint, Exit.NOT_FOUND)
     return [known[name] for name in dict.fromkeys(names or known)]
 
 

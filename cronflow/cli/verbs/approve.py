@@ -11,7 +11,7 @@ from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core import words
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.store.queries import History
 
 
@@ -61,7 +61,8 @@ def _meant(invocation: Invocation, history: History, what: str, verb: str) -> tu
     to refuse; for a run alone, or a job, one that does must be found."""
     head, task, attempt = parse_run_ref(what)
     if attempt is not None:
-        raise CronflowError(f"`{what}` is an attempt", f"`cronflow {verb} {words.pasted(f'{head}/{task}')}` is for its task", 2)
+        hint = f"`cronflow {verb} {words.pasted(f'{head}/{task}')}` is for its task"
+        raise CronflowError(f"`{what}` is an attempt", hint, Exit.USAGE)
     if task is not None:
         number = resolve_run(history, head, job_names(invocation, history))
         return number, check_task(history, number, task)

@@ -11,7 +11,7 @@ from cronflow.cli import names
 from cronflow.cli.invocation import Invocation
 from cronflow.cli.times import parse_end, parse_time
 from cronflow.core import words
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.store.queries import History
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def backfill(
 
     kinds = kinds_of(flags.only)
     if flags.again and kinds:
-        raise CronflowError("`--again` and `--only` exclude each other", "leave one of them out", 2)
+        raise CronflowError("`--again` and `--only` exclude each other", "leave one of them out", Exit.USAGE)
     with History.open(invocation.places.database) as history:
         known = invocation.jobs_of_file()
         names.check_job(job, known.jobs)
@@ -70,9 +70,10 @@ def _range(invocation: Invocation, start: str, end: str) -> tuple[float, float]:
     first, last = parse_time(start, invocation.zone, invocation.now), parse_end(end, invocation.zone, invocation.now)
     if last > invocation.now or first > invocation.now:
         which = f"--from {start}" if first > invocation.now else f"--to {end}"
-        raise CronflowError(f"`{which}` is in the future: slots to come run by themselves", "`--to now` is as far as it goes", 2)
+        hint = "`--to now` is as far as it goes"
+        raise CronflowError(f"`{which}` is in the future: slots to come run by themselves", hint, Exit.USAGE)
     if first > last:
-        raise CronflowError(f"`--from {start}` is after `--to {end}`", "write the earlier time first", 2)
+        raise CronflowError(f"`--from {start}` is after `--to {end}`", "write the earlier time first", Exit.USAGE)
     return first, last
 
 
@@ -81,12 +82,12 @@ def _nothing(invocation: Invocation, found: Range, kinds: frozenset[str]) -> Cro
     where = f"from {_moment(invocation, found.start)} to {_moment(invocation, found.end)}"
     number = words.count(len(found.slots), "slot")
     if not found.slots:
-        return CronflowError(f"`{found.job}` has no slots {where}", f"`cronflow next {found.job} --from TIME` shows them", 1)
+        return CronflowError(f"`{found.job}` has no slots {where}", f"`cronflow next {found.job} --from TIME` shows them")
     if all(slot.covered for slot in found.slots):
         said = f"`{found.job}` already ran well in {'its' if len(found.slots) == 1 else 'all'} {number} {where}"
-        return CronflowError(said, "`--again` runs them all the same", 1)
+        return CronflowError(said, "`--again` runs them all the same")
     kind = " or ".join(f"`{kind}`" for kind in sorted(kinds))
-    return CronflowError(f"none of the {number} of `{found.job}` {where} is {kind}", "`--dry-run` without `--only` lists them", 1)
+    return CronflowError(f"none of the {number} of `{found.job}` {where} is {kind}", "`--dry-run` without `--only` lists them")
 
 
 def _ask(invocation: Invocation, job: str, slots: list[PastSlot], yes: bool) -> None:
@@ -96,10 +97,10 @@ def _ask(invocation: Invocation, job: str, slots: list[PastSlot], yes: bool) -> 
     days = [words.local(slot.at, invocation.zone).date().isoformat() for slot in (slots[0], slots[-1])]
     said = f"cronflow would start {len(slots)} runs of `{job}`, {' to '.join(dict.fromkeys(days))}"
     if invocation.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CronflowError(f"{said}, and nobody is there to be asked", "`--yes` starts them, `--dry-run` lists them", 2)
+        raise CronflowError(f"{said}, and nobody is there to be asked", "`--yes` starts them, `--dry-run` lists them", Exit.USAGE)
     invocation.warn(f"{said}: go on? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CronflowError("nothing was started", None, 1)
+        raise CronflowError("nothing was started", None)
 
 
 def _show(invocation: Invocation, found: Range, slots: list[PastSlot]) -> int:

@@ -21,7 +21,7 @@ from cronflow.cli.screens import backfill as views
 from cronflow.cli.screens.style import Style, style_for
 from cronflow.cli.verbs import run
 from cronflow.core.records import FINAL
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts.backfill_slots import PastSlot
 from cronflow.store.covered import slot_runs
 from cronflow.store.queries import History
@@ -140,7 +140,7 @@ class Backfill:
                 self.invocation.warn(f"{run.in_words(sorted(self.going))} will end without this command")
             self.invocation.warn("the same command again goes on with what is left")
         well = all(_well(event) for _, event in self.ended.values())
-        return run.INTERRUPTED if self.interrupted else 0 if well and not left and not self.going else 1
+        return Exit.INTERRUPTED if self.interrupted else 0 if well and not left and not self.going else 1
 
     def _print_json(self) -> None:
         form = self.invocation.json_form()
@@ -190,7 +190,7 @@ def _finish_early(batch: Backfill) -> None:
 def _left(batch: Backfill) -> int:
     _finish_early(batch)
     if batch.by_daemon:
-        raise CronflowError("the daemon has stopped", "the same command goes on when it is started again", client.NOT_RUNNING)
+        raise CronflowError("the daemon has stopped", "the same command goes on when it is started again", Exit.NOT_RUNNING)
     message = f"another process holds `{batch.invocation.places.lock}` and does not answer"
     raise CronflowError(message, "`cronflow status` tells its pid")
 

@@ -13,7 +13,7 @@ from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.core.records import FINAL
 from cronflow.core.words import pasted
-from cronflow.errors import CronflowError, JobFileError
+from cronflow.errors import CronflowError, Exit, JobFileError
 from cronflow.store.queries import History
 
 MOMENT = 2.0
@@ -80,7 +80,7 @@ def _targets(invocation: Invocation, history: History, what: str) -> list[Target
     """The runs and tasks that are meant, oldest first."""
     head, task, attempt = parse_run_ref(what)
     if attempt is not None:
-        raise CronflowError(f"`{what}` is an attempt", f"`cronflow cancel {pasted(f'{head}/{task}')}` ends its task", 2)
+        raise CronflowError(f"`{what}` is an attempt", f"`cronflow cancel {pasted(f'{head}/{task}')}` ends its task", Exit.USAGE)
     if task is not None or is_run(head):
         number = resolve_run(history, head, job_names(invocation, history))
         return [(number, name) for name in _copies(history, number, task)] if task is not None else [(number, None)]

@@ -12,7 +12,7 @@ from cronflow.cli import completion_scripts
 from cronflow.cli.completion_scripts import Word
 from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import WAITING
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.places import find_places
 
 
@@ -28,7 +28,7 @@ def completion(
     """
     scripts = {"bash": completion_scripts.bash, "zsh": completion_scripts.zsh, "fish": completion_scripts.fish}
     if shell not in scripts:
-        raise CronflowError(f"there is no completion for `{shell}`", "there is one for bash, zsh and fish", 2)
+        raise CronflowError(f"there is no completion for `{shell}`", "there is one for bash, zsh and fish", Exit.USAGE)
     invocation.out(scripts[shell](words(), names_file(invocation)), end="")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count, duration
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
     from cronflow.daemon.lock import Held
@@ -86,7 +86,7 @@ def _ask_to_hand_over(invocation: Invocation) -> None:
         with client.connect(invocation.places) as holder:
             holder.ask("handover", file=str(invocation.places.file))
     except CronflowError as error:
-        if error.exit_status != client.NOT_RUNNING:  # it may have ended just now
+        if error.exit_status != Exit.NOT_RUNNING:  # it may have ended just now
             raise
 
 

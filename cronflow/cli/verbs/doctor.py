@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count, listing
-from cronflow.errors import CronflowError, JobFileError
+from cronflow.errors import CronflowError, Exit, JobFileError
 
 if TYPE_CHECKING:
     from cronflow.cli.screens.style import Style
@@ -52,7 +52,7 @@ def _scene(invocation: Invocation) -> tuple[list[Finding], Scene]:
         with client.connect(invocation.places) as there:
             daemon = there.ask("ping", seconds=5.0)
     except CronflowError as error:
-        not_ours = error.message if error.exit_status == client.NOT_PERMITTED else ""
+        not_ours = error.message if error.exit_status == Exit.NOT_PERMITTED else ""
     try:
         reading = invocation.reading
         found = ok("job_file", f"`{invocation.places.file}` has {count(len(reading.jobs.jobs), 'job')}")

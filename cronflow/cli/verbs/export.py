@@ -11,7 +11,7 @@ import typer
 
 from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
     from cronflow.export.report import Wanted, Written
@@ -46,9 +46,10 @@ def export(
     changed. Exit status 1 if a job could not be written at all; the others are.
     """
     if system and target is not Target.crontab:
-        raise CronflowError("`--system` is for crontab", "units of systemd are for the machine, unless `--user` is given", 2)
+        hint = "units of systemd are for the machine, unless `--user` is given"
+        raise CronflowError("`--system` is for crontab", hint, Exit.USAGE)
     if user and target is not Target.systemd:
-        raise CronflowError("`--user` is for systemd", "a table of cron is a user's, unless `--system` is given", 2)
+        raise CronflowError("`--user` is for systemd", "a table of cron is a user's, unless `--system` is given", Exit.USAGE)
     written = _export(target, _wanted(invocation, system if target is Target.crontab else not user))
     report = written.report
     if out is not None:

@@ -10,7 +10,7 @@ import typer
 
 from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count
-from cronflow.errors import CronflowError, Problem, Span
+from cronflow.errors import CronflowError, Exit, Problem, Span
 
 if TYPE_CHECKING:
     from cronflow.core.jobs import JobSet
@@ -89,14 +89,14 @@ def _choice(file: str | None, tables: Tables, prove: int | None) -> Choice:
 
     user, system, root, table, dialect = tables
     if sum((file is not None, user is not None, system)) > 1:
-        raise CronflowError("FILE, `--user` and `--system` are three places to read from", "name one of them", 2)
+        raise CronflowError("FILE, `--user` and `--system` are three places to read from", "name one of them", Exit.USAGE)
     if root != "/" and not (system or user):
-        raise CronflowError("`--root` goes with `--system` or `--user`", None, 2)
+        raise CronflowError("`--root` goes with `--system` or `--user`", None, Exit.USAGE)
     for given, known, flag in ((table, ("auto", *get_args(Kind)), "--table"), (dialect, get_args(Daemon), "--dialect")):
         if given not in known:
-            raise CronflowError(f"`{flag}` knows no `{given}`", f"it takes {', '.join(known)}", 2)
+            raise CronflowError(f"`{flag}` knows no `{given}`", f"it takes {', '.join(known)}", Exit.USAGE)
     if prove is not None and not 0 < prove <= LONGEST:
-        raise CronflowError(f"`--prove {prove}` is not a number of days to look ahead", f"from 1 to {LONGEST:,}", 2)
+        raise CronflowError(f"`--prove {prove}` is not a number of days to look ahead", f"from 1 to {LONGEST:,}", Exit.USAGE)
     kind = next((one for one in get_args(Kind) if one == table), None)
     return Choice(kind, next(one for one in get_args(Daemon) if one == dialect))
 

@@ -15,7 +15,7 @@ from cronflow.cli.screens.logs import attempt_title, task_title
 from cronflow.core import words
 from cronflow.core.records import Attempt, Done, Task
 from cronflow.core.words import masked
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts.output import Log, Mask, Visible, tail_of
 from cronflow.store.queries import History, RunRecord
 
@@ -52,7 +52,7 @@ def logs(
     ATTEMPT is its number, or a step such as check1; TASK may be a job, for all its copies.
     """
     if follow and invocation.json:
-        raise CronflowError("`--json` answers once, `--follow` goes on", "leave out one of them", 2)
+        raise CronflowError("`--json` answers once, `--follow` goes on", "leave out one of them", Exit.USAGE)
     invocation.use_zone_of_file()
     with History.open(invocation.places.database) as history:
         wanted = _find(invocation, history, what or names.LAST)
@@ -85,14 +85,15 @@ def _find(invocation: Invocation, history: History, what: str) -> Wanted:
 def _chosen(history: History, wanted: Wanted) -> RunRecord:
     record = history.record(wanted.run)
     if record is None:
-        raise CronflowError(f"there is no run {wanted.run} any more", "`settings.keep_runs` says how long runs are kept", 4)
+        hint = "`settings.keep_runs` says how long runs are kept"
+        raise CronflowError(f"there is no run {wanted.run} any more", hint, Exit.NOT_FOUND)
     if wanted.task is not None and not _tasks(record, wanted):
         raise names.no_such_task(wanted.run, wanted.task, record.run.tasks)
     if wanted.attempt is not None and not any(_chosen_process(record, task, wanted) for task in _tasks(record, wanted)):
         processes = [one for task in _tasks(record, wanted) for one in record.attempts.get(task.name, [])]
         has = words.listing([str(names.Process(one.n, one.kind)) for one in processes])
         message = f"task `{wanted.run}/{wanted.task}` has no attempt {wanted.attempt}"
-        raise CronflowError(message, f"it has {has}" if has else "it has not started", 4)
+        raise CronflowError(message, f"it has {has}" if has else "it has not started", Exit.NOT_FOUND)
     return record
 
 
@@ -207,7 +208,7 @@ class Printer:
                 self.invocation.warn("(no log is left of it)" if attempt.started_at is not None else "(it never ran: no output)")
                 self.offsets[key] = 0
         except PermissionError:
-            raise CronflowError(f"`{path}` may not be read by this user", "try again with `sudo`", 5) from None
+            raise CronflowError(f"`{path}` may not be read by this user", "try again with `sudo`", Exit.NOT_PERMITTED) from None
 
     def _print(self, key: Key, title: str, pieces: Iterator[bytes], first: bool) -> None:
         if first:

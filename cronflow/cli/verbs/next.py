@@ -14,7 +14,7 @@ from cronflow.cli.times import parse_time
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow, Plan
 from cronflow.core.time.triggers import Trigger, described
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts import upcoming
 from cronflow.facts.known import KnownJobs
 from cronflow.facts.live import edges_state
@@ -37,13 +37,14 @@ def next_slots(
     held: list[Waiting] = []
     if schedule is not None:
         if jobs:
-            raise CronflowError("a JOB has a schedule of its own, so `--schedule` is one too many", "leave out one of them", 2)
+            message = "a JOB has a schedule of its own, so `--schedule` is one too many"
+            raise CronflowError(message, "leave out one of them", Exit.USAGE)
         flow = _flow_of(schedule, timezone or invocation.zone)
         invocation.zone = flow.triggers[0].schedule.zone
         known = KnownJobs({}, Plan({flow.name: flow}, {flow.name: flow.name}))
         suspensions = upcoming.Suspensions(known, {}, {}, invocation.now)
     elif timezone is not None:
-        raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", 2)
+        raise CronflowError("`--timezone` goes with `--schedule`", "a job has its `timezone` in the job file", Exit.USAGE)
     else:
         with History.open(invocation.places.database) as history:
             known = invocation.known_jobs(history)
@@ -72,11 +73,11 @@ def _flow_of(expression: str, zone: str) -> Flow:
         times = Schedule.cron(expression, zone)
         trigger = Trigger("schedule", times.key, times)
     except ZoneError as fault:
-        raise CronflowError(fault.message, fault.hint, 1) from None
+        raise CronflowError(fault.message, fault.hint) from None
     except ScheduleError as fault:
         shown = "".join(character if character.isprintable() else "?" for character in expression)
         caret = " " * fault.offset + "^" * max(fault.length, 1)
-        raise CronflowError(f"{fault.message}\n   |\n   | {shown}\n   | {caret}", fault.hint, 1) from None
+        raise CronflowError(f"{fault.message}\n   |\n   | {shown}\n   | {caret}", fault.hint) from None
     job = Job(expression, "", schedule=(expression,), timezone=zone)
     return Flow(expression, {expression: job}, (expression,), (trigger,), {expression: ()})
 

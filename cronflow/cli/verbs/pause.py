@@ -9,11 +9,10 @@ import typer
 
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
-from cronflow.core.words import clock, iso
-from cronflow.errors import CronflowError
+from cronflow.core.words import clock, conjunction, iso
+from cronflow.errors import CronflowError, Exit
 from cronflow.jobfile.suggest import did_you_mean
 
-NO_SUCH_JOB = 4
 LONGEST = 100 * 365 * 86400.0
 
 
@@ -53,9 +52,9 @@ def pause(
 def chosen(jobs: list[str] | None, everything: bool) -> list[str] | None:
     """The jobs named, or None for all; neither and both are errors of usage."""
     if everything and jobs:
-        raise CronflowError("`--all` and the names of jobs exclude each other", "leave one of them out", 2)
+        raise CronflowError("`--all` and the names of jobs exclude each other", "leave one of them out", Exit.USAGE)
     if not everything and not jobs:
-        raise CronflowError("no job is named", "name jobs, or `--all`", 2)
+        raise CronflowError("no job is named", "name jobs, or `--all`", Exit.USAGE)
     return None if everything else list(dict.fromkeys(jobs or ()))
 
 
@@ -64,7 +63,7 @@ def in_words(names: list[str] | None) -> str:
     if names is None:
         return "all jobs"
     quoted = [f"`{name}`" for name in names]
-    return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
+    return conjunction(quoted)
 
 
 def ask_about(invocation: Invocation, daemon: client.Client, op: str, **fields: Any) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def ask_about(invocation: Invocation, daemon: client.Client, op: str, **fields: 
     try:
         return daemon.ask(op, words=invocation.words, **fields)
     except CronflowError as refusal:
-        if refusal.exit_status == NO_SUCH_JOB and refusal.hint is None:
+        if refusal.exit_status == Exit.NOT_FOUND and refusal.hint is None:
             with suppress(CronflowError):
                 known = invocation.jobs.jobs
                 unknown = next((name for name in fields.get("jobs") or () if name not in known), "")
@@ -86,9 +85,10 @@ def _seconds(text: str) -> float:
     try:
         seconds = duration("--for", text)
     except RefusalError as refusal:
-        raise CronflowError(refusal.message.replace(" = ", " "), refusal.hint, 2) from None
+        raise CronflowError(refusal.message.replace(" = ", " "), refusal.hint, Exit.USAGE) from None
     if seconds <= 0:
-        raise CronflowError(f"`--for {text}` is no time at all", "`cronflow resume` ends a pause", 2)
+        raise CronflowError(f"`--for {text}` is no time at all", "`cronflow resume` ends a pause", Exit.USAGE)
     if seconds > LONGEST:
-        raise CronflowError(f"`--for {text}` is more than 100 years", "without `--for` a pause lasts until `cronflow resume`", 2)
+        hint = "without `--for` a pause lasts until `cronflow resume`"
+        raise CronflowError(f"`--for {text}` is more than 100 years", hint, Exit.USAGE)
     return seconds

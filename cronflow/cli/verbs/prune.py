@@ -13,7 +13,7 @@ from cronflow.cli import client
 from cronflow.cli.client import NotRunningError
 from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count, listing
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
     from cronflow.daemon.lock import Held
@@ -81,7 +81,7 @@ def _followed(invocation: Invocation, daemon: client.Client) -> Mapping[str, int
         invocation.warn("no longer waiting: the daemon goes on removing")
         raise
     hint = "what it has removed is gone; when it is started again it goes on"
-    raise CronflowError("the daemon has stopped before it was done", hint, client.NOT_RUNNING)
+    raise CronflowError("the daemon has stopped before it was done", hint, Exit.NOT_RUNNING)
 
 
 def _here(invocation: Invocation) -> Mapping[str, int]:

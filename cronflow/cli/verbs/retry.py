@@ -10,7 +10,7 @@ from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import check_task, parse_run_ref, resolve_run
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core.words import pasted
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.store.queries import History
 
 
@@ -31,7 +31,7 @@ def retry(
     head, task, attempt = parse_run_ref(run)
     if attempt is not None or task is not None:
         hint = f"`cronflow retry {head} --from {pasted(task or '')}` runs that task and all after it"
-        raise CronflowError(f"`{run}` is not a run", hint, 2)
+        raise CronflowError(f"`{run}` is not a run", hint, Exit.USAGE)
     with History.open(invocation.places.database) as history:
         number = resolve_run(history, head, job_names(invocation, history))
         if from_task is not None:

@@ -18,12 +18,11 @@ from cronflow.cli.names import check_job, parse_params
 from cronflow.cli.progress import Progress
 from cronflow.cli.times import parse_time
 from cronflow.cli.verbs.dry_run import show
-from cronflow.errors import CronflowError, JobFileError
+from cronflow.errors import CronflowError, Exit, JobFileError
 
 if TYPE_CHECKING:
     from cronflow.core.effects import Reply
 
-INTERRUPTED = 130
 BACK_WITHIN = 15.0
 """Seconds in which a daemon that is restarted is back."""
 TURN = 0.1
@@ -136,7 +135,7 @@ def _follow(invocation: Invocation, daemon: Client | None, runs: list[int], prog
             if not foreground:
                 progress.close()  # else it would be drawn over the note
                 invocation.warn(f"no longer following {in_words(runs)}: the daemon goes on with it")
-                return INTERRUPTED
+                return Exit.INTERRUPTED
             cancel(invocation, runs)
             return _after_cancel(invocation, runs, progress)
     _complete(invocation, runs, progress)
@@ -206,7 +205,7 @@ def _complete(invocation: Invocation, runs: list[int], progress: Progress) -> No
 def _left(invocation: Invocation, runs: list[int], progress: Progress) -> int:
     progress.close()
     invocation.warn(f"the daemon has stopped; {in_words(runs)} goes on when it is started again")
-    return client.NOT_RUNNING
+    return Exit.NOT_RUNNING
 
 
 # ---- here -----------------------------------------------------------------------------------------------------------------
@@ -247,7 +246,7 @@ def _here(invocation: Invocation, request: dict[str, Any] | None, progress: Prog
     try:
         if over:
             status = _finish(invocation, list(runs), progress)
-            return INTERRUPTED if stage.interrupted else status
+            return Exit.INTERRUPTED if stage.interrupted else status
         if stage.daemon.leaving == "handed over":
             return _follow(invocation, wait_for_daemon(invocation), list(runs), progress)
         progress.close()
@@ -299,7 +298,7 @@ def _after_cancel(invocation: Invocation, runs: list[int], progress: Progress) -
             cancel(invocation, runs)
     _complete(invocation, runs, progress)
     _finish(invocation, runs, progress)
-    return INTERRUPTED
+    return Exit.INTERRUPTED
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from cronflow.cli import names
 from cronflow.cli.invocation import Invocation
 from cronflow.cli.times import parse_time
 from cronflow.core.records import FINAL, GOING_ON
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.store.queries import History
 
 _STATES = (*GOING_ON, *sorted(FINAL))
@@ -64,5 +64,5 @@ def _states(given: list[str]) -> list[str]:
 
             near = closest(word, _STATES)
             hint = f"did you mean `{near}`?" if near else f"states are {', '.join(_STATES)}"
-            raise CronflowError(f"`{word}` is not a state of a run", hint, 2)
+            raise CronflowError(f"`{word}` is not a state of a run", hint, Exit.USAGE)
     return states

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cronflow.cli.invocation import Invocation
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 NAME = "cronflow.service"
 
@@ -161,7 +161,7 @@ def _write(path: Path, text: str, force: bool) -> None:
         fresh.rename(path)
     except PermissionError:
         hint = "`sudo cronflow service install`, or `--user` for a service of your own"
-        raise CronflowError(f"`{path}` may not be written by this user", hint, 5) from None
+        raise CronflowError(f"`{path}` may not be written by this user", hint, Exit.NOT_PERMITTED) from None
 
 
 def _next_steps(user: bool) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
 from cronflow.core.words import count
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 
 def stop(
@@ -22,7 +22,8 @@ def stop(
     The next daemon knows how they ended. Ctrl-C ends the waiting, not the stopping.
     """
     if drain and kill:
-        raise CronflowError("`--drain` and `--kill` exclude each other", "`--drain` waits for what runs, `--kill` ends it", 2)
+        hint = "`--drain` waits for what runs, `--kill` ends it"
+        raise CronflowError("`--drain` and `--kill` exclude each other", hint, Exit.USAGE)
     mode = "drain" if drain else "kill" if kill else "now"
     with client.connect(invocation.places, "nothing was stopped") as daemon:
         running = int(daemon.ask("stop", mode=mode, words=invocation.words)["running"])

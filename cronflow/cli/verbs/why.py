@@ -11,7 +11,7 @@ from cronflow.cli.client import ping
 from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens.why import why_screen
 from cronflow.cli.times import parse_time
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.facts.evidence import Answer, Context
 from cronflow.facts.explain import why_job, why_run
 from cronflow.facts.output import Logs
@@ -30,7 +30,7 @@ def why(
     run_text, task, _ = names.parse_run_ref(what)
     of_run = names.is_run(run_text) or task is not None
     if of_run and at is not None:
-        raise CronflowError("a run has its own time, so `--at` is one too many", "name a job with `--at`", 2)
+        raise CronflowError("a run has its own time, so `--at` is one too many", "name a job with `--at`", Exit.USAGE)
     with History.open(invocation.places.database) as history:
         known = invocation.known_jobs(history, required=not of_run)
         moment = None if at is None else parse_time(at, invocation.zone, invocation.now)

@@ -15,6 +15,7 @@ from typing import Literal
 from cronflow.core.jobs import NOTHING, Edge, Job, definition
 from cronflow.core.time.schedule import ScheduleError
 from cronflow.core.time.triggers import Trigger, starts_by_itself, triggers_of
+from cronflow.core.words import closest
 
 Signature = tuple[object, ...]
 BY_HAND: Signature = ("by hand",)
@@ -251,10 +252,8 @@ def _unknown(jobs: Mapping[str, Job]) -> Iterator[Fault]:
 
 
 def _suggestion(name: str, jobs: Mapping[str, Job]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, jobs, 1)
-    return f"did you mean `{close[0]}`?" if close else "a job can only come after one of this job file"
+    near = closest(name, jobs)
+    return f"did you mean `{near}`?" if near else "a job can only come after one of this job file"
 
 
 def _cycles(jobs: Mapping[str, Job]) -> Iterator[Fault]:

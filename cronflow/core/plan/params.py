@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from cronflow.core.effects import Reply
 from cronflow.core.jobs import Job
 from cronflow.core.records import Run
-
-USAGE = 2
+from cronflow.core.words import closest
+from cronflow.errors import Exit
 
 
 def refused(params: Iterable[tuple[str, str]], jobs: Sequence[Job]) -> Reply | None:
@@ -16,21 +16,20 @@ def refused(params: Iterable[tuple[str, str]], jobs: Sequence[Job]) -> Reply | N
     known = {key: job.name for job in jobs for key in job.params}
     for key, value in params:
         if key not in known:
-            return Reply(refused=f"no job that would be started has a param `{key}`", hint=_hint(key, known), exit_status=USAGE)
+            message = f"no job that would be started has a param `{key}`"
+            return Reply(refused=message, hint=_hint(key, known), exit_status=Exit.USAGE)
         if "\0" in value:
-            return Reply(refused=f"the value of param `{key}` has a NUL character", exit_status=USAGE)
+            return Reply(refused=f"the value of param `{key}` has a NUL character", exit_status=Exit.USAGE)
     return None
 
 
 def _hint(key: str, known: Mapping[str, str]) -> str:
-    import difflib  # 3 ms, and most runs have no params
-
     if not known:
         return "a job gets params by `params = { NAME = \"default\" }`"
     upper = {name.upper(): name for name in known}
-    near = difflib.get_close_matches(key.upper(), upper, 1)
+    near = closest(key.upper(), upper)
     if near:
-        return f"did you mean `{upper[near[0]]}`?"
+        return f"did you mean `{upper[near]}`?"
     return "its params are " + ", ".join(f"`{name}`" for name in known)
 
 

@@ -34,6 +34,7 @@ from cronflow.core.stable import spread
 from cronflow.core.tables import ATTEMPTS, TASKS
 from cronflow.core.turn import Turn
 from cronflow.core.words import pasted
+from cronflow.errors import Exit
 
 BAD = ("failed", "timeout", "killed", "lost")
 WAITED_TOO_LONG = End("failed", "wait_timeout")
@@ -282,16 +283,16 @@ def approval_given(turn: Turn, event: ApprovalGiven) -> Reply:
     """A person lets a task go on, or ends it as failed; by a job's name all its copies that wait for it."""
     run = turn.state.runs.get(event.run)
     if run is None:
-        return Reply(refused=f"run {event.run} has ended already", exit_status=1)
+        return Reply(refused=f"run {event.run} has ended already")
     names = [event.task] if event.task in run.tasks else list(turn.state.groups[run.id].get(event.task, ()))
     if not names:
-        return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
+        return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=Exit.NOT_FOUND)
     waiting = [task for name in names if isinstance((task := run.tasks[name]).phase, Approval)]
     if not waiting:
         first = run.tasks[names[0]]
         how = f"has ended already: {first.state}" if first.final else "does not wait for an approval"
         hint = f"`cronflow why {pasted(f'{run.id}/{event.task}')}`"
-        return Reply(refused=f"task `{run.id}/{event.task}` {how}", hint=hint, exit_status=1)
+        return Reply(refused=f"task `{run.id}/{event.task}` {how}", hint=hint)
     for task in waiting:
         if event.approved:
             stages.begin(turn, task, "approval")

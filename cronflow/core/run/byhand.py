@@ -13,6 +13,7 @@ from cronflow.core.records import QUEUE_LIMIT, RUN_KINDS, Run
 from cronflow.core.run import gates, runs, tasks
 from cronflow.core.state import LiveState
 from cronflow.core.turn import Turn
+from cronflow.errors import Exit
 
 
 def ask_run(turn: Turn, event: RunAsked) -> Reply:
@@ -22,7 +23,7 @@ def ask_run(turn: Turn, event: RunAsked) -> Reply:
     state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs]
     if unknown:
-        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=Exit.NOT_FOUND)
     paced = RUN_KINDS[event.trigger].paced
     if paced:
         same = [run.id for run in state.runs.values() if _is_same(run, event)]
@@ -119,10 +120,10 @@ def refusal_of(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | Non
     if flow.head.overlap == "skip":
         message = f"run {first.id} of `{first.flow}` is still {first.state}, and its `overlap` is \"skip\""
         hint = f"wait for it, or `cronflow cancel {first.id}` (Ctrl-C where it runs without a daemon)"
-        return Reply(refused=message, hint=hint, exit_status=1)
+        return Reply(refused=message, hint=hint)
     if gates.held_among(others) >= QUEUE_LIMIT:
         message = f"{QUEUE_LIMIT} runs of `{flow.name}` are waiting already"
-        return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue", exit_status=1)
+        return Reply(refused=message, hint=f"`cronflow cancel {others[-1].id}` takes one out of the queue")
     return None
 
 
@@ -133,7 +134,7 @@ def _full(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | None:
     if len(held) < QUEUE_LIMIT:
         return None
     message = f"{QUEUE_LIMIT} runs of backfills of `{flow.name}` are waiting already"
-    return Reply(refused=message, hint=f"`cronflow cancel {held[-1].id}` takes one out of the queue", exit_status=1)
+    return Reply(refused=message, hint=f"`cronflow cancel {held[-1].id}` takes one out of the queue")
 
 
 # ---- cancel ---------------------------------------------------------------------------------------------------------------
@@ -143,17 +144,17 @@ def ask_cancel(turn: Turn, event: CancelAsked) -> Reply:
     """End a run, or one task of it; what comes after that task is judged as ever."""
     run = turn.state.runs.get(event.run)
     if run is None:
-        return Reply(refused=f"run {event.run} has ended already", exit_status=1)
+        return Reply(refused=f"run {event.run} has ended already")
     note = f"by {event.by}"
     if event.task is None:
         tasks.cancel_run(turn, run, "cancelled", note)
         return Reply((run.id,))
     names = [event.task] if event.task in run.tasks else list(turn.state.groups[run.id].get(event.task, ()))
     if not names:
-        return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=4)
+        return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=Exit.NOT_FOUND)
     going_on = [task for name in names if not (task := run.tasks[name]).final]
     if not going_on:
-        return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}", exit_status=1)
+        return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}")
     for task in going_on:
         tasks.cancel(turn, task, "cancelled", note)
     return Reply((run.id,))

@@ -14,6 +14,7 @@ from cronflow.core.records import Done, Run, Task
 from cronflow.core.run import byhand, gates, runs
 from cronflow.core.state import LiveState, jobs_of
 from cronflow.core.turn import Turn
+from cronflow.errors import Exit
 
 
 def ask_retry(turn: Turn, event: RetryAsked) -> Reply:
@@ -22,10 +23,10 @@ def ask_retry(turn: Turn, event: RetryAsked) -> Reply:
     state = turn.state
     old = event.run
     if not old.final:
-        return Reply(refused=f"run {old.id} is still {old.state}", hint=f"`cronflow cancel {old.id}` ends it", exit_status=1)
+        return Reply(refused=f"run {old.id} is still {old.state}", hint=f"`cronflow cancel {old.id}` ends it")
     flow = _flow_today(state, old, event.scope)
     if flow is None:
-        return Reply(refused=f"none of the jobs of run {old.id} is in the job file any more", exit_status=1)
+        return Reply(refused=f"none of the jobs of run {old.id} is in the job file any more")
     if event.upstream:
         flow = with_upstream(state.plan, flow, jobs_of(old).keys() & flow.jobs.keys())
     again = _to_do_again(flow, old, event)
@@ -95,7 +96,8 @@ def _to_do_again(flow: Flow, old: Run, event: RetryAsked) -> set[str] | Reply:
         task = old.tasks.get(event.from_task)
         job = task.job if task is not None else event.from_task
         if job not in jobs_of(old) or job not in flow.jobs:
-            return Reply(refused=f"run {old.id} has no task `{event.from_task}` that is still in its flow", exit_status=4)
+            message = f"run {old.id} has no task `{event.from_task}` that is still in its flow"
+            return Reply(refused=message, exit_status=Exit.NOT_FOUND)
         return flow.after([job]) - left_out
     if not old.tasks:
         return set(flow.jobs)
@@ -104,7 +106,7 @@ def _to_do_again(flow: Flow, old: Run, event: RetryAsked) -> set[str] | Reply:
     again = flow.after((bad | new) & set(flow.jobs)) - left_out
     if not again:
         hint = f"`cronflow retry {old.id} --from TASK` runs one task, and all after it, again"
-        return Reply(refused=f"nothing in run {old.id} is left to run again", hint=hint, exit_status=1)
+        return Reply(refused=f"nothing in run {old.id} is left to run again", hint=hint)
     return again
 
 

@@ -13,6 +13,7 @@ from cronflow.core.records import Skip, Task
 from cronflow.core.state import LiveState
 from cronflow.core.tables import SKIPS
 from cronflow.core.turn import Turn
+from cronflow.errors import Exit
 
 
 def ask_skip(turn: Turn, event: SkipAsked) -> Reply:
@@ -20,14 +21,14 @@ def ask_skip(turn: Turn, event: SkipAsked) -> Reply:
     state = turn.state
     unknown = [name for name in event.jobs if name not in state.jobs.jobs and name not in state.skips]
     if unknown:
-        return Reply(refused=f"no job `{unknown[0]}`", exit_status=4)
+        return Reply(refused=f"no job `{unknown[0]}`", exit_status=Exit.NOT_FOUND)
     if event.slots == 0:
         return _take_back(turn, event)
     for name in event.jobs:
         flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
         if flow is not None and not flow.triggers and not flow.outer:
             hint = f"it runs when somebody says `cronflow run {name}`"
-            return Reply(refused=f"`{name}` starts only by hand, so it has no slots to skip", hint=hint, exit_status=1)
+            return Reply(refused=f"`{name}` starts only by hand, so it has no slots to skip", hint=hint)
     for name in event.jobs:
         state.skips[name] = Skip(name, event.slots, turn.now, event.by)
         turn.save(state.skips[name])
@@ -38,7 +39,7 @@ def _take_back(turn: Turn, event: SkipAsked) -> Reply:
     found = [name for name in event.jobs if name in turn.state.skips]
     if not found:
         message = f"no slot of `{event.jobs[0]}` is to be skipped" if len(event.jobs) == 1 else "none of these has slots to skip"
-        return Reply(refused=message, exit_status=1)
+        return Reply(refused=message)
     for name in found:
         del turn.state.skips[name]
         turn.delete(SKIPS, name)

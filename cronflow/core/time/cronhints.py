@@ -5,6 +5,10 @@ Only reached by expressions that are not accepted; the fields and their ranges a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from cronflow.core.words import MONTHS, WEEKDAYS, closest, conjunction
+
 
 class ScheduleError(ValueError):
     """A schedule that cannot be read or never comes: the fact, what to write instead, and the place of the fault.
@@ -43,9 +47,6 @@ KINDS = (
     Kind("a day of the week", "days of the week", "day-of-week", 0, 6, "sun mon tue wed thu fri sat"),
 )
 _TIMES, _DAY, _MONTH, _WEEKDAY = KINDS[:3], KINDS[3], KINDS[4], KINDS[5]
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July"]
-_MONTHS += ["August", "September", "October", "November", "December"]
-_WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 FIVE = "a schedule has 5 fields, minute hour day month weekday, or 6 with seconds in front"
 
 Complaint = tuple[str, str]
@@ -122,7 +123,7 @@ def _name(kind: Kind, item: str) -> Complaint | None:
     for token in span.split("-"):
         if token in kind.names or not token.isalpha():
             continue
-        other = next((other for other, names in ((_MONTH, _MONTHS), (_WEEKDAY, _WEEKDAYS)) if _short(token, names)), None)
+        other = next((other for other, names in ((_MONTH, MONTHS), (_WEEKDAY, WEEKDAYS)) if _short(token, names)), None)
         if other is None:
             return None
         if other is not kind:
@@ -132,7 +133,7 @@ def _name(kind: Kind, item: str) -> Complaint | None:
     return (f"`{item}` is not {kind.noun}", f"write `{meant}`") if meant != item else None
 
 
-def _short(token: str, names: list[str]) -> bool:
+def _short(token: str, names: Sequence[str]) -> bool:
     """Is it one of these names, or the beginning of one?"""
     return len(token) > 2 and any(name.lower().startswith(token) for name in names)
 
@@ -208,7 +209,7 @@ def _beyond(kind: Kind, item: str, only: int) -> Complaint:
 
 def _weekday(token: str) -> str:
     value = _value(_WEEKDAY, token)
-    return "weekday" if value is None else _WEEKDAYS[value % 7]
+    return "weekday" if value is None else WEEKDAYS[value % 7]
 
 
 def mixture(field: str) -> Complaint:
@@ -224,11 +225,11 @@ def impossible(days: int, months: int, plain: bool) -> tuple[str, str]:
     """Message and hint for day and month masks that never meet; `plain`: the day of the week plays no part."""
     if not plain:
         return "no day is ever in both day fields", "write two schedules in a list for days that are in one of them"
-    names = [name for number, name in enumerate(_MONTHS, 1) if months >> number & 1]
+    names = [name for number, name in enumerate(MONTHS, 1) if months >> number & 1]
     lengths = {name: 29 if name == "February" else 30 for name in names}
     first = min(day for day in range(1, 32) if days >> day & 1)
     most = max(lengths.values())
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    listed = conjunction(names)
     has = "have" if len(names) > 1 else "has"
     return f"day {first} never comes: {listed} {has} at most {most} days", "write `L` for the last day of a month"
 
@@ -280,7 +281,5 @@ def _at_sign(words: list[str]) -> tuple[str, str]:
         return f"`{' '.join(words)}` is an interval, not a schedule", f'write the key `every = "{interval}"`'
     if nickname in known:
         return f"`{words[1]}` is not a part of the schedule", f"the schedule is `{nickname}`; what to run goes into `command`"
-    from difflib import get_close_matches
-
-    close = get_close_matches(nickname, known, 1)
-    return f"`{words[0]}` is not a schedule", f"did you mean `{close[0]}`?" if close else others
+    near = closest(nickname, known)
+    return f"`{words[0]}` is not a schedule", f"did you mean `{near}`?" if near else others

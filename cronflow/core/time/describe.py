@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cronflow.core import words
 from cronflow.core.time.cronfields import ALL_WEEKDAYS, LAST_DAY, NTH_SHIFT, CronFields
 
-_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+_MONTHS = ("", *(name[:3] for name in words.MONTHS))
+_WEEKDAYS = tuple(name[:3] for name in words.WEEKDAYS)
 _ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "last")
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _ALL_MONTHS = 0x1FFE
@@ -23,7 +24,7 @@ def describe_expressions(expressions: Sequence[str], fields: Sequence[CronFields
     if len(fields) > 1 and days[0] is not None and all(day == days[0] for day in days) and all(clocks):
         times = sorted({time for clock in clocks for time in clock})
         if len(times) <= _MANY:
-            return f"at {_listed(times)} {days[0]}"
+            return f"at {words.conjunction(times)} {days[0]}"
     return "; ".join(_sentence(each) or text for text, each in zip(expressions, fields, strict=True))
 
 
@@ -53,7 +54,7 @@ def _sentence(fields: CronFields) -> str | None:
         return None
     clock = _clock_times(fields)
     if clock:
-        return f"at {_listed(clock)} {day}"
+        return f"at {words.conjunction(clock)} {day}"
     pace = _pace(fields)
     if pace is None:
         return None
@@ -119,12 +120,12 @@ def _days(fields: CronFields) -> str | None:
         return _weekdays(fields.weekdays, "each month" if every_month else months, in_months)
     if not fields.every_weekday:
         return None
-    numbers = [_ordinal(day) for day in _values(fields.days & ~LAST_DAY)]
+    numbers = [words.ordinal(day) for day in _values(fields.days & ~LAST_DAY)]
     numbers += ["last day"] if fields.days & LAST_DAY else []
     if len(numbers) > _MANY:
         return None
     short = fields.days >> 29 and every_month
-    return f"on the {_listed(numbers)} of {'each month' if every_month else months}{' that has it' if short else ''}"
+    return f"on the {words.conjunction(numbers)} of {'each month' if every_month else months}{' that has it' if short else ''}"
 
 
 def _weekdays(mask: int, of_months: str, in_months: str) -> str | None:
@@ -134,26 +135,17 @@ def _weekdays(mask: int, of_months: str, in_months: str) -> str | None:
     nths = [divmod(bit, 7) for bit in _values(mask >> NTH_SHIFT)]
     if len(nths) > _MANY:
         return None
-    return f"on the {_listed([f'{_ORDINALS[nth]} {_WEEKDAYS[day]}' for nth, day in nths])} of {of_months}"
+    return f"on the {words.conjunction([f'{_ORDINALS[nth]} {_WEEKDAYS[day]}' for nth, day in nths])} of {of_months}"
 
 
 def _runs(values: list[int], names: Sequence[str]) -> str | None:
     """`Mon-Fri`, `Sat and Sun`, `Jan, Apr, Jul and Oct`."""
     if names is _WEEKDAYS and values[0] == 0:
         values = [*values[1:], 7]
-    words = [names[value % 7] if names is _WEEKDAYS else names[value] for value in values]
+    named = [names[value % 7] if names is _WEEKDAYS else names[value] for value in values]
     if len(values) > 2 and values[-1] - values[0] == len(values) - 1:
-        return f"{words[0]}-{words[-1]}"
-    return _listed(words) if len(words) <= _MANY else None
-
-
-def _ordinal(number: int) -> str:
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number not in (11, 12, 13) else "th"
-    return f"{number}{ending}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+        return f"{named[0]}-{named[-1]}"
+    return words.conjunction(named) if len(named) <= _MANY else None
 
 
 def _values(mask: int) -> list[int]:

@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 from cronflow.core.time.cronhints import ScheduleError
 from cronflow.core.time.describe import describe_expressions, describe_period
 from cronflow.core.time.walltimes import DAY, WallTimes, count, wall_times
+from cronflow.core.words import closest
 
 __all__ = ["ClockChange", "Oddity", "Schedule", "ScheduleError", "ZoneError", "check_zone", "clock_changes"]
 
@@ -347,7 +348,6 @@ def check_zone(name: str) -> None:
 
 @lru_cache(maxsize=64)
 def _zone_hint(name: str) -> str:
-    from difflib import get_close_matches
     from zoneinfo import available_timezones
 
     names = {zone.lower(): zone for zone in sorted(available_timezones())}
@@ -355,8 +355,9 @@ def _zone_hint(name: str) -> str:
         return "this machine has no time zone database: install `tzdata`"
     wanted = name.strip().lower().replace(" ", "_")
     cities = {zone.rpartition("/")[2]: zone for zone in names if "/" in zone and not zone.startswith(("etc/", "posix/"))}
-    close = [wanted] if wanted in names else [cities[city] for city in get_close_matches(wanted, cities, 1, 0.8)]
-    if not close and wanted.isalpha() and len(wanted) <= 5:
+    city = closest(wanted, cities, 0.8)
+    near = wanted if wanted in names else cities[city] if city else None
+    if near is None and wanted.isalpha() and len(wanted) <= 5:
         return "a zone is a place, such as `Europe/Berlin`: it knows its own summer time"
-    close = close or get_close_matches(wanted, names, 1)
-    return f"did you mean `{names[close[0]]}`?" if close else "zones have names such as `Europe/Berlin` or `UTC`"
+    near = near or closest(wanted, names)
+    return f"did you mean `{names[near]}`?" if near else "zones have names such as `Europe/Berlin` or `UTC`"

@@ -12,87 +12,62 @@ import json
 import os
 import pwd
 import socket
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from cronflow import wire
+from cronflow.errors import Exit
+from cronflow.wire import LineSocket, ProtocolError, peer_uid
 
 MAX_LINE = 1 << 20
 MAX_UNREAD = 64 << 20
 MAX_CLIENTS = 500
-NOT_PERMITTED = 5
 
 Message = Mapping[str, Any]
 
-LEAVING: Message = {"ok": False, "leaving": True, "error": {"message": "the daemon is stopping", "hint": None, "exit": 3}}
+_STOPPING = {"message": "the daemon is stopping", "hint": None, "exit": Exit.NOT_RUNNING}
+LEAVING: Message = {"ok": False, "leaving": True, "error": _STOPPING}
 """The last word to those who follow nothing. What they have asked since their last answer was not heard."""
 
 
-@dataclass(slots=True, eq=False)
-class Client:
+class Client(LineSocket):
     """One connection. `follows` are the runs of which it wants to hear."""
 
-    sock: socket.socket
-    by: str
-    incoming: bytearray = field(default_factory=bytearray)
-    outgoing: bytearray = field(default_factory=bytearray)
-    follows: set[int] = field(default_factory=set)
-    closed: bool = False
+    __slots__ = ("by", "follows")
 
-    def fileno(self) -> int:
-        return self.sock.fileno()
-
-    @property
-    def wants_write(self) -> bool:
-        return bool(self.outgoing) and not self.closed
+    def __init__(self, sock: socket.socket, by: str) -> None:
+        super().__init__(sock, MAX_LINE)
+        self.by = by
+        self.follows: set[int] = set()
 
     def say(self, message: Message) -> None:
         """Queue a line and send what goes at once."""
         if not self.closed:
             self.outgoing += json.dumps(message, separators=(",", ":")).encode() + b"\n"
-            self.flush()
+            self.send()
 
     def refuse(self, message: str, hint: str | None = None, exit_status: int = 1) -> None:
         self.say({"ok": False, "error": {"message": message, "hint": hint, "exit": exit_status}})
 
-    def flush(self) -> None:
-        try:
-            while self.outgoing:
-                sent = self.sock.send(memoryview(self.outgoing)[:262144], socket.MSG_NOSIGNAL)
-                del self.outgoing[:sent]
-        except BlockingIOError:
-            if len(self.outgoing) > MAX_UNREAD:
-                self.close()
-        except OSError:
+    def send(self) -> None:
+        """Send what goes at once; whoever takes nothing any more, or reads nothing, is cut off."""
+        if not self.flush() or len(self.outgoing) > MAX_UNREAD:
             self.close()
 
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self.sock.close()
-
-    def read(self) -> list[Message]:
-        """The requests that have come. A line that is no JSON object ends the conversation."""
+    def requests(self) -> list[Message]:
+        """The requests that have come. A line that is not a JSON object ends the conversation."""
+        messages: list[Message] = []
         try:
-            data = self.sock.recv(1 << 18)
+            lines = self.read(1 << 18)
         except BlockingIOError:
-            return []
-        except OSError:
-            data = b""
-        if not data:
+            return messages
+        except ProtocolError:
+            self.refuse(f"a request longer than {MAX_LINE} bytes", None, Exit.USAGE)
             self.close()
-            return []
-        self.incoming += data
-        if len(self.incoming) > MAX_LINE and b"\n" not in self.incoming[:MAX_LINE]:
-            self.refuse(f"a request longer than {MAX_LINE} bytes", None, 2)
+            return messages
+        if self.ended:
             self.close()
-            return []
-        if b"\n" not in data:
-            return []
-        *lines, rest = bytes(self.incoming).split(b"\n")
-        self.incoming = bytearray(rest)
-        messages = []
         for line in lines:
             message = self._parse(line)
             if message is None:
@@ -107,7 +82,7 @@ class Client:
             message = None
         if isinstance(message, dict) and isinstance(message.get("op"), str):
             return message
-        self.refuse("a request is one JSON object with an `op`, a line each", None, 2)
+        self.refuse("a request is one JSON object with an `op`, a line each", None, Exit.USAGE)
         self.close()
         return None
 
@@ -121,15 +96,11 @@ class Control:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._spare = os.open("/", os.O_PATH | os.O_CLOEXEC)
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path.name, dir_fd=self._folder)
         before = os.umask(0o177)
-        try:
-            self.listener.bind(f"/proc/self/fd/{self._folder}/{path.name}")
+        try:  # who finds the queue full is told EAGAIN, and does not wait
+            self.listener = wire.listen(self._folder, path.name, socket.SOMAXCONN)
         finally:
             os.umask(before)
-        self.listener.listen(socket.SOMAXCONN)  # who finds the queue full is told EAGAIN, and not to wait
 
     def accept(self) -> list[Client]:
         """Take in those who have called; strangers are told so and cut off."""
@@ -141,11 +112,10 @@ class Control:
                 if error.errno in (errno.EMFILE, errno.ENFILE) and self._turn_away():
                     continue
                 return taken
-            sock.setblocking(False)
-            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+            uid = peer_uid(sock)
             client = Client(sock, name_of(uid))
             if uid not in (0, os.geteuid()):
-                client.refuse(f"the daemon belongs to `{name_of(os.geteuid())}`", "call it as that user", NOT_PERMITTED)
+                client.refuse(f"the daemon belongs to `{name_of(os.geteuid())}`", "call it as that user", Exit.NOT_PERMITTED)
                 client.close()
             elif len(self.clients) >= MAX_CLIENTS:
                 client.refuse(f"{MAX_CLIENTS} commands are talking to the daemon already", "try again", 1)
@@ -183,7 +153,7 @@ class Control:
         for client in self.clients:
             if not client.follows:
                 client.say(LEAVING)
-            client.flush()
+            client.send()
             client.close()
         self.clients.clear()
         self.listener.close()

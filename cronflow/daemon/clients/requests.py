@@ -20,11 +20,9 @@ from cronflow.core.jobs import jobs_from_definition
 from cronflow.core.plan.flow import several_flows
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 from cronflow.store.store import Store
 
-USAGE = 2
-NOT_THERE = 4
 MOST_SKIPPED = 1000
 LATEST = 253370764800
 """The year 9999: later instants are in no calendar."""
@@ -56,14 +54,15 @@ def to_event(message: Message, number: int, by: str, state: LiveState, store: St
             return ResumeAsked(number, jobs, by, words)
         case "skip":
             return SkipAsked(number, _names(message), by, words, _slots(message))
-    raise CronflowError(f"the daemon does not know `{message['op']}`", "is it of another version? `cronflow --version`", USAGE)
+    hint = "is it of another version? `cronflow --version`"
+    raise CronflowError(f"the daemon does not know `{message['op']}`", hint, Exit.USAGE)
 
 
 def _retry(message: Message, number: int, by: str, words: str, state: LiveState, store: Store) -> Event:
     run_id = _run(message)
     run = state.runs.get(run_id) or store.run(run_id)
     if run is None:
-        raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", NOT_THERE)
+        raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", Exit.NOT_FOUND)
     jobs = jobs_from_definition(store.definition(run.definition))
     return RetryAsked(number, run, frozenset(jobs), by, words, _text(message, "from"), several_flows(jobs))
 
@@ -71,35 +70,35 @@ def _retry(message: Message, number: int, by: str, words: str, state: LiveState,
 def _names(message: Message) -> tuple[str, ...]:
     jobs = message.get("jobs")
     if not isinstance(jobs, list) or not jobs or not all(isinstance(name, str) for name in jobs):
-        raise CronflowError("`jobs` of a request is a list of names", None, USAGE)
+        raise CronflowError("`jobs` of a request is a list of names", None, Exit.USAGE)
     return tuple(dict.fromkeys(jobs))
 
 
 def _params(message: Message) -> tuple[tuple[str, str], ...]:
     params = message.get("params") or {}
     if not isinstance(params, dict) or not all(isinstance(value, str) for value in params.values()):
-        raise CronflowError("`params` of a request is a table of texts", None, USAGE)
+        raise CronflowError("`params` of a request is a table of texts", None, Exit.USAGE)
     return tuple((storable(key), storable(value)) for key, value in params.items())
 
 
 def _trigger(message: Message, slot: int | None) -> str:
     trigger = message.get("trigger", "manual")
     if trigger != "manual" and (trigger != "backfill" or slot is None):
-        raise CronflowError('`trigger` of a request is "manual", or "backfill" with a slot in `at`', None, USAGE)
+        raise CronflowError('`trigger` of a request is "manual", or "backfill" with a slot in `at`', None, Exit.USAGE)
     return str(trigger)
 
 
 def _slots(message: Message) -> int:
     slots = message.get("slots", 1)
     if not isinstance(slots, int) or isinstance(slots, bool) or not 0 <= slots <= MOST_SKIPPED:
-        raise CronflowError(f"`slots` of a request is a number from 0 to {MOST_SKIPPED}", None, USAGE)
+        raise CronflowError(f"`slots` of a request is a number from 0 to {MOST_SKIPPED}", None, Exit.USAGE)
     return slots
 
 
 def _run(message: Message) -> int:
     number = message.get("run")
     if not is_run_number(number):
-        raise CronflowError("`run` of a request is a number", None, USAGE)
+        raise CronflowError("`run` of a request is a number", None, Exit.USAGE)
     return number
 
 
@@ -113,12 +112,12 @@ def _instant(message: Message, key: str) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or not 0 <= value < LATEST:
-        raise CronflowError(f"`{key}` of a request is a time in seconds since 1970, before the year 9999", None, USAGE)
+        raise CronflowError(f"`{key}` of a request is a time in seconds since 1970, before the year 9999", None, Exit.USAGE)
     return value
 
 
 def _text(message: Message, key: str) -> str | None:
     value = message.get(key)
     if value is not None and not isinstance(value, str):
-        raise CronflowError(f"`{key}` of a request is a text", None, USAGE)
+        raise CronflowError(f"`{key}` of a request is a text", None, Exit.USAGE)
     return None if value is None else storable(value)

@@ -27,7 +27,7 @@ from cronflow.daemon.jobs.reloading import Reloading
 from cronflow.daemon.part import FD, Life, Part, Ready
 from cronflow.daemon.processes.secrets import Vault
 from cronflow.daemon.upkeep.retention import Retention
-from cronflow.errors import CronflowError, JobFileError
+from cronflow.errors import CronflowError, Exit, JobFileError
 from cronflow.store.database import Database
 
 
@@ -71,7 +71,7 @@ class Sessions(Part):
         for client in [one for one in self._control.clients if one in ready]:
             if ready[client] & select.POLLOUT:
                 client.flush()
-            for message in client.read():
+            for message in client.requests():
                 events.extend(self._heard(client, message))
         if self._control.listener in ready:
             self._control.accept()
@@ -123,7 +123,7 @@ class Sessions(Part):
             client.refuse(f"the database cannot be read: {error}", None, 1)
             self._database.on_error(error)
         except (TypeError, ValueError, AttributeError, LookupError):
-            client.refuse(f"`{message['op']}` with fields that it does not take", None, requests.USAGE)
+            client.refuse(f"`{message['op']}` with fields that it does not take", None, Exit.USAGE)
         return []
 
     def _check_file(self, message: Message) -> None:
@@ -194,7 +194,7 @@ class Sessions(Part):
     def _stop(self, client: Client, message: Message) -> list[Event]:
         mode = message.get("mode", "now")
         if mode not in ("now", "drain", "kill"):
-            raise CronflowError("`mode` of a stop is `now`, `drain` or `kill`", None, requests.USAGE)
+            raise CronflowError("`mode` of a stop is `now`, `drain` or `kill`", None, Exit.USAGE)
         client.say({"ok": True, "running": self._state.running})
         if mode in ("drain", "kill"):
             return [happened.DrainAsked(client.by, _words(message), mode == "kill")]

@@ -67,7 +67,7 @@ def _with_items(event: AttemptEnded, job: Job, places: Places) -> AttemptEnded:
 
 
 def clear(ref: AttemptRef, places: Places) -> None:
-    """Once its end is saved: the items of a `foreach` are in the database, and their file is no more needed."""
+    """Remove the file of a `foreach`'s items, once its end is saved: they are in the database."""
     if ref.kind == "foreach":
         with contextlib.suppress(OSError):  # it goes with the run, later
             places.items(ref.run, ref.task, ref.n).unlink()

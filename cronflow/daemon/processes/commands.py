@@ -72,7 +72,7 @@ class Commands(Part):
                 self._keepers.stop(action.ref, "cancel", action.now)
             else:
                 self._start(action)
-        if self._keepers.ends:
+        if self._keepers.attempts.ends:
             self._keepers.acknowledge()
         self._keepers.flush()
 

@@ -10,13 +10,13 @@ import os
 import pwd
 import re
 import shutil
-import stat
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from cronflow.core.jobs import NOTHING, Command, Job
+from cronflow.files import NotRegularError, read_regular
 from cronflow.jobfile.machine import default_path
 
 Reason = Literal["no_user", "no_group", "no_env_file", "env_file", "not_permitted", "no_secret"]
@@ -162,10 +162,9 @@ def read_env_file(path: str, who: Account) -> dict[str, str]:
     optional = path.startswith("-")
     name = home_path(path.removeprefix("-"), who)
     try:
-        with open(name, "rb", opener=_without_waiting) as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise Unstartable("no_env_file", f"`env_file`: `{name}` is no regular file")
-            raw = stream.read(ENV_FILE_LIMIT + 1)
+        raw, _ = read_regular(name, ENV_FILE_LIMIT)
+    except NotRegularError:
+        raise Unstartable("no_env_file", f"`env_file`: `{name}` is no regular file") from None
     except FileNotFoundError:
         if optional:
             return {}
@@ -181,11 +180,6 @@ def read_env_file(path: str, who: Account) -> dict[str, str]:
         raise Unstartable("env_file", f"`env_file`: {name}:{line} is no UTF-8") from None
     except EnvFileError as fault:
         raise Unstartable("env_file", f"`env_file`: {name}:{fault.line} {fault.what}") from None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Opens also a named pipe that nobody writes to at once, so that it can be refused (open(2), O_NONBLOCK)."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class EnvFileError(ValueError):

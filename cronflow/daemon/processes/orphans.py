@@ -1,7 +1,7 @@
 """Commands that outlived both processes of their keeper: watched until they end, and ended if they must be.
 
 The journal of the dead keeper says what it would still have done: a timeout to come, a KILL after a TERM. That is done here.
-The kernel tells how such a command ended (`cronflow.keeper.orphan`), from Linux 6.15 on also after somebody else reaped it;
+The kernel tells how such a command ended (`cronflow.linux.Pidfd`), from Linux 6.15 on also after somebody else reaped it;
 before that, it is lost.
 """
 
@@ -11,13 +11,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from cronflow.keeper import cgroup, orphan, tree
+from cronflow.keeper import cgroup, tree
+from cronflow.keeper.escalation import GIVE_UP, LOOK_EVERY, Escalation
+from cronflow.linux import Pidfd
 
-LOOK_EVERY = 0.05
-"""Seconds between two looks at a tree that is being ended."""
-KILL_AGAIN = 0.2
-GIVE_UP = 1.0
-"""Seconds after KILL when what is still there, in a system call that cannot be interrupted, no longer holds up the end."""
 KILL_AFTER = 10.0
 
 
@@ -28,17 +25,29 @@ class Orphan:
 
     attempt_id: str
     entry: dict[str, Any]
-    main: orphan.Orphan | None
+    main: Pidfd | None
     status: int | None
     stopped: str | None
     ticks: int | None
     deadline: float | None
     kill_at: float | None
-    give_up_at: float | None = None
+    ending: Escalation = field(init=False)
 
-    def family(self) -> list[tree.Process]:
+    def __post_init__(self) -> None:
+        self.ending = Escalation(self._survivors, self._strike)
+
+    def _survivors(self) -> list[tree.Process]:
         """What is alive of it. Where it is not known when its main process began, nothing is taken for its session."""
         return tree.survivors(self.attempt_id, self.entry.get("pid") if self.ticks else None, self.ticks)
+
+    def goes_on(self, now: float) -> bool:
+        """Do what is due to end the tree; whether something is left of it that is not given up."""
+        assert self.kill_at is not None
+        return bool(self.ending.proceed(now, self.kill_at)) and now < self.kill_at + GIVE_UP
+
+    def _strike(self) -> None:
+        if self.entry.get("cgroup"):
+            cgroup.kill(self.entry["cgroup"])
 
 
 @dataclass(slots=True)
@@ -59,8 +68,9 @@ class Orphans:
         ticks = main.ticks if main is not None else entry.get("ticks") or None
         one = Orphan(attempt_id, entry, main, status, stopped, ticks, entry.get("deadline"), entry.get("kill_at"))
         if stopped is not None:
-            one.kill_at = one.kill_at or time.monotonic() + one.entry.get("kill_after", KILL_AFTER)
-            tree.terminate(one.family())
+            now = time.monotonic()
+            one.kill_at = max(one.kill_at or now + entry.get("kill_after", KILL_AFTER), now)
+            one.ending.terminate()
         self.watched[attempt_id] = one
         return True
 
@@ -72,7 +82,7 @@ class Orphans:
         if one.stopped is None:
             one.stopped = why
             one.kill_at = time.monotonic() + one.entry.get("kill_after", KILL_AFTER)
-            tree.terminate(one.family())
+            one.ending.terminate()
         if now:
             one.kill_at = time.monotonic()
         return True
@@ -99,34 +109,16 @@ class Orphans:
                 one.status = one.main.status()
                 one.main.close()
                 one.main = None
-            if one.stopped is not None:
-                if not self._ended(one, now):
-                    continue
-            elif one.main is not None:
+            if one.main is not None and one.stopped is None:
+                continue
+            if one.stopped is not None and (one.goes_on(now) or one.main is not None):
                 continue
             gone.append(one)
             del self.watched[one.attempt_id]
         return gone
 
-    def _ended(self, one: Orphan, now: float) -> bool:
-        """Whether nothing is left of a tree that is being ended. What is left is told, and killed when its time has come."""
-        left = one.family()
-        assert one.kill_at is not None
-        if left and now >= one.kill_at:
-            _kill(one, left)
-            one.kill_at = now + KILL_AGAIN
-            one.give_up_at = one.give_up_at or now + GIVE_UP
-        return one.main is None and (not left or (one.give_up_at is not None and now >= one.give_up_at))
 
-
-def _kill(one: Orphan, left: list[tree.Process]) -> None:
-    place = one.entry.get("cgroup")
-    if place:
-        cgroup.kill(place)
-    tree.kill(left)
-
-
-def _main(attempt_id: str, entry: dict[str, Any]) -> orphan.Orphan | None:
+def _main(attempt_id: str, entry: dict[str, Any]) -> Pidfd | None:
     """The main process, dead or alive, as long as it is there and no other one has its pid by now."""
     pid, ticks = entry.get("pid"), entry.get("ticks")
     if not pid:
@@ -137,7 +129,7 @@ def _main(attempt_id: str, entry: dict[str, Any]) -> orphan.Orphan | None:
             return None
         ticks = process.ticks
     try:
-        return orphan.Orphan(pid, ticks)
+        return Pidfd(pid, ticks)
     except OSError:
         return None
 

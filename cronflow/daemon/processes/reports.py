@@ -1,4 +1,4 @@
-"""What a keeper says, as events of the engine."""
+"""Between the words of the engine and those of keepers: an order as a request, what a keeper says as events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from cronflow.core.events import AttemptBegan, AttemptEnded
 from cronflow.core.records import AttemptRef
+from cronflow.daemon.processes.orders import Order
 from cronflow.keeper import tree
 
 NOT_FOUND = 127
@@ -27,6 +28,28 @@ _REFUSALS = {
     "no_keeper": ("no_keeper", "the process that holds the commands cannot be started: no memory, or too many processes"),
     "length": ("too_long", "its command, environment and `stdin` together are longer than the 4 MB that a start may have"),
 }
+
+
+def spawn(name: str, order: Order) -> dict[str, Any]:
+    """An order in the words of a keeper, which knows the processes of an attempt by its name in their environment."""
+    who = order.account
+    return {
+        "type": "spawn",
+        "id": name,
+        "argv": order.argv,
+        "env": {**order.env, tree.VARIABLE: name},
+        "cwd": order.cwd,
+        "uid": who and who.uid,
+        "gid": who and who.gid,
+        "groups": who and list(who.groups),
+        "umask": order.umask,
+        "nice": order.nice,
+        "stdin": order.stdin,
+        "log": order.log,
+        "timeout": order.timeout,
+        "kill_after": order.kill_after,
+        "max_output": order.max_output,
+    }
 
 
 def began(ref: AttemptRef, message: Mapping[str, Any]) -> AttemptBegan | None:

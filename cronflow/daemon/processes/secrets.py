@@ -9,7 +9,6 @@ file, no database, no command line, no message.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from cronflow.ask import ask_command as ask_command  # part of what this module 
 from cronflow.core.jobs import Job
 from cronflow.core.words import MASKED_FROM
 from cronflow.daemon.processes.environment import Account, Unstartable, account, cwd, environment
+from cronflow.files import NotRegularError, read_regular
 
 REMEMBERED = 8
 """Values of one secret that are masked: after a rotation older ones still stand in logs."""
@@ -27,7 +27,7 @@ REMEMBERED = 8
 
 
 class SecretError(Exception):
-    """A secret cannot be had: what its reference leads to is a sentence without a value."""
+    """A secret cannot be read. The sentence says why, and never holds a value."""
 
 
 def commands_of(job: Job) -> dict[str, str]:
@@ -53,15 +53,11 @@ def read_secret(ref: str, home: str, folder: str, environ: Mapping[str, str]) ->
 
 
 def _read_file(path: str) -> str:
-    """The text of a file, one line end at its end taken off. Nothing is waited for: a pipe is no file."""
+    """The text of a regular file, without one line end at its end."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise SecretError(f"`{path}` is no regular file")
-            data = os.read(fd, VALUE_LIMIT + 1)
-        finally:
-            os.close(fd)
+        data, _ = read_regular(path, VALUE_LIMIT)
+    except (NotRegularError, IsADirectoryError):
+        raise SecretError(f"`{path}` is no regular file") from None
     except FileNotFoundError:
         raise SecretError(f"there is no file `{path}`") from None
     except OSError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cronflow.core.records import AttemptRef
 from cronflow.daemon.processes.environment import Account
+from cronflow.files import NotRegularError, read_regular
 from cronflow.places import Places
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -24,7 +25,7 @@ _SAFELY = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class UnreadableError(Exception):
-    """What lies in the place of a task's file is none of its user's: a sentence without its name."""
+    """What is in the place of a task's file was not written by the job's user: a sentence without its name."""
 
 
 def prepare(places: Places, ref: AttemptRef, attempts: int, who: Account) -> dict[str, str]:
@@ -79,28 +80,22 @@ def _let_pass(places: Places, run: int) -> None:
 def read(path: Path, owner: int, limit: int) -> bytes:
     """What a job's user has written into a file, and one byte more than `limit` if there is more; b"" without a file.
 
-    UnreadableError for anything that is no regular file of that user."""
+    UnreadableError for anything but a regular file of that user."""
     try:
-        fd = os.open(path, os.O_RDONLY | _SAFELY)
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                raise UnreadableError("is no regular file")
-            if found.st_uid not in (owner, os.geteuid()) or found.st_nlink > 1:
-                raise UnreadableError("is not the file that the task was given")
-            return os.read(fd, limit + 1)
-        finally:
-            os.close(fd)
+        data, found = read_regular(path, limit, os.O_NOFOLLOW)
     except FileNotFoundError:
         return b""
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
+        if isinstance(error, NotRegularError | IsADirectoryError) or error.errno in (errno.ELOOP, errno.ENXIO):
             raise UnreadableError("is no regular file") from None
         raise UnreadableError(f"cannot be read: {(error.strerror or '').lower()}") from None
+    if found.st_uid not in (owner, os.geteuid()) or found.st_nlink > 1:
+        raise UnreadableError("is not the file that the task was given")
+    return data
 
 
 def append(log: str | Path, lines: Iterable[str]) -> None:
-    """Write remarks of our own behind the output of an attempt. Where that cannot be, they are lost like output."""
+    """Append remarks of our own to the output of an attempt. Where that fails, they are lost, as its output would be."""
     text = "".join(f"cronflow: {line}\n" for line in lines)
     if not text:
         return

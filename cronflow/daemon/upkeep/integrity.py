@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import subprocess
 import time
 from pathlib import Path
 
 from cronflow.core.events import Event
 from cronflow.daemon.part import Part, Ready
+from cronflow.linux import start_worker
 from cronflow.store import quick_check
 
 FIRST_AFTER = 60.0
@@ -42,12 +42,8 @@ class IntegrityCheck(Part):
         return []
 
     def _begin(self) -> None:
-        words, nowhere = quick_check.command(self._database), subprocess.DEVNULL
         with contextlib.suppress(OSError):
-            self._process = subprocess.Popen(
-                words, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, bufsize=0, cwd="/", start_new_session=True
-            )
-            os.set_blocking(self.fds()[0], False)
+            self._process = start_worker(quick_check.command(self._database), subprocess.DEVNULL)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # PIPE was asked for

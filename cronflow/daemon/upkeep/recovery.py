@@ -16,9 +16,10 @@ from cronflow.core.effects import Effects
 from cronflow.core.jobs import definition
 from cronflow.core.records import Definition, RunPaths, RunSlot
 from cronflow.core.state import LiveState
-from cronflow.daemon.processes.keepers import STRIDE, boot_id
+from cronflow.daemon.processes.keepers import STRIDE
 from cronflow.daemon.processes.logfolders import newest_logged
 from cronflow.keeper import client
+from cronflow.linux import boot_id
 from cronflow.places import Places
 from cronflow.store import outbox
 from cronflow.store.database import Database
