@@ -23,7 +23,7 @@ from cronflow.daemon.processes.environment import Account, Unstartable, account,
 from cronflow.daemon.processes.secrets import SecretError, commands_of, read_secret
 from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
 from cronflow.doctor.programs import named, unstartable
-from cronflow.jobfile.advice import SHELLS
+from cronflow.jobfile.warnings import SHELLS
 
 AT_ONCE = 8
 SECONDS = 5.0

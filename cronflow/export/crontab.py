@@ -19,7 +19,7 @@ from cronflow.export.dates import guard, today
 from cronflow.export.losses import tell_lost, tell_variables
 from cronflow.export.report import Report, UnwritableError, Wanted, Written
 from cronflow.export.selection import select
-from cronflow.jobfile.values import length
+from cronflow.jobfile.values import format_duration
 
 KEPT = frozenset(
     (
@@ -97,7 +97,7 @@ def _tell_times(root: Job, wanted: Wanted, report: Report) -> None:
         told = f'`timezone = "{root.timezone}"` is written as `CRON_TZ`, which cronie obeys; Debian\'s cron ignores it and starts'
         report.lose(root.name, "timezone", f"{told} the job by the clock of the machine ({wanted.zone} here)")
     if root.every is not None and shifted(root.every, root.timezone, wanted.now):
-        told = f'`every = "{length(root.every)}"` is counted from midnight in {root.timezone}'
+        told = f'`every = "{format_duration(root.every)}"` is counted from midnight in {root.timezone}'
         report.lose(root.name, "every", f"{told}, where cronflow counts from 1970-01-01 00:00 UTC")
     if root.skip_on or root.only_on:
         report.lose(root.name, "skip_on", "its calendars are written out as they are today")

@@ -21,7 +21,7 @@ from cronflow.core.time.cronfields import (
 )
 from cronflow.core.time.triggers import REBOOT, cron_expressions
 from cronflow.export.report import UnwritableError
-from cronflow.jobfile.values import length
+from cronflow.jobfile.values import format_duration
 
 MINUTES_A_DAY = 1440
 
@@ -108,7 +108,7 @@ def every_lines(seconds: int) -> list[CronLine]:
     minutes, rest = divmod(seconds, 60)
     if rest or not minutes or MINUTES_A_DAY % minutes:
         told = "cron starts at minutes" if rest or not minutes else "cron counts anew each day"
-        raise UnwritableError(f'`every = "{length(seconds)}"`: {told}, and a day is no multiple of it')
+        raise UnwritableError(f'`every = "{format_duration(seconds)}"`: {told}, and a day is no multiple of it')
     if minutes <= 60 and 60 % minutes == 0:
         return [CronLine("0 * * * *" if minutes == 60 else f"*/{minutes} * * * *" if minutes > 1 else "* * * * *")]
     hours: dict[int, int] = {}
@@ -145,7 +145,7 @@ def _no_two_at_once(lines: Sequence[CronLine]) -> None:
 
 def _same_day(one: CronFields, other: CronFields) -> bool:
     return any(
-        days_of_month(one, weekday, length_) & days_of_month(other, weekday, length_)
+        days_of_month(one, weekday, length) & days_of_month(other, weekday, length)
         for weekday in range(7)
-        for length_ in range(28, 32)
+        for length in range(28, 32)
     )

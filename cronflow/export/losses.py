@@ -9,7 +9,7 @@ from typing import Any
 
 from cronflow.core.jobs import Command, Job
 from cronflow.export.report import Report
-from cronflow.jobfile.values import length
+from cronflow.jobfile.values import format_duration
 
 WITHOUT: Mapping[str, str] = {
     "owner": "nobody is named",
@@ -84,14 +84,15 @@ def written(key: str, value: Any) -> str:
 
 def _toml(key: str, value: Any) -> str:
     if key in ("jitter", "timeout", "kill_after", "retry_delay", "retry_max_delay", "after_timeout", "catchup_window", "every"):
-        return f'"{length(value)}"'
+        return f'"{format_duration(value)}"'
     if key == "umask":
         return f'"{value:03o}"'
     if key == "deadline":
         kind, seconds = value
-        return f'"{length(seconds)}"' if kind == "duration" else f'"{int(seconds) // 3600:02}:{int(seconds) % 3600 // 60:02}"'
+        hour, minute = divmod(int(seconds) // 60, 60)
+        return f'"{format_duration(seconds)}"' if kind == "duration" else f'"{hour:02}:{minute:02}"'
     if key == "slow":
-        return f'"{length(value[1])}"' if value[0] == "duration" else f"{value[1]:g}"
+        return f'"{format_duration(value[1])}"' if value[0] == "duration" else f"{value[1]:g}"
     if key == "at":
         return "…"
     if isinstance(value, Mapping):

@@ -23,7 +23,7 @@ from cronflow.core.time.cronfields import (
 )
 from cronflow.core.time.cronhints import KINDS
 from cronflow.export.report import UnwritableError
-from cronflow.jobfile.values import length
+from cronflow.jobfile.values import format_duration
 
 _NAMES = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _ANY_DAY = "*"
@@ -156,4 +156,4 @@ def interval_lines(seconds: int) -> list[str] | None:
 
 def monotonic(seconds: int) -> str:
     """An interval as systemd counts it by itself."""
-    return length(seconds).replace("m", "min")
+    return format_duration(seconds).replace("m", "min")

@@ -68,9 +68,9 @@ def _in_force(caller: Caller, broken: JobFileError) -> Known | None:
 
 def jobs_of_file(caller: Caller) -> Known:
     """The same for a command that has no use for the jobs of the history: a broken job file is a JobFileError."""
-    from cronflow.jobfile.kept import kept
+    from cronflow.jobfile.cache import cached_reading
 
-    held = kept(caller.places.state, caller.places.file)
+    held = cached_reading(caller.places.state, caller.places.file)
     if held is not None:
         caller.zone = held.timezone or caller.zone
         return Known(held.jobs, plan(held.jobs), None, held.calendars or NOTHING, held.host)
@@ -83,9 +83,9 @@ def jobs_of_file(caller: Caller) -> Known:
 
 def use_zone_of_file(caller: Caller) -> None:
     """Show times in the job file's zone, without reading more of it than that; a file that is broken there has no say."""
-    from cronflow.jobfile.kept import kept_zone
+    from cronflow.jobfile.cache import cached_zone
 
-    zone = kept_zone(caller.places.state, caller.places.file)
+    zone = cached_zone(caller.places.state, caller.places.file)
     if zone is not None:
         caller.zone = zone
         return

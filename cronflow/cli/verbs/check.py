@@ -28,7 +28,7 @@ def check(
     Warnings are what may be meant as it is: a time that the change of clocks leaves out, a job without a timeout, a program
     that this machine does not have. Exit status 1 if there are errors.
     """
-    from cronflow.jobfile.kept import keep
+    from cronflow.jobfile.cache import save_reading
     from cronflow.jobfile.read import read
 
     failed = False
@@ -48,7 +48,7 @@ def check(
             caller.out(_summary(caller, path, jobs, problems))
         if jobs is not None and os.path.abspath(path) == str(caller.places.file):
             with suppress(OSError):  # a convenience, and the folder may be another user's
-                keep(caller.places.state, reading)
+                save_reading(caller.places.state, reading)
     if caller.json:
         caller.answer({"ok": not failed, "problems": told})
     return 1 if failed else 0
@@ -56,9 +56,9 @@ def check(
 
 def _show(caller: Caller, problems: list[Problem]) -> None:
     if problems:
-        from cronflow.jobfile.draw import draw
+        from cronflow.jobfile.render import render
 
-        caller.out("\n".join(draw(problem, caller.color) + "\n" for problem in problems))
+        caller.out("\n".join(render(problem, caller.color) + "\n" for problem in problems))
 
 
 def _plain(problem: Problem) -> dict[str, Any]:

@@ -124,13 +124,13 @@ def _read_back(text: str) -> JobSet:
 
 def _tell(caller: Caller, done: Import, left_out: list[tuple[str, str]]) -> None:
     """Refused lines, files that were left out, and notes, to standard error."""
-    from cronflow.jobfile.draw import draw, plain
+    from cronflow.jobfile.render import plain, render
 
     color = caller.color and sys.stderr.isatty()
     for one in done.refused:
         refusal = one.refusal
         span = Span(one.table, refusal.line, refusal.column, refusal.length, refusal.text)
-        caller.note(draw(Problem("error", f"not imported: {refusal.rule}", refusal.hint or None, span), color) + "\n")
+        caller.note(render(Problem("error", f"not imported: {refusal.rule}", refusal.hint or None, span), color) + "\n")
     for path, reason in left_out:
         caller.note(f"left out: {plain(path)}: {reason}")
     for note in done.notes:

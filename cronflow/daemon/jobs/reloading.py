@@ -15,7 +15,7 @@ from cronflow.daemon.clients.control import Client
 from cronflow.daemon.jobs.source import JobSource, changes
 from cronflow.daemon.notify import Notifier
 from cronflow.errors import JobFileError
-from cronflow.jobfile.kept import keep
+from cronflow.jobfile.cache import save_reading
 from cronflow.places import Places
 
 
@@ -60,7 +60,7 @@ class Reloading:
         return events
 
     def _broken(self, error: JobFileError, quiet: bool) -> Event:
-        from cronflow.jobfile.draw import draw
+        from cronflow.jobfile.render import render
 
         errors = [problem for problem in error.problems if problem.severity == "error"]
         span = errors[0].span if errors else None
@@ -69,7 +69,7 @@ class Reloading:
         self.log(f"the job file is broken, the old one stays in force: {message}")
         facts = (
             ("file", str(self.places.file)),
-            ("problems", [draw(problem, False) for problem in errors[:5]]),
+            ("problems", [render(problem, False) for problem in errors[:5]]),
             ("count", len(errors)),
             ("in_force_since", self.source.in_force_since),
         )
@@ -78,4 +78,4 @@ class Reloading:
     def keep(self) -> None:
         """Keep the reading for those who only look."""
         with contextlib.suppress(OSError):
-            keep(self.places.state, self.source.reading)
+            save_reading(self.places.state, self.source.reading)

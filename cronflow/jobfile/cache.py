@@ -1,9 +1,9 @@
-"""The last good reading of a job file, kept in its state folder by who has read it: the daemon, and `check`.
+"""The cached reading of a job file: its last good one, which the daemon and `check` save in the state folder.
 
-A command that only shows something takes it from there, which costs a third of reading and checking the file itself. It counts as
-long as all that it was made of is the same: the program, the text of every file, the files that `include` finds, the machine's
-zone and name. A file that is the same by inode, size and times is not read for that, unless it was changed so shortly before the
-reading was kept that its times cannot tell. Beside it lie the names of the jobs, for the completion of shells.
+Commands that only show something load it from there, at a third of the cost of reading and checking the file itself. It is valid
+while its inputs are unchanged: the program, the text of every file, the matches of `include`, the machine's zone and name. A file
+with the same inode, size and times is not read to verify that, unless it was changed so shortly before the reading was saved that
+its times prove nothing. The names of the jobs are saved beside it, for the completion of shells.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ NAMES = "names"
 SETTLED = 1.0
 """Seconds after which a further change gives a file another time, on any file system."""
 LIMIT = 256 << 20
-"""Bytes of a file that is looked at."""
+"""Bytes of the largest file that is read."""
 
 
-def keep(folder: Path, reading: Reading) -> None:
-    """Keep a reading in a state folder, if there is one. OSError if that cannot be: it is a convenience, and no more."""
+def save_reading(folder: Path, reading: Reading) -> None:
+    """Save a reading in a state folder, if there is one. Raises OSError, which callers may ignore: it is only a cache."""
     if not folder.is_dir():
         return
     _write(folder / NAMES, reading.jobs.jobs)
-    sources = [[path, digest.hex(), _stamp(path, digest.hex())] for path, digest in reading.sources]
-    made = {"made": _made(reading.include), "sources": sources, "count": len(reading.jobs.jobs)}
-    head = {**made, "reading": frame_as_plain(reading.jobs)}
+    sources = [[path, digest.hex(), _settled_stamp(path, digest.hex())] for path, digest in reading.sources]
+    inputs = {"made": _inputs(reading.include), "sources": sources, "count": len(reading.jobs.jobs)}
+    head = {**inputs, "reading": frame_as_plain(reading.jobs)}
     lines = chain((head,), (job.as_dict() for job in reading.jobs.jobs.values()))
     _write(folder / FILE, map(json.JSONEncoder(separators=(",", ":")).encode, lines))
 
 
-def kept(folder: Path, file: Path) -> InForce | None:
-    """The reading of a job file that is kept in its state folder; None where there is none that still counts."""
-    return _kept(folder, file, lambda reading, jobs: from_plain({**reading, "jobs": json.loads(b"[%s]" % b",".join(jobs))}))
+def cached_reading(folder: Path, file: Path) -> InForce | None:
+    """The cached reading of a job file, from its state folder; None if there is no valid one."""
+    return _load(folder, file, lambda reading, jobs: from_plain({**reading, "jobs": json.loads(b"[%s]" % b",".join(jobs))}))
 
 
-def kept_zone(folder: Path, file: Path) -> str | None:
-    """The zone of a reading that is kept, and no more of it."""
-    return _kept(folder, file, lambda reading, _: str(reading["timezone"]))
+def cached_zone(folder: Path, file: Path) -> str | None:
+    """The zone of the cached reading, without the rest of it; None if there is no valid one."""
+    return _load(folder, file, lambda reading, _: str(reading["timezone"]))
 
 
-def _kept(folder: Path, file: Path, wanted: Callable[[Any, list[bytes]], T]) -> T | None:
+def _load(folder: Path, file: Path, extract: Callable[[Any, list[bytes]], T]) -> T | None:
     text = _text(str(folder / FILE))
     if text is None:
         return None
@@ -64,19 +64,19 @@ def _kept(folder: Path, file: Path, wanted: Callable[[Any, list[bytes]], T]) -> 
         head, *jobs = text.splitlines()
         plain = json.loads(head)
         sources = plain["sources"]
-        if sources[0][0] != str(file) or plain["made"] != _made(plain["made"]["include"]):
+        if sources[0][0] != str(file) or plain["made"] != _inputs(plain["made"]["include"]):
             return None
         if len(jobs) != plain["count"]:
             return None
-        if not all((stamp and stamp == _times(path)) or _digest(path) == digest for path, digest, stamp in sources):
+        if not all((stamp and stamp == _stamp(path)) or _digest(path) == digest for path, digest, stamp in sources):
             return None
-        return wanted(plain["reading"], jobs)
-    except (ValueError, TypeError, LookupError, AttributeError):  # another program's, or cut off: as good as none
+        return extract(plain["reading"], jobs)
+    except (ValueError, TypeError, LookupError, AttributeError):  # written by another program, or truncated
         return None
 
 
-def _made(include: Any) -> dict[str, Any]:
-    """What a reading depends on beside the text of its files."""
+def _inputs(include: Any) -> dict[str, Any]:
+    """What a reading depends on besides the text of its files."""
     found: list[str] = []
     if include:
         import glob
@@ -86,14 +86,15 @@ def _made(include: Any) -> dict[str, Any]:
     return {"program": __version__, "zone": machine_zone(), "host": host, "include": list(include), "found": found}
 
 
-def _stamp(path: str, digest: str) -> list[int] | None:
-    """What tells that a file still has the text of this digest; None where nothing can."""
-    stamp = _times(path)
-    same = stamp is not None and _digest(path) == digest and _times(path) == stamp
+def _settled_stamp(path: str, digest: str) -> list[int] | None:
+    """The stamp that proves that a file still has the text of this digest; None if its times are too recent to prove it."""
+    stamp = _stamp(path)
+    same = stamp is not None and _digest(path) == digest and _stamp(path) == stamp
     return stamp if same and stamp is not None and max(stamp[3:]) < (time.time() - SETTLED) * 1e9 else None
 
 
-def _times(path: str) -> list[int] | None:
+def _stamp(path: str) -> list[int] | None:
+    """Device, inode, size and times of a file; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -109,7 +110,7 @@ def _digest(path: str) -> str | None:
 
 
 def _text(path: str) -> bytes | None:
-    """What a file says; None where there is none, or something that would have to be waited for."""
+    """Read a file without waiting; None if there is none, or it is not a regular file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         with open(fd, "rb", buffering=0) as stream:
@@ -120,7 +121,7 @@ def _text(path: str) -> bytes | None:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    """Replace a file as a whole. Line by line: what a daemon needs for a moment only, it would keep for ever."""
+    """Replace a file atomically. Line by line: memory that the daemon needs only for a moment it would never give back."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as stream:
