@@ -12,7 +12,7 @@ from cronflow.crontab import sources, writing
 from cronflow.crontab.convert import convert
 from cronflow.crontab.tables import Kind, Table
 from cronflow.export import crontab
-from cronflow.export.report import Wanted
+from cronflow.export.report import ExportRequest
 from cronflow.jobfile.read import read
 from tests.crontab.reading import SHARED, real_crontabs, table
 
@@ -44,7 +44,7 @@ def jobs_of(one: Table, path: Path) -> JobSet:
 def there_and_back(one: Table, folder: Path) -> tuple[Mapping[str, Job], Mapping[str, Job]]:
     """The jobs of a table, and those of the table that is exported of them."""
     jobs = jobs_of(one, folder / "first.toml")
-    written = crontab.export(Wanted(jobs, NOW, ZONE, ME, "first.toml", one.kind == "system"))
+    written = crontab.export(ExportRequest(jobs, NOW, ZONE, ME, "first.toml", one.kind == "system"))
     assert written.report.refused == {}
     kind: Kind = "system" if one.kind == "system" else "user"
     again = sources.table("exported", written.files[""].encode(), sources.Choice(kind, "auto"))

@@ -14,7 +14,7 @@ from cronflow.core.words import count
 from cronflow.errors import CronflowError
 
 if TYPE_CHECKING:
-    from cronflow.export.report import Wanted, Written
+    from cronflow.export.report import ExportRequest, ExportResult
 
 
 class Target(StrEnum):
@@ -65,11 +65,11 @@ def export(
     return 1 if report.refused else 0
 
 
-def _wanted(caller: Caller, system: bool) -> Wanted:
-    from cronflow.export.report import Wanted
+def _wanted(caller: Caller, system: bool) -> ExportRequest:
+    from cronflow.export.report import ExportRequest
     from cronflow.jobfile.machine import machine_zone
 
-    return Wanted(caller.jobs, caller.now, machine_zone(), _caller_name(), caller.places.file.name, system)
+    return ExportRequest(caller.jobs, caller.now, machine_zone(), _caller_name(), caller.places.file.name, system)
 
 
 def _caller_name() -> str:
@@ -81,11 +81,11 @@ def _caller_name() -> str:
         return str(os.geteuid())
 
 
-def _export(target: Target, wanted: Wanted) -> Written:
+def _export(target: Target, wanted: ExportRequest) -> ExportResult:
     import importlib
 
     module = importlib.import_module(f"cronflow.export.{target.value}")
-    written: Written = module.export(wanted)
+    written: ExportResult = module.export(wanted)
     return written
 
 
@@ -95,7 +95,7 @@ def _path(out: str | None, name: str) -> str | None:
     return os.path.join(out, name) if name else out
 
 
-def _show(caller: Caller, written: Written) -> None:
+def _show(caller: Caller, written: ExportResult) -> None:
     """Everything on standard output; several files behind a line with their names."""
     for name, text in written.files.items():
         if name:
@@ -103,7 +103,7 @@ def _show(caller: Caller, written: Written) -> None:
         caller.out(text, end="" if text.endswith("\n") else "\n")
 
 
-def _tell(caller: Caller, written: Written, out: str | None) -> None:
+def _tell(caller: Caller, written: ExportResult, out: str | None) -> None:
     """What is lost, on standard error."""
     report = written.report
     kept = len(report.names) - len(report.refused)
@@ -115,7 +115,7 @@ def _tell(caller: Caller, written: Written, out: str | None) -> None:
         caller.note(f"  {line}")
 
 
-def _save(written: Written, out: Path, folder: bool, force: bool) -> None:
+def _save(written: ExportResult, out: Path, folder: bool, force: bool) -> None:
     """Write the files; none of them if one is there already and differs."""
     texts = {out / name if name else out: text for name, text in written.files.items()}
     try:
