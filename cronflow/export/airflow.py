@@ -25,10 +25,7 @@ SUPPORTED = frozenset(
     )
 )
 REASONS = {"kill_after": "Airflow has a time of its own between TERM and KILL", "max_output": "Airflow keeps all of it"}
-VARIABLES = {
-    "CRONFLOW_RUN_ID": "{{ run_id }}",
-    "CRONFLOW_ATTEMPT": "{{ ti.try_number }}",
-}
+VARIABLES = {"CRONFLOW_RUN_ID": "{{ run_id }}", "CRONFLOW_ATTEMPT": "{{ ti.try_number }}"}
 OPERATOR = ("airflow.providers.standard.operators.bash", "BashOperator")
 INDENT = "    "
 RULES = {
@@ -228,12 +225,7 @@ def _before(job: Job, names: TaskNames, rule: str, file: DagFile) -> Iterator[tu
     if job.approve is not None:
         file.imports.add(("airflow.providers.standard.operators.hitl", "ApprovalOperator"))
         subject = _jinja(job.approve or f"May {job.name} run?")
-        arguments = [
-            ("task_id", literal(names.ids[approves])),
-            ("subject", literal(subject)),
-            ("fail_on_reject", "True"),
-            *rules,
-        ]
+        arguments = [("task_id", literal(names.ids[approves])), ("subject", literal(subject)), ("fail_on_reject", "True"), *rules]
         yield approves, call("ApprovalOperator", arguments, INDENT)
 
 

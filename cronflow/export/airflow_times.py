@@ -19,8 +19,7 @@ INDENT = "    "
 
 
 def schedule_of(flow: Flow, report: ExportReport, imports: set[tuple[str, str]]) -> str:
-    """The expression for `schedule=`; what it needs is added to `imports`, as (module, name). Raises UnwritableError for times
-    that Airflow cannot express."""
+    """The expression for `schedule=`; adds to `imports`, as (module, name). Raises UnwritableError for what it cannot express."""
     root = flow.head
     if flow.outer:
         return _assets(flow, imports)

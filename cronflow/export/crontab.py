@@ -38,8 +38,7 @@ LONGEST = 998
 
 
 class FlowLines(NamedTuple):
-    """A flow as lines of a crontab: its jobs, when they start, by how many seconds the lines delay that, and the
-    variables that they need."""
+    """A flow as lines of a crontab: its jobs, when they start, the seconds of delay, and the variables that they need."""
 
     chain: Chain
     times: Sequence[CronLine]

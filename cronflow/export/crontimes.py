@@ -27,8 +27,7 @@ MINUTES_A_DAY = 1440
 
 
 class CronLine(NamedTuple):
-    """The time fields of a line, and a shell command that is true on its days; "" if the fields say everything. `exact` is the
-    expression of a job file, days included."""
+    """The time fields of a line, a shell command that is true on its days ("": on all), and the exact expression."""
 
     when: str
     test: str = ""
@@ -104,8 +103,7 @@ def _nth_weekdays(words: Sequence[str], nths: int, date: str) -> list[CronLine]:
 
 
 def every_lines(seconds: int) -> list[CronLine]:
-    """An interval counted from midnight, as lines of the same minute each. Raises UnwritableError if a day is not a multiple of
-    it."""
+    """An interval counted from midnight, a line for each minute. Raises UnwritableError if it does not divide a day."""
     minutes, rest = divmod(seconds, 60)
     if rest or not minutes or MINUTES_A_DAY % minutes:
         why = "cron starts at full minutes" if rest or not minutes else "cron starts counting again every day"
@@ -127,8 +125,7 @@ def _hours(mask: int) -> str:
 
 
 def shifted(every: int, zone: str, now: float) -> bool:
-    """Whether an interval counted from midnight in a zone differs, at some time of the year, from the one counted from the
-    epoch."""
+    """Whether an interval counted from midnight in a zone ever differs, within a year, from one counted from the epoch."""
     from datetime import datetime
 
     info = ZoneInfo(zone)

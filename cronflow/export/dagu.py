@@ -93,8 +93,7 @@ def _dag(flow: Flow, name: str, report: ExportReport) -> dict[str, Any]:
 
 
 class Roles(NamedTuple):
-    """What each job becomes: `step`, or a handler of the DAG, `exit` or `failure`; and the steps after whose failure the run
-    continues."""
+    """What each job becomes: `step`, or the handler `exit` or `failure`; and the steps after whose failure the run continues."""
 
     of: dict[str, str]
     continued: set[str]

@@ -10,8 +10,7 @@ from cronflow.export.report import ExportRequest
 
 
 def guard(job: Job, request: ExportRequest, leave: str) -> str:
-    """The statement for `skip_on` and `only_on`, "" without them; `leave` is the statement that it runs on days without a run.
-    Past dates are left out."""
+    """The statement for `skip_on` and `only_on`, without past dates, or ""; on days without a run it does `leave`."""
     zone = "" if job.timezone == request.zone else f"TZ={job.timezone} "
     today = f"$({zone}date +%F)"
     found = []

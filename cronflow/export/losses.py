@@ -58,8 +58,7 @@ _SET_BY_US = re.compile(r"\bCRONFLOW_[A-Z0-9_]+")
 
 
 def report_losses(job: Job, supported: Collection[str], report: ExportReport, reasons: Mapping[str, str]) -> None:
-    """Record each key of a job that has an effect and that a target does not support; `reasons` are a target's own
-    consequences."""
+    """Record each key with an effect that a target does not support; `reasons` are the target's own consequences."""
     for key, message in {**CONSEQUENCES, **reasons}.items():
         value = getattr(job, key)
         neutral = NEUTRAL.get(key, Job._field_defaults[key])

@@ -31,8 +31,7 @@ DAY_SECONDS = 86_400
 
 
 def calendar_lines(expression: str, zone: str) -> list[str]:
-    """The lines of one cron expression, each with `zone` at its end, "" for the machine's own. Raises UnwritableError for days
-    that systemd cannot express."""
+    """The lines of an expression in a zone, "" for the machine's own. Raises UnwritableError for what systemd cannot express."""
     fields = parse(expression)
     clock = ":".join(_numbers(kind, mask) for kind, mask in ((HOUR, fields.hours), (MINUTE, fields.minutes)))
     clock += ":" + _numbers(SECOND, fields.seconds)
@@ -58,8 +57,7 @@ def _days(fields: CronFields) -> Iterator[tuple[str, str]]:
 
 
 def _both(fields: CronFields, dates: list[str]) -> Iterator[tuple[str, str]]:
-    """Dates that must fall on such a weekday too. A weekday's place in the month is itself a range of dates, which is intersected
-    here."""
+    """Dates that must fall on such a weekday too; the n-th weekday of a month is itself a range of dates."""
     plain = fields.weekdays & ALL_WEEKDAYS
     if plain:
         yield from ((_weekday_names(plain), date) for date in dates)
@@ -137,8 +135,7 @@ def _numbers(kind: int, mask: int) -> str:
 
 
 def interval_lines(seconds: int) -> list[str] | None:
-    """An interval counted from the epoch, as times of day in UTC; None if a day is not a multiple of it, or that takes more than
-    60 lines."""
+    """An interval counted from the epoch, as times of day in UTC; None if it does not divide a day, or takes over 60 lines."""
     if DAY_SECONDS % seconds:
         return None
     size = 3600 if 3600 % seconds == 0 else DAY_SECONDS

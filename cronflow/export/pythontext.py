@@ -61,16 +61,8 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
 
 RESERVED = frozenset(
     (
-        "BashOperator",
-        "DAG",
-        "Asset",
-        "EmptyOperator",
-        "BashSensor",
-        "ApprovalOperator",
-        "datetime",
-        "timedelta",
-        "ZoneInfo",
-        "hook",
+        *("BashOperator", "DAG", "Asset", "EmptyOperator", "BashSensor", "ApprovalOperator"),
+        *("datetime", "timedelta", "ZoneInfo", "hook"),
     )
 )
 """Names that the exported file itself uses."""

@@ -97,8 +97,7 @@ def _grouped(refused: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 class ExportResult(NamedTuple):
-    """A finished export: name → text of each file, and the report. A name is relative to a folder; that of a lone file is empty.
-    `next` says what is left to do by hand."""
+    """A finished export: name → text of each file ("" for a lone file), the report, and what is left to do by hand."""
 
     files: Mapping[str, str]
     report: ExportReport

@@ -1,5 +1,4 @@
-"""Selects the jobs to write: each copy of a matrix becomes a job; a job that the target cannot express is left out, with all that
-come after it."""
+"""Selects the jobs to write: copies of a matrix become jobs; what a target cannot express is left out."""
 
 from __future__ import annotations
 

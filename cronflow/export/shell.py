@@ -37,8 +37,7 @@ def text_of(command: Command) -> str:
 
 
 def is_simple(text: str) -> bool:
-    """Whether code is surely one simple command (sh(1), Simple Commands): redirections are allowed, operators and comments are
-    not."""
+    """Whether code is surely one simple command (sh(1)): with redirections at most, without operators and comments."""
     bare = _QUOTED.sub("q", text)
     if "<<" in bare or any(sign in bare for sign in "\n`'\""):
         return False

@@ -79,8 +79,7 @@ def _times(root: Job, report: ExportReport) -> Settings:
 
 
 def _any_zone(expression: str, zone: str, now: float) -> bool:
-    """Whether an expression that follows elapsed time has the same times in UTC as in a zone whose clock changes, in which
-    systemd would skip the second pass of a repeated hour."""
+    """Whether an expression has the same times in UTC as in a zone in which systemd would skip the second pass of an hour."""
     fields = parse(expression)
     whole = all(mask & KINDS[kind].every == KINDS[kind].every for kind, mask in ((HOUR, fields.hours), (MONTH, fields.months)))
     if not (fields.elapsed and whole and fields.every_day and fields.weekdays & ALL_WEEKDAYS == ALL_WEEKDAYS):

@@ -83,8 +83,7 @@ def lasting(entries: Sequence[Mapping[str, str]]) -> set[str]:
 
 
 def _mail(jobs: Sequence[Job], report: ExportReport) -> dict[str, str]:
-    """MAILTO and MAILFROM for what some jobs print: the addresses of their alerts, "" for none; without alert targets cron mails
-    the owner of the crontab."""
+    """MAILTO and MAILFROM: the addresses of the jobs' alerts, "" for none; the crontab's owner if there are no alert targets."""
     alerts = report.request.jobs.alerts
     if not alerts:
         return {"MAILTO": "" if jobs[0].alert == () else report.request.user, "MAILFROM": ""}

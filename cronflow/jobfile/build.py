@@ -28,8 +28,7 @@ DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class JobEntry:
-    """A job, and the text that it comes from. `own` is its own table; `refused` are the keys in which something was refused, here
-    or in `[defaults]`."""
+    """A job and where it comes from. `own` is its own table, `refused` the keys refused in it or in `[defaults]`."""
 
     job: Job
     source: Source

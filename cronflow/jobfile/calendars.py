@@ -41,8 +41,7 @@ def read_pools(source: Source, report: Report) -> dict[str, int]:
 
 
 def read_calendars(source: Source, report: Report) -> tuple[dict[str, frozenset[int]], dict[str, bytes]]:
-    """The dates of each calendar as proleptic ordinals, and the SHA-256 of each date file by its absolute path. A refused
-    calendar has no dates."""
+    """The dates of each calendar as proleptic ordinals, none if it is refused; and absolute path → SHA-256 of each date file."""
     calendars: dict[str, frozenset[int]] = {}
     files: dict[str, bytes] = {}
     for name, body in table_of(source, ("calendars",), report).items():

@@ -55,8 +55,7 @@ def _check_each_expression(parsed: ParsedJobFile, job: Job) -> None:
 
 
 def _with_doubtful_triggerless(jobs: dict[str, Job], doubtful: Iterable[str]) -> dict[str, Job]:
-    """The jobs, those connected with a doubtful one without triggers: how they start is not known, so the graph checks only their
-    names and cycles."""
+    """The jobs, without triggers if connected with a doubtful one: of those only names and cycles can be checked."""
     todo = list(doubtful)
     if not todo:
         return jobs

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from cronflow.core.jobs import ALERT_KINDS, CONDITIONS, RETRY_WORDS, Catchup, Edge, Join, MatrixJoin, Overlap
 from cronflow.jobfile import kinds, values
-from cronflow.jobfile.kinds import Complain, ValueKind, each, type_name, without_nul, wrong_type
+from cronflow.jobfile.kinds import Check, Complain, ValueKind, each, type_name, without_nul, wrong_type
 from cronflow.jobfile.suggest import did_you_mean
 from cronflow.jobfile.values import RefusalError
 from cronflow.jobfile.variables import ARGUMENT_LIMIT
@@ -178,12 +178,6 @@ def alert_url(key: str, text: str) -> None:
         raise RefusalError(f"an element of `{key}` is not a URL", hint)
 
 
-def alert_names(key: str, text: str) -> None:
-    """Check the name of an alert target; whether it is declared is known once all files are read."""
-    if name_hint(text):
-        raise RefusalError(f"{values.brief(text)} in `{key}` is not a valid alert name", "name a table `[alerts.NAME]`")
-
-
 def alert_kind(key: str, text: str) -> None:
     """Check a kind of alert."""
     if text not in ALERT_KINDS:
@@ -215,30 +209,25 @@ def watched(key: str, text: str) -> None:
         raise RefusalError(message, f"`{text}*` matches the files in it")
 
 
-def pool_name(key: str, text: str) -> None:
-    """Check the name of a pool; whether it is declared is known once the file is read."""
-    if name_hint(text):
-        raise RefusalError(f"`{key} = {values.brief(text)}` is not a valid pool name", "name a key of `[pools]`: `NAME = 2`")
+def declared_name(noun: str, hint: str) -> Check:
+    """A check of names of a kind of table; whether the table exists is known once all files are read."""
+
+    def check(key: str, text: str) -> None:
+        if name_hint(text):
+            raise RefusalError(f"{values.brief(text)} in `{key}` is not a valid {noun} name", hint)
+
+    return check
 
 
-def calendar_names(key: str, text: str) -> None:
-    """Check the name of a calendar; whether it is declared is known once the file is read."""
-    if name_hint(text):
-        message = f"{values.brief(text)} in `{key}` is not a valid calendar name"
-        raise RefusalError(message, "dates belong in a table `[calendars.NAME]`")
-
-
+ALERT_NAME = declared_name("alert", "name a table `[alerts.NAME]`")
+POOL_NAME = declared_name("pool", "name a key of `[pools]`: `NAME = 2`")
+CALENDAR_NAME = declared_name("calendar", "dates belong in a table `[calendars.NAME]`")
 CATCHUP, JOIN, OVERLAP, MATRIX_JOIN = (kinds.one_of(get_args(words)) for words in (Catchup, Join, Overlap, MatrixJoin))
 APPROVE = ValueKind("true, false or string", approve, {"oneOf": [{"type": "boolean"}, {"type": "string", "pattern": r"\S"}]})
 COMMAND = ValueKind(
     "string or array of strings",
     command,
-    {
-        "oneOf": [
-            {"type": "string", "pattern": r"\S"},
-            {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        ]
-    },
+    {"oneOf": [{"type": "string", "pattern": r"\S"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
 )
 AFTER = ValueKind(
     "list of jobs or table",

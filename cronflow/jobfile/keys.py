@@ -28,16 +28,14 @@ class Key:
 Keys = Mapping[str, Key]
 
 ZONE = string('"Europe/Berlin"', check=jobkinds.zone)
-CALENDARS = strings('"holidays"', lone=True, check=jobkinds.calendar_names)
+CALENDARS = strings('"holidays"', lone=True, check=jobkinds.CALENDAR_NAME)
 POOL_LIMIT = 10_000
 POOL = integer(1, POOL_LIMIT, 2)
 NO_TIMEOUT = "omit it for a job that may run forever"
 
 JOB: Keys = {
     "command": Key(
-        COMMAND,
-        "",
-        "What is run. A string is given to the shell; an array is run as it is, without a shell. Every job has one.",
+        COMMAND, "", "What is run. A string is given to the shell; an array is run as it is, without a shell. Every job has one."
     ),
     "description": Key(string('"nightly backup"'), "", "What the job is for; shown in status, alerts and reports."),
     "owner": Key(string('"data-team"'), "", "Who looks after it; shown in alerts."),
@@ -97,10 +95,7 @@ JOB: Keys = {
         by_roots=True,
     ),
     "catchup_window": Key(
-        duration(1.0),
-        'none; "24h" with catchup = "all"',
-        "Missed slots older than this are only recorded.",
-        by_roots=True,
+        duration(1.0), 'none; "24h" with catchup = "all"', "Missed slots older than this are only recorded.", by_roots=True
     ),
     "after": Key(
         AFTER,
@@ -128,9 +123,7 @@ JOB: Keys = {
     "wait_every": Key(duration(1.0), '"30s"', "The time between two runs of wait_until."),
     "wait_timeout": Key(duration(1.0), '"6h"', "How long wait_until may take altogether."),
     "approve": Key(
-        APPROVE,
-        "false",
-        "If true, or a message for whoever approves, the task waits for cronflow approve, and an alert says so.",
+        APPROVE, "false", "If true, or a message for whoever approves, the task waits for cronflow approve, and an alert says so."
     ),
     "params": Key(
         PARAMS,
@@ -151,9 +144,7 @@ JOB: Keys = {
         "After an upstream with the same matrix: wait for all of its copies, or each copy for its counterpart.",
     ),
     "foreach": Key(
-        COMMAND,
-        "",
-        "A command that is run first; each line that it prints becomes a task, with the line in the variable ITEM.",
+        COMMAND, "", "A command that is run first; each line that it prints becomes a task, with the line in the variable ITEM."
     ),
     "env": Key(ENV, "{}", "Variables for the command. Merged key by key with those of [defaults]."),
     "env_file": Key(
@@ -174,15 +165,9 @@ JOB: Keys = {
         "~ is the home of the job's user.",
     ),
     "user": Key(
-        string('"www-data"', filled=True),
-        "the daemon's user",
-        "The user that the command runs as. Needs a daemon run by root.",
+        string('"www-data"', filled=True), "the daemon's user", "The user that the command runs as. Needs a daemon run by root."
     ),
-    "group": Key(
-        string('"www-data"', filled=True),
-        "that of the user",
-        "The group of the command. Needs a daemon run by root.",
-    ),
+    "group": Key(string('"www-data"', filled=True), "that of the user", "The group of the command. Needs a daemon run by root."),
     "shell": Key(
         string('"/bin/bash"', filled=True, check=jobkinds.absolute),
         '"/bin/sh"',
@@ -220,7 +205,7 @@ JOB: Keys = {
         by_roots=True,
     ),
     "pool": Key(
-        string('"warehouse"', filled=True, check=jobkinds.pool_name),
+        string('"warehouse"', filled=True, check=jobkinds.POOL_NAME),
         "",
         "The pool of [pools] whose slots the job takes while it runs.",
     ),
@@ -247,7 +232,7 @@ JOB: Keys = {
     "on_failure": Key(COMMAND, "", "A command that is run once at the end of a task that failed."),
     "on_success": Key(COMMAND, "", "A command that is run once at the end of a task that succeeded."),
     "alert": Key(
-        strings('"ops"', check=jobkinds.alert_names), "all", "Which of the [alerts.NAME] hear about this job; [] for none."
+        strings('"ops"', check=jobkinds.ALERT_NAME), "all", "Which of the [alerts.NAME] hear about this job; [] for none."
     ),
     "max_output": Key(
         size(1000, 10**12),

@@ -34,8 +34,7 @@ YEARS_10 = 3650 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class ValueKind:
-    """A kind of values: its name in the man page, its reader, and its schema. `read(key, value, complain)` returns the value that
-    the program works with."""
+    """A kind of values: its name in the man page, its reader `read(key, value, complain)`, and its schema."""
 
     name: str
     read: Read
@@ -157,14 +156,18 @@ def one_of(words: Iterable[str]) -> ValueKind:
     return ValueKind(" or ".join(f'"{name}"' for name in known), read, {"enum": list(known)})
 
 
+def _check_range(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise RefusalError(f"`{key} = {value}` is out of range", f"it is a number from {low:.10g} to {high:.10g}")
+
+
 def integer(low: int, high: int, example: int) -> ValueKind:
     """A whole number within bounds, both included."""
 
     def read(key: str, value: Any, _: Complain) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong_type(key, value, "a whole number", str(example))
-        if not low <= value <= high:
-            raise RefusalError(f"`{key} = {value}` is out of range", f"it is a number from {low} to {high}")
+        _check_range(key, value, low, high)
         return value
 
     return ValueKind("whole number", read, {"type": "integer", "minimum": low, "maximum": high})
@@ -176,8 +179,7 @@ def number(low: float, high: float, example: float) -> ValueKind:
     def read(key: str, value: Any, _: Complain) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise wrong_type(key, value, "a number", str(example))
-        if not low <= value <= high:
-            raise RefusalError(f"`{key} = {value}` is out of range", f"it is a number from {low:g} to {high:g}")
+        _check_range(key, value, low, high)
         return float(value)
 
     return ValueKind("number", read, {"type": "number", "minimum": low, "maximum": high})

@@ -13,8 +13,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def load(file: str, report: Report, included: tuple[Source, Path] | None = None) -> Source | None:
-    """Read a file; returns None, with the reason in the report, if it cannot be read or is not TOML in UTF-8. `included` is the
-    place in another file that includes it."""
+    """Read a file; returns None, with an error in the report, if that fails. `included` is the place that includes it."""
     report.begin(file)
     try:
         raw = whole(file)
@@ -43,8 +42,7 @@ def _mistake_span(file: str, text: str, mistake: syntax.Mistake) -> Span:
 
 
 def _printable(before: str, line: str) -> str:
-    """A line of a text that is not TOML, safe to print; `before` is the text before it. If it may hold secrets, or the URLs of an
-    alert target, only its key is shown."""
+    """A line of a text that is not TOML, safe to print: only its key if it may hold secrets. `before` is the text before it."""
     if syntax.confidential(before, line):
         key, sign, rest = line.partition("=")
         line = key + sign + NOT_BLANK.sub("*", rest) if sign else NOT_BLANK.sub("*", line)

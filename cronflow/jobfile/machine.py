@@ -47,16 +47,7 @@ def machine_zone(localtime: str = LOCALTIME, timezone: str = TIMEZONE) -> str:
 @lru_cache(maxsize=512)
 def has_user(name: str) -> bool:
     """Whether a user of this name, or number, is known to the system."""
-    import pwd
-
-    try:
-        if name.isascii() and name.isdecimal():
-            pwd.getpwuid(int(name))
-        else:
-            pwd.getpwnam(name)
-    except (KeyError, OverflowError):
-        return False
-    return True
+    return home(name) is not None
 
 
 @lru_cache(maxsize=512)
@@ -65,13 +56,9 @@ def has_group(name: str) -> bool:
     import grp
 
     try:
-        if name.isascii() and name.isdecimal():
-            grp.getgrgid(int(name))
-        else:
-            grp.getgrnam(name)
+        return bool(grp.getgrgid(int(name)) if name.isascii() and name.isdecimal() else grp.getgrnam(name))
     except (KeyError, OverflowError):
         return False
-    return True
 
 
 def home(user: str | None) -> str | None:
@@ -84,6 +71,16 @@ def home(user: str | None) -> str | None:
         return pwd.getpwnam(user).pw_dir
     except (KeyError, OverflowError):
         return None
+
+
+def caller_name() -> str:
+    """The name of the calling user, or its number if it has none, as in many containers."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 @lru_cache(maxsize=4096)

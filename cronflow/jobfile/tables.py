@@ -34,8 +34,7 @@ def known_keys(table: Mapping[str, Any], known: Keys) -> dict[str, Any]:
 def read_keys(
     table: Mapping[str, Any], known: Keys, source: Source, path: Path, report: Report
 ) -> tuple[dict[str, Any], set[str]]:
-    """Read a table; returns the values of its known keys, and the keys in which something was refused. All others are reported as
-    unknown."""
+    """Read a table, and report unknown keys; returns the values of the known ones, and those in which something was refused."""
     found: dict[str, Any] = {}
     refused: set[str] = set()
     for key, value in table.items():

@@ -50,8 +50,7 @@ def moments(key: str, value: Any, complain: Complain) -> tuple[datetime.datetime
 
 
 def instant(local: datetime.datetime, zone: str) -> int:
-    """The epoch second of a datetime, in the zone if it has no offset: the first pass of a time that comes twice, the first
-    instant after the gap for a time that does not exist."""
+    """The epoch second of a datetime, in the zone if it has no offset: the first of a repeated time, the end of a gap."""
     if local.tzinfo is not None:
         return int(local.timestamp())
     from cronflow.core.time.schedule import Schedule

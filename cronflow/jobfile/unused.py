@@ -45,8 +45,7 @@ TRIGGERS: dict[str, tuple[Callable[[Job], bool], str]] = {
 
 
 def warn_of_unused(parsed: ParsedJobFile, plan: Plan | None) -> None:
-    """Warn of each such key in a job's own table; `[defaults]` may set what not every job needs. `plan` is None where the graph
-    has errors."""
+    """Warn of such keys in a job's own table, not in `[defaults]`. `plan` is None if the graph has errors."""
     for name, entry in parsed.entries.items():
         for key, needed in NEEDED.items():
             if key in entry.own and not getattr(entry.job, needed) and not {key, needed} & entry.refused:

@@ -35,8 +35,7 @@ FIRST_WORD = re.compile(r"\s*(/[A-Za-z0-9._/+@-]+)(?=\s|$)")
 
 
 def warn(parsed: ParsedJobFile, plan: Plan | None, now: float) -> None:
-    """Report all warnings about jobs, calendars and alert targets. `plan` is None where the graph has errors; `now` is an epoch
-    second."""
+    """Report all warnings. `plan` is None if the graph has errors; `now` is an epoch second."""
     machine.clear_cache()
     if not parsed.entries:
         hint = 'a job is a table `[jobs.NAME]` with a `command = "…"`'

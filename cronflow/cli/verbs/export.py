@@ -67,18 +67,9 @@ def export(
 
 def _wanted(caller: Caller, system: bool) -> ExportRequest:
     from cronflow.export.report import ExportRequest
-    from cronflow.jobfile.machine import machine_zone
+    from cronflow.jobfile.machine import caller_name, machine_zone
 
-    return ExportRequest(caller.jobs, caller.now, machine_zone(), _caller_name(), caller.places.file.name, system)
-
-
-def _caller_name() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container's user often has no entry
-        return str(os.geteuid())
+    return ExportRequest(caller.jobs, caller.now, machine_zone(), caller_name(), caller.places.file.name, system)
 
 
 def _export(target: Target, wanted: ExportRequest) -> ExportResult:

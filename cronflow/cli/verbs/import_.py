@@ -15,7 +15,7 @@ from cronflow.errors import CronflowError, Problem, Span
 if TYPE_CHECKING:
     from cronflow.core.jobs import JobSet
     from cronflow.crontab.convert import Import
-    from cronflow.crontab.sources import Choice
+    from cronflow.crontab.sources import ReadingOptions
 
 LONGEST = 36_500
 """Days of a proof."""
@@ -53,7 +53,7 @@ def import_(
             raise CronflowError(f"there is no table of cron below `{root}`", "`cronflow init` writes a job file to begin with")
     else:
         one = sources.of_file(file, choice) if file is not None else sources.of_user(user, root, choice)
-        found = sources.Found([one], {}, [])
+        found = sources.MachineTables([one], {}, [])
     log = None if shadow is None else _log(shadow)
     done = convert(found.tables, found.folders)
     text = writing.write(done)
@@ -75,22 +75,24 @@ def import_(
     return status
 
 
-def _choice(file: str | None, user: str | None, system: bool, root: str, table: str, dialect: str, prove: int | None) -> Choice:
+def _choice(
+    file: str | None, user: str | None, system: bool, root: str, table: str, dialect: str, prove: int | None
+) -> ReadingOptions:
     """What was asked for, as far as it makes sense together."""
-    from cronflow.crontab.sources import Choice
-    from cronflow.crontab.tables import Daemon, Kind
+    from cronflow.crontab.sources import ReadingOptions
+    from cronflow.crontab.tables import Daemon, TableKind
 
     if sum((file is not None, user is not None, system)) > 1:
         raise CronflowError("FILE, `--user` and `--system` are three places to read from", "name one of them", 2)
     if root != "/" and not (system or user):
         raise CronflowError("`--root` goes with `--system` or `--user`", None, 2)
-    for given, known, flag in ((table, ("auto", *get_args(Kind)), "--table"), (dialect, get_args(Daemon), "--dialect")):
+    for given, known, flag in ((table, ("auto", *get_args(TableKind)), "--table"), (dialect, get_args(Daemon), "--dialect")):
         if given not in known:
             raise CronflowError(f"`{flag}` knows no `{given}`", f"it takes {', '.join(known)}", 2)
     if prove is not None and not 0 < prove <= LONGEST:
         raise CronflowError(f"`--prove {prove}` is no number of days to look ahead", f"from 1 to {LONGEST:,}", 2)
-    kind = next((one for one in get_args(Kind) if one == table), None)
-    return Choice(kind, next(one for one in get_args(Daemon) if one == dialect))
+    kind = next((one for one in get_args(TableKind) if one == table), None)
+    return ReadingOptions(kind, next(one for one in get_args(Daemon) if one == dialect))
 
 
 def _write(path: str, text: str) -> None:
@@ -143,8 +145,8 @@ def _tell(caller: Caller, done: Import, left_out: list[tuple[str, str]]) -> None
 def _conclude(caller: Caller, done: Import, output: str | None) -> None:
     refused = f", {count(len(done.refused), 'line')} refused" if done.refused else ""
     where = "" if output is None else f"; wrote {output}"
-    caller.note(f"{count(len(done.drafts), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
-    if output is not None and done.drafts:
+    caller.note(f"{count(len(done.jobs), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
+    if output is not None and done.jobs:
         caller.note(f"next: read it; `cronflow check {output}`; `--prove 30` compares the starts; then empty the crontab")
 
 
@@ -154,13 +156,13 @@ def _answer(done: Import, left_out: list[tuple[str, str]], output: str | None, t
         "toml": text if output is None else None,
         "imported": [
             {
-                "job": draft.name,
-                "file": draft.table,
-                "line": draft.entry.line,
-                "schedule": draft.keys.get("schedule"),
-                "notes": list(draft.notes),
+                "job": job.name,
+                "file": job.table,
+                "line": job.entry.line,
+                "schedule": job.keys.get("schedule"),
+                "notes": list(job.notes),
             }
-            for draft in done.drafts
+            for job in done.jobs
         ],
         "refused": [
             {
@@ -204,7 +206,7 @@ def _checked(caller: Caller, done: Import, jobs: JobSet, days: int | None, log: 
     caller.zone = jobs.timezone
     if days is not None:
         start = int(caller.now) // 60 * 60 + 60
-        proved = list(proof.prove(done.drafts, jobs.jobs, start, start + days * 86_400))
+        proved = list(proof.prove(done.jobs, jobs.jobs, start, start + days * 86_400))
         wrong |= any(one.unexplained for one in proved)
         told["proof"] = importing.proof_answer(proved, caller.zone)
         if not caller.json:
@@ -214,7 +216,7 @@ def _checked(caller: Caller, done: Import, jobs: JobSet, days: int | None, log: 
         if not starts:
             hint = "lines of syslog or the journal that say `(USER) CMD (…)`: `journalctl -u cron -o short-iso`"
             raise CronflowError("there is no start of cron in the log", hint)
-        compared = shadow.compare(done.drafts, jobs.jobs, starts)
+        compared = shadow.compare(done.jobs, jobs.jobs, starts)
         wrong |= bool(shadow.unexplained(compared))
         told["shadow"] = importing.shadow_answer(compared, caller.zone)
         if not caller.json:
