@@ -22,6 +22,7 @@ def check_alerts(context: Context) -> Iterator[Finding]:
         yield warning("alerts", "nobody is alerted when a job fails", hint)
         return
     from cronflow.alerts.sender import resolve
+    from cronflow.jobfile.checks import refused_urls
 
     folder = str(context.places.file.parent)
     for name, target in context.jobs.alerts.items():
@@ -37,9 +38,10 @@ def check_alerts(context: Context) -> Iterator[Finding]:
         elif _in_the_open(target.urls, context.places.file):
             message = f"others may read `{context.places.file}`, which holds the URLs of alert `{name}`"
             yield warning("alerts_mode", message, f"`chmod 600 {context.places.file}`, or keep them in a `url_file`")
-        refused = _refused(urls)
+        refused = refused_urls(urls)
         if refused:
-            message = f"Apprise does not understand a `{refused[0]}://` URL of alert `{name}`, or lacks a module for it"
+            scheme = refused[0].partition("://")[0]
+            message = f"Apprise does not understand a `{scheme}://` URL of alert `{name}`, or lacks a module for it"
             yield problem("alerts", message, f"`cronflow alerts test {name}` shows more")
         else:
             yield ok("alerts", f"alert `{name}` has {len(urls)} URL{'s' if len(urls) > 1 else ''}")
@@ -51,17 +53,3 @@ def _in_the_open(urls: Iterable[str], file: Path) -> bool:
         return False
     text = file.read_text(encoding="utf-8")
     return any(url in text and not re.match(r"mailtos?://[^:/?@]*(\?|/?$)", url) for url in urls)
-
-
-def _refused(urls: list[str]) -> list[str]:
-    """The schemes of the URLs that Apprise refuses."""
-    import logging
-
-    import apprise
-
-    log = logging.getLogger("apprise")
-    before, log.disabled = log.disabled, True  # what it logs of a URL that it refuses names the token
-    try:
-        return [url.partition("://")[0] for url in urls if apprise.Apprise.instantiate(url, suppress_exceptions=True) is None]
-    finally:
-        log.disabled = before

@@ -15,7 +15,7 @@ from cronflow.export.pythontext import call, identifiers, ids, lines_of, literal
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult
 from cronflow.export.script import SKIP, script
 from cronflow.export.selection import select, write_flows
-from cronflow.export.shell import text_of
+from cronflow.export.shell import folder_of, text_of
 
 SUPPORTED = frozenset(
     (
@@ -24,7 +24,7 @@ SUPPORTED = frozenset(
         *("priority", "check", "on_failure", "on_success", "catchup", "overlap", "after_timeout"),
     )
 )
-REASONS = {"kill_after": "Airflow has a time of its own between TERM and KILL", "max_output": "Airflow keeps all of it"}
+REASONS = {"kill_after": "Airflow has its own time between TERM and KILL", "max_output": "Airflow keeps all of it"}
 VARIABLES = {"CRONFLOW_RUN_ID": "{{ run_id }}", "CRONFLOW_ATTEMPT": "{{ ti.try_number }}"}
 OPERATOR = ("airflow.providers.standard.operators.bash", "BashOperator")
 INDENT = "    "
@@ -237,7 +237,7 @@ def _arguments(job: Job, task_id: str, params: dict[str, str], file: DagFile) ->
     codes = [*job.skip_codes, *([SKIP] if (flow_guard or job.only_if) and SKIP not in job.skip_codes else [])]
     found = [("task_id", literal(task_id)), ("bash_command", _rendered(text, INDENT * 2))]
     found += [("env", mapping(env, INDENT * 2)), ("append_env", "True")] if env else []
-    found.append(("cwd", _folder(job, file)))
+    found.append(("cwd", literal(_jinja(folder_of(job, file.report.request.user)))))
     found.append(("skip_on_exit_code", "None" if not codes else str(codes[0]) if len(codes) == 1 else str(codes)))
     if job.retries:
         file.imports.add(("datetime", "timedelta"))
@@ -270,15 +270,6 @@ def _about(job: Job, file: DagFile) -> list[tuple[str, str]]:
         file.imports.add(("airflow.sdk", "Asset"))
         found.append(("outlets", f"[Asset({literal(job.name)})]"))
     return found
-
-
-def _folder(job: Job, file: DagFile) -> str:
-    """The folder of a task: its `cwd`, else the home of its user."""
-    from cronflow.jobfile.machine import home
-
-    at_home = home(job.user or file.report.request.user) or "/"
-    path = job.cwd or "~"
-    return literal(_jinja(at_home + path[1:] if path == "~" or path.startswith("~/") else path))
 
 
 def _env(job: Job, params: dict[str, str]) -> dict[str, str]:

@@ -13,16 +13,14 @@ from cronflow.export.shell import (
     POSIX_SHELLS,
     as_program,
     checked,
-    env_files,
     exports,
     fed,
-    home_word,
     in_shell,
     is_simple,
     piece,
     polling_loop,
     seconds,
-    secret_exports,
+    setup_statements,
     text_of,
 )
 
@@ -91,12 +89,7 @@ def _setup(job: Job, outside: Mapping[str, str], report: ExportReport) -> list[s
     inside = {
         name: value for name, value in job.env.items() if outside.get(name) != value or (job.env_file and name not in ("SHELL",))
     }
-    found = [*env_files(job), *exports(inside), *secret_exports(job, report)]
-    if job.umask != 0o022:
-        found.append(f"umask {job.umask:03o}")
-    if job.cwd is not None and job.cwd not in ("~", outside.get("HOME")):
-        found.append(f"cd {home_word(job.cwd)} || exit 1")
-    return found
+    return setup_statements(job, exports(inside), job.cwd != outside.get("HOME"), report)
 
 
 def _part(job: Job, shell: str, setup: Sequence[str]) -> str:

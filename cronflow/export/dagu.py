@@ -20,7 +20,7 @@ from cronflow.export.pythontext import free, ids
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.script import script
 from cronflow.export.selection import select, write_flows
-from cronflow.export.shell import POSIX_SHELLS, polling_loop, text_of
+from cronflow.export.shell import POSIX_SHELLS, folder_of, polling_loop, text_of
 from cronflow.export.yamltext import document
 
 SUPPORTED = frozenset(
@@ -231,7 +231,11 @@ def _steps(job: Job, roles: Roles, report: ExportReport) -> Iterator[dict[str, A
     if job.wait_until is not None:
         loop = polling_loop(text_of(job.wait_until), job.wait_every)
         called = free(f"{job.name}-wait", taken, "-")
-        yield _ordered(called, before, {"run": loop, "timeout_sec": ceil(job.wait_timeout), **_folder(job)})
+        yield _ordered(
+            called,
+            before,
+            {"run": loop, "timeout_sec": ceil(job.wait_timeout), "working_dir": folder_of(job, report.request.user)},
+        )
         before = [called]
     if job.approve is not None:
         called = free(re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII), taken, "_")
@@ -257,7 +261,7 @@ def _step(job: Job, roles: Roles, report: ExportReport, handler: bool = False) -
     if shell != "/bin/sh":
         found["with"] = {"shell": shell}
     found |= {"env": [{name: value} for name, value in plain.items()]} if plain else {}
-    found |= _folder(job)
+    found["working_dir"] = folder_of(job, report.request.user)
     if job.only_if is not None:
         found["preconditions"] = [{"condition": text_of(job.only_if)}]
     if job.timeout is not None:
@@ -275,12 +279,3 @@ def _retries(job: Job) -> dict[str, Any]:
         policy |= {"backoff": job.retry_backoff, "max_interval_sec": ceil(job.retry_max_delay)}
     codes = [one for one in job.retry_on or () if isinstance(one, int)]
     return policy | ({"exit_code": codes} if codes and len(codes) == len(job.retry_on or ()) else {})
-
-
-def _folder(job: Job) -> dict[str, Any]:
-    """The job's folder, or its home: Dagu would start in the folder of its file."""
-    from cronflow.jobfile.machine import home
-
-    at_home = home(job.user) or "/"
-    path = job.cwd or "~"
-    return {"working_dir": at_home + path[1:] if path == "~" or path.startswith("~/") else path}

@@ -23,7 +23,6 @@ from cronflow.core.time.cronfields import (
 )
 from cronflow.core.time.cronhints import KINDS
 from cronflow.export.report import UnwritableError
-from cronflow.jobfile.values import format_duration
 
 _NAMES = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _ANY_DAY = "*"
@@ -150,8 +149,3 @@ def interval_lines(seconds: int) -> list[str] | None:
     if size == 3600:
         return [f"*-*-* *:{_numbers(MINUTE, mask)}:{second:02} UTC" for (second, _), mask in found.items()]
     return [f"*-*-* {_numbers(HOUR, mask)}:{minute:02}:{second:02} UTC" for (second, minute), mask in found.items()]
-
-
-def monotonic(seconds: int) -> str:
-    """An interval that systemd counts by itself."""
-    return format_duration(seconds).replace("m", "min")

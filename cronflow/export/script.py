@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cronflow.core.jobs import Job
 from cronflow.export.report import ExportReport
-from cronflow.export.shell import env_files, home_word, in_shell, is_program, is_simple, quoted, secret_exports, text_of
+from cronflow.export.shell import in_shell, is_program, is_simple, quoted, setup_statements, text_of
 
 SHELLS = frozenset({"/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"})
 """Shells whose code bash can run."""
@@ -18,14 +18,8 @@ def script(job: Job, report: ExportReport, guard: str = "", *, cwd: bool = False
     """The script: what comes before the command, the command, the handling of its exit status, its checks.
 
     `guard` is a statement that exits with SKIP on some days. `cwd` and `env`: the target has no setting for these."""
-    before = [*([guard] if guard else []), *env_files(job)]
-    if env or job.env_file:
-        before += [f"export {name}={quoted(value)}" for name, value in job.env.items()]
-    before += secret_exports(job, report)
-    if job.umask != 0o022:
-        before.append(f"umask {job.umask:03o}")
-    if cwd and job.cwd is not None and job.cwd != "~":
-        before.append(f"cd {home_word(job.cwd)} || exit 1")
+    variables = [f"export {name}={quoted(value)}" for name, value in job.env.items() if env or job.env_file]
+    before = [*([guard] if guard else []), *setup_statements(job, variables, cwd, report)]
     if job.only_if is not None:
         before.append(f"{grouped(text_of(job.only_if))} || exit {SKIP}")
     body = _command(job)

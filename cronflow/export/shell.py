@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cronflow.core.jobs import Command, Job
 from cronflow.export.report import ExportReport
+from cronflow.jobfile.machine import home
 
 POSIX_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 _OWN_WORDS = frozenset(
@@ -116,6 +117,19 @@ def home_word(path: str) -> str:
     if path == "~":
         return '"$HOME"'
     return f'"$HOME"/{quoted(path[2:])}' if path.startswith("~/") else quoted(path)
+
+
+def folder_of(job: Job, user: str) -> str:
+    """The absolute folder of a job: its `cwd`, or the home of its user."""
+    path = job.cwd or "~"
+    return (home(job.user or user) or "/") + path[1:] if path == "~" or path.startswith("~/") else path
+
+
+def setup_statements(job: Job, variables: Sequence[str], cwd: bool, report: ExportReport) -> list[str]:
+    """Statements before a command: env files, these that set variables, secrets, the umask, and if `cwd` the folder."""
+    found = [*env_files(job), *variables, *secret_exports(job, report)]
+    found += [f"umask {job.umask:03o}"] if job.umask != 0o022 else []
+    return found + ([f"cd {home_word(job.cwd)} || exit 1"] if cwd and job.cwd is not None and job.cwd != "~" else [])
 
 
 def fetched(reference: str) -> str | None:

@@ -16,7 +16,7 @@ from cronflow.jobfile.locate import Path
 from cronflow.jobfile.machine import home
 from cronflow.jobfile.report import Report
 from cronflow.jobfile.source import Part, Source
-from cronflow.jobfile.tables import known_keys, read_keys, refuse_tables, table_of
+from cronflow.jobfile.tables import read_keys, refuse_tables, table_of
 from cronflow.jobfile.timekinds import instant
 
 STARTING_KEYS = frozenset({"schedule", "every", "at", "watch", "timezone", "jitter", "skip_on", "only_on", "after", "join"})
@@ -46,7 +46,7 @@ class ParsedJobFile:
         self.entries: dict[str, JobEntry] = {}
         self.alerts: dict[str, AlertTarget] = {}
         self.alert_sources: dict[str, Source] = {}
-        top = read_keys(known_keys(main.data, keys.TOP), keys.TOP, main, (), report)[0]
+        top = read_keys({key: main.data[key] for key in keys.TOP if key in main.data}, keys.TOP, main, (), report)[0]
         self.timezone: str = top.get("timezone", machine_zone)
         self.include: tuple[str, ...] = top.get("include", ())
         self.settings = _settings(main, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Fault, faults
@@ -99,11 +99,16 @@ def _line(parsed: ParsedJobFile, job: str, key: str) -> str:
 
 
 def check_urls(parsed: ParsedJobFile) -> None:
-    """Report URLs that Apprise refuses. Loads Apprise (400 ms and 40 MiB), so only where a person waits for the result.
+    """Report URLs that Apprise refuses. A URL holds passwords and tokens: only its scheme is ever shown."""
+    for name, target in parsed.alerts.items():
+        for url in refused_urls(target.urls):
+            _refuse_url(parsed, name, url)
 
-    A URL holds passwords and tokens: only its scheme is ever shown."""
-    if not any(target.urls for target in parsed.alerts.values()):
-        return
+
+def refused_urls(urls: Sequence[str]) -> list[str]:
+    """The URLs that Apprise refuses. Loads Apprise (400 ms and 40 MiB), so only where a person waits for the result."""
+    if not urls:
+        return []
     import logging
 
     import apprise
@@ -111,10 +116,7 @@ def check_urls(parsed: ParsedJobFile) -> None:
     log = logging.getLogger("apprise")
     before, log.disabled = log.disabled, True  # what it logs of a URL that it refuses names the token
     try:
-        for name, target in parsed.alerts.items():
-            for url in target.urls:
-                if apprise.Apprise.instantiate(url, suppress_exceptions=True) is None:
-                    _refuse_url(parsed, name, url)
+        return [url for url in urls if apprise.Apprise.instantiate(url, suppress_exceptions=True) is None]
     finally:
         log.disabled = before
 

@@ -26,11 +26,6 @@ def table_of(source: Source, path: Path, report: Report) -> Mapping[str, Any]:
     return {}
 
 
-def known_keys(table: Mapping[str, Any], known: Keys) -> dict[str, Any]:
-    """The part of a table that has known keys."""
-    return {key: table[key] for key in known if key in table}
-
-
 def read_keys(
     table: Mapping[str, Any], known: Keys, source: Source, path: Path, report: Report
 ) -> tuple[dict[str, Any], set[str]]:
