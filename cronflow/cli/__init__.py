@@ -6,7 +6,7 @@ of that is imports. So a module is imported where every command needs it, and ot
 - of the verbs only the one that was typed, of its screen only where it is drawn and not printed as JSON;
 - `rich`, `croniter`, `psutil`, `filelock` and `apprise` never by a command that does without them;
 - the live state (`core.state`, 8 ms) only where something waits for other flows, and in `why`;
-- the readers of the job file only where the reading that the daemon and `check` keep (`jobfile.kept`) is not valid any more;
+- the readers of the job file only where the reading that the daemon and `check` keep (`jobfile.cache`) is not valid any more;
 - `zoneinfo` (4 ms), `json`, `textwrap`, `difflib` where they are used.
 
 For the same reason records that are only read are named tuples (a dataclass takes four times as long to define), and the garbage

@@ -108,9 +108,9 @@ def report(error: Exception, json: bool) -> int:
         sys.stdout.write(as_json({"schema": SCHEMA, "error": told}) + "\n")
         sys.stdout.flush()
     elif isinstance(error, JobFileError) and error.problems:
-        from cronflow.jobfile.draw import draw
+        from cronflow.jobfile.render import render
 
-        _tell("\n\n".join(draw(problem, _color()) for problem in error.problems if problem.severity == "error"))
+        _tell("\n\n".join(render(problem, _color()) for problem in error.problems if problem.severity == "error"))
     else:
         head = "\x1b[31merror\x1b[0m" if _color() else "error"
         _tell(f"{head}: {error.message}" + (f"\n  = hint: {error.hint}" if error.hint else ""))

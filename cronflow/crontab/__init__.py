@@ -1,1 +1,1 @@
-"""Crontabs: read as cron reads them, and written as a job file (cronflow-jobs(5))."""
+"""IMPORTS crontabs: reads them as cron does, and writes them as a job file (cronflow-jobs(5))."""

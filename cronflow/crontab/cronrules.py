@@ -1,6 +1,6 @@
-"""Cron's own rules: what its daemons make of the time fields of a line, and at which minutes they start the job.
+"""Cron's own rules: how its daemons read the time fields of a line, and at which minutes they start the job.
 
-This is the other reading, which proves an import: it shares nothing with `core`, and where it is slow it is plain. Written after
+This is the second reading, which proves an import: it shares nothing with `core`, and is simple rather than fast. It follows
 Debian's cron 3.0pl1-162 (entry.c, cron.c), cronie 1.7 (the same files) and busybox 1.37 (crond.c). Where they differ:
 
                           Debian's cron            cronie                    busybox
@@ -12,10 +12,10 @@ Debian's cron 3.0pl1-162 (entry.c, cron.c), cronie 1.7 (the same files) and busy
     *x, 5.x, 1-5-9        `*`, `5`, `1-5`          refused                   refused
     two day fields        both, if one of them begins with `*`, else either  either, if both leave out days
     */2 as day of month   1,3,5...                 1,3,5...                  2,4,6...
-    clock changes         see `looks`              the same; none with       none
+    clock changes         see `scans`              the same; none with       none
                                                    CRON_TZ
 
-Instants are Unix epoch seconds, wall minutes are minutes of the local clock since 1970-01-01 00:00 on that clock.
+Instants are epoch seconds; wall minutes are minutes of the local clock since 1970-01-01 00:00 on that clock.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from typing import Literal, NamedTuple
 
 Dialect = Literal["debian", "cronie", "busybox"]
 Pick = Callable[[int, int], int]
-"""Chooses for `~` one of the values from the first to the second number."""
+"""Chooses for `~` a value from the first to the second number."""
 
 
 class RefusedError(Exception):
-    """Fields that cron refuses, or that never come: the rule, what to write instead, and the place among the fields."""
+    """Fields that cron refuses, or that never match: the rule, what to write instead, and the number of the field."""
 
     def __init__(self, rule: str, hint: str = "", field: int = 0) -> None:
         super().__init__(rule)
@@ -44,8 +44,8 @@ class RefusedError(Exception):
 class Times(NamedTuple):
     """The minutes at which cron starts a job. `weekdays` run from 0 (Sunday) to 6.
 
-    `wild`: its minute or hour field begins with `*`, so that it follows elapsed time where the clock is changed. `both`: a day
-    must be in both day fields, else in one of them."""
+    `wild`: its minute or hour field begins with `*`, so it follows elapsed time when the clock changes. `both`: a day must match
+    both day fields, otherwise either of them."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -93,7 +93,7 @@ _LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def read(words: Sequence[str], dialect: Dialect, pick: Pick) -> Times:
-    """What a daemon makes of five fields, or of a nickname. Raises RefusedError for what it refuses or never starts."""
+    """Read five fields, or a nickname, as a daemon does. Raises RefusedError for what it refuses or never starts."""
     if len(words) == 1:
         words = NICKNAMES[words[0]].split()
     sets = []
@@ -104,7 +104,7 @@ def read(words: Sequence[str], dialect: Dialect, pick: Pick) -> Times:
             raise RefusedError(refused.rule, refused.hint, place) from None
     for place, values in enumerate(sets):
         if not values:
-            rule = f"`{words[place]}` runs backwards: no {FIELDS[place].name} is in it, and cron never starts the job"
+            rule = f"`{words[place]}` runs backwards: it contains no {FIELDS[place].name}, so cron never starts the job"
             raise RefusedError(rule, "", place)
     minutes, hours, days, months, weekdays = sets
     if dialect == "busybox":
@@ -115,12 +115,12 @@ def read(words: Sequence[str], dialect: Dialect, pick: Pick) -> Times:
         both = words[2][0] == "*" or words[4][0] == "*"
     times = Times(minutes, hours, days, months, weekdays, words[0][0] == "*" or words[1][0] == "*", both)
     if not _ever(times):
-        raise RefusedError(f"no day is ever `{' '.join(words[2:])}`: cron never starts the job", "", 2)
+        raise RefusedError(f"no day ever matches `{' '.join(words[2:])}`: cron never starts the job", "", 2)
     return times
 
 
 def _ever(times: Times) -> bool:
-    """Whether a day ever fits: each date falls on each weekday within some years."""
+    """Whether a day ever matches: each date falls on each weekday in some year."""
     dated = any(1 <= day <= _LENGTHS[month - 1] for day in times.days for month in times.months)
     return dated if times.both else dated or bool(times.weekdays)
 
@@ -136,16 +136,16 @@ def _field(field: Field, word: str, dialect: Dialect, pick: Pick) -> frozenset[i
 
 
 def _cronie_item(field: Field, item: str, pick: Pick) -> frozenset[int]:
-    """`*`, `n`, `n-m`, the first and the last with a step, and `n~m`."""
+    """`*`, `n`, `n-m`, `*` and `n-m` with a step, and `n~m`."""
     return frozenset((_random(field, item, pick),)) if "~" in item else _ranged(field, item)
 
 
 @lru_cache(maxsize=1024)
 def _ranged(field: Field, item: str) -> frozenset[int]:
-    """The same without `~`. What is visited must be in the field's bounds."""
+    """The same without `~`. Every value must be within the bounds of the field."""
     parts = re.fullmatch(r"(?:\*|([0-9]+|[A-Za-z]+)(?:-([0-9]+|[A-Za-z]+))?)(?:/([0-9]+))?", item)
     if parts is None:
-        raise _no_item(field, item)
+        raise _bad_item(field, item)
     first, last, step = parts.groups()
     if first is not None and last is None:
         if step is not None:
@@ -160,7 +160,7 @@ def _ranged(field: Field, item: str) -> frozenset[int]:
 def _random(field: Field, item: str, pick: Pick) -> int:
     parts = re.fullmatch(r"([0-9]+|[A-Za-z]+)?~([0-9]+|[A-Za-z]+)?", item)
     if parts is None:
-        raise _no_item(field, item)
+        raise _bad_item(field, item)
     low = field.low if parts[1] is None else _number(field, parts[1])
     high = field.high if parts[2] is None else _number(field, parts[2])
     if low > high:
@@ -170,13 +170,13 @@ def _random(field: Field, item: str, pick: Pick) -> int:
 
 @lru_cache(maxsize=1024)
 def _debian_field(field: Field, word: str) -> frozenset[int]:
-    """The same without `~`. What follows an item and is no comma is skipped, with the rest of the field."""
+    """The same without `~`. If anything but a comma follows an item, the rest of the field is ignored."""
     values: set[int] = set()
     rest = word
     while True:
         parts = re.match(r"(?:\*|([0-9A-Za-z]+)(-[0-9A-Za-z]*)?)(/[0-9A-Za-z]*)?", rest)
         if parts is None:
-            raise _no_item(field, rest.partition(",")[0] or word)
+            raise _bad_item(field, rest.partition(",")[0] or word)
         item = parts[0]
         first, last, step = parts.groups()
         if first is not None and last is None:
@@ -185,10 +185,10 @@ def _debian_field(field: Field, word: str) -> frozenset[int]:
             values.add(_inside(field, _number(field, first), item))
         else:
             low, high = (field.low, field.high) if first is None else (_number(field, first), _number(field, (last or "")[1:]))
-            pace = _step(item, None if step is None else step[1:])
+            stride = _step(item, None if step is None else step[1:])
             _inside(field, low, item)
             _inside(field, high, item)
-            values.update(range(low, high + 1, pace))
+            values.update(range(low, high + 1, stride))
         rest = rest[parts.end() :]
         if rest[:1] != ",":
             return frozenset(values)
@@ -196,18 +196,18 @@ def _debian_field(field: Field, word: str) -> frozenset[int]:
 
 
 def _busybox_item(field: Field, item: str, _: Pick) -> frozenset[int]:
-    """Values count round the field: `22-2` is 22,23,0,1,2. The day of month counts from 0, the others from their lowest value."""
+    """Ranges wrap around: `22-2` is 22,23,0,1,2. The day of month counts from 0, the others from their lowest value."""
     parts = re.fullmatch(r"(?:\*|([0-9]+|[A-Za-z]{3})(?:-([0-9]+|[A-Za-z]{3}))?)(?:/([0-9]*))?", item)
     if parts is None:
-        raise _no_item(field, item)
+        raise _bad_item(field, item)
     first, last, step = parts.groups()
     base = 1 if field.name == "month" else 0
     size = 7 if field.high == 7 else field.high + 1 - base
     low = base if first is None else _inside(field, _number(field, first), item)
     high = base + size - 1 if first is None else low if last is None else _inside(field, _number(field, last), item)
-    pace = int(step) if step else 1
+    stride = int(step) if step else 1
     count = (high - low) % size + 1
-    return frozenset((low - base + walked) % size + base for walked in range(0, count, pace or count))
+    return frozenset((low - base + walked) % size + base for walked in range(0, count, stride or count))
 
 
 def _number(field: Field, token: str) -> int:
@@ -217,7 +217,7 @@ def _number(field: Field, token: str) -> int:
     if name in field.names:
         return field.names.index(name) + field.low
     hint = f"names are {field.names[0]} to {field.names[-1]}" if field.names else ""
-    raise RefusedError(f"`{token}` is no {field.name}", hint) if token else _no_item(field, token)
+    raise RefusedError(f"`{token}` is not a valid {field.name}", hint) if token else _bad_item(field, token)
 
 
 def _inside(field: Field, value: int, item: str) -> int:
@@ -230,7 +230,7 @@ def _step(item: str, step: str | None) -> int:
     if step is None:
         return 1
     if not step.isascii() or not step.isdigit():
-        raise RefusedError(f"`{item}` has no number behind its `/`")
+        raise RefusedError(f"`{item}` has no number after its `/`")
     if int(step[-9:]) == 0:
         raise RefusedError(f"`{item}` has a step of 0")
     return int(step[-9:])
@@ -241,18 +241,18 @@ def _lone_step(field: Field, item: str) -> RefusedError:
     return RefusedError(f"`{item}` has a step without a range", f"`{first}-{field.high}{item[len(first) :]}` has one")
 
 
-def _no_item(field: Field, item: str) -> RefusedError:
+def _bad_item(field: Field, item: str) -> RefusedError:
     if item.endswith("/"):
-        return RefusedError(f"`{item}` has no number behind its `/`")
-    return RefusedError(f"`{item}` is no {field.name}" if item else f"the {field.name} field has an empty item")
+        return RefusedError(f"`{item}` has no number after its `/`")
+    return RefusedError(f"`{item}` is not a valid {field.name}" if item else f"the {field.name} field has an empty item")
 
 
 # ---- starts ---------------------------------------------------------------------------------------------------------------
 
 
-class Look(NamedTuple):
-    """Neighbouring wall minutes [first, last] at which cron looks for jobs, each `behind` minutes before it wakes for it, in
-    minutes since the epoch. `wild` and `fixed`: for which jobs it looks."""
+class Scan(NamedTuple):
+    """Consecutive wall minutes [first, last] for which cron looks for jobs, each when the epoch minute is `behind` minutes later.
+    `wild` and `fixed`: for which jobs it looks."""
 
     first: int
     last: int
@@ -261,54 +261,55 @@ class Look(NamedTuple):
     fixed: bool
 
 
-def looks(zone: tzinfo, start: int, end: int, plain: bool = False) -> list[Look]:
-    """Where cron looks from one instant to another: its loop, minute by minute (main() in cron.c).
+def scans(zone: tzinfo, start: int, end: int, plain: bool = False) -> list[Scan]:
+    """The scans of cron's loop from one instant to another, minute by minute (main() in cron.c).
 
-    It keeps a clock of its own, which goes on by one minute each minute. If the local clock has been put forward by up to three
-    hours, jobs with `*` are looked for at the new minute, and all others at each minute that was left out; if it was put back by
-    up to three hours, only jobs with `*` are, until its own clock has been caught up with. `plain`: without any such rule."""
-    found: list[Look] = []
+    It keeps its own clock, which advances by one minute each minute. If the local clock has gone forward by up to three hours, it
+    looks for jobs with `*` at the new minute, and for all others at each skipped minute; if it has gone back by up to three
+    hours, only for jobs with `*`, until the local clock has caught up. `plain`: without any such rule."""
+    found: list[Scan] = []
     virtual = 0
 
-    def look(minute: int, wall: int, wild: bool, fixed: bool) -> None:
+    def scan(minute: int, wall: int, wild: bool, fixed: bool) -> None:
         if minute * 60 < start:
             return
         last = found[-1] if found else None
         if last and last[2:] == (minute - wall, wild, fixed) and last.last + 1 == wall:
             found[-1] = last._replace(last=wall)
         else:
-            found.append(Look(wall, wall, minute - wall, wild, fixed))
+            found.append(Scan(wall, wall, minute - wall, wild, fixed))
 
-    begin = start // 60 - 1440  # a day before, so that it knows where it stands
+    begin = start // 60 - 1440  # a day earlier, so that it knows its state
     for minute in range(begin, -(-end // 60)):
-        now = minute + _offset(zone, minute * 60) // 60
+        now = minute + utc_offset(zone, minute * 60) // 60
         ahead = now - virtual
         if plain or minute == begin or ahead == 1 or abs(ahead) > 180:
-            look(minute, now, True, True)
+            scan(minute, now, True, True)
             virtual = now
         elif ahead > 0:
             if ahead > 5:
-                look(minute, now, True, False)
+                scan(minute, now, True, False)
             for missed in range(virtual + 1, now + 1):
-                look(minute, missed, ahead <= 5, True)
+                scan(minute, missed, ahead <= 5, True)
             virtual = now
         else:
-            look(minute, now, True, False)
+            scan(minute, now, True, False)
     return found
 
 
-def _offset(zone: tzinfo, instant: int) -> int:
+def utc_offset(zone: tzinfo, instant: int) -> int:
+    """The offset of a zone at an instant, in seconds."""
     offset = datetime.fromtimestamp(instant, zone).utcoffset()
     return 0 if offset is None else offset.days * 86400 + offset.seconds
 
 
-def starts(times: Times, where: Sequence[Look]) -> Iterator[int]:
-    """The instants at which cron starts a job, once for each start, where it looks."""
+def starts(times: Times, in_scans: Sequence[Scan]) -> Iterator[int]:
+    """The instants at which cron starts a job in these scans, once for each start."""
     minutes = sorted(hour * 60 + minute for hour in times.hours for minute in times.minutes)
-    for look in where:
-        if not (look.wild if times.wild else look.fixed):
+    for scan in in_scans:
+        if not (scan.wild if times.wild else scan.fixed):
             continue
-        for day in range(look.first // 1440, look.last // 1440 + 1):
+        for day in range(scan.first // 1440, scan.last // 1440 + 1):
             if times.on(datetime.fromtimestamp(day * 86400, UTC).date()):
                 walls = (day * 1440 + minute for minute in minutes)
-                yield from ((wall + look.behind) * 60 for wall in walls if look.first <= wall <= look.last)
+                yield from ((wall + scan.behind) * 60 for wall in walls if scan.first <= wall <= scan.last)

@@ -1,4 +1,4 @@
-"""MAILTO, who gets cron's mails, as targets of alerts."""
+"""Turns MAILTO, who gets cron's mails, into alert targets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from urllib.parse import quote
 from cronflow.crontab.naming import slug
 
 SENDER = "root"
-"""From whom cron's mails are where MAILFROM does not say it."""
+"""The sender of cron's mails without MAILFROM."""
 
 
-class Target(NamedTuple):
+class MailTarget(NamedTuple):
     """`[alerts.NAME]`: an Apprise URL that hands mail to this machine's own mail server."""
 
     name: str
@@ -21,21 +21,21 @@ class Target(NamedTuple):
 
 
 def addresses(mailto: str) -> list[str]:
-    """The addresses of a MAILTO: commas and blanks part them."""
+    """The addresses of a MAILTO, which are separated by commas and blanks."""
     return [word for word in re.split(r"[\s,]+", mailto.strip()) if word]
 
 
-class Targets:
-    """The targets of all tables, each once, in the order of their lines."""
+class MailTargets:
+    """The alert targets of all crontabs, each once, in the order of their lines."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], Target] = {}
+        self._found: dict[tuple[str, str], MailTarget] = {}
 
-    def of(self, mailto: str, mailfrom: str) -> Target:
+    def of(self, mailto: str, mailfrom: str) -> MailTarget:
         """The target for a MAILTO and a MAILFROM."""
         key = (mailto.strip(), mailfrom.strip())
         if key not in self._found:
-            self._found[key] = Target(self._name(key[0]), _url(*key), key[0])
+            self._found[key] = MailTarget(self._name(key[0]), _url(*key), key[0])
         return self._found[key]
 
     def _name(self, mailto: str) -> str:
@@ -45,8 +45,8 @@ class Targets:
         return next(free for free in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if free not in taken)
 
     @property
-    def all(self) -> list[Target]:
-        """In the order in which they were asked for."""
+    def all(self) -> list[MailTarget]:
+        """All targets, in the order in which they were asked for."""
         return list(self._found.values())
 
 

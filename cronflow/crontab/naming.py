@@ -1,4 +1,4 @@
-"""Names for jobs, from their commands: `backup-db` and not `job-7`."""
+"""Names jobs after their commands: `backup-db`, not `job-7`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cronflow.crontab.commandwords import (
-    EXTENSION,
-    FOLDERS,
-    GENERIC,
-    GUARDS,
-    INTERPRETERS,
-    OPERAND_VALUES,
-    PLAIN,
-    SHELLS,
-    VAGUE,
-    WITH_OPERAND,
-    WRAPPERS,
-)
+from cronflow.crontab import commandwords as known
 
 LONGEST = 40
-"""Characters of a name that is made here; names may have 64."""
+"""Characters of a name that is made here; the limit for names is 64."""
 
 SEPARATOR = re.compile(r"(?:\|\||&&|;|\||\n|(?<![>&0-9])&(?![>&]))")
 WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""", re.DOTALL)
@@ -30,29 +18,29 @@ ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 SUBCOMMAND = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
 
-class Idea(NamedTuple):
-    """A name for a job, and the words by which it can be told from others of that name."""
+class NameIdea(NamedTuple):
+    """A name for a job, and the words that can distinguish it from others of that name."""
 
     name: str
     more: tuple[str, ...]
 
 
-def idea(command: str, stdin: str | None = None) -> Idea:
-    """A name for a command. An empty one is named after what it reads."""
+def idea(command: str, stdin: str | None = None) -> NameIdea:
+    """A name for a command. An empty command is named after its standard input."""
     words = _significant(command)
     if stdin and words in ([], ["true"]):
         words = [re.sub(r"^\([^)]*\)s\s*", "", stdin.split("\n")[0])]
         words = words[0].split()
     name, rest = _named(words)
     more = tuple(part for word in rest if (part := _part(word)))
-    return Idea(name or "job", more)
+    return NameIdea(name or "job", more)
 
 
 def _significant(command: str, depth: int = 0) -> list[str]:
-    """The words of the part of a command that does its work."""
+    """The words of the part of a command that does the work."""
     parts = _parts(command)
     unwrapped = [words for part in parts if (words := _unwrap(part, depth))]
-    working = [words for words in unwrapped if _base(words[0]).lower() not in GUARDS]
+    working = [words for words in unwrapped if _base(words[0]).lower() not in known.GUARDS]
     return (working or unwrapped or [[]])[0]
 
 
@@ -83,27 +71,27 @@ def _without_redirections(words: Sequence[str]) -> list[str]:
 
 
 def _unwrap(words: list[str], depth: int) -> list[str]:
-    """The words from the program on that matters: without variables in front, and without what only starts it."""
+    """The words from the program that matters on: without variables and wrappers in front of it."""
     words = [*words]
     while words:
         first = _base(words[0])
         if ASSIGNED.match(words[0]) or first in ("if", "!", "while", "until", "then", "do", "for"):
             words.pop(0)
-        elif first in WRAPPERS:
-            words = _after_options(words[1:], WRAPPERS[first])
-        elif first in WITH_OPERAND:
+        elif first in known.WRAPPERS:
+            words = _after_options(words[1:], known.WRAPPERS[first])
+        elif first in known.WITH_OPERAND:
             inner = _dash_c(words) if first in ("su", "flock") else None
             if inner is not None and depth < 3:
                 return _significant(inner, depth + 1)
-            words = _after_options(words[1:], OPERAND_VALUES)[WITH_OPERAND[first] :]
-        elif first in SHELLS and len(words) > 1:
+            words = _after_options(words[1:], known.OPERAND_VALUES)[known.WITH_OPERAND[first] :]
+        elif first in known.SHELLS and len(words) > 1:
             inner = _dash_c(words)
             if inner is not None and depth < 3:
                 return _significant(inner, depth + 1)
             words = _after_options(words[1:], frozenset())
-        elif INTERPRETERS.fullmatch(first) and len(words) > 2 and words[1] in ("-e", "-r", "-c", "-E"):
+        elif known.INTERPRETERS.fullmatch(first) and len(words) > 2 and words[1] in ("-e", "-r", "-c", "-E"):
             return [] if "sleep" in words[2] else [first]
-        elif INTERPRETERS.fullmatch(first) and len(words) > 1:
+        elif known.INTERPRETERS.fullmatch(first) and len(words) > 1:
             after = _after_options(words[1:], frozenset(("-W", "-X", "-d", "-I", "-classpath", "-cp")))
             if not after:
                 return words
@@ -118,7 +106,7 @@ def _unwrap(words: list[str], depth: int) -> list[str]:
 
 
 def _after_options(words: list[str], valued: frozenset[str]) -> list[str]:
-    """The words behind the options in front."""
+    """The words after the leading options."""
     words = [*words]
     while words and words[0].startswith("-") and len(words[0]) > 1:
         option = words.pop(0)
@@ -150,38 +138,38 @@ def _base(word: str) -> str:
 
 
 def _named(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The name, and the words that follow what it is made of."""
+    """The name, and the words after those that it is made of."""
     if not words:
         return "", []
     base, rest = words[0], [word for word in words[1:] if not word.startswith("-")]
     if re.fullmatch(r"/etc/(cron\.\w+|periodic/\w+)/?", _unquoted(base)):
         return slug(_unquoted(base).removeprefix("/etc/")), rest
     name = _part(base)
-    bare = EXTENSION.sub("", _base(base))
-    if rest and (GENERIC.fullmatch(bare.lower()) or not name):
+    bare = known.EXTENSION.sub("", _base(base))
+    if rest and (known.GENERIC.fullmatch(bare.lower()) or not name):
         plain = next((place for place, word in enumerate(rest) if "/" not in word and SUBCOMMAND.fullmatch(word)), 0)
         named, more = _named(rest[plain:])
         return (named, more) if named else (name, rest)
-    if VAGUE.fullmatch(bare.lower()) and name == slug(bare) and (folder := _folder(base)):
+    if known.VAGUE.fullmatch(bare.lower()) and name == slug(bare) and (folder := _folder(base)):
         return f"{folder}-{name}", rest
-    if _base(base) in PLAIN:
+    if _base(base) in known.PLAIN:
         target = next((word for word in rest if "/" in word or "." in word), None)
-        told = _part(target) if target else ""
-        return (f"{name}-{told}" if told and told != name else name), rest
+        part = _part(target) if target else ""
+        return (f"{name}-{part}" if part and part != name else name), rest
     if rest and bare == _base(base) and SUBCOMMAND.fullmatch(rest[0]) and len(rest[0]) <= 24:
-        told = _part(rest[0])
-        return (name if name.endswith(told) else f"{name}-{told}"), rest[1:]
+        part = _part(rest[0])
+        return (name if name.endswith(part) else f"{name}-{part}"), rest[1:]
     return name, rest
 
 
 def _folder(path: str) -> str:
-    """The folder that tells whose program this is: the last one with a name of its own."""
+    """The folder that says whose program this is: the last one with a distinctive name."""
     steps = [step for step in _unquoted(path).split("/")[:-1] if step and step[0] not in "$.~"]
-    return next((slug(step) for step in reversed(steps) if step.lower() not in FOLDERS), "")
+    return next((slug(step) for step in reversed(steps) if step.lower() not in known.FOLDERS), "")
 
 
 def _part(word: str) -> str:
-    """What a word gives to a name: the last step of a path or address without its extension."""
+    """The part of a name that a word gives: the last component of a path or address, without its extension."""
     word = _unquoted(word)
     word = re.sub(r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$\([^)]*\)|`[^`]*`", "", word)
     if "://" in word:
@@ -191,11 +179,11 @@ def _part(word: str) -> str:
         steps = [step for step in word.split("/") if re.search("[A-Za-z0-9]", step)]
         short = "-".join(steps) if word.endswith("/") and len(steps) < 3 else ""
         word = short or (steps[-1] if steps else "")
-    return slug(EXTENSION.sub("", word))
+    return slug(known.EXTENSION.sub("", word))
 
 
 def slug(text: str) -> str:
-    """Small letters, digits and dashes, a dash before each `Word` of a `camelCase`; cut at a dash where it is long."""
+    """A text in lower-case letters, digits and dashes, with `camelCase` split at its words; cut at a dash if it is long."""
     parted = re.sub(r"([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3-\2\4", text)
     plain = re.sub(r"[^a-z0-9]+", "-", parted.lower()).strip("-")
     if len(plain) > LONGEST:
@@ -206,33 +194,33 @@ def slug(text: str) -> str:
 # ---- unique ---------------------------------------------------------------------------------------------------------------
 
 
-class Wish(NamedTuple):
-    """A job that needs a name: the idea, and words for its time (`reboot`, `06-30`), its user and its table."""
+class NameRequest(NamedTuple):
+    """A job that needs a name: the idea, and words for its time (`reboot`, `06-30`), its user and its crontab."""
 
-    idea: Idea
+    idea: NameIdea
     when: str
     user: str
     table: str
 
 
-def unique(wishes: Sequence[Wish]) -> list[str]:
-    """Names for jobs, none of them twice. Those that would be called the same are told apart by further words of their commands,
-    by the time at which they start, by their user or table, and in the end by a number."""
-    names = [wish.idea.name for wish in wishes]
+def unique(requests: Sequence[NameRequest]) -> list[str]:
+    """Unique names for jobs. Those that would get the same name are distinguished by further words of their commands, by the time
+    at which they start, by their user or crontab, and finally by a number."""
+    names = [request.idea.name for request in requests]
     for number in range(4):
-        names = _told_apart(names, ["".join(wish.idea.more[number : number + 1]) for wish in wishes])
-    for told in ([wish.when for wish in wishes], [wish.user for wish in wishes], [wish.table for wish in wishes]):
-        names = _told_apart(names, told)
+        names = _distinguish(names, ["".join(request.idea.more[number : number + 1]) for request in requests])
+    for words in zip(*((request.when, request.user, request.table) for request in requests), strict=True):
+        names = _distinguish(names, words)
     return _numbered([_legal(name) for name in names])
 
 
-def _told_apart(names: Sequence[str], told: Sequence[str]) -> list[str]:
-    """The names, those of the same name with a further word each, if that tells any two of them apart."""
+def _distinguish(names: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The names, with a further word for those that are the same, if that distinguishes any two of them."""
     groups: dict[str, set[str]] = {}
-    for name, word in zip(names, told, strict=True):
+    for name, word in zip(names, words, strict=True):
         groups.setdefault(name, set()).add(word)
     longer = []
-    for name, word in zip(names, told, strict=True):
+    for name, word in zip(names, words, strict=True):
         fits = word and len(groups[name]) > 1 and len(name) + len(word) < 64
         longer.append(f"{name}-{word}" if fits else name)
     return longer

@@ -1,4 +1,4 @@
-"""What a percent sign does to a command (crontab(5); child_process() in do_command.c of cron)."""
+"""The effect of percent signs in a command (crontab(5); child_process() in do_command.c of cron)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ _INPUT = re.compile(r"\\%|%")
 
 
 def split(text: str, halve: bool) -> tuple[str, str | None]:
-    """The command, and what it reads on its standard input: what stands behind the first `%` without a backslash.
+    """Split a command from its standard input, which follows the first `%` without a backslash; each further `%` is a newline.
 
-    There each further `%` is the end of a line. `halve`: of two backslashes the shell gets one, as under Debian's cron; cronie
-    leaves them alone."""
+    `halve`: the shell gets one of two backslashes, as under Debian's cron; cronie leaves both."""
     command: list[str] = []
     place = 0
     for sign in _SIGN.finditer(text):
@@ -26,7 +25,7 @@ def split(text: str, halve: bool) -> tuple[str, str | None]:
 
 
 def _read(text: str) -> str | None:
-    """Standard input: cron puts a newline at its end. Nothing at all is none."""
+    """The standard input, to which cron adds a final newline; None if there is none."""
     if not text:
         return None
     read = _INPUT.sub(lambda sign: "%" if len(sign[0]) == 2 else "\n", text)

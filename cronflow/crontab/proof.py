@@ -1,27 +1,27 @@
-"""The proof of an import: the starts of each job by cron's own rules, beside the slots of the job that was written."""
+"""Proves an import: compares the starts of each job by cron's own rules with the slots of the job that was written."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
-from cronflow.core.time.schedule import ClockChange, clock_changes
+from cronflow.core.time.schedule import ClockChange, Schedule, clock_changes
 from cronflow.core.time.triggers import triggers_of
 from cronflow.core.words import duration
 from cronflow.crontab import cronrules
-from cronflow.crontab.convert import Draft
-from cronflow.crontab.cronrules import Look, Times
+from cronflow.crontab.convert import ImportedJob
 
 SHOWN = 5
-"""Differences that are listed for one job."""
+"""The most differences that are listed for one job."""
 
 
-class Difference(NamedTuple):
-    """An instant at which cron starts a job `cron` times and cronflow `ours` times. `reason` is empty where there is none."""
+class StartDifference(NamedTuple):
+    """An instant at which cron starts a job `cron` times and cronflow `ours` times. `reason` is empty if there is none."""
 
     at: int
     cron: int
@@ -29,97 +29,73 @@ class Difference(NamedTuple):
     reason: str
 
 
-class Proved(NamedTuple):
-    """A job, how often each of the two starts it, its next start by cron's rules, and where they differ. `timed`: it has a
-    timetable of cron, and is not started by a boot or by anacron."""
+class JobProof(NamedTuple):
+    """A job, how often each of the two starts it, its next start by cron's rules, and the differences. `timed`: it has a
+    timetable of cron, and is not started at boot or by anacron."""
 
-    draft: Draft
+    imported: ImportedJob
     zone: str
     timed: bool
     cron: int
     ours: int
     next: int | None
-    differences: list[Difference]
+    differences: list[StartDifference]
 
     @property
     def unexplained(self) -> int:
-        """How many differences have no reason."""
-        return sum(not one.reason for one in self.differences)
+        """The number of differences without a reason."""
+        return sum(not difference.reason for difference in self.differences)
 
 
-def prove(drafts: Sequence[Draft], jobs: Mapping[str, Job], start: int, end: int) -> Iterator[Proved]:
-    """Each job with its starts from one instant to another. `jobs` are those that were read back from what was written."""
-    span = _Span(start, end)
-    for draft in drafts:
-        job = jobs[draft.name]
-        if draft.entry.times is None or draft.kind == "anacron":
-            yield Proved(draft, job.timezone, False, 0, 0, None, [])
+def prove(imported_jobs: Sequence[ImportedJob], jobs: Mapping[str, Job], start: int, end: int) -> Iterator[JobProof]:
+    """Compare the starts of each job within [start, end), in epoch seconds. `jobs` are read back from the written job file."""
+    scans = cache(lambda zone, plain: cronrules.scans(ZoneInfo(zone), start, end, plain))
+    starts = cache(lambda times, zone, plain: sorted(cronrules.starts(times, scans(zone, plain))))
+    shifts = cache(lambda zone: list(clock_changes(zone, start - 60, end)))
+    slots: dict[str, list[int]] = {}
+    for imported in imported_jobs:
+        job = jobs[imported.name]
+        if imported.entry.times is None or imported.kind == "anacron":
+            yield JobProof(imported, job.timezone, False, 0, 0, None, [])
             continue
-        plain = draft.daemon == "busybox" or "timezone" in draft.keys
-        cron = span.cron(draft.entry.times, job.timezone, plain)
-        ours = span.ours(job)
-        differences = [] if cron == ours else list(_differences(draft, job, cron, ours, span.changes(job.timezone)))
-        yield Proved(draft, job.timezone, True, len(cron), len(ours), cron[0] if cron else None, differences)
-
-
-class _Span:
-    """Starts in a span of time, each timetable reckoned once."""
-
-    def __init__(self, start: int, end: int) -> None:
-        self.start, self.end = start, end
-        self._looks: dict[tuple[str, bool], list[Look]] = {}
-        self._cron: dict[tuple[Times, str, bool], list[int]] = {}
-        self._ours: dict[str, list[int]] = {}
-        self._changes: dict[str, list[ClockChange]] = {}
-
-    def cron(self, times: Times, zone: str, plain: bool) -> list[int]:
-        key = (times, zone, plain)
-        if key not in self._cron:
-            if (zone, plain) not in self._looks:
-                self._looks[zone, plain] = cronrules.looks(_info(zone), self.start, self.end, plain)
-            self._cron[key] = sorted(cronrules.starts(times, self._looks[zone, plain]))
-        return self._cron[key]
-
-    def ours(self, job: Job) -> list[int]:
+        cron = starts(imported.entry.times, job.timezone, imported.daemon == "busybox" or "timezone" in imported.keys)
         schedule = triggers_of(job._replace(jitter=0.0))[0].schedule
-        if schedule.key not in self._ours:
-            found = []
-            slot = schedule.next_after(self.start - 1)
-            while slot is not None and slot < self.end:
-                found.append(slot)
-                slot = schedule.next_after(slot)
-            self._ours[schedule.key] = found
-        return self._ours[schedule.key]
-
-    def changes(self, zone: str) -> list[ClockChange]:
-        if zone not in self._changes:
-            self._changes[zone] = list(clock_changes(zone, self.start - 60, self.end))
-        return self._changes[zone]
+        if schedule.key not in slots:
+            slots[schedule.key] = slots_between(schedule, start, end)
+        ours = slots[schedule.key]
+        differences = [] if cron == ours else list(_differences(imported, job, cron, ours, shifts(job.timezone)))
+        yield JobProof(imported, job.timezone, True, len(cron), len(ours), cron[0] if cron else None, differences)
 
 
-def _info(zone: str) -> tzinfo:
-    return ZoneInfo(zone)
+def slots_between(schedule: Schedule, start: int, end: int) -> list[int]:
+    """The slots of a schedule within [start, end), in epoch seconds."""
+    found = []
+    slot = schedule.next_after(start - 1)
+    while slot is not None and slot < end:
+        found.append(slot)
+        slot = schedule.next_after(slot)
+    return found
 
 
 def _differences(
-    draft: Draft, job: Job, cron: list[int], ours: list[int], changes: Sequence[ClockChange]
-) -> Iterator[Difference]:
+    imported: ImportedJob, job: Job, cron: list[int], ours: list[int], shifts: Sequence[ClockChange]
+) -> Iterator[StartDifference]:
     theirs, own = Counter(cron), Counter(ours)
     for at in sorted(instant for instant in theirs.keys() | own.keys() if theirs[instant] != own[instant]):
-        yield Difference(at, theirs[at], own[at], _reason(draft, job, at, own[at] > theirs[at], changes))
+        yield StartDifference(at, theirs[at], own[at], _reason(imported, job, at, own[at] > theirs[at], shifts))
 
 
-def _reason(draft: Draft, job: Job, at: int, more: bool, changes: Sequence[ClockChange]) -> str:
-    """Why the two differ at an instant, as far as there is a reason."""
-    change = next((one for one in changes if one.at <= at < one.at + max(60, abs(one.by))), None)
-    if change is not None:
-        how = "forward" if change.by > 0 else "back"
-        told = f"the clock goes {how} by {duration(abs(change.by))}"
-        if draft.daemon == "busybox" or "timezone" in draft.keys:
-            whose = "busybox has" if draft.daemon == "busybox" else "cronie with CRON_TZ has"
-            return f"{told}, for which {whose} no rule"
-        return f"{told}; cronflow starts a job once for all times that a change leaves out"
-    weekday = datetime.fromtimestamp(at, _info(job.timezone)).isoweekday() % 7
-    if more and job.only_if is not None and draft.entry.times is not None and weekday not in draft.entry.times.weekdays:
-        return "`only_if` skips it: it is another weekday"
+def _reason(imported: ImportedJob, job: Job, at: int, more: bool, shifts: Sequence[ClockChange]) -> str:
+    """Why the two differ at an instant; "" if there is no reason."""
+    shift = next((shift for shift in shifts if shift.at <= at < shift.at + max(60, abs(shift.by))), None)
+    if shift is not None:
+        way = "forward" if shift.by > 0 else "back"
+        change = f"the clock goes {way} by {duration(abs(shift.by))}"
+        if imported.daemon == "busybox" or "timezone" in imported.keys:
+            whose = "busybox has" if imported.daemon == "busybox" else "cronie with CRON_TZ has"
+            return f"{change}, for which {whose} no rule"
+        return f"{change}; cronflow starts a job once for all times that a change skips"
+    weekday = datetime.fromtimestamp(at, ZoneInfo(job.timezone)).isoweekday() % 7
+    if more and job.only_if is not None and imported.entry.times is not None and weekday not in imported.entry.times.weekdays:
+        return "`only_if` skips it: it is a different weekday"
     return ""

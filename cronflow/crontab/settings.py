@@ -1,15 +1,15 @@
-"""The lines of a table that set a variable (crontab(5); load_env() in env.c of cron)."""
+"""The lines of a crontab that set a variable (crontab(5); load_env() in env.c of cron)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 SPACES = " \t\r\v\f"
-"""What isspace(3) takes for a blank, on one line."""
+"""The blanks of isspace(3), within one line."""
 
 
 class Assignment(NamedTuple):
-    """What a line sets. `bare`: nothing stands behind its `=`, which only cronie takes."""
+    """What a line sets. `bare`: there is nothing after its `=`, which only cronie accepts."""
 
     name: str
     value: str
@@ -17,9 +17,9 @@ class Assignment(NamedTuple):
 
 
 def assignment(line: str) -> Assignment | None:
-    """What a line sets, None for a line that is no setting.
+    """What a line sets; None for a line that is not a setting.
 
-    Name and value may be quoted, and only as a whole; a quoted name holds no `=`. What an unquoted value ends with in blanks does
+    Name and value may be quoted, but only as a whole; a quoted name contains no `=`. Blanks at the end of an unquoted value do
     not belong to it."""
     parted = _name(line)
     if parted is None:
@@ -38,7 +38,7 @@ def assignment(line: str) -> Assignment | None:
 
 
 def _name(line: str) -> tuple[str, str] | None:
-    """The name at the beginning of a line, and what follows it."""
+    """The name at the beginning of a line, and the rest of the line."""
     if line[:1] in ("'", '"'):
         name, quote, rest = line[1:].partition(line[0])
         return (name, rest) if quote and "=" not in name else None
@@ -47,6 +47,6 @@ def _name(line: str) -> tuple[str, str] | None:
 
 
 def unquoted_again(value: str) -> str:
-    """A value as Debian's cron has it, which takes off a second pair of quotes."""
+    """A value in Debian's cron, which removes a second pair of quotes."""
     value = value.rstrip(" \t\n")
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value

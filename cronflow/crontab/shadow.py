@@ -1,4 +1,4 @@
-"""cron's own log against a job file: what was started on some days, and what the job file would have started."""
+"""Compares cron's own log with a job file: what was started on some days, and what the job file would have started."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
 from cronflow.core.time.triggers import triggers_of
-from cronflow.crontab.convert import Draft
+from cronflow.crontab.convert import ImportedJob
+from cronflow.crontab.proof import slots_between
 
 LATE = 5 * 60
-"""Seconds after its minute in which a start still counts for it: cron may have been busy."""
+"""Seconds after its minute within which a start still counts: cron may have been busy."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CMD = re.compile(r"\((?P<user>[^()]+)\) CMD \((?:\[\d+\] )?(?P<command>.*)\)\s*$")
 _BUSYBOX = re.compile(r"crond?(?:\[\d+\])?: (?:crond: )?USER (?P<user>\S+) pid +\d+ cmd (?P<command>.*)$")
@@ -23,8 +24,8 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?(?:Z|
 _FULL = re.compile(r"[A-Z][a-z]{2} (?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?P<zone>\S+)")
 
 
-class Start(NamedTuple):
-    """A command that cron's log tells of: the line of the log, the instant, the user and the command as they are written."""
+class LoggedStart(NamedTuple):
+    """A start in cron's log: the line of the log, the epoch second, the user and the command as they are written."""
 
     line: int
     at: int
@@ -32,25 +33,25 @@ class Start(NamedTuple):
     command: str
 
 
-class Compared(NamedTuple):
-    """What the log and the job file agree on, and what only one of them has.
+class Comparison(NamedTuple):
+    """The starts that the log and the job file have in common, and those that only one of them has.
 
-    `only_log`: starts that the job file would not have made, with the job's name; `only_file`: slots of jobs without a line;
-    `others`: starts of commands that are none of its jobs; `boots`: starts of jobs that have no timetable."""
+    `only_log`: starts that the job file would not have made, with the job's name; `only_file`: slots of jobs without a line in
+    the log; `others`: starts of commands that are not its jobs; `boots`: starts of jobs without a timetable."""
 
     first: int
     last: int
     same: int
-    only_log: list[tuple[Start, str]]
+    only_log: list[tuple[LoggedStart, str]]
     only_file: list[tuple[int, str]]
-    others: list[Start]
+    others: list[LoggedStart]
     boots: int
 
 
-def read(text: str, now: float, zone: str) -> list[Start]:
-    """The starts that a log tells of: syslog's and the journal's lines, and the journal's JSON (`journalctl -o json`).
+def read(text: str, now: float, zone: str) -> list[LoggedStart]:
+    """Read the starts from a log: lines of syslog or the journal, or the journal's JSON (`journalctl -o json`).
 
-    syslog's lines have no year: it is the one that puts them last before `now`."""
+    syslog's lines have no year: it is the latest one that does not put them after `now`."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         start = _of_json(number, line) if line.startswith("{") else _of_line(number, line, now, zone)
@@ -59,27 +60,27 @@ def read(text: str, now: float, zone: str) -> list[Start]:
     return found
 
 
-def _of_json(number: int, line: str) -> Start | None:
+def _of_json(number: int, line: str) -> LoggedStart | None:
     try:
         entry = json.loads(line)
         message, stamp = entry["MESSAGE"], entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"]
         at = int(stamp) // 1_000_000
     except (ValueError, KeyError, TypeError):
         return None
-    told = _CMD.search(message) if isinstance(message, str) else None
-    return None if told is None else Start(number, at, told["user"], told["command"])
+    match = _CMD.search(message) if isinstance(message, str) else None
+    return None if match is None else LoggedStart(number, at, match["user"], match["command"])
 
 
-def _of_line(number: int, line: str, now: float, zone: str) -> Start | None:
-    told = _CMD.search(line) or _BUSYBOX.search(line)
-    if told is None:
+def _of_line(number: int, line: str, now: float, zone: str) -> LoggedStart | None:
+    match = _CMD.search(line) or _BUSYBOX.search(line)
+    if match is None:
         return None
-    at = _instant(line[: told.start()], now, zone)
-    return None if at is None else Start(number, at, told["user"], told["command"])
+    at = _instant(line[: match.start()], now, zone)
+    return None if at is None else LoggedStart(number, at, match["user"], match["command"])
 
 
 def _instant(head: str, now: float, zone: str) -> int | None:
-    """The instant at the beginning of a line; None where there is none."""
+    """The instant at the beginning of a line; None if there is none."""
     info = ZoneInfo(zone)
     full = _FULL.match(head)
     iso = _ISO.match(head)
@@ -113,44 +114,38 @@ def _without_year(month: int, day: int, clock: str, now: float, info: ZoneInfo) 
 # ---- compared -------------------------------------------------------------------------------------------------------------
 
 
-def compare(drafts: Sequence[Draft], jobs: Mapping[str, Job], starts: Sequence[Start]) -> Compared:
-    """What the log tells beside what these jobs would have done, from the first minute of the log to its last one."""
+def compare(imported_jobs: Sequence[ImportedJob], jobs: Mapping[str, Job], starts: Sequence[LoggedStart]) -> Comparison:
+    """Compare the starts in a log with the slots of these jobs, from the first minute of the log to its last one."""
     ordered = sorted(starts, key=lambda start: start.at)
     first, last = (ordered[0].at // 60 * 60, ordered[-1].at // 60 * 60) if ordered else (0, 0)
-    slots = {draft.name: _slots(draft, jobs[draft.name], first, last) for draft in drafts}
-    told = Compared(first, last, 0, [], [], [], 0)
-    by_command = _by_command(drafts)
+    slots = {imported.name: _slots(imported, jobs[imported.name], first, last) for imported in imported_jobs}
+    result = Comparison(first, last, 0, [], [], [], 0)
+    by_command = _by_command(imported_jobs)
     same = boots = 0
     for start in ordered:
         names = [name for name, user in by_command.get(_plain(start.command), ()) if user in (None, start.user)]
         if not names:
-            told.others.append(start)
+            result.others.append(start)
         elif any(slots[name] is None for name in names):
             boots += 1
-        elif _taken(start, [slots[name] or [] for name in names]):
+        elif _take_slot(start, [slots[name] or [] for name in names]):
             same += 1
         else:
-            told.only_log.append((start, names[0]))
+            result.only_log.append((start, names[0]))
     left = sorted((slot, name) for name, found in slots.items() for slot in found or ())
-    return told._replace(same=same, boots=boots, only_file=left)
+    return result._replace(same=same, boots=boots, only_file=left)
 
 
-def _slots(draft: Draft, job: Job, first: int, last: int) -> list[int] | None:
-    """The slots of a job in a span; None where it has no timetable."""
+def _slots(imported: ImportedJob, job: Job, first: int, last: int) -> list[int] | None:
+    """The slots of a job from the first minute to the last one; None if it has no timetable."""
     triggers = triggers_of(job)
-    if draft.entry.times is None or not triggers or not triggers[0].timed:
+    if imported.entry.times is None or not triggers or not triggers[0].timed:
         return None
-    schedule = triggers[0].schedule
-    found = []
-    slot = schedule.next_after(first - 1)
-    while slot is not None and slot <= last:
-        found.append(slot)
-        slot = schedule.next_after(slot)
-    return found
+    return slots_between(triggers[0].schedule, first, last + 1)
 
 
-def _taken(start: Start, candidates: Iterable[list[int]]) -> bool:
-    """Whether one of the jobs has a slot for a start, which is then used up: that of its minute, or one shortly before."""
+def _take_slot(start: LoggedStart, candidates: Iterable[list[int]]) -> bool:
+    """Whether one of the jobs has a slot for a start, in its minute or shortly before; removes the slot."""
     minute = start.at // 60 * 60
     for slots in candidates:
         near = [slot for slot in slots if minute - LATE <= slot <= minute]
@@ -160,21 +155,21 @@ def _taken(start: Start, candidates: Iterable[list[int]]) -> bool:
     return False
 
 
-def _by_command(drafts: Sequence[Draft]) -> dict[str, list[tuple[str, str | None]]]:
-    """Jobs by their commands as a log has them, each with its user where that is known."""
+def _by_command(imported_jobs: Sequence[ImportedJob]) -> dict[str, list[tuple[str, str | None]]]:
+    """The jobs by their commands in the form of a log, each with its user if that is known."""
     found: dict[str, list[tuple[str, str | None]]] = {}
-    for draft in drafts:
-        found.setdefault(_plain(draft.entry.command), []).append((draft.name, draft.keys.get("user")))
+    for imported in imported_jobs:
+        found.setdefault(_plain(imported.entry.command), []).append((imported.name, imported.keys.get("user")))
     return found
 
 
 def _plain(command: str) -> str:
-    """A command as all logs have it: blanks as one, and without the signs that cron masks (`^I`, `M-C`, `\\303`)."""
+    """A command in the form common to all logs: single blanks, no characters that cron escapes (`^I`, `M-C`, `\\303`)."""
     text = command.replace("^I", " ").replace("#011", " ")
     text = re.sub(r"(?:M-.|\\[0-7]{3}|#[0-7]{3}|[^\x20-\x7e])+", "?", text)
     return " ".join(text.split())
 
 
-def unexplained(compared: Compared) -> int:
-    """How many starts only one of the two has."""
+def unexplained(compared: Comparison) -> int:
+    """The number of starts that only one of the two has."""
     return len(compared.only_log) + len(compared.only_file)

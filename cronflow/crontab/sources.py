@@ -1,4 +1,4 @@
-"""Where tables are: files, standard input, and what a machine has. Nothing is changed, and every lack is told."""
+"""Finds crontabs: in files, on standard input, and on a machine. Nothing is changed; whatever is left out is reported."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cronflow.crontab import anacron, lines, looking
-from cronflow.crontab.tables import Daemon, Entry, Kind, Table
+from cronflow.crontab import anacron, detect, lines
+from cronflow.crontab.tables import CrontabEntry, CronTable, Daemon, TableKind
 from cronflow.errors import CronflowError, Exit
-from cronflow.jobfile.machine import ROOT_PATH
+from cronflow.jobfile.machine import ROOT_PATH, caller_name
 
 SIZE_LIMIT = 10_000_000
-"""Bytes. Debian's cron takes 10,000 lines of a thousand characters."""
-ALL_TABLES = "`cronflow import --system` looks at all tables of the machine"
+"""Bytes. Debian's cron accepts 10,000 lines of a thousand characters."""
+ALL_TABLES = "`cronflow import --system` reads all crontabs of the machine"
 SPOOLS = ("var/spool/cron/crontabs", "var/spool/cron", "etc/crontabs")
-"""Where daemons keep the crontabs of users: Debian's, cronie, busybox."""
+"""Where Debian's cron, cronie and busybox keep the crontabs of users, below the root."""
 PARTS = tuple(f"etc/cron.{period}" for period in ("hourly", "daily", "weekly", "monthly", "yearly"))
 PART = re.compile(r"[A-Za-z0-9_-]+")
-"""Names that Debian's cron takes in /etc/cron.d, and run-parts in its folders (cron(8), run-parts(8))."""
-LEFT = re.compile(r".*(~|\.rpm(save|new|orig)|,v|\.swp|\.cfsaved|\.dpkg-[a-z]+)|#.*")
-"""Names that cronie leaves out there."""
+"""Names that Debian's cron accepts in /etc/cron.d, and run-parts in its folders (cron(8), run-parts(8))."""
+LEFTOVER = re.compile(r".*(~|\.rpm(save|new|orig)|,v|\.swp|\.cfsaved|\.dpkg-[a-z]+)|#.*")
+"""Names that cronie ignores there."""
 
 
-class Found(NamedTuple):
-    """The tables of a machine, the scripts in its folders of run-parts, and the files that were left out, with the reason."""
+class MachineTables(NamedTuple):
+    """The crontabs of a machine, the scripts in its run-parts folders, and the files that were left out, with the reasons."""
 
-    tables: list[Table]
+    tables: list[CronTable]
     folders: dict[str, list[str]]
     left_out: list[tuple[str, str]]
 
 
-class Choice(NamedTuple):
-    """What the caller said about the tables; None and `auto`: found by looking."""
+class ReadingOptions(NamedTuple):
+    """What is known about a crontab before it is read; None and `auto`: to be detected."""
 
-    kind: Kind | None
+    kind: TableKind | None
     daemon: Daemon
 
 
-def of_file(path: str, choice: Choice) -> Table:
-    """A table in a file, `-` for standard input. CronflowError for what is none."""
+def of_file(path: str, options: ReadingOptions) -> CronTable:
+    """The crontab in a file, `-` for standard input. Raises CronflowError if it cannot be read or is not a crontab."""
     if path == "-":
-        return table("standard input", _bytes_of(sys.stdin.buffer.read(SIZE_LIMIT + 1), "standard input"), choice)
-    return table(path, _read(path), choice)
+        return table("standard input", _bytes_of(sys.stdin.buffer.read(SIZE_LIMIT + 1), "standard input"), options)
+    return table(path, _read(path), options)
 
 
-def of_user(user: str | None, root: str, choice: Choice) -> Table:
-    """The crontab of a user, or of the caller. CronflowError without one."""
+def of_user(user: str | None, root: str, options: ReadingOptions) -> CronTable:
+    """The crontab of a user, or of the caller. Raises CronflowError if there is none."""
     import pwd
 
-    me = pwd.getpwuid(os.geteuid()).pw_name if _known(os.geteuid()) else str(os.geteuid())
+    me = caller_name()
     name = user or me
     if user is not None and root == "/":
         try:
@@ -64,21 +64,11 @@ def of_user(user: str | None, root: str, choice: Choice) -> Table:
     if raw is None:
         raw, shown = _spooled(name, root)
     owner = None if name == me and root == "/" else name
-    return table(shown, _bytes_of(raw, shown), choice._replace(kind=choice.kind or "user"), owner)
-
-
-def _known(uid: int) -> bool:
-    import pwd
-
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        return False
-    return True
+    return table(shown, _bytes_of(raw, shown), options._replace(kind=options.kind or "user"), owner)
 
 
 def _crontab(name: str, other: bool) -> bytes | None:
-    """What `crontab -l` prints; None where there is no such program."""
+    """The output of `crontab -l`; None if there is no such program. Raises CronflowError if it fails."""
     import subprocess  # not for those who name a file
 
     command = ["crontab", "-l", *(["-u", name] if other else [])]
@@ -89,15 +79,15 @@ def _crontab(name: str, other: bool) -> bytes | None:
         return None
     if done.returncode == 0:
         return done.stdout
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    told = said[-1] if said else f"`crontab -l` ended with status {done.returncode}"
-    if "no crontab for" in told:
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    reason = lines[-1] if lines else f"`crontab -l` exited with status {done.returncode}"
+    if "no crontab for" in reason:
         raise CronflowError(f"{name} has no crontab", ALL_TABLES)
-    raise _unreadable(f"the crontab of {name}", told, other or "not allowed" in told or "privileged" in told)
+    raise _unreadable(f"the crontab of {name}", reason, other or "not allowed" in reason or "privileged" in reason)
 
 
 def _spooled(name: str, root: str) -> tuple[bytes, str]:
-    """The crontab of a user where the daemons keep it, and its path."""
+    """The crontab of a user in a spool folder, and its path. Raises CronflowError if there is none."""
     for spool in SPOOLS:
         path = os.path.join(root, spool, name)
         if stat.S_ISREG(_mode(path)):
@@ -106,7 +96,7 @@ def _spooled(name: str, root: str) -> tuple[bytes, str]:
 
 
 def _mode(path: str) -> int:
-    """The mode of a file, 0 where there is none. CronflowError where nobody may look."""
+    """The mode of a file, 0 if there is none. Raises CronflowError if permission is denied."""
     try:
         return os.stat(path).st_mode
     except PermissionError:
@@ -118,42 +108,43 @@ def _mode(path: str) -> int:
 # ---- a machine ------------------------------------------------------------------------------------------------------------
 
 
-def of_machine(root: str, choice: Choice) -> Found:
-    """All tables below a folder: /etc/crontab, /etc/cron.d, an anacrontab, the crontabs of users, and the folders of run-parts.
+def of_machine(root: str, options: ReadingOptions) -> MachineTables:
+    """All crontabs below a folder: /etc/crontab, /etc/cron.d, an anacrontab, the crontabs of users, and the run-parts folders.
 
-    A folder that no table names gets a job of its own, as systemd-cron has it."""
-    found = Found([], {}, [])
+    A run-parts folder that no crontab names gets its own job, as in systemd-cron. Raises CronflowError if there is no such
+    folder, or it cannot be read."""
+    found = MachineTables([], {}, [])
     if not os.path.isdir(root):
         raise CronflowError(f"there is no folder `{root}`", "`--root` takes the folder of another system: `/mnt`")
-    if choice.daemon == "auto":
-        choice = choice._replace(daemon=daemon_of(root))
-    _add(found, root, "etc/crontab", choice._replace(kind="system"))
+    if options.daemon == "auto":
+        options = options._replace(daemon=daemon_of(root))
+    _add(found, root, "etc/crontab", options._replace(kind="system"))
     for name in (name for name in _listed(root, "etc/cron.d") if name[0] != "."):
-        reason = unread(name, choice.daemon)
+        reason = ignored_reason(name, options.daemon)
         if reason:
             found.left_out.append((f"/etc/cron.d/{name}", reason))
         else:
-            _add(found, root, f"etc/cron.d/{name}", choice._replace(kind="system"))
-    _add(found, root, "etc/anacrontab", choice._replace(kind="anacron"))
+            _add(found, root, f"etc/cron.d/{name}", options._replace(kind="system"))
+    _add(found, root, "etc/anacrontab", options._replace(kind="anacron"))
     for spool in SPOOLS:
         for name in _listed(root, spool):
             if os.path.isfile(os.path.join(root, spool, name)) and name[0] != "." and not name.startswith("cron.update"):
-                _add(found, root, f"{spool}/{name}", choice._replace(kind="user"), name)
+                _add(found, root, f"{spool}/{name}", options._replace(kind="user"), name)
     _parts(found, root)
     return found
 
 
-def _add(found: Found, root: str, path: str, choice: Choice, owner: str | None = None) -> None:
+def _add(found: MachineTables, root: str, path: str, options: ReadingOptions, owner: str | None = None) -> None:
     full = os.path.join(root, path)
     if os.path.isfile(full):
-        found.tables.append(table(f"/{path}", _read(full), choice, owner))
+        found.tables.append(table(f"/{path}", _read(full), options, owner))
     elif os.path.lexists(full):
-        found.left_out.append((f"/{path}", "it is no file"))
+        found.left_out.append((f"/{path}", "it is not a file"))
 
 
-def _parts(found: Found, root: str) -> None:
-    """The folders of run-parts: what is in them, and a table for those that nothing runs."""
-    named = "\n".join(item.command for one in found.tables for item in one.items if isinstance(item, Entry))
+def _parts(found: MachineTables, root: str) -> None:
+    """Add the scripts in the run-parts folders, and a crontab for those that nothing runs."""
+    commands = "\n".join(item.command for table in found.tables for item in table.items if isinstance(item, CrontabEntry))
     entries = []
     for path in PARTS:
         folder = f"/{path}"
@@ -161,37 +152,37 @@ def _parts(found: Found, root: str) -> None:
         scripts = [name for name in listed if os.access(os.path.join(root, path, name), os.X_OK)]
         if scripts:
             found.folders[folder] = scripts
-            if not re.search(rf"{re.escape(folder)}(?![\w-])", named):
+            if not re.search(rf"{re.escape(folder)}(?![\w-])", commands):
                 entries.append(f"@{path.rpartition('.')[2]} root cd / && run-parts {folder}")
     if entries:
-        head = f"# No table runs these folders; systemd-cron does, and so do these jobs.\n\nPATH={ROOT_PATH}\n"
-        text = head + "".join(f"{one}\n" for one in entries)
-        found.tables.append(lines.read("folders of run-parts", text, "system", "auto"))
+        head = f"# No crontab runs these folders; systemd-cron does, and so do these jobs.\n\nPATH={ROOT_PATH}\n"
+        text = head + "".join(f"{entry}\n" for entry in entries)
+        found.tables.append(lines.read("run-parts folders", text, "system", "auto"))
 
 
 def _listed(root: str, folder: str) -> Sequence[str]:
-    """The names in a folder, in order; none where it is not there. CronflowError where it may not be read."""
+    """The names in a folder, sorted; none if it does not exist. Raises CronflowError if permission is denied."""
     path = os.path.join(root, folder)
     try:
         return sorted(os.listdir(path))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
-        hint = "call it with `sudo`"
-        raise CronflowError(f"`{path}` may not be read, and tables are in it", hint, Exit.NOT_PERMITTED) from None
+        message = f"`{path}`, which may hold crontabs, cannot be read"
+        raise CronflowError(message, "run it with `sudo`", Exit.NOT_PERMITTED) from None
 
 
-def unread(name: str, daemon: Daemon) -> str | None:
-    """Why cron reads no file of this name in /etc/cron.d."""
-    if LEFT.fullmatch(name):
-        return "no cron reads a file of such a name"
+def ignored_reason(name: str, daemon: Daemon) -> str | None:
+    """Why cron ignores a file of this name in /etc/cron.d; None if it does not."""
+    if LEFTOVER.fullmatch(name):
+        return "no cron reads files of such names"
     if daemon == "debian" and not PART.fullmatch(name):
-        return "Debian's cron reads files whose names have letters, digits, `_` and `-` only"
+        return "Debian's cron only reads files whose names consist of letters, digits, `_` and `-`"
     return None
 
 
 def daemon_of(root: str) -> Daemon:
-    """The daemon that a system has; `auto` where it cannot be told."""
+    """The cron daemon of a system; `auto` if it cannot be detected."""
     if os.path.exists(os.path.join(root, "etc/debian_version")) and os.path.exists(os.path.join(root, "usr/sbin/cron")):
         return "debian"
     if os.path.exists(os.path.join(root, "etc/alpine-release")):
@@ -202,11 +193,11 @@ def daemon_of(root: str) -> Daemon:
 # ---- bytes ----------------------------------------------------------------------------------------------------------------
 
 
-def table(name: str, raw: bytes, choice: Choice, owner: str | None = None) -> Table:
-    """The table that these bytes are. Lone bytes that are no UTF-8 are refused line by line."""
+def table(name: str, raw: bytes, options: ReadingOptions, owner: str | None = None) -> CronTable:
+    """The crontab in these bytes. Bytes that are not UTF-8 are refused line by line."""
     text = raw.decode("utf-8", "surrogateescape")
-    kind = choice.kind or looking.kind_of(name, text)
-    daemon = looking.daemon_of(text) if choice.daemon == "auto" else choice.daemon
+    kind = options.kind or detect.kind_of(name, text)
+    daemon = detect.daemon_of(text) if options.daemon == "auto" else options.daemon
     if kind == "anacron":
         return anacron.read(name, text, daemon)
     return lines.read(name, text, kind, daemon, owner)
@@ -220,13 +211,13 @@ def _read(path: str) -> bytes:
         raise CronflowError(f"there is no file `{path}`", ALL_TABLES) from None
     except IsADirectoryError:
         hint = "name a file in it, or `--system --root` if it is the root of a system"
-        raise CronflowError(f"`{path}` is a folder, and no crontab", hint) from None
+        raise CronflowError(f"`{path}` is a folder, not a crontab", hint) from None
     except OSError as error:
         raise _unreadable(f"`{path}`", (error.strerror or str(error)).lower(), isinstance(error, PermissionError)) from None
 
 
-def _unreadable(what: str, why: str, denied: bool) -> CronflowError:
-    return CronflowError(f"{what} cannot be read: {why}", "call it with `sudo`" if denied else None, 5 if denied else 1)
+def _unreadable(subject: str, reason: str, denied: bool) -> CronflowError:
+    return CronflowError(f"{subject} cannot be read: {reason}", "run it with `sudo`" if denied else None, 5 if denied else 1)
 
 
 def _bytes_of(raw: bytes, name: str) -> bytes:
@@ -234,5 +225,5 @@ def _bytes_of(raw: bytes, name: str) -> bytes:
         raise CronflowError(f"`{name}` is too long for a crontab: more than {SIZE_LIMIT // 1_000_000} MB", None)
     if b"\0" in raw:
         line = raw[: raw.index(b"\0")].count(b"\n") + 1
-        raise CronflowError(f"`{name}` is no crontab: there is a NUL byte in line {line}", "is it a text file?")
+        raise CronflowError(f"`{name}` is not a crontab: there is a NUL byte in line {line}", "is it a text file?")
     return raw

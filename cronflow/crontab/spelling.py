@@ -1,4 +1,4 @@
-"""How a job file spells the times of a line of cron: as it is written, or otherwise where that means something else there."""
+"""Spells the times of a crontab line for a job file: as they are written, unless that means something else there."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MINUTE, HOUR, DAY, MONTH, WEEKDAY = range(5)
 
 
 class Spelling(NamedTuple):
-    """An expression of a job file. `only_if` is a condition that makes up for days which no expression leaves out; `wild` is lost
-    where it follows no elapsed time although the line does, or the other way round."""
+    """An expression of a job file. `only_if` is a condition for days that no expression can exclude. `loses`: the expression
+    follows elapsed time and the line does not, or the other way round."""
 
     expression: str
     only_if: str | None = None
@@ -24,8 +24,8 @@ class Spelling(NamedTuple):
 
 
 def spell(words: Sequence[str], times: Times, plain: bool = False) -> Spelling:
-    """The spelling of a line's times: the line's own, if it means the same. `plain`: the daemon has no rule for clock changes."""
-    if not times.days & ALL[DAY]:  # busybox: a day 0 alone, so that the day of the week decides
+    """Spell the times of a line: as it does, if that means the same. `plain`: the daemon has no rule for clock changes."""
+    if not times.days & ALL[DAY]:  # busybox: only a day 0, so that the day of the week decides
         times = times._replace(days=ALL[DAY], both=True)
     own = " ".join(words)
     if means(own, times, plain):
@@ -57,7 +57,7 @@ def _candidates(spelled: list[str], times: Times) -> Iterable[str]:
 
 
 def _conditional(spelled: list[str], times: Times) -> Spelling:
-    """Both day fields hold, which no expression says: the day of the month, and a condition for the day of the week."""
+    """Both day fields must match, which no expression says: use the day of the month, and a condition for the day of the week."""
     days = _plain(DAY, times.days & ALL[DAY])
     expression = " ".join((*spelled[:2], days, spelled[MONTH], "*"))
     listed = "".join(map(str, sorted(times.weekdays)))
@@ -68,7 +68,7 @@ def _conditional(spelled: list[str], times: Times) -> Spelling:
 
 
 def means(expression: str, times: Times, plain: bool = False, any_weekday: bool = False) -> bool:
-    """Whether a job file means the same times by an expression. `plain`: clock changes aside."""
+    """Whether an expression means the same times in a job file. `plain`: ignoring clock changes."""
     try:
         fields = parse(expression)
     except ScheduleError:
@@ -87,7 +87,7 @@ def means(expression: str, times: Times, plain: bool = False, any_weekday: bool 
 
 @lru_cache(maxsize=1024)
 def _days(fields: CronFields) -> tuple[int, ...]:
-    """The days of a month of 31 days that fit, for each weekday on which it may begin."""
+    """The matching days of a month of 31 days, for each weekday on which it may begin."""
     return tuple(days_of_month(fields, first, 31) for first in range(7))
 
 
@@ -108,7 +108,7 @@ def _bits(values: Iterable[int]) -> int:
 
 
 def _field(place: int, words: Sequence[str]) -> frozenset[int] | None:
-    """What a job file makes of one word, None where it refuses it."""
+    """How a job file reads one field; None if it refuses it."""
     alone = ["*"] * 5
     alone[place] = words[place]
     try:
@@ -125,7 +125,7 @@ def _field(place: int, words: Sequence[str]) -> frozenset[int] | None:
 
 
 def _respelled(place: int, values: frozenset[int], star: bool) -> str:
-    """The values of a field, with a star in front where the line has one and they allow it."""
+    """The values of a field, beginning with a star if the line does and they allow it."""
     return (_starred(place, values) if star else None) or _plain(place, values)
 
 
@@ -144,7 +144,7 @@ def _plain(place: int, values: frozenset[int]) -> str:
 
 
 def _starred(place: int, values: frozenset[int]) -> str | None:
-    """The values in a spelling that begins with `*`, None where there is none: the lowest value has to be among them."""
+    """The values in a spelling that begins with `*`; None if there is none, since the lowest value has to be among them."""
     low, high = KINDS[place + 1].low, KINDS[place + 1].high
     if values == ALL[place]:
         return "*"
@@ -157,7 +157,7 @@ def _starred(place: int, values: frozenset[int]) -> str | None:
 
 
 def _weeks(times: Times) -> str | None:
-    """Days of the month that are whole weeks of it, and days of the week: `1-7` and Monday are `1#1`."""
+    """Days of the month that are whole weeks, with days of the week: `1-7` and Monday are `1#1`; else None."""
     if not times.both:
         return None
     left = set(times.days & ALL[DAY])

@@ -1,4 +1,4 @@
-"""The nouns of an import: a table of cron, and what each of its lines turned out to be. Lines count from 1."""
+"""A crontab as data: what each of its lines turned out to be. Lines count from 1."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 
 from cronflow.crontab.cronrules import Times
 
-Kind = Literal["user", "system", "anacron"]
-"""A user's crontab, one whose sixth column is a user, or an anacrontab."""
+TableKind = Literal["user", "system", "anacron"]
+"""A user's crontab, a system crontab, whose sixth column is a user, or an anacrontab."""
 Daemon = Literal["auto", "debian", "cronie", "busybox"]
-"""Whose rules hold. `auto`: a line is taken if Debian's cron or cronie runs it."""
+"""The daemon whose rules apply. `auto`: a line is accepted if Debian's cron or cronie runs it."""
 
 
 class Blank(NamedTuple):
@@ -19,14 +19,14 @@ class Blank(NamedTuple):
 
 
 class Comment(NamedTuple):
-    """A line that begins with `#`. `text` is all of it, from the `#` on."""
+    """A line that begins with `#`; `text` includes it."""
 
     line: int
     text: str
 
 
 class Setting(NamedTuple):
-    """`NAME = value`: it holds for the lines below it."""
+    """`NAME = value`, which holds for the lines below it."""
 
     line: int
     name: str
@@ -34,10 +34,11 @@ class Setting(NamedTuple):
     note: str = ""
 
 
-class Entry(NamedTuple):
-    """A job. `words` are its five time fields, or one word that begins with `@`; `times` is None where it has no timetable.
+class CrontabEntry(NamedTuple):
+    """A job. `words` are its five time fields, or one word that begins with `@`; `times` is None if it has no timetable.
 
-    `command` is what the shell is given, `stdin` what it reads. `notes` tell what a person should know of the reading."""
+    `command` is what the shell is given, `stdin` what the command reads. `notes` are what a person should know about the
+    reading."""
 
     line: int
     text: str
@@ -49,11 +50,11 @@ class Entry(NamedTuple):
     notes: tuple[str, ...] = ()
     name: str = ""
     every: int | None = None
-    """Days between two starts, where no fields say it (anacron)."""
+    """Days between two starts, for anacron, which has no time fields."""
 
 
 class Refusal(NamedTuple):
-    """A line that is not imported: the rule, what to write instead, and the place of the fault in it (column from 1)."""
+    """A line that is not imported: the rule, what to write instead, and the place of the fault (columns count from 1)."""
 
     line: int
     text: str
@@ -63,14 +64,14 @@ class Refusal(NamedTuple):
     length: int = 1
 
 
-Item = Blank | Comment | Setting | Entry | Refusal
+Item = Blank | Comment | Setting | CrontabEntry | Refusal
 
 
-class Table(NamedTuple):
-    """One table. `name` is as it is shown; `owner` is whose crontab it is, None for the caller's own or where it is not known."""
+class CronTable(NamedTuple):
+    """A crontab. `name` is the name shown; `owner` is its user, None for the caller's own or an unknown one."""
 
     name: str
-    kind: Kind
+    kind: TableKind
     daemon: Daemon
     items: tuple[Item, ...]
     owner: str | None = None

@@ -1,6 +1,6 @@
-"""Whether cron still runs what is a job now: lines of crontabs with the command of a job, which then runs twice.
+"""Checks whether cron still runs what is now a job: crontab lines with the command of a job, which then runs twice.
 
-Tables are read as `cronflow import` reads them, so that what it has made of a line is found again.
+Crontabs are read as `cronflow import` reads them, so that imported lines are recognized.
 """
 
 from __future__ import annotations
@@ -14,49 +14,50 @@ from collections.abc import Iterator
 
 from cronflow.core.jobs import Command
 from cronflow.core.words import count
-from cronflow.crontab.sources import Choice, daemon_of, of_file, table, unread
-from cronflow.crontab.tables import Entry, Kind, Table
-from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
+from cronflow.crontab import sources
+from cronflow.crontab.sources import ReadingOptions, daemon_of, ignored_reason, of_file, table
+from cronflow.crontab.tables import CrontabEntry, CronTable, TableKind
+from cronflow.doctor.finding import Context, Finding, ok, problem, warning
 from cronflow.errors import CronflowError
 
 SYSTEM = "/etc/crontab"
 FOLDER = "/etc/cron.d"
 ANACRON = "/etc/anacrontab"
-SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron", "/etc/crontabs")
+SPOOLS = tuple(f"/{spool}" for spool in sources.SPOOLS)
 SECONDS = 5.0
 CRONS = frozenset(("cron", "crond", "anacron", "fcron"))
-"""Names of programs that start what crontabs say."""
+"""Programs that run crontabs."""
 GENERATED = "/run/systemd/generator"
-"""Where systemd-cron keeps the units that it makes of crontabs."""
+"""Where systemd-cron keeps the units that it generates from crontabs."""
 ELSEWHERE = re.compile(r"(?:\s*[12&]?>{1,2}\s*\S+|\s*2>&1)+\s*$")
-"""Where a command sends its output, at its end: with a scheduler that keeps the output nobody writes that any more."""
+"""The redirections at the end of a command, which nobody needs with a scheduler that keeps the output."""
 
 
-def crontabs(scene: Scene) -> Iterator[Finding]:
-    """Jobs that cron runs as well."""
-    if scene.jobs is None:
+def check_crontabs(context: Context) -> Iterator[Finding]:
+    """The jobs that cron runs as well."""
+    if context.jobs is None:
         return
-    jobs = {_plain(job.command, job.stdin): job.name for job in scene.jobs.jobs.values()}
+    jobs = {_plain(job.command, job.stdin): job.name for job in context.jobs.jobs.values()}
     twice, others, active = 0, 0, _active()
     for one in _tables():
         for line in one.items:
-            name = jobs.get(_plain(line.command, line.stdin)) if isinstance(line, Entry) else None
+            name = jobs.get(_plain(line.command, line.stdin)) if isinstance(line, CrontabEntry) else None
             if name is not None:
                 twice += 1
-                place, hint = f"line {line.line} of `{one.name}`", "put a `#` in front of that line"
+                place, hint = f"line {line.line} of `{one.name}`", "comment that line out with `#`"
                 if active:
-                    yield problem("crontab", f"cron runs the command of this job as well: {place}", hint, name)
+                    yield problem("crontab", f"cron also runs the command of this job: {place}", hint, name)
                 else:
-                    told = f"cron, which does not run now, would run the command of this job as well: {place}"
-                    yield warning("crontab", told, hint, name)
-            others += isinstance(line, Entry)
+                    message = f"cron, which is not running now, would also run the command of this job: {place}"
+                    yield warning("crontab", message, hint, name)
+            others += isinstance(line, CrontabEntry)
     if not twice:
-        told = f"; {count(others, 'line')} of crontabs {'runs' if others == 1 else 'run'} other things" if others else ""
-        yield ok("crontab", f"cron runs none of these jobs{told}")
+        message = f"; {count(others, 'line')} of crontabs {'runs' if others == 1 else 'run'} other things" if others else ""
+        yield ok("crontab", f"cron runs none of these jobs{message}")
 
 
 def _active() -> bool:
-    """Whether a program runs that reads crontabs; True where the processes of others cannot be seen (proc(5), hidepid)."""
+    """Whether a program that runs crontabs is active; True if other users' processes are hidden (proc(5), hidepid)."""
     import psutil
 
     if not os.path.exists("/proc/1/stat") or any(name.startswith("cron-") for name in _listed(GENERATED)):
@@ -69,24 +70,24 @@ def _plain(command: Command, stdin: str | None) -> tuple[str, str]:
     return " ".join(ELSEWHERE.sub("", text).split()), (stdin or "").rstrip("\n")
 
 
-def _tables() -> Iterator[Table]:
-    """All that cron runs, as far as this user may know: the tables of the system, and its own, or as root everybody's."""
-    choice = Choice(None, daemon_of("/"))
-    files: list[tuple[str, Kind]] = [(SYSTEM, "system"), (ANACRON, "anacron")]
-    files += [(f"{FOLDER}/{name}", "system") for name in _names(FOLDER) if not unread(name, choice.daemon)]
+def _tables() -> Iterator[CronTable]:
+    """All crontabs that this user may read: those of the system, and its own, or for root everybody's."""
+    options = ReadingOptions(None, daemon_of("/"))
+    files: list[tuple[str, TableKind]] = [(SYSTEM, "system"), (ANACRON, "anacron")]
+    files += [(f"{FOLDER}/{name}", "system") for name in _names(FOLDER) if not ignored_reason(name, options.daemon)]
     if os.geteuid() == 0:
         files += [(f"{spool}/{name}", "user") for spool in SPOOLS for name in _names(spool)]
     for file, kind in files:
         try:
-            yield of_file(file, choice._replace(kind=kind))
+            yield of_file(file, options._replace(kind=kind))
         except CronflowError:
-            continue  # it is not there, or is none
+            continue  # it does not exist, or is not a crontab
     if os.geteuid() != 0 and (own := _own()) is not None:
-        yield table("crontab -l", own, choice._replace(kind="user"))
+        yield table("crontab -l", own, options._replace(kind="user"))
 
 
 def _own() -> bytes | None:
-    """The crontab of this user, None without one."""
+    """The crontab of this user; None if there is none."""
     program = shutil.which("crontab")
     if program is None:
         return None

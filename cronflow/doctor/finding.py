@@ -1,4 +1,4 @@
-"""What a look has found, and what it looks at."""
+"""The checks of `cronflow doctor`: what each is given, and what it finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Result = Literal["ok", "warning", "problem"]
 
 
 class Finding(NamedTuple):
-    """One thing looked at. `check` is a stable word; `job` is the job that it is about, if it is about one."""
+    """One finding. `check` is a stable word; `job` is the job that it is about, if any."""
 
     check: str
     result: Result
@@ -21,9 +21,9 @@ class Finding(NamedTuple):
     job: str | None = None
 
 
-class Scene(NamedTuple):
-    """What there is to look at: the places, the jobs of the job file (None where it has errors), what a daemon that answers says
-    of itself, the time (epoch seconds), and a sentence about a daemon that does not answer this user."""
+class Context(NamedTuple):
+    """What the checks are given: the places, the jobs of the job file (None if it has errors), what the daemon says about itself
+    (None if it does not answer), the time (epoch seconds), and a sentence about a daemon that does not serve this user."""
 
     places: Places
     jobs: JobSet | None
@@ -32,28 +32,31 @@ class Scene(NamedTuple):
     not_ours: str = ""
 
 
-Look = Callable[[Scene], Iterator[Finding]]
+Check = Callable[[Context], Iterator[Finding]]
 
 
 def ok(check: str, message: str, job: str | None = None) -> Finding:
+    """All is well."""
     return Finding(check, "ok", message, None, job)
 
 
 def warning(check: str, message: str, hint: str | None = None, job: str | None = None) -> Finding:
+    """Something that may be meant as it is."""
     return Finding(check, "warning", message, hint, job)
 
 
 def problem(check: str, message: str, hint: str | None = None, job: str | None = None) -> Finding:
+    """Something that does not work."""
     return Finding(check, "problem", message, hint, job)
 
 
-def looked(look: Look, scene: Scene) -> list[Finding]:
-    """What a look finds. Where the machine does not let us look, that is told, and the other looks go on."""
+def run_check(check: Check, context: Context) -> list[Finding]:
+    """The findings of a check. An OSError becomes a finding too, so that the other checks continue."""
     found: list[Finding] = []
     try:
-        found.extend(look(scene))
+        found.extend(check(context))
     except OSError as error:
-        what = f"`{error.filename}`" if error.filename else f"`{look.__name__}`"
+        subject = error.filename or check.__name__.removeprefix("check_")
         reason = (error.strerror or str(error)).lower()
-        found.append(warning("unseen", f"{what} could not be looked at: {reason}", "try it as root"))
+        found.append(warning("unseen", f"`{subject}` could not be checked: {reason}", "try it as root"))
     return found

@@ -1,8 +1,8 @@
-"""Whether each job could start now: its account, env files, secrets, folder, shell and program, each with the rights that it will
-have.
+"""Checks whether each job could start now, with the rights that it will have: account, env files, secrets, folder, shell,
+programs.
 
-A job is looked at by a child of its own, which becomes the job's user: whatever hangs (a network mount that does not answer)
-holds that child and nobody else. Children that are not done in time are told of and left behind.
+A child process that becomes the job's user checks each job, so whatever hangs (a network mount that does not answer) only blocks
+that child. Children that do not finish in time are reported and left behind.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from cronflow.core.jobs import Job
 from cronflow.daemon.processes.environment import Account, Unstartable, account, argv, cwd, environment, home_path
 from cronflow.daemon.processes.secrets import SecretError, commands_of, read_secret
-from cronflow.doctor.finding import Finding, Scene, ok, problem, warning
-from cronflow.doctor.programs import named, unstartable
-from cronflow.jobfile.advice import SHELLS
+from cronflow.doctor.finding import Context, Finding, ok, problem, warning
+from cronflow.doctor.programs import programs_of, unstartable
+from cronflow.jobfile.warnings import SHELLS
 
 AT_ONCE = 8
 SECONDS = 5.0
-"""What a look at one job may take."""
+"""The longest that the check of one job may take."""
 
 
-def each_job(scene: Scene) -> Iterator[Finding]:
-    """All that keeps a job from starting; one line for each job without such."""
-    if scene.jobs is None:
+def check_jobs(context: Context) -> Iterator[Finding]:
+    """Everything that keeps jobs from starting; one finding for each job that could start."""
+    if context.jobs is None:
         return
-    environ = environ_of(scene)
-    waiting = list(scene.jobs.jobs.values())
+    environ = daemon_environ(context)
+    waiting = list(context.jobs.jobs.values())
     going: dict[int, tuple[Job, int, float]] = {}
     answers: dict[str, list[Finding]] = {}
     with selectors.DefaultSelector() as selector:
         while waiting or going:
             while waiting and len(going) < AT_ONCE:
                 job = waiting.pop(0)
-                fd, pid = _look(job, str(scene.places.file.parent), environ)
+                fd, pid = _start_child(job, str(context.places.file.parent), environ)
                 selector.register(fd, selectors.EVENT_READ)
                 going[fd] = job, pid, time.monotonic() + SECONDS
             left = min(end for _, _, end in going.values()) - time.monotonic()
@@ -51,22 +51,22 @@ def each_job(scene: Scene) -> Iterator[Finding]:
             for fd, answered in done:
                 job, pid, _ = going.pop(fd)
                 selector.unregister(fd)
-                answers[job.name] = _answer(job, fd, pid, answered)
-    for name, job in scene.jobs.jobs.items():
+                answers[job.name] = _child_findings(job, fd, pid, answered)
+    for name, job in context.jobs.jobs.items():
         found = answers[name] or [ok("job", "could start now", name)]
-        yield from found if job.enabled else map(_of_disabled, found)
+        yield from found if job.enabled else map(_softened, found)
 
 
-def _of_disabled(found: Finding) -> Finding:
-    """A job that never starts by itself has no problem yet."""
+def _softened(found: Finding) -> Finding:
+    """A problem of a disabled job as a warning: it never starts by itself."""
     return found._replace(result="warning") if found.result == "problem" else found
 
 
-def environ_of(scene: Scene) -> Mapping[str, str]:
-    """The environment from which secrets are read: that of the daemon, where there is one and it may be read."""
-    if scene.daemon is not None:
+def daemon_environ(context: Context) -> Mapping[str, str]:
+    """The environment from which secrets are read: the daemon's, if there is one and it is readable, or else our own."""
+    if context.daemon is not None:
         try:
-            with open(f"/proc/{int(scene.daemon['pid'])}/environ", "rb") as file:
+            with open(f"/proc/{int(context.daemon['pid'])}/environ", "rb") as file:
                 entries = file.read().decode(errors="surrogateescape").split("\0")
             return dict(entry.split("=", 1) for entry in entries if "=" in entry)
         except (OSError, KeyError, ValueError):
@@ -74,8 +74,8 @@ def environ_of(scene: Scene) -> Mapping[str, str]:
     return os.environ
 
 
-def _look(job: Job, folder: str, environ: Mapping[str, str]) -> tuple[int, int]:
-    """Have a child look at a job; the descriptor from which its findings can be read, and its pid."""
+def _start_child(job: Job, folder: str, environ: Mapping[str, str]) -> tuple[int, int]:
+    """Start a child that checks a job; returns the descriptor from which its findings can be read, and its pid."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -91,31 +91,40 @@ def _child(job: Job, folder: str, environ: Mapping[str, str], fd: int) -> NoRetu
         found = list(_findings(job, folder, environ))
         os.write(fd, json.dumps(found).encode())
     except Exception as error:
-        os.write(fd, json.dumps([problem("job", f"it could not be looked at: {error}", None, job.name)]).encode())
+        os.write(fd, json.dumps([problem("job", f"it could not be checked: {error}", None, job.name)]).encode())
     finally:
         os._exit(0)
 
 
-def _answer(job: Job, fd: int, pid: int, answered: bool) -> list[Finding]:
-    """What a child has found. What it has started is ended with it; one that hangs is left, since it may not be able to."""
-    found = [Finding(*one) for one in json.loads(_all(fd))] if answered else []
+def _child_findings(job: Job, fd: int, pid: int, answered: bool) -> list[Finding]:
+    """The findings of a child, whose processes are killed; one that hangs is not waited for, since it may never end."""
+    found = [Finding(*one) for one in json.loads(_read_all(fd))] if answered else []
     os.close(fd)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     if answered:
         os.waitpid(pid, 0)
         return found
-    told = f"its files did not answer within {SECONDS:g} s"
+    message = f"its files did not answer within {SECONDS:g} s"
     where = f"is `{job.cwd or 'its home'}` on a file system that hangs? `df` tells"
-    return [problem("job_hangs", told, where, job.name)]
+    return [problem("job_hangs", message, where, job.name)]
 
 
-def _all(fd: int) -> bytes:
-    """Everything that comes until the other end is closed."""
+def _read_all(fd: int) -> bytes:
+    """Read until the other end is closed."""
     data = b""
     while piece := os.read(fd, 65536):
         data += piece
     return data or b"[]"
+
+
+class Launch(NamedTuple):
+    """How a process of a job would start: as which user, in which environment and folder."""
+
+    job: Job
+    user: Account
+    env: Mapping[str, str]
+    folder: str
 
 
 # ---- in the child ---------------------------------------------------------------------------------------------------------
@@ -123,50 +132,49 @@ def _all(fd: int) -> bytes:
 
 def _findings(job: Job, folder: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        who = account(job)
-    except Unstartable as fact:
-        yield problem(fact.reason, fact.message, None, job.name)
+        user = account(job)
+    except Unstartable as error:
+        yield problem(error.reason, error.message, None, job.name)
         return
-    yield from _secrets(job, who, folder, environ)
+    yield from _secrets(job, user, folder, environ)
     try:
-        env = environment(job, who, {}, environ)
-    except Unstartable as fact:
-        yield problem(fact.reason, fact.message, None, job.name)
+        env = environment(job, user, {}, environ)
+    except Unstartable as error:
+        yield problem(error.reason, error.message, None, job.name)
         return
     if os.geteuid() == 0:
-        os.setgroups(list(who.groups))
-        os.setgid(who.gid)
-        os.setuid(who.uid)
-    where = cwd(job, who)
+        os.setgroups(list(user.groups))
+        os.setgid(user.gid)
+        os.setuid(user.uid)
+    where = cwd(job, user)
     try:
         os.chdir(where)
     except OSError as error:
-        told = f"`{who.name}` cannot enter `{where}`: {(error.strerror or '').lower()}"
-        hint = "`cwd` of the job names another folder" if job.cwd is None else "make it, or give that user the rights to it"
-        yield problem("no_cwd", told, hint, job.name)
+        message = f"`{user.name}` cannot enter `{where}`: {(error.strerror or '').lower()}"
+        hint = "set `cwd` of the job to another folder" if job.cwd is None else "create it, or give that user access to it"
+        yield problem("no_cwd", message, hint, job.name)
         return
     for key, command in _commands(job):
-        yield from _program(job, who, key, command, env, where)
+        yield from _program(Launch(job, user, env, where), key, command)
 
 
-def _secrets(job: Job, who: Account, folder: str, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _secrets(job: Job, user: Account, folder: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     for key, ref in job.secrets.items():
         kind, _, name = ref.partition(":")
         if kind == "command":
             continue
         try:
-            read_secret(ref, who.home, folder, environ)
-        except SecretError as fact:
-            yield problem("no_secret", f"secret `{key}` (`{ref}`): {fact}", None, job.name)
+            read_secret(ref, user.home, folder, environ)
+        except SecretError as error:
+            yield problem("no_secret", f"secret `{key}` (`{ref}`): {error}", None, job.name)
             continue
-        path = os.path.join(folder, home_path(name, who))
-        if kind == "file" and (fault := exposed(path, f"secret `{key}`", who.uid)) is not None:
+        path = os.path.join(folder, home_path(name, user))
+        if kind == "file" and (fault := exposed(path, f"secret `{key}`", user.uid)) is not None:
             yield warning("secret_mode", *fault, job.name)
 
 
 def exposed(path: str, what: str, user: int) -> tuple[str, str] | None:
-    """Who else can read or change a file that holds something secret, and what to do about it. It may belong to root, to who
-    asks, and to this user."""
+    """Message and hint for a secret file that others than root, the caller and this user can read or change; else None."""
     about = os.stat(path)
     if about.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
         return f"others may read or write `{path}`, which holds {what}", f"`chmod 600 {path}`"
@@ -176,7 +184,7 @@ def exposed(path: str, what: str, user: int) -> tuple[str, str] | None:
 
 
 def _commands(job: Job) -> Iterator[tuple[str, Any]]:
-    """Everything of a job that is executed, by its key."""
+    """All commands of a job, each with its key."""
     for key in ("command", "only_if", "wait_until", "foreach", "on_failure", "on_success"):
         if getattr(job, key) is not None:
             yield key, getattr(job, key)
@@ -184,14 +192,15 @@ def _commands(job: Job) -> Iterator[tuple[str, Any]]:
     yield from ((f"secrets.{key}", command) for key, command in commands_of(job).items())
 
 
-def _program(job: Job, who: Account, key: str, command: Any, env: Mapping[str, str], where: str) -> Iterator[Finding]:
-    """Whether the shell, or the program of a command, is there and can be started, and what the command calls."""
-    program, shell = argv(command, job.shell, env, where)[0], isinstance(command, str)
+def _program(launch: Launch, key: str, command: Any) -> Iterator[Finding]:
+    """Whether the shell, or the program of a command, exists and can be started, and so the programs that the command calls."""
+    job, user, env, folder = launch
+    program, shell = argv(command, job.shell, env, folder)[0], isinstance(command, str)
     named_by = f"which `{'shell' if shell else key}` names"
     if "/" not in program:
-        yield _missing(job, f"`{program}` of `{key}` is not in the PATH of the job, `{env.get('PATH', '')}`")
+        yield _not_found(job, f"`{program}` of `{key}` is not in the PATH of the job, `{env.get('PATH', '')}`")
     elif not os.path.exists(program):
-        yield _missing(job, f"there is no `{program}`, {named_by}, or `{who.name}` may not look there", program)
+        yield _not_found(job, f"there is no `{program}`, {named_by}, or `{user.name}` has no access to it", program)
     elif (fault := unstartable(program, env, alone=not shell)) is not None:
         yield problem("not_executable", f"`{program}`, {named_by}, {fault[0]}", fault[1], job.name)
     elif shell and os.path.basename(program) in SHELLS:
@@ -199,32 +208,30 @@ def _program(job: Job, who: Account, key: str, command: Any, env: Mapping[str, s
 
 
 def _called(job: Job, key: str, command: str, env: Mapping[str, str]) -> Iterator[Finding]:
-    """The programs that a command for the shell calls: those that the shell does not find, or could not start. A path is told of
-    in a warning where something before it may make it."""
-    words = list(named(command))
-    for place, (word, path) in enumerate(zip(words, _found(words, job.shell, env), strict=True)):
-        told = f"`{word}`, {f'which `{key}` calls' if place else f'with which `{key}` begins'},"
+    """The programs in a command that the shell cannot find or start; only a warning if something before may create them."""
+    words = list(programs_of(command))
+    for place, (word, path) in enumerate(zip(words, _resolve(words, job.shell, env), strict=True)):
+        message = f"`{word}`, {f'which `{key}` calls' if place else f'with which `{key}` begins'},"
         if not path:
-            finding = _missing(job, f"{told} is not found by `{job.shell}`", word)
+            finding = _not_found(job, f"{message} is not found by `{job.shell}`", word)
         elif "/" in path and (fault := unstartable(path, env, alone=False)) is not None:
-            finding = problem("not_executable", f"{told} {fault[0]}", fault[1], job.name)
+            finding = problem("not_executable", f"{message} {fault[0]}", fault[1], job.name)
         else:
             continue
         yield finding._replace(result="warning") if place and "/" in word else finding
 
 
-def _missing(job: Job, told: str, path: str = "") -> Finding:
-    hint = f"`cronflow env {job.name}` shows its PATH; name the program with its whole path"
+def _not_found(job: Job, message: str, path: str = "") -> Finding:
+    hint = f"`cronflow env {job.name}` shows its PATH; write the whole path of the program"
     if path.startswith("/"):
         hint = f"`namei -l {path}` shows the folders on the way to it"
     elif "/" in path:
         hint = f"it is looked for in the folder of the job, which `cwd` names; `cronflow env {job.name}` shows its environment"
-    return problem("no_program", told, hint, job.name)
+    return problem("no_program", message, hint, job.name)
 
 
-def _found(words: list[str], shell: str, env: Mapping[str, str]) -> list[str]:
-    """What a shell takes these words for: the path of a program, a word of its own, or nothing. One that cannot be asked is
-    believed to know them."""
+def _resolve(words: list[str], shell: str, env: Mapping[str, str]) -> list[str]:
+    """How a shell resolves these words: as paths, its own words, or ""; a shell that cannot be asked is assumed to know them."""
     if not words:
         return []
     ask = [shell, "-c", 'for word in "$@"; do command -v -- "$word" || echo; done', shell, *words]

@@ -1,7 +1,7 @@
-"""What a command starts, as far as that is plain to see, and whether a file can be started at all.
+"""The programs that a command starts, as far as that is plain to see, and whether a file can be started at all.
 
-A command for a shell is read up to the first thing that only a shell can know (a loop, a function, a here-document, a word that
-begins with a variable): what is named before it is looked for, what comes after it is not.
+A command for a shell is read up to the first thing that only a shell can interpret (a loop, a function, a here-document, a word
+that begins with a variable): programs before it are found, those after it are not.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ WORD = re.compile(
       | "(?:[^"\\`$] | \\. | `[^`"\\]*` | \$\(\([^()"`]*\)\) | \$\([^()"`\\]*\) | \$(?!\())*" )+""",
     re.DOTALL | re.VERBOSE,
 )
-"""A word of sh(1) without a substitution inside of a substitution."""
+"""A word of sh(1) without nested substitutions."""
 REDIRECTION = re.compile(r"\d*(?:&>>?|>>|>\||[<>]&|<>|>|<(?!<))[ \t]*")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 END = re.compile(r"\|\||&&|\|&?|&|;(?!;)|\n")
 ASKING = frozenset(("test", "[", "command", "type", "which", "hash"))
-"""Programs that ask whether something is there: what comes after `&&` may be just that."""
+"""Programs that test whether something exists: it may be what comes after `&&`."""
 LAST = frozenset(("exec", "exit", "return", "eval", ".", "source", "alias", "export", "declare", "typeset", "hash"))
-"""Words after which a name may mean something else, or nothing is reached."""
+"""Words after which a name may mean something else, or nothing more is run."""
 RESERVED = frozenset(("if", "for", "while", "until", "case", "select", "function", "time", "coproc", "{", "[["))
 HEAD = 256
-"""Bytes of a file in which the kernel looks for an interpreter (execve(2))."""
+"""Bytes of a file that the kernel searches for an interpreter (execve(2))."""
 
 
-def named(command: str) -> Iterator[str]:
-    """The programs that a command surely calls, each once, in their order."""
+def programs_of(command: str) -> Iterator[str]:
+    """The programs that a command certainly calls, each once, in order."""
     seen: set[str] = set()
     place, moved = 0, False
     while True:
@@ -54,8 +54,8 @@ def named(command: str) -> Iterator[str]:
 
 
 def _simple(text: str, place: int) -> tuple[list[str], str, int] | None:
-    """The words of one simple command, what ends it, and where the next one begins. None where there is none that is plain to
-    see; nothing ends one of which only the beginning is."""
+    """The words of one simple command, the operator after it, and where the next one begins. None if none is plain to see; the
+    operator is "" if only the beginning of the command is."""
     words: list[str] = []
     while True:
         place = _end(BLANK, text, place)
@@ -88,34 +88,37 @@ def _end(pattern: re.Pattern[str], text: str, place: int) -> int:
 
 
 def unstartable(path: str, env: Mapping[str, str], alone: bool) -> tuple[str, str] | None:
-    """Why this process cannot start a file that is there, as the end of a sentence that begins with its name, and a hint; None
-    where nothing speaks against it. `alone`: no shell stands by, which runs a script without `#!` itself."""
+    """Why this process cannot start an existing file, as the end of a sentence that begins with its name, and a hint; None if it
+    can. `alone`: it is started without a shell, which would run a script without `#!` itself."""
     path = os.path.abspath(path)
     if os.path.isdir(path):
-        return "is a folder", "name the program in it"
+        return "is a folder", "write the path of a program in it"
     if not os.access(path, os.X_OK):
-        return "may not be executed by the job's user", f"`chmod +x {path}`; `findmnt -T {path}` tells of a `noexec`"
+        return "may not be executed by the job's user", f"`chmod +x {path}`; `findmnt -T {path}` shows a `noexec`"
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
     except OSError:
-        return None  # a program needs not be readable
+        return None  # a program need not be readable
     if head.startswith(b"#!"):
         return _uninterpreted(path, head[2:].split(b"\n")[0].decode(errors="replace"), env)
     if alone and not head.startswith(b"\x7fELF") and b"\0" not in head:
-        return "has no `#!` in its first line", "an array is started without a shell: write `#!/bin/sh` there, or a string"
+        return (
+            "has no `#!` in its first line",
+            "an array is started without a shell: write `#!/bin/sh` there, or use a string",
+        )
     return None
 
 
 def _uninterpreted(path: str, line: str, env: Mapping[str, str]) -> tuple[str, str] | None:
-    """What is wrong with the interpreter that the first line of a script names."""
+    """What is wrong with the interpreter in the first line of a script; None if nothing is."""
     if line.endswith("\r"):
-        return "ends its lines as on Windows, so that its interpreter is not found", f"`sed -i 's/\\r$//' {path}`"
+        return "has Windows line endings, so its interpreter is not found", f"`sed -i 's/\\r$//' {path}`"
     words = line.split()
     if words and words[0].startswith("/") and not os.path.exists(words[0]):
-        return f"wants an interpreter that is not there, `{words[0]}`", f"`head -n 1 {path}`"
+        return f"needs an interpreter that does not exist, `{words[0]}`", f"`head -n 1 {path}`"
     if words and os.path.basename(words[0]) == "env":
         names = [word for word in words[1:] if word != "-S"]
         if names and PLAIN.fullmatch(names[0]) and names[0][0] != "-" and shutil.which(names[0], path=env.get("PATH")) is None:
-            return f"wants an interpreter that is not in the PATH of the job, `{names[0]}`", f"`head -n 1 {path}`"
+            return f"needs an interpreter that is not in the PATH of the job, `{names[0]}`", f"`head -n 1 {path}`"
     return None

@@ -10,26 +10,23 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.words import local
 from cronflow.export.airflow_proof import summary
 from cronflow.export.airflow_times import schedule_of
-from cronflow.export.dates import guard, today
-from cronflow.export.losses import mentions, tell_lost, tell_variables
+from cronflow.export.dates import guard
+from cronflow.export.losses import mentions, report_calendars, report_losses, report_variables
 from cronflow.export.pythontext import call, identifiers, ids, lines_of, literal, mapping, period
-from cronflow.export.report import Report, UnwritableError, Wanted, Written
+from cronflow.export.report import ExportReport, ExportRequest, ExportResult
 from cronflow.export.script import SKIP, script
-from cronflow.export.selection import select
-from cronflow.export.shell import text_of
+from cronflow.export.selection import select, write_flows
+from cronflow.export.shell import folder_of, text_of
 
-KEPT = frozenset(
+SUPPORTED = frozenset(
     (
         *("owner", "runbook", "tags", "at", "watch", "skip_on", "only_on", "params", "secrets", "umask", "nice", "timeout"),
         *("retries", "retry_delay", "retry_backoff", "retry_max_delay", "success_codes", "skip_codes", "pool", "pool_slots"),
         *("priority", "check", "on_failure", "on_success", "catchup", "overlap", "after_timeout"),
     )
 )
-TOLD = {"kill_after": "Airflow has a time of its own between TERM and KILL", "max_output": "Airflow keeps all of it"}
-VARIABLES = {
-    "CRONFLOW_RUN_ID": "{{ run_id }}",
-    "CRONFLOW_ATTEMPT": "{{ ti.try_number }}",
-}
+REASONS = {"kill_after": "Airflow has its own time between TERM and KILL", "max_output": "Airflow keeps all of it"}
+VARIABLES = {"CRONFLOW_RUN_ID": "{{ run_id }}", "CRONFLOW_ATTEMPT": "{{ ti.try_number }}"}
 OPERATOR = ("airflow.providers.standard.operators.bash", "BashOperator")
 INDENT = "    "
 RULES = {
@@ -47,54 +44,48 @@ def hook(command: str):
 '''
 
 
-class Dag:
-    """The file as it grows: what it imports, and whether it has hooks."""
+class DagFile:
+    """The file being written: the report, the jobs that other flows wait for, and the imports, as (module, name)."""
 
-    def __init__(self, wanted: Wanted, report: Report, producers: set[str]) -> None:
-        self.wanted = wanted
+    def __init__(self, report: ExportReport, producers: set[str]) -> None:
         self.report = report
         self.producers = producers
         self.imports: set[tuple[str, str]] = {("airflow.sdk", "DAG"), OPERATOR, ("pendulum", "")}
 
 
-def export(wanted: Wanted) -> Written:
-    """The DAGs, as one file."""
-    report = Report()
-    plan = select(wanted.jobs.jobs, report)
+def export(request: ExportRequest) -> ExportResult:
+    """Write the DAGs, as one file."""
+    report = ExportReport(request)
+    plan = select(report)
     producers = {edge.job for flow in plan.flows.values() for edge in flow.outer}
-    file = Dag(wanted, report, producers)
+    file = DagFile(report, producers)
     names = ids(plan.flows)
-    dags: list[tuple[Flow, str]] = []
-    for flow in plan.flows.values():
-        try:
-            dags.append((flow, _dag(flow, names[flow.name], file)))
-        except UnwritableError as fact:
-            report.refuse(flow.jobs, fact.reason)
+    dags = write_flows(plan, report, lambda flow: _dag(flow, names[flow.name], file))
     shared = report.shared()
     parts = [_head(file, sorted(shared))]
     for flow, text in dags:
         losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in report.of(job) if loss not in shared]
         parts.append("".join(losses) + text)
-    return Written({"": "\n\n".join(parts)}, report, _next(wanted), summary(report))
+    return ExportResult({"": "\n\n".join(parts)}, report, _next(request), summary(report))
 
 
-def _next(wanted: Wanted) -> list[str]:
-    pools = [f"next: airflow pools set {name} {slots} ''" for name, slots in wanted.jobs.pools.items()]
-    return [*pools, "next: put it into the folder of your DAGs"]
+def _next(request: ExportRequest) -> list[str]:
+    pools = [f"next: airflow pools set {name} {slots} ''" for name, slots in request.jobs.pools.items()]
+    return [*pools, "next: put it into your DAGs folder"]
 
 
-def _head(file: Dag, shared: Sequence[str]) -> str:
+def _head(file: DagFile, shared: Sequence[str]) -> str:
     """The docstring, with what is lost of every job, and the imports."""
-    told = [f"{file.wanted.source} as DAGs for Airflow 3, written by `cronflow export airflow`."]
-    told += ["", *(f"{note}." for note in summary(file.report))] if file.report.compared else []
-    told += ["", "Lost of every job:", *(f"- {message}" for message in shared)] if shared else []
-    if file.wanted.jobs.pools:
-        pools = [f"airflow pools set {name} {slots} ''" for name, slots in file.wanted.jobs.pools.items()]
-        told += ["", "The pools are made by:", *(f"- {pool}" for pool in pools)]
+    lines = [f"{file.report.request.source} as DAGs for Airflow 3, written by `cronflow export airflow`."]
+    lines += ["", *(f"{note}." for note in summary(file.report))] if file.report.compared else []
+    lines += ["", "Lost of every job:", *(f"- {message}" for message in shared)] if shared else []
+    if file.report.request.jobs.pools:
+        pools = [f"airflow pools set {name} {slots} ''" for name, slots in file.report.request.jobs.pools.items()]
+        lines += ["", "To create the pools:", *(f"- {pool}" for pool in pools)]
     left_out = [line for line in file.report.lines() if ": not written: " in line]
-    told += ["", *(f"- {line}" for line in left_out)] if left_out else []
-    doc = "\n".join(told).replace("\\", "\\\\").replace('"""', "'''")
-    doc = f'"""{doc}\n"""' if len(told) > 1 else f'"""{doc}"""'
+    lines += ["", *(f"- {line}" for line in left_out)] if left_out else []
+    doc = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
+    doc = f'"""{doc}\n"""' if len(lines) > 1 else f'"""{doc}"""'
     standard = [f"from datetime import {name}" for module, name in sorted(file.imports) if module == "datetime"]
     standard = ["import subprocess", *standard] if ("subprocess", "") in file.imports else standard
     found: dict[str, list[str]] = {}
@@ -111,12 +102,12 @@ def _head(file: Dag, shared: Sequence[str]) -> str:
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def _dag(flow: Flow, dag_id: str, file: Dag) -> str:
-    schedule = schedule_of(flow, file.wanted, file.report, file.imports)
+def _dag(flow: Flow, dag_id: str, file: DagFile) -> str:
+    schedule = schedule_of(flow, file.report, file.imports)
     root = flow.head
     for job in flow.jobs.values():
-        _tell(job, flow, file.report)
-    now = local(file.wanted.now, root.timezone)
+        _report_job(job, flow, file.report)
+    now = local(file.report.request.now, root.timezone)
     start = f"pendulum.datetime({now:%Y, %-m, %-d, %-H, %-M}, tz={literal(root.timezone)})"
     arguments = [("", literal(dag_id)), ("schedule", schedule), ("start_date", start)]
     arguments += [("description", literal(root.description))] if root.description else []
@@ -132,65 +123,63 @@ def _dag(flow: Flow, dag_id: str, file: Dag) -> str:
     return "\n".join([f"with {call('DAG', arguments, '')}:", *_tasks(flow, params, file)]) + "\n"
 
 
-def _tell(job: Job, flow: Flow, report: Report) -> None:
-    """What is lost of a job."""
-    tell_lost(job, KEPT, report, TOLD)
+def _report_job(job: Job, flow: Flow, report: ExportReport) -> None:
+    """Record what is lost of a job."""
+    report_losses(job, SUPPORTED, report, REASONS)
     given = {*VARIABLES, "CRONFLOW_JOB", "CRONFLOW_DATE", "CRONFLOW_SCHEDULED_AT"}
-    tell_variables(job, given, report)
+    report_variables(job, given, report)
     if job.name not in flow.roots:
         return
     if flow.triggers and job.overlap in ("skip", "replace"):
-        told = "a run that comes while another one goes on waits for it"
-        report.lose(job.name, "overlap", f'`overlap = "{job.overlap}"`: {told}')
-    if job.skip_on or job.only_on:
-        report.lose(job.name, "skip_on", "its calendars are written out as they are today")
+        report.lose(job.name, "overlap", f'`overlap = "{job.overlap}"`: a run waits while another one is active')
+    report_calendars(job, report)
     ends = [name for name in flow.jobs if not flow.down.get(name)]
     odd = [name for name in ends if any(edge.condition != "success" for edge in flow.jobs[name].after)]
     if odd and job.name == flow.roots[0]:
-        report.lose(job.name, "after", f"Airflow takes a run for a success if its last tasks are, such as `{odd[0]}`")
+        report.lose(job.name, "after", f"Airflow counts a run as a success if its last tasks succeed, such as `{odd[0]}`")
 
 
-def _params(flow: Flow, report: Report) -> dict[str, str]:
-    """The params of a DAG: those on whose default all jobs that have one agree."""
+def _params(flow: Flow, report: ExportReport) -> dict[str, str]:
+    """The params of a DAG: those for which all of its jobs have the same default."""
     found: dict[str, str] = {}
     for job in flow.jobs.values():
         for name, value in job.params.items():
             if found.setdefault(name, value) != value:
-                report.lose(job.name, "params", f"`{name}` has another default in another job of the DAG, and is fixed here")
+                report.lose(job.name, "params", f"`{name}` has a different default in another job of the DAG, and is fixed here")
     return found
 
 
 # ---- tasks ----------------------------------------------------------------------------------------------------------------
 
 
-def _tasks(flow: Flow, params: dict[str, str], file: Dag) -> Iterator[str]:
-    """Assignments of the tasks of a DAG, then what comes after what."""
-    called = Called(flow)
+def _tasks(flow: Flow, params: dict[str, str], file: DagFile) -> Iterator[str]:
+    """The assignments of the tasks of a DAG, then their order."""
+    names = TaskNames(flow)
     order: list[str] = []
     for name, job in flow.jobs.items():
         inner = [edge for edge in job.after if edge.job in flow.jobs]
         rule, gated = _rule(job, inner)
-        before = list(_before(job, called, rule, file))
+        before = list(_before(job, names, rule, file))
         for kind, text in before:
-            yield f"{INDENT}{called.variables[kind]} = {text}"
-        arguments = _arguments(job, called.ids[name], params, file)
+            yield f"{INDENT}{names.variables[kind]} = {text}"
+        arguments = _arguments(job, names.ids[name], params, file)
         if rule != "all_success" and not before:
             arguments.append(("trigger_rule", literal(rule)))
-        yield f"{INDENT}{called.variables[name]} = {call('BashOperator', arguments, INDENT)}"
-        line = [called.variables[kind] for kind in (*(kind for kind, _ in before), name)]
+        yield f"{INDENT}{names.variables[name]} = {call('BashOperator', arguments, INDENT)}"
+        line = [names.variables[kind] for kind in (*(kind for kind, _ in before), name)]
         for number, edge in enumerate(inner, 1) if gated else ():
-            gate = called.variables[f"{name} edge {number}"]
-            yield f"{INDENT}{gate} = {_gate(edge, called.ids[f'{name} edge {number}'], file)}"
-            order.append(f"{INDENT}{called.variables[edge.job]} >> {gate} >> {line[0]}")
-        upstream = [called.variables[edge.job] for edge in inner] if not gated else []
+            gate = names.variables[f"{name} edge {number}"]
+            yield f"{INDENT}{gate} = {_gate(edge, names.ids[f'{name} edge {number}'], file)}"
+            order.append(f"{INDENT}{names.variables[edge.job]} >> {gate} >> {line[0]}")
+        upstream = [names.variables[edge.job] for edge in inner] if not gated else []
         first = [upstream[0] if len(upstream) == 1 else f"[{', '.join(upstream)}]"] if upstream else []
         if len(first) + len(line) > 1:
             order.append(f"{INDENT}{' >> '.join([*first, *line])}")
     yield from order
 
 
-class Called:
-    """What the tasks of a DAG are called, and the variables for them: those of its jobs, and those that stand before one."""
+class TaskNames:
+    """The ids of the tasks of a DAG and the variables that hold them: for its jobs, and for the tasks in front of a job."""
 
     def __init__(self, flow: Flow) -> None:
         beside = [f"{name} {kind}" for name in flow.jobs for kind in ("wait", "approve")]
@@ -201,7 +190,7 @@ class Called:
 
 
 def _rule(job: Job, edges: Sequence[Edge]) -> tuple[str, bool]:
-    """The trigger rule of a task; whether each edge needs a task of its own, because the conditions differ."""
+    """The trigger rule of a task, and whether each edge needs a separate task because the conditions differ."""
     conditions = {edge.condition for edge in edges}
     if not conditions:
         return "all_success", False
@@ -211,22 +200,22 @@ def _rule(job: Job, edges: Sequence[Edge]) -> tuple[str, bool]:
     return RULES[join]["success"], True
 
 
-def _gate(edge: Edge, task_id: str, file: Dag) -> str:
-    """A task without work that says whether one condition is met."""
+def _gate(edge: Edge, task_id: str, file: DagFile) -> str:
+    """An empty task that succeeds if one condition is met."""
     file.imports.add(("airflow.providers.standard.operators.empty", "EmptyOperator"))
     rule = RULES["all"][edge.condition]
     return f"EmptyOperator(task_id={literal(task_id)}, trigger_rule={literal(rule)})"
 
 
-def _before(job: Job, called: Called, rule: str, file: Dag) -> Iterator[tuple[str, str]]:
-    """Tasks before the command: a sensor, an approval. The first of them has the trigger rule."""
+def _before(job: Job, names: TaskNames, rule: str, file: DagFile) -> Iterator[tuple[str, str]]:
+    """The tasks before the command: a sensor, an approval. The first of them has the trigger rule."""
     waits, approves = f"{job.name} wait", f"{job.name} approve"
     rules = [("trigger_rule", literal(rule))] if rule != "all_success" else []
     if job.wait_until is not None:
         file.imports.add(("airflow.providers.standard.sensors.bash", "BashSensor"))
         asked = job._replace(command=job.wait_until, only_if=None, check=(), stdin=None, success_codes=(0,), cwd=job.cwd or "~")
         arguments = [
-            ("task_id", literal(called.ids[waits])),
+            ("task_id", literal(names.ids[waits])),
             ("bash_command", _rendered(script(asked, file.report, cwd=True, env=True), INDENT)),
             ("poke_interval", f"{job.wait_every:g}"),
             ("timeout", f"{job.wait_timeout:g}"),
@@ -238,24 +227,19 @@ def _before(job: Job, called: Called, rule: str, file: Dag) -> Iterator[tuple[st
     if job.approve is not None:
         file.imports.add(("airflow.providers.standard.operators.hitl", "ApprovalOperator"))
         subject = _jinja(job.approve or f"May {job.name} run?")
-        arguments = [
-            ("task_id", literal(called.ids[approves])),
-            ("subject", literal(subject)),
-            ("fail_on_reject", "True"),
-            *rules,
-        ]
+        arguments = [("task_id", literal(names.ids[approves])), ("subject", literal(subject)), ("fail_on_reject", "True"), *rules]
         yield approves, call("ApprovalOperator", arguments, INDENT)
 
 
-def _arguments(job: Job, task_id: str, params: dict[str, str], file: Dag) -> list[tuple[str, str]]:
+def _arguments(job: Job, task_id: str, params: dict[str, str], file: DagFile) -> list[tuple[str, str]]:
     """The arguments of a BashOperator."""
-    flow_guard = guard(job, file.wanted, today(job, file.wanted), f"exit {SKIP}") if not job.after else ""
+    flow_guard = guard(job, file.report.request, f"exit {SKIP}") if not job.after else ""
     text = script(job, file.report, flow_guard)
     env = _env(job, params)
     codes = [*job.skip_codes, *([SKIP] if (flow_guard or job.only_if) and SKIP not in job.skip_codes else [])]
     found = [("task_id", literal(task_id)), ("bash_command", _rendered(text, INDENT * 2))]
     found += [("env", mapping(env, INDENT * 2)), ("append_env", "True")] if env else []
-    found.append(("cwd", _folder(job, file)))
+    found.append(("cwd", literal(_jinja(folder_of(job, file.report.request.user)))))
     found.append(("skip_on_exit_code", "None" if not codes else str(codes[0]) if len(codes) == 1 else str(codes)))
     if job.retries:
         file.imports.add(("datetime", "timedelta"))
@@ -273,12 +257,12 @@ def _arguments(job: Job, task_id: str, params: dict[str, str], file: Dag) -> lis
     return found + _about(job, file)
 
 
-def _about(job: Job, file: Dag) -> list[tuple[str, str]]:
-    """Whose a task is, what is told of it, what it tells others."""
+def _about(job: Job, file: DagFile) -> list[tuple[str, str]]:
+    """The arguments for user, owner, documentation, callbacks and assets."""
     found = [("run_as_user", literal(job.user))] if job.user is not None else []
     found += [("owner", literal(job.owner))] if job.owner else []
-    told = "\n\n".join(filter(None, (job.description, job.runbook)))
-    found += [("doc_md", literal(told))] if told else []
+    about = "\n\n".join(filter(None, (job.description, job.runbook)))
+    found += [("doc_md", literal(about))] if about else []
     for key, argument in (("on_failure", "on_failure_callback"), ("on_success", "on_success_callback")):
         command = getattr(job, key)
         if command is not None:
@@ -290,17 +274,8 @@ def _about(job: Job, file: Dag) -> list[tuple[str, str]]:
     return found
 
 
-def _folder(job: Job, file: Dag) -> str:
-    """The folder of a task: that of the file, else the home of its user."""
-    from cronflow.jobfile.machine import home
-
-    at_home = home(job.user or file.wanted.user) or "/"
-    path = job.cwd or "~"
-    return literal(_jinja(at_home + path[1:] if path == "~" or path.startswith("~/") else path))
-
-
 def _env(job: Job, params: dict[str, str]) -> dict[str, str]:
-    """The variables of a task: those of the job, and what its commands ask of a run."""
+    """The variables of a task: those of the job, and those of the run that its commands use."""
     found = {
         name: f"{{{{ params.{name} }}}}"
         if name in job.params and params.get(name) == job.params[name] == value
@@ -320,14 +295,14 @@ def _env(job: Job, params: dict[str, str]) -> dict[str, str]:
 
 
 def _jinja(value: str) -> str:
-    """A value that Airflow renders to itself: it takes braces for templates, and what ends with `.sh` for a file."""
+    """A value escaped for Airflow, which takes braces for templates, and values that end with `.sh` for files."""
     if re.search(r"\{[{%#]", value) or value.endswith((".sh", ".bash")):
         return f"{{{{ {value!r} }}}}"
     return value
 
 
 def _rendered(text: str, indent: str) -> str:
-    """A command that Airflow renders to itself, as a literal."""
+    """A command escaped for Airflow's templates, as a literal."""
     if re.search(r"\{[{%#]", text):
         inside = text.replace("{%", "{{ '{%' }}") if "endraw" in text else text
         text = f"{{% raw %}}{inside}{{% endraw %}}"

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 from cronflow.core.time.schedule import Schedule, clock_changes
 from cronflow.core.time.secondopinion import YEAR, compare
 from cronflow.core.words import iso
-from cronflow.export.report import Report
+from cronflow.export.report import ExportReport
 
 Next = Callable[[int], int | None]
 """The start of Airflow after an instant."""
 
 
-def tell_other_times(job: str, schedule: Schedule, expressions: Sequence[str], now: float, report: Report) -> None:
+def tell_other_times(job: str, schedule: Schedule, expressions: Sequence[str], now: float, report: ExportReport) -> None:
     """Compare the starts of Airflow, given these expressions, with the slots of a job, and note as a loss how many differ."""
     start, zone = int(now), schedule.zone
     changes = [change.at for change in clock_changes(zone, now, now + YEAR)]
@@ -38,7 +38,7 @@ def tell_other_times(job: str, schedule: Schedule, expressions: Sequence[str], n
     report.lose(job, "schedule", f"`schedule`: {number}, the first at {iso(first, zone)}, only by {only}: {why}")
 
 
-def summary(report: Report) -> list[str]:
+def summary(report: ExportReport) -> list[str]:
     """How many schedules have been proved to start at the same times."""
     found = report.compared.values()
     if not found:

@@ -1,4 +1,4 @@
-"""When a flow starts, as Airflow says it: a timetable, or the assets of the jobs that it comes after."""
+"""When a flow starts, in Airflow's form: a timetable, or the assets of the jobs that it comes after."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from cronflow.export.airflow_proof import tell_other_times
 from cronflow.export.crontimes import every_lines
 from cronflow.export.losses import written
 from cronflow.export.pythontext import call, literal, period
-from cronflow.export.report import Report, UnwritableError, Wanted
+from cronflow.export.report import ExportReport, UnwritableError
 
 TRIGGER = "airflow.timetables.trigger"
 INDENT = "    "
 
 
-def schedule_of(flow: Flow, wanted: Wanted, report: Report, imports: set[tuple[str, str]]) -> str:
-    """The expression for `schedule=`; what it needs is added to `imports`, as (module, name)."""
+def schedule_of(flow: Flow, report: ExportReport, imports: set[tuple[str, str]]) -> str:
+    """The expression for `schedule=`; adds to `imports`, as (module, name). Raises UnwritableError for what it cannot express."""
     root = flow.head
     if flow.outer:
         return _assets(flow, imports)
     expressions = cron_expressions(root.schedule)
-    _tell_others(root, report)
+    _report_other_triggers(root, report)
     if expressions:
         written_out = [text for one in expressions for text in _croniter(one)]
-        tell_other_times(root.name, Schedule.cron(expressions, root.timezone), written_out, wanted.now, report)
+        tell_other_times(root.name, Schedule.cron(expressions, root.timezone), written_out, report.request.now, report)
         return _cron(written_out, root.timezone, imports)
     if root.every is not None:
         try:
             lines = [line.when for line in every_lines(root.every)]
-            tell_other_times(root.name, Schedule.every(root.every, "UTC"), lines, wanted.now, report)
+            tell_other_times(root.name, Schedule.every(root.every, "UTC"), lines, report.request.now, report)
             return _cron(lines, "UTC", imports)
         except UnwritableError:
-            told = f"`{written('every', root.every)}`: counted from the start of the DAG, not from 1970-01-01 00:00 UTC"
-            report.lose(root.name, "every", told)
+            how = "counted from the start of the DAG, not from 1970-01-01 00:00 UTC"
+            report.lose(root.name, "every", f"`{written('every', root.every)}`: {how}")
         imports.add((TRIGGER, "DeltaTriggerTimetable"))
         return f"DeltaTriggerTimetable({period(root.every)})"
-    to_come = [moment for moment in root.at if moment > wanted.now]
+    to_come = [moment for moment in root.at if moment > report.request.now]
     if not to_come:
         return "None"
     imports.update({("airflow.timetables.events", "EventsTimetable"), ("pendulum", "")})
@@ -50,11 +50,11 @@ def schedule_of(flow: Flow, wanted: Wanted, report: Report, imports: set[tuple[s
     return call("EventsTimetable", [("", f"[{', '.join(moments)}]"), ("restrict_to_events", "True")], INDENT)
 
 
-def _tell_others(root: Job, report: Report) -> None:
-    """A DAG has one timetable: what else starts the job is lost."""
+def _report_other_triggers(root: Job, report: ExportReport) -> None:
+    """Record the other triggers of a job as lost: a DAG has one timetable."""
     expressions = cron_expressions(root.schedule)
     if len(expressions) < len(root.schedule):
-        report.lose(root.name, "schedule", "`@reboot`: Airflow knows of no boot")
+        report.lose(root.name, "schedule", "`@reboot`: Airflow does not start DAGs at boot")
     if root.watch:
         report.lose(root.name, "watch", f"`{written('watch', root.watch)}`: no files are watched")
     if root.every is not None and expressions:
@@ -64,13 +64,15 @@ def _tell_others(root: Job, report: Report) -> None:
 
 
 def _assets(flow: Flow, imports: set[tuple[str, str]]) -> str:
-    """Jobs of other flows: a DAG starts when their assets have been updated anew."""
+    """The assets of jobs of other flows: a DAG starts when they have been updated again."""
     root = flow.head
     if flow.triggers:
-        raise UnwritableError("its own schedule waits for jobs with another one, which a DAG cannot say")
+        raise UnwritableError("its own schedule waits for jobs with another one, which a DAG cannot express")
     for edge in flow.outer:
         if edge.condition != "success":
-            raise UnwritableError(f"it comes after `{edge.job}`, of another DAG, by `{edge.condition}`: assets tell of successes")
+            raise UnwritableError(
+                f"it comes after `{edge.job}`, of another DAG, by `{edge.condition}`: assets only report successes"
+            )
     imports.add(("airflow.sdk", "Asset"))
     sign = " | " if root.join == "any" else " & "
     return sign.join(f"Asset({literal(edge.job)})" for edge in flow.outer)
@@ -87,7 +89,9 @@ def _croniter(text: str) -> list[str]:
     expressions for a day of the month and a `#` or `L` of the weekdays, of which croniter knows only both at once."""
     fields = parse(text)
     if fields.both and not (fields.every_day or fields.every_weekday):
-        raise UnwritableError(f'`schedule = "{text}"` wants days that are in both day fields; Airflow takes those in one of them')
+        raise UnwritableError(
+            f'`schedule = "{text}"` wants days that match both day fields; Airflow takes those that match either'
+        )
     words = NICKNAMES.get(text.strip().lower(), text).split()
     seconds, words = words[:-5], without_lone_ranges(" ".join(words[-5:])).split()
     if "-sun" in words[4].lower() or fields.weekdays >> NTH_SHIFT:

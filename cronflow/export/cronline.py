@@ -1,4 +1,4 @@
-"""What stands behind the time in a line of a crontab: the commands of a chain, and in front of them what else their keys say."""
+"""The command in a line of a crontab: the commands of a chain, with what their other keys add around them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,31 @@ import re
 from collections.abc import Mapping, Sequence
 
 from cronflow.core.jobs import Job
-from cronflow.core.time.triggers import triggers_of
 from cronflow.export.chain import Chain, joined
-from cronflow.export.crontimes import CronLine
-from cronflow.export.report import Report, UnwritableError, Wanted
+from cronflow.export.report import ExportReport, UnwritableError
 from cronflow.export.shell import (
     POSIX_SHELLS,
     as_program,
-    bounded_loop,
     checked,
-    env_files,
     exports,
     fed,
-    home_word,
     in_shell,
     is_simple,
     piece,
+    polling_loop,
     seconds,
-    secret_exports,
+    setup_statements,
     text_of,
 )
 
 SH = "/bin/sh"
 BESIDE = ("only_if", "wait_until", "check", "on_failure", "on_success")
 AROUND = (*BESIDE, "cwd", "timeout", "nice", "umask", "env_file", "secrets", "success_codes")
-"""Keys that put something around the command."""
+"""Keys that add something around the command."""
 
 
 def shell_of(chain: Chain) -> str:
-    """The shell of a line: that of its jobs, where it is one and can say what stands around them."""
+    """The shell of a line: that of its jobs, if they have the same one and it can run what is around their commands."""
     shells = {job.shell for job in chain.jobs if isinstance(job.command, str)}
     if len(shells) != 1:
         return SH
@@ -44,22 +40,16 @@ def shell_of(chain: Chain) -> str:
 
 
 def _bare(chain: Chain) -> bool:
-    """Whether nothing stands around the command of the only job."""
+    """Whether nothing is around the command of the only job."""
     job = chain.jobs[0]
     alone = Job(job.name, job.command)
     return len(chain.jobs) == 1 and all(getattr(job, key) == getattr(alone, key) for key in AROUND)
 
 
-def line_of(
-    chain: Chain, time: CronLine, outside: Mapping[str, str], guard: str, flow: str, wanted: Wanted, report: Report
-) -> str:
-    """The text of a line, `%` and all, as cron reads it. `outside` are the variables that the table sets; `guard` is a statement
-    that ends the line on some days."""
+def command_of(chain: Chain, before: Sequence[str], outside: Mapping[str, str], report: ExportReport) -> str:
+    """The command of a line as cron reads it, with `%` escaped. `before` are statements that come first, `outside` the variables
+    that the table sets. Raises UnwritableError for a command that cron cannot run."""
     shell = outside["SHELL"]
-    before = [guard] if guard else []
-    before += [f"{time.test} || exit 0"] if time.test else []
-    delay = _delay(chain.jobs[0], flow, wanted)
-    before += [f"sleep {seconds(delay)}"] if delay else []
     setups = [_setup(job, outside, report) for job in chain.jobs]
     stdin = ""
     if len(chain.jobs) == 1:
@@ -73,12 +63,12 @@ def line_of(
     else:
         ready = {job.name: setup for job, setup in zip(chain.jobs, setups, strict=True)}
         body = joined(chain, lambda job: _part(job, shell, ready[job.name]))
-        statements = before
-    return _encoded(_after(statements, body), chain, report) + stdin
+        statements = [*before]
+    return _encoded(_sequence(statements, body), chain, report) + stdin
 
 
-def _after(statements: Sequence[str], body: str) -> str:
-    """Statements, then a body; `cd folder && command` where that is all."""
+def _sequence(statements: Sequence[str], body: str) -> str:
+    """Statements, then a body; `cd folder && command` if that is all."""
     if statements and statements[-1].startswith("cd ") and (is_simple(body) or _only_and(body)):
         return "; ".join([*statements[:-1], f"{statements[-1].removesuffix(' || exit 1')} && {body}"])
     return "; ".join([*statements, body])
@@ -88,47 +78,35 @@ def _only_and(body: str) -> bool:
     return all(is_simple(part) for part in body.split(" && "))
 
 
-def _delay(root: Job, flow: str, wanted: Wanted) -> int:
-    """The jitter that the job has on this machine, where no variable of the table says it: the same number each time."""
-    if whole_minutes(root):
-        return 0
-    return max((trigger.delay(wanted.jobs.host, flow) for trigger in triggers_of(root)), default=0)
-
-
 def whole_minutes(root: Job) -> int:
-    """The jitter of a job as RANDOM_DELAY takes it (crontab(5) of cronie); 0 for one that it does not take."""
+    """The jitter of a job in minutes, as for RANDOM_DELAY (crontab(5) of cronie); 0 for one that it cannot express."""
     minutes, rest = divmod(root.jitter, 60)
     return int(minutes) if not rest and minutes <= 1440 else 0
 
 
-def _setup(job: Job, outside: Mapping[str, str], report: Report) -> list[str]:
-    """Statements before the command: variables that the table does not set, the umask, the folder."""
+def _setup(job: Job, outside: Mapping[str, str], report: ExportReport) -> list[str]:
+    """Statements before the command: variables that the crontab does not set, the umask, the folder."""
     inside = {
         name: value for name, value in job.env.items() if outside.get(name) != value or (job.env_file and name not in ("SHELL",))
     }
-    found = [*env_files(job), *exports(inside), *secret_exports(job, report)]
-    if job.umask != 0o022:
-        found.append(f"umask {job.umask:03o}")
-    if job.cwd is not None and job.cwd not in ("~", outside.get("HOME")):
-        found.append(f"cd {home_word(job.cwd)} || exit 1")
-    return found
+    return setup_statements(job, exports(inside), job.cwd != outside.get("HOME"), report)
 
 
 def _part(job: Job, shell: str, setup: Sequence[str]) -> str:
-    """A job as a part of a chain."""
+    """A job as one element of a chain."""
     body = _body(job, shell, fed_before=False)
     if not setup:
         return body if is_simple(body) or _closed(body) else f"({body})"
-    return f"({_after(setup, body)})"
+    return f"({_sequence(setup, body)})"
 
 
 def _closed(body: str) -> bool:
-    """Whether a body has brackets, braces or `if` around it already."""
+    """Whether a body is already in parentheses, braces or `if`."""
     return re.fullmatch(r"\([^()]*\)|\{ .*\}|if .*; fi", body) is not None
 
 
 def _body(job: Job, shell: str, fed_before: bool) -> str:
-    """The command with what stands beside it, as one list of a shell; verbatim where there is nothing."""
+    """The command with its condition, checks and hooks, as one list of a shell; verbatim if there are none."""
     text = text_of(job.command)
     other = isinstance(job.command, str) and job.shell != shell
     if other or "\n" in text:
@@ -147,11 +125,11 @@ def _body(job: Job, shell: str, fed_before: bool) -> str:
 
 
 def _beside(job: Job, text: str, shell: str) -> str:
-    """A command between its sensor, its condition, its checks and its hooks."""
+    """A command with its sensor, condition, checks and hooks around it."""
     whole = text if text.startswith("printf ") and job.stdin else piece(text, shell)
     parts = []
     if job.wait_until is not None:
-        loop = bounded_loop(text_of(job.wait_until), job.wait_every)
+        loop = polling_loop(text_of(job.wait_until), job.wait_every)
         parts.append(f"timeout {seconds(job.wait_timeout)} {in_shell(loop, shell)}")
     if job.only_if is not None:
         parts.append(piece(text_of(job.only_if), shell))
@@ -169,7 +147,7 @@ def _beside(job: Job, text: str, shell: str) -> str:
 
 
 def _input(job: Job) -> str:
-    """A `stdin` as cron writes it, from the first `%` on; "" where it must be said otherwise, or there is none."""
+    """A `stdin` in cron's form, from the first `%` on; "" if there is none, or cron cannot express it."""
     text = job.stdin or ""
     if any(getattr(job, key) for key in BESIDE) or not text.endswith("\n") or "\\\n" in text or "\r" in text:
         return ""
@@ -177,13 +155,13 @@ def _input(job: Job) -> str:
     return "%" + body.replace("%", "\\%").replace("\n", "%")
 
 
-def _encoded(text: str, chain: Chain, report: Report) -> str:
-    """A command as cron takes it: `%` would end it."""
+def _encoded(text: str, chain: Chain, report: ExportReport) -> str:
+    """A command with `%`, which would end it, escaped for cron. Raises UnwritableError for one that no cron reads alike."""
     name = chain.jobs[0].name
     if "\n" in text or "\0" in text:
         raise UnwritableError("its line would have a line break in it")
     if "\\%" in text:
-        raise UnwritableError("it has a backslash before a `%`, which each cron reads in its own way")
+        raise UnwritableError("it has a backslash before a `%`, which each cron reads differently")
     if "\\\\" in text:
         report.lose(name, "command", "`\\\\` in the command: Debian's cron gives the shell one backslash, cronie both")
     return text.replace("%", "\\%")

@@ -1,7 +1,7 @@
-"""`cronflow export crontab`: a table that Debian's cron and cronie read (crontab(5)), a line for each flow that is a chain.
+"""`cronflow export crontab`: a crontab that Debian's cron and cronie read (crontab(5)), a line for each flow that is a chain.
 
-What a crontab cannot say a line of shell often can; what neither can is refused or told. A comment right above a line is the
-job's description, and what is lost stands apart from it: so `cronflow import` gives back what this has written.
+What a crontab cannot express, shell code often can; the rest is refused or reported. A comment right above a line is the job's
+description, and losses are kept apart from it, so that `cronflow import` reads back what this has written.
 """
 
 from __future__ import annotations
@@ -13,125 +13,123 @@ from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
 from cronflow.export import variables
 from cronflow.export.chain import Chain, chain_of
-from cronflow.export.cronline import line_of
+from cronflow.export.cronline import command_of, whole_minutes
 from cronflow.export.crontimes import CronLine, cron_lines, shifted
-from cronflow.export.dates import guard, today
-from cronflow.export.losses import tell_lost, tell_variables
-from cronflow.export.report import Report, UnwritableError, Wanted, Written
-from cronflow.export.selection import select
-from cronflow.jobfile.values import length
+from cronflow.export.dates import guard
+from cronflow.export.losses import report_calendars, report_losses, report_variables
+from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
+from cronflow.export.selection import select, write_flows
+from cronflow.export.shell import seconds
+from cronflow.jobfile.values import format_duration
 
-KEPT = frozenset(
+SUPPORTED = frozenset(
     (
         *("jitter", "skip_on", "only_on", "success_codes", "skip_codes", "umask", "nice", "timeout", "kill_after", "check"),
         *("on_failure", "on_success", "params", "secrets", "owner", "runbook", "tags", "alert", "after_timeout"),
     )
 )
-TOLD = {
+REASONS = {
     "group": "it has the groups of its user",
-    "overlap": "cron starts it although the run before still goes on",
-    "catchup": "what is missed while cron does not run is not caught up",
+    "overlap": "cron starts it although the previous run is still active",
+    "catchup": "slots missed while cron is not running are not caught up",
 }
 LONGEST = 998
-"""Characters of a command beyond which Debian's cron ignores the whole table (MAX_COMMAND in its cron.h)."""
+"""Characters of a command beyond which Debian's cron ignores the whole crontab (MAX_COMMAND in its cron.h)."""
 
 
-class Entry(NamedTuple):
-    """A flow as lines of a table: its jobs, when they start, and the variables that they need in force."""
+class FlowLines(NamedTuple):
+    """A flow as lines of a crontab: its jobs, when they start, the seconds of delay, and the variables that they need."""
 
-    flow: str
     chain: Chain
     times: Sequence[CronLine]
+    delay: int
     variables: Mapping[str, str]
 
 
-def export(wanted: Wanted) -> Written:
-    """The table as one file."""
-    report = Report()
-    entries = []
-    plan = select(wanted.jobs.jobs, report, lambda job: _judge(job, wanted))
-    for flow in plan.flows.values():
-        try:
-            entries.append(_entry(flow, wanted, report))
-        except UnwritableError as fact:
-            report.refuse(flow.jobs, fact.reason)
-    return Written({"": _table(entries, wanted, report)}, report, [_next(wanted)] if entries else [])
+def export(request: ExportRequest) -> ExportResult:
+    """Write the crontab, as one file."""
+    report = ExportReport(request)
+    plan = select(report, lambda job: _check(job, request))
+    entries = [entry for _, entry in write_flows(plan, report, lambda flow: _entry(flow, report))]
+    return ExportResult({"": _table(entries, report)}, report, [_next(request)] if entries else [])
 
 
-def _next(wanted: Wanted) -> str:
-    if wanted.system:
-        return "next: copy it to /etc/cron.d, as a file of root, with no dot in its name"
-    return "next: `crontab FILE` puts it in the place of the whole table that is there"
+def _next(request: ExportRequest) -> str:
+    if request.system:
+        return "next: copy it to /etc/cron.d, owned by root, with no dot in its name"
+    return "next: `crontab FILE` replaces your whole crontab with it"
 
 
-def _judge(job: Job, wanted: Wanted) -> None:
-    """Refuse what no line of a crontab can say."""
+def _check(job: Job, request: ExportRequest) -> None:
+    """Raise UnwritableError for a job that no line of a crontab can express."""
     if job.approve is not None:
         raise UnwritableError("it waits for an approval, which cron cannot ask for")
-    if job.user is not None and not wanted.system and job.user != wanted.user:
-        raise UnwritableError(f"it runs as `{job.user}`, and this table is for `{wanted.user}`: `--system` writes a user column")
-    if wanted.system and (job.user or wanted.user).split() != [job.user or wanted.user]:
-        raise UnwritableError(f"`user = {job.user!r}` is no word for a column")
+    if job.user is not None and not request.system and job.user != request.user:
+        raise UnwritableError(
+            f"it runs as `{job.user}`, and this crontab is for `{request.user}`: `--system` writes a user column"
+        )
+    if request.system and (job.user or request.user).split() != [job.user or request.user]:
+        raise UnwritableError(f"`user = {job.user!r}` does not fit into a column")
 
 
-def _entry(flow: Flow, wanted: Wanted, report: Report) -> Entry:
+def _entry(flow: Flow, report: ExportReport) -> FlowLines:
     root = flow.head
     if flow.outer:
-        raise UnwritableError("it comes after jobs with other schedules, of which cron knows nothing")
+        raise UnwritableError("it comes after jobs with other schedules, which cron cannot wait for")
     if not flow.triggers:
         raise UnwritableError("it starts only by hand, and cron starts by time")
-    times = cron_lines(root, wanted.zone)
+    times = cron_lines(root, report.request.zone)
     if not times:
         events = " and ".join(f"`{key}`" for key in ("at", "watch") if getattr(root, key))
-        raise UnwritableError(f"it starts by {events}, and cron starts by a repeated time")
+        raise UnwritableError(f"it starts by {events}, and cron starts by recurring times")
     chain = chain_of(flow, report)
     for job in chain.jobs:
-        tell_lost(job, KEPT, report, TOLD)
-        tell_variables(job, (), report)
-    _tell_times(root, wanted, report)
-    return Entry(flow.name, chain, times, variables.of_chain(chain, wanted, report))
+        report_losses(job, SUPPORTED, report, REASONS)
+        report_variables(job, (), report)
+    _report_times(root, report)
+    delay = 0 if whole_minutes(root) else report.request.delay_of(flow)
+    return FlowLines(chain, times, delay, variables.of_chain(chain, report))
 
 
-def _tell_times(root: Job, wanted: Wanted, report: Report) -> None:
-    if root.timezone != wanted.zone:
-        told = f'`timezone = "{root.timezone}"` is written as `CRON_TZ`, which cronie obeys; Debian\'s cron ignores it and starts'
-        report.lose(root.name, "timezone", f"{told} the job by the clock of the machine ({wanted.zone} here)")
-    if root.every is not None and shifted(root.every, root.timezone, wanted.now):
-        told = f'`every = "{length(root.every)}"` is counted from midnight in {root.timezone}'
-        report.lose(root.name, "every", f"{told}, where cronflow counts from 1970-01-01 00:00 UTC")
-    if root.skip_on or root.only_on:
-        report.lose(root.name, "skip_on", "its calendars are written out as they are today")
+def _report_times(root: Job, report: ExportReport) -> None:
+    if root.timezone != report.request.zone:
+        how = f'`timezone = "{root.timezone}"` is written as `CRON_TZ`, which cronie obeys; Debian\'s cron ignores it and starts'
+        report.lose(root.name, "timezone", f"{how} the job by the clock of the machine ({report.request.zone} here)")
+    if root.every is not None and shifted(root.every, root.timezone, report.request.now):
+        how = f'`every = "{format_duration(root.every)}"` is counted from midnight in {root.timezone}'
+        report.lose(root.name, "every", f"{how}, where cronflow counts from 1970-01-01 00:00 UTC")
+    report_calendars(root, report)
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------------
 
 
-def _table(entries: Sequence[Entry], wanted: Wanted, report: Report) -> str:
-    """The text. A variable that a later line must not have is set in the lines that have it."""
+def _table(entries: Sequence[FlowLines], report: ExportReport) -> str:
+    """The text of the crontab. A variable that a later line must not have is set within the lines that have it."""
     lasting = variables.lasting([entry.variables for entry in entries])
-    in_force = variables.at_the_top(wanted)
-    found: list[tuple[Entry, list[str], list[str]]] = []
+    in_force = variables.initial(report.request)
+    found: list[tuple[FlowLines, list[str], list[str]]] = []
     for entry in entries:
         outside = {name: value for name, value in entry.variables.items() if name in lasting}
         try:
-            lines = list(_lines(entry, outside, wanted, report))
+            lines = list(_lines(entry, outside, report))
             settings = [variables.assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
-        except UnwritableError as fact:
-            report.refuse([job.name for job in entry.chain.jobs], fact.reason)
+        except UnwritableError as error:
+            report.refuse([job.name for job in entry.chain.jobs], error.reason)
             continue
         in_force.update(outside)
         found.append((entry, settings, lines))
     shared = report.shared()
     body: list[str] = []
     for entry, settings, lines in found:
-        losses = [(job.name, told) for job in entry.chain.jobs for told in report.of(job.name) if told not in shared]
+        losses = [(job.name, loss) for job in entry.chain.jobs for loss in report.of(job.name) if loss not in shared]
         body += [*settings, ""] if settings else []
         body += [*_remarks(entry.chain, losses), *lines, ""]
-    return "\n".join([*_head(wanted, report, shared), "", *body])
+    return "\n".join([*_head(report, shared), "", *body])
 
 
 def _remarks(chain: Chain, losses: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """The names of the jobs and what is lost of them, apart from the line; then their descriptions, right above it."""
+    """The names of the jobs and what is lost of them, then a blank line; then their descriptions, right above the line."""
     if losses or len(chain.jobs) > 1 or not chain.jobs[0].description:
         yield f"# {' -> '.join(job.name for job in chain.jobs)}"
         for name, message in losses:
@@ -148,24 +146,27 @@ def _remarks(chain: Chain, losses: Sequence[tuple[str, str]]) -> Iterator[str]:
             yield f"# {name}tags: {' '.join(', '.join(job.tags).split())}"
 
 
-def _lines(entry: Entry, outside: Mapping[str, str], wanted: Wanted, report: Report) -> Iterator[str]:
+def _lines(entry: FlowLines, outside: Mapping[str, str], report: ExportReport) -> Iterator[str]:
     root = entry.chain.jobs[0]
     mark = "" if root.enabled else "#"
-    user = f"{root.user or wanted.user} " if wanted.system else ""
+    user = f"{root.user or report.request.user} " if report.request.system else ""
+    leave = guard(root, report.request, "exit 0")
     for time in entry.times:
-        days = guard(root, wanted, today(root, wanted), "exit 0")
-        command = line_of(entry.chain, time, outside, days, entry.flow, wanted, report)
+        before = [leave] if leave else []
+        before += [f"{time.test} || exit 0"] if time.test else []
+        before += [f"sleep {seconds(entry.delay)}"] if entry.delay else []
+        command = command_of(entry.chain, before, outside, report)
         if len(command) > LONGEST:
-            told = f"its line would have {len(command):,} characters, and Debian's cron takes {LONGEST}"
-            raise UnwritableError(f"{told}: put the command into a script")
+            length = f"its line would have {len(command):,} characters, and Debian's cron accepts {LONGEST}"
+            raise UnwritableError(f"{length}: put the command into a script")
         yield f"{mark}{time.when} {user}{command}"
 
 
-def _head(wanted: Wanted, report: Report, shared: Collection[str]) -> list[str]:
-    kind = "a table of the system, with a user column" if wanted.system else f"the table of {wanted.user}"
+def _head(report: ExportReport, shared: Collection[str]) -> list[str]:
+    kind = "a system crontab, with a user column" if report.request.system else f"the crontab of {report.request.user}"
     head = [
-        f"# {wanted.source} as {kind}, written by `cronflow export crontab`.",
-        "# Nothing is kept of runs but what they print, which cron mails to MAILTO.",
+        f"# {report.request.source} as {kind}, written by `cronflow export crontab`.",
+        "# Of each run only its output is kept, in the mail that cron sends to MAILTO.",
     ]
     head += ["#", "# Lost of every job:", *(f"#   {message}" for message in sorted(shared))] if shared else []
     left_out = [line for line in report.lines() if ": not written: " in line]

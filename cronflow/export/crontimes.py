@@ -1,4 +1,4 @@
-"""When a job starts, as lines of a crontab: the fields, and a test for days that the fields cannot say."""
+"""When a job starts, as lines of a crontab: the fields, and a test for days that the fields cannot express."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from cronflow.core.time.cronfields import (
 )
 from cronflow.core.time.triggers import REBOOT, cron_expressions
 from cronflow.export.report import UnwritableError
-from cronflow.jobfile.values import length
+from cronflow.jobfile.values import format_duration
 
 MINUTES_A_DAY = 1440
 
 
 class CronLine(NamedTuple):
-    """The time of a line, and a shell command that is true on its days; "" where the fields say it all. `exact` is the time as
-    a job file says it, days included."""
+    """The time fields of a line, a shell command that is true on its days ("": on all), and the exact expression."""
 
     when: str
     test: str = ""
@@ -36,23 +35,23 @@ class CronLine(NamedTuple):
 
 
 def cron_lines(job: Job, zone: str) -> list[CronLine]:
-    """The lines of a job's `schedule` and `every`. `zone` is that of the machine, by which date(1) tells the day.
+    """The lines of a job's `schedule` and `every`. `zone` is the machine's, in which date(1) gives the day.
 
-    Raises UnwritableError where cron would start the job at other times, or twice at one."""
+    Raises UnwritableError if cron would start the job at other times, or twice at the same time."""
     date = "date" if job.timezone == zone else f"TZ={job.timezone} date"
     found = [line for text in cron_expressions(job.schedule) for line in _lines(text, date)]
     if len(cron_expressions(job.schedule)) < len(job.schedule):
         found.append(CronLine(REBOOT))
     if job.every is not None:
         found += every_lines(job.every)
-    _no_two_at_once(found)
+    _refuse_double_starts(found)
     return found
 
 
 def _lines(text: str, date: str) -> list[CronLine]:
     fields = parse(text)
     if fields.seconds != 1:
-        raise UnwritableError(f'`schedule = "{text}"`: a line of cron has no seconds')
+        raise UnwritableError(f'`schedule = "{text}"`: a crontab has no seconds')
     words = text.split()
     if len(words) == 1:
         return [CronLine(words[0].lower())]
@@ -61,12 +60,12 @@ def _lines(text: str, date: str) -> list[CronLine]:
     if not last and not nths:
         return [CronLine(" ".join([*words[:2], _plain(words[2], DAY, fields.days), words[3], _weekday(words[4], fields)]))]
     if (last and not fields.every_weekday) or (nths and not fields.every_day):
-        raise UnwritableError(f'`schedule = "{text}"` has `L` or `#` beside another day field, which cron cannot say')
+        raise UnwritableError(f'`schedule = "{text}"` has `L` or `#` beside another day field, which cron cannot express')
     return _last_day(words, fields, date) if last else _nth_weekdays(words, nths, date)
 
 
 def _plain(word: str, kind: int, mask: int) -> str:
-    """A field as written; in numbers where cron would not read it: `20-L`, `fri-sun` (crontab(5): Sunday is 0)."""
+    """A field as written, or in numbers if cron would not read it: `20-L`, `fri-sun` (crontab(5): Sunday is 0)."""
     lower = word.lower()
     return spell(kind, mask) if "l" in lower or "-sun" in lower else word
 
@@ -104,11 +103,11 @@ def _nth_weekdays(words: Sequence[str], nths: int, date: str) -> list[CronLine]:
 
 
 def every_lines(seconds: int) -> list[CronLine]:
-    """An interval as lines that have the same minute, counted from midnight."""
+    """An interval counted from midnight, a line for each minute. Raises UnwritableError if it does not divide a day."""
     minutes, rest = divmod(seconds, 60)
     if rest or not minutes or MINUTES_A_DAY % minutes:
-        told = "cron starts at minutes" if rest or not minutes else "cron counts anew each day"
-        raise UnwritableError(f'`every = "{length(seconds)}"`: {told}, and a day is no multiple of it')
+        why = "cron starts at full minutes" if rest or not minutes else "cron starts counting again every day"
+        raise UnwritableError(f'`every = "{format_duration(seconds)}"`: {why}, and a day is not a multiple of it')
     if minutes <= 60 and 60 % minutes == 0:
         return [CronLine("0 * * * *" if minutes == 60 else f"*/{minutes} * * * *" if minutes > 1 else "* * * * *")]
     hours: dict[int, int] = {}
@@ -118,7 +117,7 @@ def every_lines(seconds: int) -> list[CronLine]:
 
 
 def _hours(mask: int) -> str:
-    """Hours as `*/n` where these are they."""
+    """Hours as `*/n` if possible, else as a list."""
     for step in (2, 3, 4, 6, 8, 12):
         if mask == sum(1 << hour for hour in range(0, 24, step)):
             return f"*/{step}"
@@ -126,7 +125,7 @@ def _hours(mask: int) -> str:
 
 
 def shifted(every: int, zone: str, now: float) -> bool:
-    """Whether an interval counted from midnight in a zone is, at some time of the year, not the one counted from the epoch."""
+    """Whether an interval counted from midnight in a zone ever differs, within a year, from one counted from the epoch."""
     from datetime import datetime
 
     info = ZoneInfo(zone)
@@ -134,8 +133,8 @@ def shifted(every: int, zone: str, now: float) -> bool:
     return any(offset is not None and offset.total_seconds() % every for offset in offsets)
 
 
-def _no_two_at_once(lines: Sequence[CronLine]) -> None:
-    """Cron starts a job once for each line that is due: two lines must never meet."""
+def _refuse_double_starts(lines: Sequence[CronLine]) -> None:
+    """Raise UnwritableError for two lines that are ever due at once: cron would start the job for each of them."""
     parsed = [(line.when, parse(line.exact or line.when)) for line in lines if line.when != REBOOT]
     for number, (text, one) in enumerate(parsed):
         for other_text, other in parsed[:number]:
@@ -145,7 +144,7 @@ def _no_two_at_once(lines: Sequence[CronLine]) -> None:
 
 def _same_day(one: CronFields, other: CronFields) -> bool:
     return any(
-        days_of_month(one, weekday, length_) & days_of_month(other, weekday, length_)
+        days_of_month(one, weekday, length) & days_of_month(other, weekday, length)
         for weekday in range(7)
-        for length_ in range(28, 32)
+        for length in range(28, 32)
     )

@@ -1,4 +1,4 @@
-"""`cronflow export dagu`: a YAML file for each flow, as Dagu takes it since its version 2 (`run:`, snake_case)."""
+"""`cronflow export dagu`: a YAML file for each flow, for Dagu 2 or later (`run:`, snake_case)."""
 
 from __future__ import annotations
 
@@ -14,104 +14,89 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.time.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, WEEKDAY, parse, spell
 from cronflow.core.time.triggers import REBOOT
 from cronflow.export.crontimes import cron_lines, every_lines
-from cronflow.export.dates import guard, today
-from cronflow.export.losses import tell_lost, tell_variables, written
-from cronflow.export.pythontext import free
-from cronflow.export.report import Report, UnwritableError, Wanted, Written
+from cronflow.export.dates import guard
+from cronflow.export.losses import report_calendars, report_losses, report_variables, written
+from cronflow.export.pythontext import free, ids
+from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.script import script
-from cronflow.export.selection import select
-from cronflow.export.shell import POSIX_SHELLS, bounded_loop, text_of
+from cronflow.export.selection import select, write_flows
+from cronflow.export.shell import POSIX_SHELLS, folder_of, polling_loop, text_of
 from cronflow.export.yamltext import document
 
-KEPT = frozenset(
+SUPPORTED = frozenset(
     (
         *("tags", "at", "jitter", "skip_on", "only_on", "catchup", "catchup_window", "params", "secrets", "umask", "nice"),
         *("timeout", "retries", "retry_delay", "retry_backoff", "retry_max_delay", "success_codes", "check", "after_timeout"),
     )
 )
-TOLD = {
-    "overlap": "a run that comes while another one goes on waits in the queue of the DAG",
-    "kill_after": "Dagu has a time of its own between TERM and KILL",
+REASONS = {
+    "overlap": "a run waits in the queue of the DAG while another one is active",
+    "kill_after": "Dagu has its own time between TERM and KILL",
     "skip_codes": "they are failures",
 }
 A_MONTH = 30 * 86_400.0
 REFERENCE = re.compile(r"[$`]")
-"""What Dagu would put something else for in a value of `env`."""
+"""What Dagu would substitute in a value of `env`."""
 
 
-class Place(NamedTuple):
-    """What all files of one export share."""
-
-    wanted: Wanted
-    report: Report
-
-
-def export(wanted: Wanted) -> Written:
-    """The files, by name."""
-    report = Report()
-    plan = select(wanted.jobs.jobs, report, lambda job: _judge(job, wanted))
-    place = Place(wanted, report)
-    taken: set[str] = set()
-    found: list[tuple[Flow, str, str]] = []
-    for flow in plan.flows.values():
-        try:
-            name = free(re.sub(r"[^A-Za-z0-9._-]+", "-", flow.name).strip("-"), taken, "-")
-            found.append((flow, name, document(_dag(flow, name, place))))
-        except UnwritableError as fact:
-            report.refuse(flow.jobs, fact.reason)
-    files = {f"{name}.yaml": _remarks(flow, place) + text for flow, name, text in found}
-    return Written(files, report, ["next: put them into the folder of your DAGs (~/.config/dagu/dags)"] if files else [])
+def export(request: ExportRequest) -> ExportResult:
+    """Write the DAGs, as one file each."""
+    report = ExportReport(request)
+    plan = select(report, lambda job: _check(job, request))
+    names = ids(plan.flows)
+    dags = write_flows(plan, report, lambda flow: document(_dag(flow, names[flow.name], report)))
+    files = {f"{names[flow.name]}.yaml": _remarks(flow, report) + text for flow, text in dags}
+    return ExportResult(files, report, ["next: put them into your DAGs folder (~/.config/dagu/dags)"] if files else [])
 
 
-def _remarks(flow: Flow, place: Place) -> str:
-    losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in place.report.of(job)]
-    left_out = [f"# not written: {job}: {place.report.refused[job]}\n" for job in flow.jobs if job in place.report.refused]
-    return "".join([f"# {place.wanted.source}: the flow of `{flow.name}`, by `cronflow export dagu`.\n", *losses, *left_out])
+def _remarks(flow: Flow, report: ExportReport) -> str:
+    losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in report.of(job)]
+    left_out = [f"# not written: {job}: {report.refused[job]}\n" for job in flow.jobs if job in report.refused]
+    return "".join([f"# {report.request.source}: the flow of `{flow.name}`, by `cronflow export dagu`.\n", *losses, *left_out])
 
 
-def _judge(job: Job, wanted: Wanted) -> None:
-    """Refuse what no step can say."""
-    if job.user is not None and job.user != wanted.user:
+def _check(job: Job, request: ExportRequest) -> None:
+    """Raise UnwritableError for a job that no step can express."""
+    if job.user is not None and job.user != request.user:
         raise UnwritableError(f"it runs as `{job.user}`, and Dagu runs everything as its own user")
 
 
 # ---- a DAG ----------------------------------------------------------------------------------------------------------------
 
 
-def _dag(flow: Flow, name: str, place: Place) -> dict[str, Any]:
+def _dag(flow: Flow, name: str, report: ExportReport) -> dict[str, Any]:
     if flow.outer:
         raise UnwritableError("it comes after jobs with other schedules, which a DAG cannot wait for")
     root = flow.head
-    roles = _roles(flow, place.report)
+    roles = _roles(flow, report)
     found: dict[str, Any] = {"name": name}
     if root.description:
         found["description"] = root.description
     tags = list(dict.fromkeys(tag for job in flow.jobs.values() for tag in job.tags))
     found |= {"labels": tags} if tags else {}
     found |= {"type": "graph", "shell": "/bin/sh", "dotenv": []}
-    found |= _when(flow, place)
+    found |= _when(flow, report)
     for job in flow.jobs.values():
-        if job.name not in place.report.refused:
-            _tell(job, flow, place.report)
+        if job.name not in report.refused:
+            _report_job(job, flow, report)
     params = {key: value for job in flow.jobs.values() for key, value in job.params.items()}
     found |= {"params": [{key: value} for key, value in params.items()]} if params else {}
     secrets = [one for job in flow.jobs.values() for one in _secrets(job)]
     found |= {"secrets": secrets} if secrets else {}
-    handlers = {role: _step(job, roles, place, handler=True) for job, role in roles.handlers(flow)}
+    handlers = {role: _step(job, roles, report, handler=True) for job, role in roles.handlers(flow)}
     if len(flow.jobs) == 1:
         for key, event in (("on_failure", "failure"), ("on_success", "success")):
             if getattr(root, key) is not None:
                 handlers[event] = {"run": text_of(getattr(root, key))}
-    steps = [step for job in flow.jobs.values() if roles.of.get(job.name) == "step" for step in _steps(job, roles, place)]
+    steps = [step for job in flow.jobs.values() if roles.of.get(job.name) == "step" for step in _steps(job, roles, report)]
     return found | ({"handler_on": handlers} if handlers else {}) | {"steps": steps}
 
 
 class Roles(NamedTuple):
-    """What becomes of each job: `step`, or a handler of the DAG, `exit` or `failure`; and the steps after which the run goes on
-    though they failed."""
+    """What each job becomes: `step`, or the handler `exit` or `failure`; and the steps after whose failure the run continues."""
 
     of: dict[str, str]
-    going_on: set[str]
+    continued: set[str]
 
     def handlers(self, flow: Flow) -> Iterator[tuple[Job, str]]:
         """The jobs that are handlers, each with its event."""
@@ -120,9 +105,9 @@ class Roles(NamedTuple):
                 yield flow.jobs[name], role
 
 
-def _roles(flow: Flow, report: Report) -> Roles:
-    """A step waits for the success of others; what waits for anything else has to be a handler, or its upstream one after which
-    the run goes on."""
+def _roles(flow: Flow, report: ExportReport) -> Roles:
+    """The role of each job. A step waits for the success of others; a job that waits for anything else has to be a handler, or
+    its upstream one after whose failure the run continues."""
     roles = Roles({}, set())
     for name, job in flow.jobs.items():
         gone = [edge.job for edge in job.after if edge.job in report.refused]
@@ -137,7 +122,7 @@ def _roles(flow: Flow, report: Report) -> Roles:
             role = _handler(flow, job, roles)
         if role is None:
             conditions = " and ".join(dict.fromkeys(f"`{edge.condition}`" for edge in others)) or '`join = "any"`'
-            report.refuse([name], f"a step of Dagu waits for successes: it has no words for {conditions} here")
+            report.refuse([name], f"a step of Dagu waits for successes: it cannot express {conditions} here")
             continue
         roles.of[name] = role
         if role != "step" and flow.jobs.keys() - flow.before([name]):
@@ -146,12 +131,12 @@ def _roles(flow: Flow, report: Report) -> Roles:
 
 
 def _handler(flow: Flow, job: Job, roles: Roles) -> str | None:
-    """The role of a job with an edge that is not `success`, None if there is none for it."""
+    """The role of a job with an edge other than `success`; None if there is none."""
     edge = job.after[0]
     down = [flow.jobs[name].after for name in flow.down.get(edge.job, ())]
     root_before = not flow.jobs[edge.job].after
     if all(one.condition == "done" for edges in down for one in edges if one.job == edge.job) and root_before:
-        roles.going_on.add(edge.job)
+        roles.continued.add(edge.job)
         return "step"
     if len(job.after) > 1 or flow.down.get(job.name, ()):
         return None
@@ -163,33 +148,33 @@ def _handler(flow: Flow, job: Job, roles: Roles) -> str | None:
     return None
 
 
-def _when(flow: Flow, place: Place) -> dict[str, Any]:
-    """The schedule, what is done about missed runs, the delay, and the calendars."""
-    root, report = flow.head, place.report
+def _when(flow: Flow, report: ExportReport) -> dict[str, Any]:
+    """The schedule, catch-up, the delay, and the calendars."""
+    root = flow.head
     schedule: list[Any] = []
     tests: list[str] = []
-    for line in cron_lines(root._replace(every=None), place.wanted.zone):
+    for line in cron_lines(root._replace(every=None), report.request.zone):
         if line.when == REBOOT:
-            report.lose(root.name, "schedule", "`@reboot`: Dagu knows of no boot")
+            report.lose(root.name, "schedule", "`@reboot`: Dagu does not start DAGs at boot")
             continue
         schedule.append(_zoned(_robfig(line.when), root.timezone))
         tests += [line.test] if line.test else []
     if tests and len(schedule) > 1:
-        raise UnwritableError("its schedule has `L` or `#` in a list, for which Dagu has no words")
+        raise UnwritableError("its schedule has `L` or `#` in a list, which Dagu cannot express")
     if root.every is not None:
         schedule += [_zoned(line.when, "UTC") for line in every_lines(root.every)]
-    to_come = [moment for moment in root.at if moment > place.wanted.now]
+    to_come = [moment for moment in root.at if moment > report.request.now]
     schedule += [{"at": datetime.fromtimestamp(one).astimezone().isoformat()} for one in to_come]
     if root.watch:
         report.lose(root.name, "watch", f"`{written('watch', root.watch)}`: no files are watched")
-    days = guard(root, place.wanted, today(root, place.wanted), "exit 1")
+    days = guard(root, report.request, "exit 1")
     if days:
-        report.lose(root.name, "skip_on", "its calendars are written out as they are today")
+        report_calendars(root, report)
     conditions = [*tests, *([days] if days else [])]
-    delay = max((trigger.delay(place.wanted.jobs.host, flow.name) for trigger in flow.triggers), default=0)
+    delay = report.request.delay_of(flow)
     found: dict[str, Any] = {}
     if not root.enabled and schedule:
-        report.lose(root.name, "enabled", "`enabled = false`: it has no schedule here")
+        report.lose(root.name, "enabled", "`enabled = false`: it is written without a schedule")
     elif schedule:
         found["schedule"] = schedule
         if root.catchup != "none":
@@ -204,32 +189,32 @@ def _zoned(when: str, zone: str) -> str:
 
 
 def _robfig(when: str) -> str:
-    """Five fields as Dagu's parser reads them: a week of 0 to 6, and a day that is in one of two day fields."""
+    """Five fields as Dagu's parser reads them: weekdays from 0 to 6, and a day matches either of the two day fields."""
     fields = parse(when)
     if fields.both and not (fields.every_day or fields.every_weekday):
-        raise UnwritableError(f'`schedule = "{when}"` wants days that are in both day fields; Dagu takes those in one of them')
+        raise UnwritableError(f'`schedule = "{when}"` has days that match both day fields; Dagu takes those that match one')
     words = NICKNAMES.get(when.lower(), when).split()
     words[2] = "*" if fields.every_day else words[2] if words[2] != "*" else spell(DAY, fields.days)
     words[4] = "*" if fields.every_weekday else spell(WEEKDAY, fields.weekdays & ALL_WEEKDAYS) if "7" in words[4] else words[4]
     return " ".join(words)
 
 
-def _tell(job: Job, flow: Flow, report: Report) -> None:
+def _report_job(job: Job, flow: Flow, report: ExportReport) -> None:
     kept = {
-        *KEPT,
+        *SUPPORTED,
         *(("on_failure", "on_success") if len(flow.jobs) == 1 else ()),
         *(() if job.name in flow.roots else ("overlap",)),
     }
     if not any(isinstance(one, str) for one in job.retry_on or ()):
         kept.add("retry_on")
-    tell_lost(job, kept, report, TOLD)
+    report_losses(job, kept, report, REASONS)
     if job.overlap == "allow" and job.name in flow.roots and flow.triggers:
-        report.lose(job.name, "overlap", f'`overlap = "allow"`: {TOLD["overlap"]}')
-    tell_variables(job, (), report)
+        report.lose(job.name, "overlap", f'`overlap = "allow"`: {REASONS["overlap"]}')
+    report_variables(job, (), report)
 
 
 def _secrets(job: Job) -> Iterator[dict[str, Any]]:
-    """Secrets that Dagu fetches, and masks, itself."""
+    """The secrets that Dagu itself fetches and masks."""
     for name, reference in job.secrets.items():
         form, _, key = reference.partition(":")
         if form in ("file", "env"):
@@ -239,47 +224,51 @@ def _secrets(job: Job) -> Iterator[dict[str, Any]]:
 # ---- steps ----------------------------------------------------------------------------------------------------------------
 
 
-def _steps(job: Job, roles: Roles, place: Place) -> Iterator[dict[str, Any]]:
+def _steps(job: Job, roles: Roles, report: ExportReport) -> Iterator[dict[str, Any]]:
     """The steps of a job: its sensor, its approval, its command."""
     before = [edge.job for edge in job.after]
     taken = {*roles.of, *(re.sub(r"\W", "_", name, flags=re.ASCII) for name in roles.of)}
     if job.wait_until is not None:
-        loop = bounded_loop(text_of(job.wait_until), job.wait_every)
+        loop = polling_loop(text_of(job.wait_until), job.wait_every)
         called = free(f"{job.name}-wait", taken, "-")
-        yield _ordered(called, before, {"run": loop, "timeout_sec": ceil(job.wait_timeout), **_folder(job)})
+        yield _ordered(
+            called,
+            before,
+            {"run": loop, "timeout_sec": ceil(job.wait_timeout), "working_dir": folder_of(job, report.request.user)},
+        )
         before = [called]
     if job.approve is not None:
         called = free(re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII), taken, "_")
         prompt = {"prompt": job.approve or f"May {job.name} run?"}
         yield {"id": called, **({"depends": before} if before else {}), "action": "human.task", "with": prompt}
         before = [called]
-    yield _ordered(job.name, before, _step(job, roles, place))
+    yield _ordered(job.name, before, _step(job, roles, report))
 
 
 def _ordered(name: str, before: list[str], step: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, **({"depends": before} if before else {}), **{key: one for key, one in step.items() if key != "name"}}
 
 
-def _step(job: Job, roles: Roles, place: Place, handler: bool = False) -> dict[str, Any]:
-    """What a step does. A handler has no name."""
+def _step(job: Job, roles: Roles, report: ExportReport, handler: bool = False) -> dict[str, Any]:
+    """The settings of a step or a handler, except for its name."""
     inside = {name: value for name, value in job.env.items() if REFERENCE.search(value) and name not in job.params}
     plain = {name: value for name, value in job.env.items() if name not in inside and name not in job.params}
     fetched = {name: ref for name, ref in job.secrets.items() if ref.partition(":")[0] not in ("file", "env")}
     shell = job.shell if os.path.basename(job.shell) in POSIX_SHELLS else "/bin/sh"
     asked = job._replace(env=inside, secrets=fetched, only_if=None, shell="/bin/sh" if shell == job.shell else job.shell)
-    text = script(asked, place.report, env=True)
+    text = script(asked, report, env=True)
     found: dict[str, Any] = {"description": job.description} if job.description and not handler else {}
     if shell != "/bin/sh":
         found["with"] = {"shell": shell}
     found |= {"env": [{name: value} for name, value in plain.items()]} if plain else {}
-    found |= _folder(job)
+    found["working_dir"] = folder_of(job, report.request.user)
     if job.only_if is not None:
         found["preconditions"] = [{"condition": text_of(job.only_if)}]
     if job.timeout is not None:
         found["timeout_sec"] = ceil(job.timeout)
     if job.retries and not handler:
         found["retry_policy"] = _retries(job)
-    if job.name in roles.going_on:
+    if job.name in roles.continued:
         found["continue_on"] = {"failure": True, "skipped": True}
     return found | {"run": text}
 
@@ -290,12 +279,3 @@ def _retries(job: Job) -> dict[str, Any]:
         policy |= {"backoff": job.retry_backoff, "max_interval_sec": ceil(job.retry_max_delay)}
     codes = [one for one in job.retry_on or () if isinstance(one, int)]
     return policy | ({"exit_code": codes} if codes and len(codes) == len(job.retry_on or ()) else {})
-
-
-def _folder(job: Job) -> dict[str, Any]:
-    """Dagu starts in the folder of its file; here it is that of the job, or its home."""
-    from cronflow.jobfile.machine import home
-
-    at_home = home(job.user) or "/"
-    path = job.cwd or "~"
-    return {"working_dir": at_home + path[1:] if path == "~" or path.startswith("~/") else path}

@@ -1,7 +1,7 @@
-"""When a job starts, as systemd says it: `OnCalendar=` (systemd.time(7)).
+"""When a job starts, in systemd's form: `OnCalendar=` (systemd.time(7)).
 
-Where cron takes a day that is in one of its two day fields, systemd takes one that is in both: then there is a line for each
-field. Two lines that meet are no harm, a timer starts its unit once.
+Where cron takes a day that is in either of its two day fields, systemd takes one that is in both: then there is a line for each
+field. Lines that are due at the same time do no harm: a timer starts its unit once.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from cronflow.core.time.cronfields import (
 )
 from cronflow.core.time.cronhints import KINDS
 from cronflow.export.report import UnwritableError
-from cronflow.jobfile.values import length
 
 _NAMES = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _ANY_DAY = "*"
-A_DAY = 86_400
+DAY_SECONDS = 86_400
 
 
 def calendar_lines(expression: str, zone: str) -> list[str]:
-    """The lines of one cron expression; `zone` is named behind each, "" for the machine's own."""
+    """The lines of an expression in a zone, "" for the machine's own. Raises UnwritableError for what systemd cannot express."""
     fields = parse(expression)
     clock = ":".join(_numbers(kind, mask) for kind, mask in ((HOUR, fields.hours), (MINUTE, fields.minutes)))
     clock += ":" + _numbers(SECOND, fields.seconds)
@@ -41,7 +40,7 @@ def calendar_lines(expression: str, zone: str) -> list[str]:
 
 
 def _days(fields: CronFields) -> Iterator[tuple[str, str]]:
-    """Pairs of a weekday and a day of the month that both must be met, one pair for each line."""
+    """Pairs of a weekday and a day of the month that must both match, one pair for each line."""
     dates = list(_dates(fields))
     weeks = list(_weekdays(fields))
     if not fields.both:
@@ -57,15 +56,15 @@ def _days(fields: CronFields) -> Iterator[tuple[str, str]]:
 
 
 def _both(fields: CronFields, dates: list[str]) -> Iterator[tuple[str, str]]:
-    """Dates that must be such a weekday too. A weekday's place in the month is one of dates already: the two are met by hand."""
+    """Dates that must fall on such a weekday too; the n-th weekday of a month is itself a range of dates."""
     plain = fields.weekdays & ALL_WEEKDAYS
     if plain:
         yield from ((_weekday_names(plain), date) for date in dates)
     if fields.weekdays >> NTH_SHIFT and fields.days & LAST_DAY:
-        raise UnwritableError("its days must be both `L` and `#`, for which `OnCalendar=` has no words")
+        raise UnwritableError("its days must match both `L` and `#`, which `OnCalendar=` cannot express")
     for n, days in _nths(fields):
         if n == 5:
-            raise UnwritableError("its days must be both a date and `L`, for which `OnCalendar=` has no words")
+            raise UnwritableError("its days must match both a date and `L`, which `OnCalendar=` cannot express")
         within = fields.days & _week(n)
         if within:
             yield _weekday_names(days), f"-{_numbers(DAY, within)}"
@@ -89,7 +88,7 @@ def _weekdays(fields: CronFields) -> Iterator[tuple[str, str]]:
 
 
 def _nths(fields: CronFields) -> Iterator[tuple[int, int]]:
-    """The weeks that `#` and `L` name, 5 for the last one, each with its weekdays."""
+    """The weeks that `#` and `L` select, with 5 for the last one, and their weekdays."""
     for n in range(6):
         days = fields.weekdays >> NTH_SHIFT >> 7 * n & ALL_WEEKDAYS
         if days:
@@ -97,12 +96,12 @@ def _nths(fields: CronFields) -> Iterator[tuple[int, int]]:
 
 
 def _week(n: int) -> int:
-    """The days of the month from the first to the seventh of a week, as a mask."""
+    """The days of the n-th week of a month, counted from the 1st, as a mask."""
     return sum(1 << day for day in range(7 * n + 1, min(7 * n + 8, 32)))
 
 
 def _weekday_names(mask: int) -> str:
-    """`Mon..Fri `, `Tue,Sat `: the week of systemd begins on Monday."""
+    """`Mon..Fri `, `Tue,Sat `: systemd's week begins on Monday."""
     order = [*range(1, 7), 0]
     runs: list[list[int]] = []
     for place, day in enumerate(order):
@@ -135,12 +134,10 @@ def _numbers(kind: int, mask: int) -> str:
 
 
 def interval_lines(seconds: int) -> list[str] | None:
-    """An interval counted from the epoch, as times of the day in UTC; None where a day is no multiple of it.
-
-    None as well where that would take more than 60 lines."""
-    if A_DAY % seconds:
+    """An interval counted from the epoch, as times of day in UTC; None if it does not divide a day, or takes over 60 lines."""
+    if DAY_SECONDS % seconds:
         return None
-    size = 3600 if 3600 % seconds == 0 else A_DAY
+    size = 3600 if 3600 % seconds == 0 else DAY_SECONDS
     found: dict[tuple[int, int], int] = {}
     for start in range(0, size, seconds):
         hour, rest = divmod(start, 3600)
@@ -152,8 +149,3 @@ def interval_lines(seconds: int) -> list[str] | None:
     if size == 3600:
         return [f"*-*-* *:{_numbers(MINUTE, mask)}:{second:02} UTC" for (second, _), mask in found.items()]
     return [f"*-*-* {_numbers(HOUR, mask)}:{minute:02}:{second:02} UTC" for (second, minute), mask in found.items()]
-
-
-def monotonic(seconds: int) -> str:
-    """An interval as systemd counts it by itself."""
-    return length(seconds).replace("m", "min")

@@ -1,4 +1,4 @@
-"""Python as text: literals that a person would write, and calls with an argument a line."""
+"""Python source code: literals as a person would write them, and calls with one argument per line."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ WIDTH = 110
 
 
 def literal(text: str) -> str:
-    """A string as a literal, in the quotes that need fewer escapes: those of JSON are Python's too."""
+    """A string literal, in the quotes that need fewer escapes: JSON's escapes are also Python's."""
     quoted = json.dumps(text, ensure_ascii=False)
     return "'" + quoted[1:-1].replace('\\"', '"') + "'" if '"' in text and "'" not in text else quoted
 
 
 def lines_of(text: str, indent: str) -> str:
-    """A string as a literal, one of several lines with a piece for each of them."""
+    """A string literal, with one piece for each line of the string."""
     pieces = text.splitlines(keepends=True)
     if len(pieces) < 2:
         return literal(text)
@@ -35,7 +35,7 @@ def mapping(values: Mapping[str, str], indent: str) -> str:
 
 
 def call(name: str, arguments: Iterable[tuple[str, str]], indent: str) -> str:
-    """A call whose arguments are `keyword`, expression; without a keyword where that is empty."""
+    """A call; its arguments are (keyword, expression), with an empty keyword for positional ones."""
     lines = "".join(f"{indent}    {f'{key}=' if key else ''}{value},\n" for key, value in arguments)
     return f"{name}(\n{lines}{indent})"
 
@@ -49,7 +49,7 @@ def period(seconds: float) -> str:
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:
-    """Name → a variable for it, each another one."""
+    """Name → a unique variable name for it."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
@@ -61,29 +61,21 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
 
 RESERVED = frozenset(
     (
-        "BashOperator",
-        "DAG",
-        "Asset",
-        "EmptyOperator",
-        "BashSensor",
-        "ApprovalOperator",
-        "datetime",
-        "timedelta",
-        "ZoneInfo",
-        "hook",
+        *("BashOperator", "DAG", "Asset", "EmptyOperator", "BashSensor", "ApprovalOperator"),
+        *("datetime", "timedelta", "ZoneInfo", "hook"),
     )
 )
-"""Names that the file itself uses."""
+"""Names that the exported file itself uses."""
 
 
 def ids(names: Iterable[str]) -> dict[str, str]:
-    """Name → what Airflow takes as a dag_id or task_id: letters, digits, `.`, `_` and `-`."""
+    """Name → a unique id of letters, digits, `.`, `_` and `-`, as Airflow takes for a dag_id or task_id."""
     taken: set[str] = set()
     return {name: free(re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-"), taken, "-") for name in names}
 
 
 def free(plain: str, taken: set[str], sign: str) -> str:
-    """A name that is not taken yet, with a number if need be; it is taken from now on."""
+    """A name that is not taken yet, with a number if needed; adds it to `taken`."""
     name, number = plain, 2
     while name in taken:
         name, number = f"{plain}{sign}{number}", number + 1

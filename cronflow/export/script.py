@@ -1,4 +1,4 @@
-"""A job as a script of several lines, for targets that give a text to a shell."""
+"""A job as a script of several lines, for targets that pass a script to a shell."""
 
 from __future__ import annotations
 
@@ -6,37 +6,31 @@ import os
 from collections.abc import Sequence
 
 from cronflow.core.jobs import Job
-from cronflow.export.report import Report
-from cronflow.export.shell import env_files, home_word, in_shell, is_program, is_simple, quoted, secret_exports, text_of
+from cronflow.export.report import ExportReport
+from cronflow.export.shell import in_shell, is_program, is_simple, quoted, setup_statements, text_of
 
 SHELLS = frozenset({"/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"})
-"""Shells whose texts bash takes."""
+"""Shells whose code bash can run."""
 SKIP = 99
 
 
-def script(job: Job, report: Report, guard: str = "", *, cwd: bool = False, env: bool = False) -> str:
-    """The text: what comes before the command, the command, what is made of its exit status, its checks.
+def script(job: Job, report: ExportReport, guard: str = "", *, cwd: bool = False, env: bool = False) -> str:
+    """The script: what comes before the command, the command, the handling of its exit status, its checks.
 
-    `guard` is a statement that leaves with SKIP on some days. `cwd` and `env`: the target itself has no word for these."""
-    before = [*([guard] if guard else []), *env_files(job)]
-    if env or job.env_file:
-        before += [f"export {name}={quoted(value)}" for name, value in job.env.items()]
-    before += secret_exports(job, report)
-    if job.umask != 0o022:
-        before.append(f"umask {job.umask:03o}")
-    if cwd and job.cwd is not None and job.cwd != "~":
-        before.append(f"cd {home_word(job.cwd)} || exit 1")
+    `guard` is a statement that exits with SKIP on some days. `cwd` and `env`: the target has no setting for these."""
+    variables = [f"export {name}={quoted(value)}" for name, value in job.env.items() if env or job.env_file]
+    before = [*([guard] if guard else []), *setup_statements(job, variables, cwd, report)]
     if job.only_if is not None:
-        before.append(f"{bracketed(text_of(job.only_if))} || exit {SKIP}")
+        before.append(f"{grouped(text_of(job.only_if))} || exit {SKIP}")
     body = _command(job)
     after = _after(job)
     if after and not is_simple(body):
-        body = bracketed(body)
+        body = grouped(body)
     return "\n".join([*before, _fed(body, job.stdin), *after])
 
 
-def bracketed(text: str) -> str:
-    """A text as one command, whatever it is."""
+def grouped(text: str) -> str:
+    """Code as one command, whatever it is."""
     return text if is_simple(text) else f"(\n{text}\n)"
 
 
@@ -51,14 +45,14 @@ def _command(job: Job) -> str:
 
 
 def _after(job: Job) -> Sequence[str]:
-    """What is made of the exit status."""
+    """The statements that judge the exit status, and the checks."""
     lines = []
     if job.success_codes != (0,):
         lines += ["status=$?", f"case $status in {'|'.join(map(str, job.success_codes))}) ;; *) exit $status ;; esac"]
         lines += ["true"] if not job.check else []
     elif job.check:
         lines.append("status=$?; [ $status = 0 ] || exit $status")
-    return [*lines, *(f"{bracketed(check)} || exit 1" for check in job.check)]
+    return [*lines, *(f"{grouped(check)} || exit 1" for check in job.check)]
 
 
 def _fed(body: str, stdin: str | None) -> str:
@@ -66,9 +60,9 @@ def _fed(body: str, stdin: str | None) -> str:
     if not stdin:
         return body
     if not stdin.endswith("\n"):
-        return f"printf %s {quoted(stdin)} | {bracketed(body)}"
+        return f"printf %s {quoted(stdin)} | {grouped(body)}"
     mark = "END"
     while mark in stdin.split("\n"):
         mark += "_"
-    whole = body if body.startswith("(\n") else bracketed(body)
+    whole = body if body.startswith("(\n") else grouped(body)
     return f"{whole} <<'{mark}'\n{stdin}{mark}"

@@ -1,26 +1,28 @@
-"""Which jobs are written: a matrix becomes jobs of their own; a job that a target cannot express is left out, and what comes
-after it too."""
+"""Selects the jobs to write: copies of a matrix become jobs; what a target cannot express is left out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from cronflow.core.jobs import Edge, Job
 from cronflow.core.plan.copies import matrix_copies, paired
-from cronflow.core.plan.flow import Plan, plan
-from cronflow.export.report import Report, UnwritableError
+from cronflow.core.plan.flow import Flow, Plan, plan
+from cronflow.export.report import ExportReport, UnwritableError
+
+T = TypeVar("T")
 
 
-def select(jobs: Mapping[str, Job], report: Report, judge: Callable[[Job], None] = lambda _job: None) -> Plan:
-    """The flows of the jobs that can be written. `judge` raises UnwritableError for a job that this target cannot say."""
-    every = expanded(jobs)
+def select(report: ExportReport, check: Callable[[Job], None] = lambda _job: None) -> Plan:
+    """The flows of the jobs that can be written. `check` raises UnwritableError for a job that the target cannot express."""
+    every = expanded(report.request.jobs.jobs)
     report.names = list(every)
     for flow in plan(every).flows.values():
         for name, job in flow.jobs.items():
             try:
-                _judge(job, judge)
-            except UnwritableError as fact:
-                report.refuse([name], fact.reason)
+                _check(job, check)
+            except UnwritableError as error:
+                report.refuse([name], error.reason)
     refused_before = None
     while refused_before != len(report.refused):
         refused_before = len(report.refused)
@@ -33,25 +35,36 @@ def select(jobs: Mapping[str, Job], report: Report, judge: Callable[[Job], None]
     return kept
 
 
-def _judge(job: Job, by_target: Callable[[Job], None]) -> None:
-    """Refuse what nobody else can say, and what this target cannot."""
+def write_flows(plan: Plan, report: ExportReport, write: Callable[[Flow], T]) -> list[tuple[Flow, T]]:
+    """Write each flow; one for which `write` raises UnwritableError is refused."""
+    written = []
+    for flow in plan.flows.values():
+        try:
+            written.append((flow, write(flow)))
+        except UnwritableError as error:
+            report.refuse(flow.jobs, error.reason)
+    return written
+
+
+def _check(job: Job, check: Callable[[Job], None]) -> None:
+    """Raise UnwritableError for a job that no other scheduler can express, or not this one."""
     if job.foreach is not None:
-        raise UnwritableError("a `foreach` makes its tasks while it runs")
-    by_target(job)
+        raise UnwritableError("`foreach` makes its tasks at run time")
+    check(job)
     if not job.enabled and job.after:
-        raise UnwritableError("it is disabled, and what comes after it hangs on that")
+        raise UnwritableError("it is disabled, and jobs come after it")
 
 
 def expanded(jobs: Mapping[str, Job]) -> dict[str, Job]:
-    """The jobs, each copy of a matrix as a job of its own, whose values are in its `env`."""
+    """The jobs, with each copy of a matrix as a separate job that has its values in `env`."""
     copies = {name: list(matrix_copies(job)) for name, job in jobs.items()}
     found: dict[str, Job] = {}
     for name, job in jobs.items():
         for number, (copy, values) in enumerate(copies[name]):
             after = []
             for edge in job.after:
-                wanted = copies.get(edge.job, [(edge.job, {})])
-                wanted = [wanted[number]] if paired(jobs, edge.job, job) else wanted
-                after += [Edge(one, edge.condition) for one, _ in wanted]
+                upstreams = copies.get(edge.job, [(edge.job, {})])
+                upstreams = [upstreams[number]] if paired(jobs, edge.job, job) else upstreams
+                after += [Edge(upstream, edge.condition) for upstream, _ in upstreams]
             found[copy] = job._replace(name=copy, after=tuple(after), matrix={}, env={**job.env, **job.params, **values})
     return found

@@ -1,6 +1,6 @@
-"""Commands as texts for a shell: what a job's keys say, in the words of sh(1).
+"""Commands as shell code: what a job's keys say, in the language of sh(1).
 
-Every piece can stand in one line and be put beside others: a text that is more than one simple command gets brackets, one of
+Every piece fits on one line and can be combined with others: code that is more than one simple command gets parentheses, code of
 several lines becomes the argument of a shell.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cronflow.core.jobs import Command, Job
-from cronflow.export.report import Report
+from cronflow.export.report import ExportReport
+from cronflow.jobfile.machine import home
 
 POSIX_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 _OWN_WORDS = frozenset(
@@ -21,25 +22,23 @@ _OWN_WORDS = frozenset(
         *("local", "read", "readonly", "return", "set", "shift", "source", "trap", "ulimit", "umask", "unset", "wait"),
     )
 )
-"""Words with which a text is no plain call of a program: reserved ones, and builtins that change the shell."""
+"""First words of what is not a simple call of a program: reserved words, and builtins that change the shell."""
 _QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 _REDIRECTION = re.compile(r"[0-9]*(?:>>|>\||<>|[<>]&[0-9-]*|&>>?|[<>])")
 
 
 def quoted(word: str) -> str:
-    """A word as a shell reads it."""
+    """A word quoted for a shell."""
     return shlex.quote(word)
 
 
 def text_of(command: Command) -> str:
-    """A command as a text for a shell, without blanks around it."""
+    """A command as shell code, without blanks around it."""
     return command.strip() if isinstance(command, str) else shlex.join(command)
 
 
 def is_simple(text: str) -> bool:
-    """Whether a text is one simple command (sh(1), Simple Commands): redirections are allowed, operators and comments are not.
-
-    What it is not sure of is none."""
+    """Whether code is surely one simple command (sh(1)): with redirections at most, without operators and comments."""
     bare = _QUOTED.sub("q", text)
     if "<<" in bare or any(sign in bare for sign in "\n`'\""):
         return False
@@ -50,13 +49,13 @@ def is_simple(text: str) -> bool:
 
 
 def is_program(text: str) -> bool:
-    """Whether a text is one simple command that begins with a program's name: `timeout 1h` can stand in front of it."""
+    """Whether code is one simple command that begins with a program's name, so that `timeout 1h` can go in front of it."""
     first = text.split(None, 1)[0] if text.split() else ""
     return is_simple(text) and re.match(r"[A-Za-z_]\w*=", first) is None
 
 
 def piece(text: str, shell: str) -> str:
-    """A text as a part of a line: brackets around what is no simple command."""
+    """Code as a part of a line: in parentheses unless it is a simple command."""
     if is_simple(text):
         return text
     if "\n" in text or "#" in text or "<<" in text:
@@ -65,7 +64,7 @@ def piece(text: str, shell: str) -> str:
 
 
 def in_shell(text: str, shell: str) -> str:
-    """A call of a shell with a text, in one line: of several lines each is an argument of printf(1)."""
+    """A call of a shell with code, on one line: several lines become arguments of printf(1)."""
     if "\n" not in text:
         return f"{quoted(shell)} -c {quoted(text)}"
     lines = " ".join(quoted(line) for line in text.split("\n"))
@@ -73,12 +72,12 @@ def in_shell(text: str, shell: str) -> str:
 
 
 def as_program(text: str, shell: str) -> str:
-    """A text as the call of a program."""
+    """Code as the call of a program."""
     return text if is_program(text) else in_shell(text, shell)
 
 
 def fed(text: str, stdin: str) -> str:
-    """A command, already a piece, that reads a text on its standard input."""
+    """A piece of code that reads a text on its standard input."""
     if stdin.endswith("\n"):
         lines = " ".join(quoted(line) for line in stdin[:-1].split("\n"))
         return f"printf '%s\\n' {lines} | {text}"
@@ -98,7 +97,7 @@ def exports(values: Mapping[str, str]) -> list[str]:
 
 
 def env_files(job: Job) -> list[str]:
-    """Statements that read the `env_file` of a job. A shell reads them, so that it expands what they have in double quotes."""
+    """Statements that read the `env_file` of a job. The shell reads them, so it expands what is in double quotes."""
     found = []
     for path in job.env_file:
         name = path.removeprefix("-")
@@ -108,41 +107,54 @@ def env_files(job: Job) -> list[str]:
     return found
 
 
-def bounded_loop(asked: str, every: float) -> str:
-    """A loop that asks until the answer is yes; what bounds it stands outside."""
-    return f"until {piece(asked, '/bin/sh')}; do sleep {seconds(every)}; done"
+def polling_loop(command: str, every: float) -> str:
+    """A loop that runs a command until it succeeds; its time limit is outside."""
+    return f"until {piece(command, '/bin/sh')}; do sleep {seconds(every)}; done"
 
 
 def home_word(path: str) -> str:
-    """A path as a word for a shell, in which a `~` at its beginning is the home of the user."""
+    """A path as a word for a shell; a leading `~` is the home of the user."""
     if path == "~":
         return '"$HOME"'
     return f'"$HOME"/{quoted(path[2:])}' if path.startswith("~/") else quoted(path)
 
 
+def folder_of(job: Job, user: str) -> str:
+    """The absolute folder of a job: its `cwd`, or the home of its user."""
+    path = job.cwd or "~"
+    return (home(job.user or user) or "/") + path[1:] if path == "~" or path.startswith("~/") else path
+
+
+def setup_statements(job: Job, variables: Sequence[str], cwd: bool, report: ExportReport) -> list[str]:
+    """Statements before a command: env files, these that set variables, secrets, the umask, and if `cwd` the folder."""
+    found = [*env_files(job), *variables, *secret_exports(job, report)]
+    found += [f"umask {job.umask:03o}"] if job.umask != 0o022 else []
+    return found + ([f"cd {home_word(job.cwd)} || exit 1"] if cwd and job.cwd is not None and job.cwd != "~" else [])
+
+
 def fetched(reference: str) -> str | None:
-    """The word of a shell that a secret's reference stands for; None for what only the daemon of cronflow has."""
+    """The shell word for a secret's reference; None for a secret that only cronflow's daemon can get."""
     form, _, rest = reference.partition(":")
     if form == "file":
         return f'"$(cat {home_word(rest)})"'
     return f'"$({rest})"' if form == "command" and "\n" not in rest and "#" not in rest else None
 
 
-def secret_exports(job: Job, report: Report) -> list[str]:
-    """Statements that set the secrets of a job; those that only the daemon of cronflow has are told as lost."""
+def secret_exports(job: Job, report: ExportReport) -> list[str]:
+    """Statements that set the secrets of a job; those that only cronflow's daemon can get are recorded as lost."""
     found = []
     for name, reference in job.secrets.items():
         value = fetched(reference)
         if value is None:
             form = reference.partition(":")[0]
-            report.lose(job.name, "secrets", f"`{name}` is not set: `{form}:` is a word of cronflow's daemon")
+            report.lose(job.name, "secrets", f"`{name}` is not set: only cronflow's daemon reads `{form}:`")
         else:
             found.append(f"export {name}={value}")
     return found
 
 
 def checked(text: str, job: Job) -> str:
-    """A piece whose exit status is that of the job: with its `success_codes` as 0."""
+    """A piece of code whose exit status is 0 for any of the job's `success_codes`."""
     if job.success_codes == (0,):
         return text
     codes = "|".join(map(str, job.success_codes))

@@ -1,21 +1,34 @@
-"""Words, lines and names of systemd's units (systemd.syntax(7), systemd.service(5), COMMAND LINES)."""
+"""The syntax of systemd's units: words, lines and names (systemd.syntax(7); systemd.service(5), COMMAND LINES)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from cronflow.export.report import UnwritableError
+from cronflow.export.report import ExportReport, ExportRequest, UnwritableError
 
-Lines = list[tuple[str, str]]
-"""Settings of one section, in their order; one may come several times."""
+Settings = list[tuple[str, str]]
+"""The settings of one section, in their order; a name may come several times."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=+,@~-]+")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 PREFIX = "job-"
 
 
+class UnitContext(NamedTuple):
+    """What all units of one export share: their names without the suffix, by job, and the report."""
+
+    names: Mapping[str, str]
+    report: ExportReport
+
+    @property
+    def request(self) -> ExportRequest:
+        """What is exported."""
+        return self.report.request
+
+
 def unit_names(jobs: Iterable[str]) -> dict[str, str]:
-    """Job → name of its units without the suffix: `load[eu]` is `job-load-eu`, with a number where that is taken."""
+    """Job → name of its units without the suffix: `load[eu]` is `job-load-eu`, with a number if that is taken."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for job in jobs:
@@ -29,13 +42,13 @@ def unit_names(jobs: Iterable[str]) -> dict[str, str]:
 
 
 def escaped(text: str) -> str:
-    """A text in which neither a specifier nor an escape begins."""
+    """A text with specifiers and escapes of systemd neutralized."""
     plain = text.replace("\\", "\\\\").replace("%", "%%").replace("\n", "\\n").replace("\t", "\\t")
     return _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", plain)
 
 
 def word(text: str) -> str:
-    """A word of a setting that takes several."""
+    """A text as one word of a setting that takes several."""
     if _PLAIN.fullmatch(text):
         return text
     if '"' in text and "'" not in text:
@@ -44,17 +57,17 @@ def word(text: str) -> str:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command of which systemd expands nothing: the `:` in front keeps it from `$`."""
+    """A command in which systemd expands nothing: the leading `:` turns off variables."""
     return ":" + " ".join(map(word, words))
 
 
 def plain_line(text: str) -> str:
-    """A text for a setting that takes a line, such as `Description=`."""
+    """A text as the value of a one-line setting such as `Description=`."""
     return " ".join(_CONTROL.sub(" ", text).split()).replace("%", "%%")
 
 
-def input_lines(text: str) -> Lines:
-    """`stdin`, a setting for each of its lines: systemd puts an end of line behind each (systemd.exec(5))."""
+def input_lines(text: str) -> Settings:
+    """A `stdin`, with a setting for each of its lines: systemd adds a newline to each (systemd.exec(5))."""
     import base64
 
     if not text.endswith("\n"):
@@ -74,8 +87,8 @@ def input_lines(text: str) -> Lines:
     return [("StandardInput", "data"), *(("StandardInputText", value) for value in values)]
 
 
-def unit_text(remarks: Iterable[str], sections: Mapping[str, Lines]) -> str:
-    """A unit as a file: remarks, then its sections, those that have something. UnwritableError for a value with line breaks."""
+def unit_text(remarks: Iterable[str], sections: Mapping[str, Settings]) -> str:
+    """The text of a unit: comments, then its non-empty sections. Raises UnwritableError for a value with line breaks."""
     broken = [key for lines in sections.values() for key, value in lines if "\n" in value]
     if broken:
         raise UnwritableError(f"its `{broken[0]}=` would have a line break in it")

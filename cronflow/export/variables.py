@@ -1,7 +1,7 @@
-"""The variables of a crontab: they hold for all lines below them, and some say what a job file says by keys.
+"""The variables of a crontab: each holds for all lines below it, and some stand for keys of a job.
 
-SHELL is `shell`, HOME a `cwd` that is the home too, MAILTO and MAILFROM the alerts that are mails, CRON_TZ `timezone` and
-RANDOM_DELAY `jitter` (these two and MAILFROM are cronie's).
+SHELL is `shell`, HOME a `cwd` that is the home too, MAILTO and MAILFROM are alerts by mail, CRON_TZ is `timezone` and
+RANDOM_DELAY `jitter` (the last two and MAILFROM are cronie's).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cronflow.core.jobs import AlertTarget, Job
 from cronflow.export.chain import Chain
 from cronflow.export.cronline import shell_of, whole_minutes
 from cronflow.export.losses import mentions, written
-from cronflow.export.report import Report, UnwritableError, Wanted
+from cronflow.export.report import ExportReport, ExportRequest, UnwritableError
 from cronflow.jobfile.machine import default_path
 
 UNQUOTED = re.compile(r"""[^\s'"](?:.*[^\s'"])?""")
@@ -23,19 +23,19 @@ OF_CRON = ("LOGNAME", "CRON_TZ", "MAILTO", "MAILFROM", "RANDOM_DELAY", "SHELL")
 LONGEST = 900
 """Characters of a value; Debian's cron takes lines of 1,000 (MAX_ENVSTR in its cron.h)."""
 SENDER = "root@localhost"
-"""From whom mails are where MAILFROM does not say it."""
+"""The sender of mails without MAILFROM."""
 
 
-def at_the_top(wanted: Wanted) -> dict[str, str]:
-    """What is in force before the first line (crontab(5))."""
-    cronies = {"CRON_TZ": wanted.zone, "RANDOM_DELAY": "0", "MAILFROM": ""}
-    return {"SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "MAILTO": wanted.user, **cronies}
+def initial(request: ExportRequest) -> dict[str, str]:
+    """The variables before the first line of a crontab (crontab(5))."""
+    cronies = {"CRON_TZ": request.zone, "RANDOM_DELAY": "0", "MAILFROM": ""}
+    return {"SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "MAILTO": request.user, **cronies}
 
 
-def of_chain(chain: Chain, wanted: Wanted, report: Report) -> dict[str, str]:
-    """The variables in which the line of a chain runs: those of `env` that all of its jobs have alike, and cron's own."""
+def of_chain(chain: Chain, report: ExportReport) -> dict[str, str]:
+    """The variables for the line of a chain: those of `env` with the same value in all of its jobs, and cron's own."""
     first = chain.jobs[0]
-    user = first.user or wanted.user
+    user = first.user or report.request.user
     shared = {
         name: value
         for name, value in first.env.items()
@@ -45,23 +45,23 @@ def of_chain(chain: Chain, wanted: Wanted, report: Report) -> dict[str, str]:
     if "USER" not in shared and any(mentions(job, "USER") for job in chain.jobs):
         shared["USER"] = user
     if "HOME" in shared and any(job.cwd != shared["HOME"] for job in chain.jobs):
-        del shared["HOME"]  # cron would start there, too
+        del shared["HOME"]  # cron would also start there
     delay = whole_minutes(first)
     if delay:
-        told = "is written as `RANDOM_DELAY`, which cronie obeys and Debian's cron does not"
-        report.lose(first.name, "jitter", f"`{written('jitter', first.jitter)}` {told}")
+        how = "is written as `RANDOM_DELAY`, which cronie obeys and Debian's cron does not"
+        report.lose(first.name, "jitter", f"`{written('jitter', first.jitter)}` {how}")
     shared |= {"SHELL": shell_of(chain), "CRON_TZ": first.timezone, "RANDOM_DELAY": str(delay)}
-    return {**shared, **_mail(chain.jobs, wanted, report)}
+    return {**shared, **_mail(chain.jobs, report)}
 
 
 def _fits(name: str, value: str) -> bool:
-    """Whether a line of a table can set a variable (load_env() in env.c of cron)."""
+    """Whether a line of a crontab can set a variable (load_env() in env.c of cron)."""
     quotes = "'" in value and '"' in value and not UNQUOTED.fullmatch(value)
     return name not in OF_CRON and not quotes and "\n" not in value and len(value) < LONGEST
 
 
 def assigned(name: str, value: str) -> str:
-    """The line that sets a variable."""
+    """The line that sets a variable. Raises UnwritableError for a value with line breaks."""
     if "\n" in value:
         raise UnwritableError(f"`{name}` would have a line break in it")
     if UNQUOTED.fullmatch(value):
@@ -70,7 +70,7 @@ def assigned(name: str, value: str) -> str:
 
 
 def lasting(entries: Sequence[Mapping[str, str]]) -> set[str]:
-    """The variables that every line has from the first one on that has them: no line can unset one."""
+    """The variables that each line has once an earlier one has them: no line can unset a variable."""
     seen: set[str] = set()
     gone: set[str] = set()
     for variables in entries:
@@ -82,19 +82,18 @@ def lasting(entries: Sequence[Mapping[str, str]]) -> set[str]:
 # ---- mail -----------------------------------------------------------------------------------------------------------------
 
 
-def _mail(jobs: Sequence[Job], wanted: Wanted, report: Report) -> dict[str, str]:
-    """MAILTO and MAILFROM for what some jobs print: the addresses of their alerts, "" for none; without alerts cron mails to the
-    owner of the table."""
-    alerts = wanted.jobs.alerts
+def _mail(jobs: Sequence[Job], report: ExportReport) -> dict[str, str]:
+    """MAILTO and MAILFROM: the addresses of the jobs' alerts, "" for none; the crontab's owner if there are no alert targets."""
+    alerts = report.request.jobs.alerts
     if not alerts:
-        return {"MAILTO": "" if jobs[0].alert == () else wanted.user, "MAILFROM": ""}
+        return {"MAILTO": "" if jobs[0].alert == () else report.request.user, "MAILFROM": ""}
     found: list[str] = []
     senders: list[str] = []
     for job in jobs:
         for name in alerts if job.alert is None else job.alert:
             receivers, sender = mail_of(alerts[name])
             if not receivers:
-                report.lose(job.name, "alert", f"`alert`: `{name}` is no mail, and cron sends nothing but mail")
+                report.lose(job.name, "alert", f"`alert`: `{name}` is not mail, and cron sends only mail")
             found += [one for one in receivers if one not in found]
             senders += [sender] if receivers else []
     if found:

@@ -1,9 +1,9 @@
 """The edges of a flow as dependencies of units.
 
-Where each job comes after one other, a job is pushed: the unit before it names it in `OnSuccess=` or `OnFailure=`. A job that
-comes after several is pulled: it requires these units and is ordered after them, and is itself what the timer starts; systemd
-then starts, in one transaction, all that it needs. `OnFailure=` holds also for a unit whose requirement failed (job result
-`dependency`), but not for one that was never to start: what reacts to a blocked job is pushed by each unit that blocks it.
+A job that comes after one other is pushed: the upstream unit names it in `OnSuccess=` or `OnFailure=`. A job that comes after
+several is pulled: it requires their units, is ordered after them, and is started by the timer; systemd then starts, in one
+transaction, everything that it needs. `OnFailure=` also applies to a unit whose requirement failed (job result `dependency`), but
+not to one that was never to start: a job that reacts to a blocked one is pushed by each unit that blocks it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from cronflow.core.jobs import Edge, Job
 from cronflow.core.plan.flow import Flow
-from cronflow.export.report import Report, UnwritableError
+from cronflow.export.report import ExportReport, UnwritableError
 
 Event = tuple[str, str]
 """A job, and the setting of its unit that starts another one: `OnSuccess` or `OnFailure`."""
@@ -21,7 +21,7 @@ Event = tuple[str, str]
 
 @dataclass
 class Wiring:
-    """What the units of a flow say of each other, by job. `starts` is what the timer has to start."""
+    """What the units of a flow say about each other, by job. `starts` are the jobs that the timer has to start."""
 
     pushes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     """Job → (setting, job that it starts)."""
@@ -30,8 +30,8 @@ class Wiring:
     starts: list[str] = field(default_factory=list)
 
 
-def wire(flow: Flow, report: Report) -> Wiring:
-    """The wiring of a flow. Raises UnwritableError for edges that units cannot say."""
+def wire(flow: Flow, report: ExportReport) -> Wiring:
+    """The wiring of a flow. Raises UnwritableError for edges that units cannot express."""
     wiring = Wiring()
     joins = [job.name for job in flow.jobs.values() if len(_inner(flow, job)) > 1 and job.join == "all"]
     pulled = flow.before(joins)
@@ -39,7 +39,7 @@ def wire(flow: Flow, report: Report) -> Wiring:
         edges = _inner(flow, job)
         if name in pulled:
             wiring.pulls[name] = [(_pull(job, edge), edge.job) for edge in edges]
-            _tell_retries(flow, job, pulled, report)
+            _report_retries(flow, job, pulled, report)
             continue
         if len(edges) > 1:
             report.lose(name, "join", '`join = "any"`: it starts once for each condition that is met')
@@ -57,18 +57,18 @@ def _inner(flow: Flow, job: Job) -> list[Edge]:
 
 def _pull(job: Job, edge: Edge) -> str:
     if edge.condition == "failure":
-        raise UnwritableError(f"`{job.name}` needs a failure of `{edge.job}` and more, which units cannot say together")
+        raise UnwritableError(f"`{job.name}` needs a failure of `{edge.job}` and more, which units cannot combine")
     return "Wants" if edge.condition == "done" else "Requires"
 
 
-def _tell_retries(flow: Flow, job: Job, pulled: set[str], report: Report) -> None:
+def _report_retries(flow: Flow, job: Job, pulled: set[str], report: ExportReport) -> None:
     after = [name for name in flow.down.get(job.name, ()) if name in pulled]
     if job.retries and after:
         report.lose(job.name, "retries", f"`{after[0]}` does not wait for its retries, and fails with its first attempt")
 
 
 def _events(flow: Flow, edge: Edge, pulled: set[str]) -> Iterator[Event]:
-    """What starts a job that comes after one other: how that one ends, and what keeps it from starting."""
+    """The events that start a job with one upstream: how the upstream ends, and what keeps it from starting."""
     well, ill = (edge.job, "OnSuccess"), (edge.job, "OnFailure")
     if edge.condition != "failure":
         yield well
@@ -80,7 +80,7 @@ def _events(flow: Flow, edge: Edge, pulled: set[str]) -> Iterator[Event]:
 
 
 def _blocking(flow: Flow, name: str, pulled: set[str]) -> Iterator[Event]:
-    """The failures before a job that keep it from starting, of which its own unit hears nothing."""
+    """The failures upstream that keep a job from starting, which its own unit does not see."""
     if name in pulled:
         return
     for edge in _inner(flow, flow.jobs[name]):
@@ -90,7 +90,7 @@ def _blocking(flow: Flow, name: str, pulled: set[str]) -> Iterator[Event]:
 
 
 def _skipping(flow: Flow, name: str, pulled: set[str]) -> Iterator[Event]:
-    """The successes before a job that was to react to a failure."""
+    """The successes upstream of a job that was to react to a failure."""
     if name in pulled:
         return
     for edge in _inner(flow, flow.jobs[name]):

@@ -1,4 +1,4 @@
-"""YAML as text: maps, lists, numbers, strings. One of several lines is a block, any other one that is not plain is JSON."""
+"""YAML source text: maps, lists, numbers, strings. Strings of several lines are blocks, others that are not plain are JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _list(values: list[Any], indent: str) -> Iterator[str]:
 
 
 def _block(value: Any) -> bool:
-    """Whether a string can be a block: it has lines, and their blanks are none that a block would lose."""
+    """Whether a string can be a block: it has several lines, and no blanks that a block would lose."""
     if not isinstance(value, str) or "\n" not in value or _ODD.search(value):
         return False
     lines = value.removesuffix("\n").split("\n")

@@ -168,9 +168,9 @@ def _took(start: float | None, end: float | None) -> float | None:
 def _schedule(job: Job) -> str | None:
     parts = list(job.schedule)
     if job.every is not None:
-        from cronflow.jobfile.values import length
+        from cronflow.jobfile.values import format_duration
 
-        parts.append(f"every {length(job.every)}")
+        parts.append(f"every {format_duration(job.every)}")
     if job.at or job.watch:
         from cronflow.core.time.triggers import untimed_words
 

@@ -38,9 +38,9 @@ class KnownJobs(NamedTuple):
 
 def jobs_of_file(places: Places, now: float) -> KnownJobs:
     """The jobs of the job file, without the checks that only `check` and a reload need. A JobFileError if it is broken."""
-    from cronflow.jobfile.kept import kept
+    from cronflow.jobfile.cache import cached_reading
 
-    held = kept(places.state, places.file)
+    held = cached_reading(places.state, places.file)
     if held is None:
         from cronflow.core.plan.effective import in_force
         from cronflow.jobfile.read import read
@@ -64,9 +64,9 @@ def jobs_of_history(history: History, broken: JobFileError) -> KnownJobs:
 
 def zone_of_file(places: Places) -> str | None:
     """The zone of the job file, without reading the rest of it; None if that fails, or it names none."""
-    from cronflow.jobfile.kept import kept_zone
+    from cronflow.jobfile.cache import cached_zone
 
-    zone = kept_zone(places.state, places.file)
+    zone = cached_zone(places.state, places.file)
     if zone is not None or not places.file.is_file():  # a pipe would be waited for
         return zone
     import tomllib

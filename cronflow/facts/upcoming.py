@@ -159,9 +159,9 @@ def trigger_words(trigger: Trigger) -> str:
     """A trigger as the job file writes it: the expressions, or "every 15m"."""
     match trigger.kind:
         case "every":
-            from cronflow.jobfile.values import length
+            from cronflow.jobfile.values import format_duration
 
-            return f"every {length(trigger.schedule.period)}"
+            return f"every {format_duration(trigger.schedule.period)}"
         case "at":
             return trigger.schedule.describe().removeprefix("once ")
         case "reboot":

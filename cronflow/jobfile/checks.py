@@ -1,111 +1,114 @@
-"""What is wrong with a job file although each of its values can be read: schedules, the graph, URLs that nobody takes."""
+"""Errors that take more than one value to see: schedules in their zones, the graph, conflicts, URLs that Apprise refuses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Fault, faults
 from cronflow.core.time.schedule import Schedule, ScheduleError
 from cronflow.core.time.triggers import cron_expressions
-from cronflow.jobfile.build import WHEN, Draft
-from cronflow.jobfile.clashes import check_clashes
+from cronflow.jobfile.build import STARTING_KEYS, ParsedJobFile
+from cronflow.jobfile.conflicts import check_conflicts
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.references import check_references
-from cronflow.jobfile.report import Report
 from cronflow.jobfile.suggest import closest
 
 
-def check(draft: Draft, report: Report) -> None:
-    """All errors that need more than one value to be seen."""
-    doubtful = {name for name, written in draft.written.items() if written.refused & WHEN}
-    doubtful |= _schedules(draft, report)
-    for fault in faults(_without_doubts(draft.jobs, doubtful)):
-        _tell(fault, draft, report)
-    check_references(draft, report)
-    check_clashes(draft, report)
+def check(parsed: ParsedJobFile) -> None:
+    """Report all errors that take more than one value to see."""
+    doubtful = {name for name, entry in parsed.entries.items() if entry.refused & STARTING_KEYS}
+    doubtful |= _check_schedules(parsed)
+    for fault in faults(_with_doubtful_triggerless(parsed.jobs, doubtful)):
+        _report_fault(parsed, fault)
+    check_references(parsed)
+    check_conflicts(parsed)
 
 
-def _schedules(draft: Draft, report: Report) -> set[str]:
-    """Expressions that are none; the jobs that have one."""
+def _check_schedules(parsed: ParsedJobFile) -> set[str]:
+    """Report expressions that have no meaning; returns the jobs that have one."""
     bad = set()
-    for name, job in draft.jobs.items():
+    for name, job in parsed.jobs.items():
         expressions = cron_expressions(job.schedule)
         if expressions:
             try:
                 Schedule.cron(expressions, job.timezone)
             except ScheduleError:
                 bad.add(name)
-                _each_expression(job, draft, report)
+                _check_each_expression(parsed, job)
     return bad
 
 
-def _each_expression(job: Job, draft: Draft, report: Report) -> None:
-    source, path = draft.place(job.name, "schedule")
-    written = draft.written_value(job.name, "schedule")
+def _check_each_expression(parsed: ParsedJobFile, job: Job) -> None:
+    source, path = parsed.location(job.name, "schedule")
+    value = parsed.raw_value(job.name, "schedule")
     expressions = cron_expressions(job.schedule)
-    for index, expression in enumerate([written] if isinstance(written, str) else written):
+    for index, expression in enumerate([value] if isinstance(value, str) else value):
         if expression not in expressions:  # refused when it was read, or @reboot
             continue
         try:
             Schedule.cron(expression, job.timezone)
         except ScheduleError as error:
-            at = path if isinstance(written, str) else (*path, index)
-            span = source.within(at, error.offset, error.length or len(expression))
-            report.add("error", error.message, error.hint, span)
+            at = path if isinstance(value, str) else (*path, index)
+            span = source.span_within(at, error.offset, error.length or len(expression))
+            parsed.report.add("error", error.message, error.hint, span)
 
 
-def _without_doubts(jobs: dict[str, Job], doubtful: Iterable[str]) -> dict[str, Job]:
-    """The jobs with all that hangs together with a doubtful one made triggerless: of these the graph is checked for unknown names
-    and cycles only, for how they start is not known."""
+def _with_doubtful_triggerless(jobs: dict[str, Job], doubtful: Iterable[str]) -> dict[str, Job]:
+    """The jobs, without triggers if connected with a doubtful one: of those only names and cycles can be checked."""
     todo = list(doubtful)
     if not todo:
         return jobs
-    near: dict[str, set[str]] = {name: set() for name in jobs}
+    neighbours: dict[str, set[str]] = {name: set() for name in jobs}
     for name, job in jobs.items():
         for edge in job.after:
             if edge.job in jobs:
-                near[name].add(edge.job)
-                near[edge.job].add(name)
+                neighbours[name].add(edge.job)
+                neighbours[edge.job].add(name)
     seen: set[str] = set()
     while todo:
         name = todo.pop()
         if name not in seen:
             seen.add(name)
-            todo.extend(near[name])
+            todo.extend(neighbours[name])
 
-    def plain(job: Job) -> Job:
+    def triggerless(job: Job) -> Job:
         bare = job._replace(schedule=(), every=None, at=(), watch=(), jitter=0.0, skip_on=(), only_on=())
         return bare._replace(overlap="skip", catchup="last", catchup_window=None)
 
-    return {name: plain(job) if name in seen else job for name, job in jobs.items()}
+    return {name: triggerless(job) if name in seen else job for name, job in jobs.items()}
 
 
-def _tell(fault: Fault, draft: Draft, report: Report) -> None:
-    source, path = draft.place(fault.job, fault.key)
+def _report_fault(parsed: ParsedJobFile, fault: Fault) -> None:
+    source, path = parsed.location(fault.job, fault.key)
     hint = fault.hint
     if hint is None and fault.places:
-        hint = "remove one of: " + ", ".join(_line(job, key, draft) for job, key in ((fault.job, fault.key), *fault.places))
+        hint = "remove one of: " + ", ".join(_line(parsed, job, key) for job, key in ((fault.job, fault.key), *fault.places))
     elif hint is None and fault.key == "after":
-        hint = "take its own name out"
+        hint = "remove its own name"
     elif fault.places:
-        others = ", ".join(_line(job, key, draft) for job, key in fault.places)
+        others = ", ".join(_line(parsed, job, key) for job, key in fault.places)
         hint = f"{hint}: {others}"
-    report.add(fault.severity, fault.message, hint, source.span(path, "key" if path[-1] == fault.key else "value"))
+    parsed.report.add(fault.severity, fault.message, hint, source.span(path, "key" if path[-1] == fault.key else "value"))
 
 
-def _line(job: str, key: str, draft: Draft) -> str:
-    source, path = draft.place(job, key)
-    where = f"line {source.line_of(path)}" if source is draft.main else f"{source.file}:{source.line_of(path)}"
+def _line(parsed: ParsedJobFile, job: str, key: str) -> str:
+    source, path = parsed.location(job, key)
+    where = f"line {source.line_of(path)}" if source is parsed.main else f"{source.file}:{source.line_of(path)}"
     return f"{where} (`{job}`)"
 
 
-def check_urls(draft: Draft, report: Report) -> None:
-    """URLs that Apprise does not take. Loads Apprise (400 ms and 40 MiB), hence only where a person waits for the result.
+def check_urls(parsed: ParsedJobFile) -> None:
+    """Report URLs that Apprise refuses. A URL holds passwords and tokens: only its scheme is ever shown."""
+    for name, target in parsed.alerts.items():
+        for url in refused_urls(target.urls):
+            _refuse_url(parsed, name, url)
 
-    A URL holds passwords and tokens: nothing of it but its scheme is ever told."""
-    if not any(target.urls for target in draft.alerts.values()):
-        return
+
+def refused_urls(urls: Sequence[str]) -> list[str]:
+    """The URLs that Apprise refuses. Loads Apprise (400 ms and 40 MiB), so only where a person waits for the result."""
+    if not urls:
+        return []
     import logging
 
     import apprise
@@ -113,40 +116,29 @@ def check_urls(draft: Draft, report: Report) -> None:
     log = logging.getLogger("apprise")
     before, log.disabled = log.disabled, True  # what it logs of a URL that it refuses names the token
     try:
-        for name, target in draft.alerts.items():
-            for url in target.urls:
-                if apprise.Apprise.instantiate(url, suppress_exceptions=True) is None:
-                    _refuse_url(name, url, draft, report)
+        return [url for url in urls if apprise.Apprise.instantiate(url, suppress_exceptions=True) is None]
     finally:
         log.disabled = before
 
 
-def _refuse_url(name: str, url: str, draft: Draft, report: Report) -> None:
+def _refuse_url(parsed: ParsedJobFile, name: str, url: str) -> None:
     import apprise
 
-    source = draft.alert_sources[name]
-    written = source.data["alerts"][name]["urls"]
+    source = parsed.alert_sources[name]
+    urls = source.data["alerts"][name]["urls"]
     path: Path = ("alerts", name, "urls")
-    span = source.span(path if isinstance(written, str) else (*path, written.index(url)))
+    span = source.span(path if isinstance(urls, str) else (*path, urls.index(url)))
     scheme = url.partition("://")[0].lower()
-    known = {one for plugin in apprise.Apprise().details()["schemas"] for one in _schemes(plugin)}
+    known = {
+        scheme
+        for service in apprise.Apprise().details()["schemas"]
+        for key in ("protocols", "secure_protocols")
+        for scheme in service.get(key) or ()
+    }
     if scheme in known:
         hint = f"Apprise knows `{scheme}://`, but not with these parts: see its page on this service"
+    elif near := closest(scheme, known):
+        hint = f"did you mean `{near}://`?"
     else:
-        hint = _near_scheme(scheme, known)
-    report.add("error", f"alert `{name}`: Apprise takes no such URL `{scheme}://…`", hint, span)
-
-
-def _near_scheme(scheme: str, known: set[str]) -> str:
-    near = closest(scheme, known)
-    return f"did you mean `{near}://`?" if near else "https://github.com/caronc/apprise lists the services that it knows"
-
-
-def _schemes(plugin: dict[str, object]) -> list[str]:
-    """The schemes of one of the services that Apprise tells of."""
-    found: list[str] = []
-    for key in ("protocols", "secure_protocols"):
-        value = plugin.get(key)
-        if isinstance(value, list | tuple):
-            found.extend(str(one) for one in value)
-    return found
+        hint = "https://github.com/caronc/apprise lists the services that it knows"
+    parsed.report.add("error", f"alert `{name}`: Apprise does not accept this URL, `{scheme}://…`", hint, span)

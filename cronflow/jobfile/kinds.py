@@ -1,4 +1,7 @@
-"""The kinds of values that keys take: how each is read, what is said when it is something else, and its JSON Schema."""
+"""The kinds of values that keys take: how each is read, how another value is refused, and its JSON Schema.
+
+Readers raise RefusalError for the value as a whole; in lists and tables they report each wrong part through `complain`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cronflow.jobfile.suggest import did_you_mean
 from cronflow.jobfile.values import RefusalError
 
 Complain = Callable[..., None]
-"""complain(message, hint, *path): something is wrong with the part of the value that the path leads to, or with its key."""
+"""complain(message, hint, *path): reports the part of the value that the path leads to, or its key."""
 Read = Callable[[str, Any, Complain], Any]
 Check = Callable[[str, str], None]
 Schema = Mapping[str, Any]
@@ -25,22 +28,21 @@ BARE = {
     "a number": re.compile(r"-?[0-9]{1,18}(\.[0-9]+)?"),
     "true or false": re.compile("true|false"),
 }
-"""Texts that need only lose their quotes to become what is wanted."""
+"""Strings that would be right without their quotes."""
 YEARS_10 = 3650 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """`read(key, value, complain)` gives what the program works with. It raises RefusalError for the value as a whole, and
-    complains of parts of it, so that all of them are told at once."""
+class ValueKind:
+    """A kind of values: its name in the man page, its reader `read(key, value, complain)`, and its schema."""
 
     name: str
     read: Read
     schema: Schema
 
 
-def what(value: object) -> str:
-    """The name of a TOML value's type, for messages."""
+def type_name(value: object) -> str:
+    """The type of a TOML value, for messages."""
     names: tuple[tuple[type, str], ...] = (
         (bool, "a boolean"),
         (str, "a string"),
@@ -55,48 +57,48 @@ def what(value: object) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), "something else")
 
 
-def mistyped(key: str, value: object, wanted: str, example: str) -> RefusalError:
-    """The refusal of a value of another type."""
+def wrong_type(key: str, value: object, wanted: str, example: str) -> RefusalError:
+    """The refusal of a value of the wrong type."""
     hint = f"write `{key} = {example}`"
     if isinstance(value, str) and BARE.get(wanted, NEVER).fullmatch(value.strip()):
         hint = f"without quotes: `{key} = {value.strip()}`"
     if isinstance(value, bool | int | float) and wanted == "a string":
         hint = f'in quotes: `{key} = "{str(value).lower()}"`'
-    return RefusalError(f"`{key}` is {what(value)}, where {wanted} belongs", hint)
+    return RefusalError(f"`{key}` is {type_name(value)}, where {wanted} belongs", hint)
 
 
-def sound(key: str, text: str) -> str:
-    """The text, if it holds no NUL, which no argument, path or variable of a process can hold; else a RefusalError."""
+def without_nul(key: str, text: str) -> str:
+    """The text itself. Raises RefusalError if it contains NUL, which no argument, path or variable of a process can."""
     if "\0" in text:
-        raise RefusalError(f"`{key}` has a NUL character in it", "take out the `\\u0000`: no command can be given one")
+        raise RefusalError(f"`{key}` contains a NUL character", "remove the `\\u0000`: no command can be given one")
     return text
 
 
-def string(example: str, *, filled: bool = False, check: Check | None = None) -> Kind:
-    """A string; `filled`: not an empty one; `check(key, text)` raises RefusalError."""
+def string(example: str, *, filled: bool = False, check: Check | None = None) -> ValueKind:
+    """A string; `filled`: it may not be empty; `check(key, text)` raises RefusalError."""
 
     def read(key: str, value: Any, _: Complain) -> str:
         if not isinstance(value, str):
-            raise mistyped(key, value, "a string", example)
+            raise wrong_type(key, value, "a string", example)
         if filled and not value.strip():
-            raise RefusalError(f"`{key}` is empty", f"write `{key} = {example}`, or take the key out")
-        sound(key, value)
+            raise RefusalError(f"`{key}` is empty", f"write `{key} = {example}`, or remove the key")
+        without_nul(key, value)
         if check is not None:
             check(key, value)
         return value
 
-    return Kind("string", read, {"type": "string", "pattern": r"\S"} if filled else {"type": "string"})
+    return ValueKind("string", read, {"type": "string", "pattern": r"\S"} if filled else {"type": "string"})
 
 
-def strings(example: str, *, lone: bool = False, check: Check | None = None) -> Kind:
-    """A list of filled strings, as a tuple; `lone`: one string is a list of one."""
+def strings(example: str, *, lone: bool = False, check: Check | None = None) -> ValueKind:
+    """A list of non-empty strings, as a tuple; `lone`: a single string is a list of one."""
 
     def element(key: str, item: object) -> str:
         if not isinstance(item, str):
-            raise RefusalError(f"`{key}` holds {what(item)}, where strings belong", f"write `{key} = [{example}]`")
+            raise RefusalError(f"`{key}` contains {type_name(item)}, where strings belong", f"write `{key} = [{example}]`")
         if not item.strip():
-            raise RefusalError(f"`{key}` holds an empty string", "take it out")
-        sound(key, item)
+            raise RefusalError(f"`{key}` contains an empty string", "remove it")
+        without_nul(key, item)
         if check is not None:
             check(key, item)
         return item
@@ -104,23 +106,23 @@ def strings(example: str, *, lone: bool = False, check: Check | None = None) -> 
     def read(key: str, value: Any, complain: Complain) -> tuple[str, ...]:
         if lone and isinstance(value, str):
             if not value.strip():
-                raise RefusalError(f"`{key}` is empty", f"write `{key} = {example}`, or take the key out")
+                raise RefusalError(f"`{key}` is empty", f"write `{key} = {example}`, or remove the key")
             return (element(key, value),)
         if isinstance(value, str):
             raise RefusalError(f"`{key}` is a string, where a list belongs", f"write `{key} = [{values.brief(value)}]`")
         if not isinstance(value, list):
-            raise mistyped(key, value, "a list", f"[{example}]")
+            raise wrong_type(key, value, "a list", f"[{example}]")
         return tuple(each(value, lambda item: element(key, item), complain))
 
     filled = {"type": "string", "pattern": r"\S"}
     several: Schema = {"type": "array", "items": filled}
     if lone:
-        return Kind("string or list of strings", read, {"oneOf": [filled, several]})
-    return Kind("list of strings", read, several)
+        return ValueKind("string or list of strings", read, {"oneOf": [filled, several]})
+    return ValueKind("list of strings", read, several)
 
 
 def each(items: list[Any], read: Callable[[Any], T], complain: Complain) -> list[T]:
-    """What is read from each element of a list; those that are refused are complained of one by one."""
+    """Read each element of a list; refused ones are reported one by one and left out."""
     found = []
     for index, item in enumerate(items):
         try:
@@ -130,91 +132,94 @@ def each(items: list[Any], read: Callable[[Any], T], complain: Complain) -> list
     return found
 
 
-def truth(key: str, value: Any, _: Complain) -> bool:
+def boolean(key: str, value: Any, _: Complain) -> bool:
     """`true` or `false`."""
     if not isinstance(value, bool):
         meant = "false" if str(value).strip().lower() in ("false", "no", "off", "n", "0") else "true"
-        raise mistyped(key, value, "true or false", meant)
+        raise wrong_type(key, value, "true or false", meant)
     return value
 
 
-def word(words: Iterable[str]) -> Kind:
-    """One of a few words."""
+def one_of(words: Iterable[str]) -> ValueKind:
+    """One of several words."""
     known = tuple(words)
 
     def read(key: str, value: Any, _: Complain) -> str:
         if value in known and isinstance(value, str):
             return value
         if not isinstance(value, str):
-            raise mistyped(key, value, "a string", f'"{known[0]}"')
+            raise wrong_type(key, value, "a string", f'"{known[0]}"')
         choice = ", ".join(f'"{name}"' for name in known)
-        hint = did_you_mean(value, known) or f"it takes {choice}"
-        raise RefusalError(f"`{key} = {values.brief(value)}` is none of its words", hint)
+        hint = did_you_mean(value, known) or f"it can be {choice}"
+        raise RefusalError(f"`{key}` cannot be {values.brief(value)}", hint)
 
-    return Kind(" or ".join(f'"{name}"' for name in known), read, {"enum": list(known)})
+    return ValueKind(" or ".join(f'"{name}"' for name in known), read, {"enum": list(known)})
 
 
-def whole(low: int, high: int, example: int) -> Kind:
+def _check_range(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise RefusalError(f"`{key} = {value}` is out of range", f"it is a number from {low:.10g} to {high:.10g}")
+
+
+def integer(low: int, high: int, example: int) -> ValueKind:
     """A whole number within bounds, both included."""
 
     def read(key: str, value: Any, _: Complain) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise mistyped(key, value, "a whole number", str(example))
-        if not low <= value <= high:
-            raise RefusalError(f"`{key} = {value}` is out of its range", f"it is a number from {low} to {high}")
+            raise wrong_type(key, value, "a whole number", str(example))
+        _check_range(key, value, low, high)
         return value
 
-    return Kind("whole number", read, {"type": "integer", "minimum": low, "maximum": high})
+    return ValueKind("whole number", read, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def number(low: float, high: float, example: float) -> Kind:
+def number(low: float, high: float, example: float) -> ValueKind:
     """A number within bounds, both included."""
 
     def read(key: str, value: Any, _: Complain) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise mistyped(key, value, "a number", str(example))
-        if not low <= value <= high:
-            raise RefusalError(f"`{key} = {value}` is out of its range", f"it is a number from {low:g} to {high:g}")
+            raise wrong_type(key, value, "a number", str(example))
+        _check_range(key, value, low, high)
         return float(value)
 
-    return Kind("number", read, {"type": "number", "minimum": low, "maximum": high})
+    return ValueKind("number", read, {"type": "number", "minimum": low, "maximum": high})
 
 
-def duration(low: float = 0.0, *, whole_seconds: bool = False, instead: str = "") -> Kind:
-    """A duration in seconds of at least `low`; `instead` tells what to write for a shorter one."""
+def duration(low: float = 0.0, *, whole_seconds: bool = False, instead: str = "") -> ValueKind:
+    """A duration in seconds, at least `low`; `instead` is the hint for a shorter one."""
 
     def read(key: str, value: Any, _: Complain) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             raise values.unitless(key, value)
         if not isinstance(value, str):
-            raise mistyped(key, value, "a duration", '"10m"')
+            raise wrong_type(key, value, "a duration", '"10m"')
         seconds = values.duration(key, value)
         if seconds < low:
-            hint = instead or f'it is `"{values.length(low)}"` or more'
+            hint = instead or f'it is `"{values.format_duration(low)}"` or more'
             raise RefusalError(f"`{key} = {values.brief(value)}` is too short", hint)
         if seconds > YEARS_10:
             raise RefusalError(f"`{key} = {values.brief(value)}` is longer than ten years", 'it is `"3650d"` or less')
         if whole_seconds and seconds != int(seconds):
-            raise RefusalError(f"`{key} = {values.brief(value)}` has a part of a second", "it is counted in whole seconds")
+            raise RefusalError(f"`{key} = {values.brief(value)}` has a fraction of a second", "it is counted in whole seconds")
         return seconds
 
-    return Kind("duration", read, {"$ref": "#/$defs/duration"})
+    return ValueKind("duration", read, {"$ref": "#/$defs/duration"})
 
 
-def size(low: int, high: int) -> Kind:
-    """A size in bytes within bounds."""
+def size(low: int, high: int) -> ValueKind:
+    """A size in bytes within bounds, both included."""
 
     def read(key: str, value: Any, _: Complain) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             raise RefusalError(f"`{key} = {value}` has no unit", f'write `{key} = "10MB"`')
         if not isinstance(value, str):
-            raise mistyped(key, value, "a size", '"10MB"')
+            raise wrong_type(key, value, "a size", '"10MB"')
         count = values.size(key, value)
         if not low <= count <= high:
-            raise RefusalError(f"`{key} = {values.brief(value)}` is out of its range", 'it is a size from `"1KB"` to `"1000GB"`')
+            raise RefusalError(f"`{key} = {values.brief(value)}` is out of range", 'it is a size from `"1KB"` to `"1000GB"`')
         return count
 
-    return Kind("size", read, {"type": "string", "pattern": f"^{values.SIZE_PATTERN}$"})
+    return ValueKind("size", read, {"type": "string", "pattern": f"^{values.SIZE_PATTERN}$"})
 
 
 def umask(key: str, value: Any, _: Complain) -> int:
@@ -222,14 +227,14 @@ def umask(key: str, value: Any, _: Complain) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if 0 <= value <= 0o777:
             return value
-        raise RefusalError(f"`{key} = {value}` is no umask", f'write three octal digits: `{key} = "027"`')
+        raise RefusalError(f"`{key} = {value}` is not a umask", f'write three octal digits: `{key} = "027"`')
     if not isinstance(value, str):
-        raise mistyped(key, value, "a string", '"027"')
+        raise wrong_type(key, value, "a string", '"027"')
     return values.umask(key, value)
 
 
-TRUTH = Kind("true or false", truth, {"type": "boolean"})
-UMASK = Kind(
+TRUTH = ValueKind("true or false", boolean, {"type": "boolean"})
+UMASK = ValueKind(
     "string",
     umask,
     {"oneOf": [{"type": "string", "pattern": "^(0o)?[0-7]{1,4}$"}, {"type": "integer", "minimum": 0, "maximum": 0o777}]},

@@ -1,7 +1,7 @@
-"""Where each key and each value stands in a TOML text, which tomllib forgets.
+"""Locates each key and each value in a TOML text, which tomllib does not.
 
-A scanner and no parser: it runs over text that tomllib has accepted, so it may take for granted that strings end and
-brackets close. A path is a tuple of keys and list positions: `("jobs", "load", "after", 0)`. Offsets count characters.
+A scanner, not a parser: it runs over text that tomllib has accepted, so it may assume that strings end and brackets close.
+A path is a tuple of keys and list positions: `("jobs", "load", "after", 0)`. Offsets count characters.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ STRING = re.compile(
 SCALAR = re.compile(r"[^,\]}#\n]*")
 
 
-class Place(NamedTuple):
+class Offsets(NamedTuple):
     """Offsets of a key and of its value, each [start, end). A list's element is its own key; a table's value is its header."""
 
     key: tuple[int, int]
     value: tuple[int, int]
 
 
-class Lines:
-    """The lines of a text: offsets as lines and columns. Only a line feed ends a line (TOML)."""
+class LineIndex:
+    """Converts offsets of a text to lines and columns. Only a line feed ends a line (TOML)."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -51,13 +51,13 @@ class Lines:
         return self.text[start:end].rstrip("\r")
 
 
-class Locator(Lines):
-    """The places of one text. `repeats` are the places of keys and tables that stand there a second time: (path, its place)."""
+class Locator(LineIndex):
+    """The places of all keys of one text. `repeats` are the keys and tables that are defined a second time, as (path, place)."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.places: dict[Path, Place] = {}
-        self.repeats: list[tuple[Path, Place]] = []
+        self.places: dict[Path, Offsets] = {}
+        self.repeats: list[tuple[Path, Offsets]] = []
         self._explicit: set[Path] = set()
         self._lists: dict[Path, int] = {}
         self._document()
@@ -86,15 +86,15 @@ class Locator(Lines):
         path: Path = ()
         for name, span in parts[:-1]:
             path = (*path, name)
-            self._note(path, Place(span, (start, end)), explicit=False)
+            self._record(path, Offsets(span, (start, end)), explicit=False)
             path = self._last(path)
         name, span = parts[-1]
         path = (*path, name)
         if in_list:
-            self._note(path, Place(span, (start, end)), explicit=False)
+            self._record(path, Offsets(span, (start, end)), explicit=False)
             self._lists[path] = self._lists.get(path, -1) + 1
             path = self._last(path)
-        self._note(path, Place(span, (start, end)), explicit=True)
+        self._record(path, Offsets(span, (start, end)), explicit=True)
         return end, path
 
     def _last(self, path: Path) -> Path:
@@ -107,7 +107,7 @@ class Locator(Lines):
             match = KEY_PART.match(self.text, at)
             if match is None:  # not a text that tomllib accepts
                 raise ValueError(f"no key at offset {at}")
-            parts.append((_plain(match[1]), match.span(1)))
+            parts.append((_unquoted(match[1]), match.span(1)))
             at = match.end()
             if not match[2]:
                 return parts, at
@@ -117,12 +117,12 @@ class Locator(Lines):
         path = table
         for name, span in parts[:-1]:
             path = (*path, name)
-            self._note(path, Place(span, span), explicit=False)
+            self._record(path, Offsets(span, span), explicit=False)
         name, span = parts[-1]
         path = (*path, name)
         start = self._skip(BLANK, at + 1)
         end = self._value(start, path)
-        self._note(path, Place(span, (start, end)), explicit=True)
+        self._record(path, Offsets(span, (start, end)), explicit=True)
         return end
 
     def _value(self, at: int, path: Path) -> int:
@@ -146,14 +146,14 @@ class Locator(Lines):
         at = self._skip(BLANK_LINES, at + 1)
         while self.text[at] != "]":
             end = self._value(at, (*path, index))
-            self._note((*path, index), Place((at, end), (at, end)), explicit=True)
+            self._record((*path, index), Offsets((at, end), (at, end)), explicit=True)
             index += 1
             at = self._skip(BLANK_LINES, end)
             if self.text[at] == ",":
                 at = self._skip(BLANK_LINES, at + 1)
         return at + 1
 
-    def _note(self, path: Path, place: Place, *, explicit: bool) -> None:
+    def _record(self, path: Path, place: Offsets, *, explicit: bool) -> None:
         if path in self._explicit:
             if explicit:
                 self.repeats.append((path, place))
@@ -164,8 +164,8 @@ class Locator(Lines):
             self.places.setdefault(path, place)
 
 
-def _plain(token: str) -> str:
-    """The key that a bare or quoted token means."""
+def _unquoted(token: str) -> str:
+    """The key that a bare or quoted token stands for."""
     if token[0] == "'" or (token[0] == '"' and "\\" not in token):
         return token[1:-1]
     if token[0] == '"':

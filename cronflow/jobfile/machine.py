@@ -1,4 +1,4 @@
-"""What this machine has: time zones, users, programs. Asked while reading, never changed."""
+"""What this machine has: time zones, users, programs. Only read, never changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def default_path(uid: int) -> str:
 
 
 def known_zone(name: str) -> bool:
-    """Whether there is such an IANA zone here."""
+    """Whether this machine has such an IANA zone."""
     from cronflow.core.time.schedule import ZoneError, check_zone
 
     try:
@@ -47,16 +47,7 @@ def machine_zone(localtime: str = LOCALTIME, timezone: str = TIMEZONE) -> str:
 @lru_cache(maxsize=512)
 def has_user(name: str) -> bool:
     """Whether a user of this name, or number, is known to the system."""
-    import pwd
-
-    try:
-        if name.isascii() and name.isdecimal():
-            pwd.getpwuid(int(name))
-        else:
-            pwd.getpwnam(name)
-    except (KeyError, OverflowError):
-        return False
-    return True
+    return home(name) is not None
 
 
 @lru_cache(maxsize=512)
@@ -65,17 +56,13 @@ def has_group(name: str) -> bool:
     import grp
 
     try:
-        if name.isascii() and name.isdecimal():
-            grp.getgrgid(int(name))
-        else:
-            grp.getgrnam(name)
+        return bool(grp.getgrgid(int(name)) if name.isascii() and name.isdecimal() else grp.getgrnam(name))
     except (KeyError, OverflowError):
         return False
-    return True
 
 
 def home(user: str | None) -> str | None:
-    """The home of a user by name or number, of who asks for None; None where the system knows no such user (passwd(5))."""
+    """The home of a user by name or number, for None that of the calling user; None if there is no such user (passwd(5))."""
     import pwd
 
     try:
@@ -86,6 +73,16 @@ def home(user: str | None) -> str | None:
         return None
 
 
+def caller_name() -> str:
+    """The name of the calling user, or its number if it has none, as in many containers."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 @lru_cache(maxsize=4096)
 def has_folder(path: str) -> bool:
     """Whether there is such a folder now."""
@@ -94,7 +91,7 @@ def has_folder(path: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def has_file(path: str) -> bool:
-    """Whether there is something of this name now; also where only others may look."""
+    """Whether there is something of this name now; True also if only others may look."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -112,7 +109,7 @@ def has_program(name: str, path: str) -> bool:
     return shutil.which(name, path=path) is not None
 
 
-def forget() -> None:
-    """Look again: a later check of the same process must see what has come in the meantime."""
+def clear_cache() -> None:
+    """Forget all answers, so that a later check in the same process sees what has changed in the meantime."""
     for question in (has_user, has_group, has_folder, has_file, has_program):
         question.cache_clear()

@@ -1,4 +1,4 @@
-"""The section KEYS of cronflow-jobs(5): made from the table of keys, so that no key is without its sentence."""
+"""The section KEYS of cronflow-jobs(5): made from the table of keys, so that no key is undocumented."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cronflow.jobfile.keys import Key, Keys
 
 
 def section() -> str:
-    """The section as mdoc(7), from `.Sh KEYS` on, with a line end after the last line."""
+    """The section as mdoc(7), from `.Sh KEYS` on, with a final newline."""
     parts = [
         ".Sh KEYS",
         *_part("Top level", "Before the first header of the file.", keys.TOP),
-        *_part("[jobs.NAME] and [defaults]", "A job overrides what stands in [defaults].", keys.JOB),
+        *_part("[jobs.NAME] and [defaults]", "A job overrides what is set in [defaults].", keys.JOB),
         *_part("[settings]", keys.TABLES["settings"], keys.SETTINGS),
         *_part("[alerts.NAME]", keys.TABLES["alerts"].partition(": ")[2], keys.ALERT),
         ".Ss [pools]",
@@ -21,7 +21,7 @@ def section() -> str:
         *_part("[calendars.NAME]", keys.TABLES["calendars"].partition(": ")[2], keys.CALENDAR),
         ".Ss Not supported yet",
         "These keys are refused with a message that says so:",
-        _flow(", ".join(sorted([*keys.JOB_LATER, *keys.SETTINGS_LATER])) + "."),
+        _flow(", ".join(sorted([*keys.LATER["jobs"], *keys.LATER["settings"]])) + "."),
     ]
     return "\n".join(parts) + "\n"
 
@@ -42,13 +42,13 @@ def _item(name: str, key: Key) -> list[str]:
 
 
 def _flow(text: str) -> str:
-    """Running text: one line for each sentence, none of which is taken for a macro (mandoc's advice)."""
+    """Running text: one line for each sentence, and none that begins a macro (mandoc's advice)."""
     sentences = re.split(r"(?<=[.]) (?=[A-Z])", text)
     return "\n".join(("\\&" if line[0] in ".'" else "") + _plain(line) for line in sentences)
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is an escape, and quotes and hyphens stay what they are when pasted."""
+    """Text without escapes, in which quotes and hyphens stay the same when pasted."""
     return text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace('"', "\\(dq").replace("…", "...")
 
 

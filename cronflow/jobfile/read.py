@@ -1,4 +1,4 @@
-"""A job file and what it includes, as a JobSet; or every problem of all its files at once."""
+"""Reads a job file and the files that it includes into a JobSet, or raises every problem of all of them at once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from cronflow.core.jobs import JobSet
 from cronflow.core.plan.flow import plan
 from cronflow.errors import JobFileError, Problem
 from cronflow.jobfile import checks
-from cronflow.jobfile.build import Draft
+from cronflow.jobfile.build import ParsedJobFile
+from cronflow.jobfile.load import load
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.machine import machine_zone
 from cronflow.jobfile.report import Report
-from cronflow.jobfile.source import Source, load
+from cronflow.jobfile.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A job file that can be put in force. `problems` are warnings; `sources` are (absolute path, SHA-256) of each file read: the
-    job file, those that it includes, and those of its calendars; `include` are its patterns, absolute; `calendars` the files."""
+    """A job file without errors. `problems` are its warnings; `sources` are (absolute path, SHA-256) of each file read: the job
+    file, its included files and its date files; `include` are its absolute patterns, `calendars` the paths of its date files."""
 
     jobs: JobSet
     problems: list[Problem]
@@ -31,10 +32,10 @@ class Reading:
 
 
 def read(path: str, *, thorough: bool = True, now: float | None = None) -> Reading:
-    """The job file at a path. Raises JobFileError with every problem of all files, warnings too, in the order of places.
+    """Read the job file at a path. Raises JobFileError with every problem of all files, warnings too, in the order of places.
 
-    `thorough=False` leaves out what costs time and keeps no job file from being put in force: the warnings, and Apprise's opinion
-    of the URLs of alert targets. `now` is the instant from which clock changes are previewed."""
+    `thorough=False` leaves out what costs time and never refuses a job file at run time: the warnings, and Apprise's opinion of
+    the URLs of alert targets. `now` is the epoch second from which clock changes are previewed."""
     report = Report()
     reading = _read(path, report, thorough, time.time() if now is None else now)
     problems = report.problems
@@ -55,46 +56,45 @@ def _read(path: str, report: Report, thorough: bool, now: float) -> Reading | No
     main = load(path, report)
     if main is None:
         return None
-    draft = Draft(main, report, machine_zone())
-    draft.add(main)
-    for source in _included(draft, report):
-        draft.add(source)
-    checks.check(draft, report)
+    parsed = ParsedJobFile(main, report, machine_zone())
+    parsed.add(main)
+    for source in _included(parsed):
+        parsed.add(source)
+    checks.check(parsed)
     if thorough:
-        from cronflow.jobfile.advice import advise
+        from cronflow.jobfile.warnings import warn
 
-        checks.check_urls(draft, report)
-        advise(draft, None if report.failed else plan(draft.jobs), now, report)
+        checks.check_urls(parsed)
+        warn(parsed, None if report.failed else plan(parsed.jobs), now)
     jobs = JobSet(
-        jobs=draft.jobs,
-        alerts=draft.alerts,
-        settings=draft.settings,
-        timezone=draft.timezone,
-        files=tuple(source.path for source in draft.sources),
-        pools=draft.pools,
-        calendars=draft.calendars,
+        jobs=parsed.jobs,
+        alerts=parsed.alerts,
+        settings=parsed.settings,
+        timezone=parsed.timezone,
+        files=tuple(source.path for source in parsed.sources),
+        pools=parsed.pools,
+        calendars=parsed.calendars,
         host=os.uname().nodename,
     )
-    sources = [*((source.path, source.digest) for source in draft.sources), *draft.calendar_files.items()]
-    patterns = tuple(_absolute(draft, pattern) for pattern in draft.include or ())
-    return Reading(jobs, [], sources, patterns, tuple(draft.calendar_files))
+    sources = [*((source.path, source.digest) for source in parsed.sources), *parsed.calendar_files.items()]
+    patterns = tuple(_absolute(parsed, pattern) for pattern in parsed.include or ())
+    return Reading(jobs, [], sources, patterns, tuple(parsed.calendar_files))
 
 
-def _included(draft: Draft, report: Report) -> list[Source]:
-    """The included files in order of their paths, each once."""
-    if not draft.include:
+def _included(parsed: ParsedJobFile) -> list[Source]:
+    """The included files in the order of their paths, each once."""
+    if not parsed.include:
         return []
     import glob
 
-    main = draft.main
+    main = parsed.main
     found: dict[str, Path] = {}
-    for index, pattern in enumerate(draft.include):
+    for index, pattern in enumerate(parsed.include):
         path: Path = ("include", index) if isinstance(main.data["include"], list) else ("include",)
-        matches = glob.glob(_absolute(draft, pattern), recursive=True)
+        matches = glob.glob(_absolute(parsed, pattern), recursive=True)
         if not matches:
-            told = f"`include` of `{pattern}` matches no file"
-            hint = "paths are relative to this file; a file that comes later is read at the next reload"
-            report.warning(main, path, told, hint)
+            hint = "paths are relative to this file; a file that is added later is read at the next reload"
+            parsed.report.warning(main, path, f"`include` of `{pattern}` matches no file", hint)
         for match in matches:
             found.setdefault(os.path.normpath(match), path)
     seen = {os.path.realpath(main.path)}
@@ -102,14 +102,14 @@ def _included(draft: Draft, report: Report) -> list[Source]:
     for file, path in sorted(found.items(), key=itemgetter(0)):
         if os.path.realpath(file) not in seen:
             seen.add(os.path.realpath(file))
-            source = load(file, report, (main, path))
+            source = load(file, parsed.report, (main, path))
             if source is not None:
                 sources.append(source)
     return sources
 
 
-def _absolute(draft: Draft, pattern: str) -> str:
-    """A pattern of `include`, which is relative to the job file."""
+def _absolute(parsed: ParsedJobFile, pattern: str) -> str:
+    """A pattern of `include` as an absolute one; it is relative to the job file."""
     import glob
 
-    return os.path.join(glob.escape(os.path.dirname(draft.main.file)), pattern)
+    return os.path.join(glob.escape(os.path.dirname(parsed.main.file)), pattern)

@@ -1,4 +1,4 @@
-"""Names that lead nowhere: alert targets, pools, calendars that no table declares; and what asks more of a pool than it has."""
+"""Names that nothing declares: alert targets, pools and calendars; and jobs that need more slots than their pool has."""
 
 from __future__ import annotations
 
@@ -6,41 +6,44 @@ from collections.abc import Collection
 
 from cronflow.core.jobs import Job
 from cronflow.core.words import count
-from cronflow.jobfile.build import Draft
-from cronflow.jobfile.report import Report
+from cronflow.jobfile.build import ParsedJobFile
 from cronflow.jobfile.suggest import did_you_mean
 
+CALENDAR = ("calendar", "`[calendars.{0}]`")
+DECLARED = {
+    "alert": ("alert target", "`[alerts.{0}]`"),
+    "skip_on": CALENDAR,
+    "only_on": CALENDAR,
+    "pool": ("pool", "`[pools]`, and below it `{0} = 2`"),
+}
+"""Key → what its names stand for, and the table that declares one."""
 
-def check_references(draft: Draft, report: Report) -> None:
-    """An error at each name that is not declared."""
-    for job in draft.jobs.values():
-        for alert in job.alert or ():
-            _look_up("alert target", "alert", alert, f"[alerts.{alert}]", draft.alerts, job, draft, report)
-        for key, calendars in (("skip_on", job.skip_on), ("only_on", job.only_on)):
-            for calendar in calendars:
-                table = f"[calendars.{calendar}]"
-                _look_up("calendar", key, calendar, table, draft.calendars, job, draft, report)
+
+def check_references(parsed: ParsedJobFile) -> None:
+    """Report an error at each name that is not declared, and at each job that its pool has no room for."""
+    for job in parsed.jobs.values():
+        _check_names(parsed, job, "alert", job.alert or (), parsed.alerts)
+        _check_names(parsed, job, "skip_on", job.skip_on, parsed.calendars)
+        _check_names(parsed, job, "only_on", job.only_on, parsed.calendars)
         if job.pool is not None:
-            _look_up("pool", "pool", job.pool, "[pools]", draft.pools, job, draft, report)
-            _pool_slots(job, job.pool, draft, report)
+            _check_names(parsed, job, "pool", (job.pool,), parsed.pools)
+            _check_pool_slots(parsed, job, job.pool)
 
 
-def _look_up(noun: str, key: str, name: str, table: str, known: Collection[str], job: Job, draft: Draft, report: Report) -> None:
-    if name in known:
-        return
-    source, path = draft.place(job.name, f"{key}.{name}")
-    listed = ", ".join(f"`{one}`" for one in known)
-    line = f", and below it `{name} = 2`" if noun == "pool" else ""
-    otherwise = f"there are {listed}" if known else f"write a table `{table}`{line}"
-    report.error(source, path, f"there is no {noun} `{name}`", did_you_mean(name, known) or otherwise)
+def _check_names(parsed: ParsedJobFile, job: Job, key: str, names: Collection[str], declared: Collection[str]) -> None:
+    noun, table = DECLARED[key]
+    for name in names:
+        if name not in declared:
+            listed = ", ".join(f"`{known}`" for known in declared)
+            otherwise = f"there are {listed}" if declared else f"write a table {table.format(name)}"
+            hint = did_you_mean(name, declared) or otherwise
+            parsed.error(job.name, f"{key}.{name}", f"there is no {noun} `{name}`", hint)
 
 
-def _pool_slots(job: Job, pool: str, draft: Draft, report: Report) -> None:
-    """A job that needs more than its pool has could never start."""
-    slots = draft.pools.get(pool)
-    if slots is None or job.pool_slots <= slots:
-        return
-    source, path = draft.place(job.name, "pool_slots")
-    told = f"job `{job.name}` takes {job.pool_slots} slots of pool `{pool}`, which has {count(slots, 'slot')}"
-    where = draft.main.line_of(("pools", pool))
-    report.error(source, path, told, f"it could never start: take {slots} at most, or give the pool more (line {where})")
+def _check_pool_slots(parsed: ParsedJobFile, job: Job, pool: str) -> None:
+    slots = parsed.pools.get(pool)
+    if slots is not None and job.pool_slots > slots:
+        message = f"job `{job.name}` takes {job.pool_slots} slots of pool `{pool}`, which has {count(slots, 'slot')}"
+        line = parsed.main.line_of(("pools", pool))
+        hint = f"it could never start: take at most {slots}, or give the pool more (line {line})"
+        parsed.error(job.name, "pool_slots", message, hint)

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cronflow.errors import Problem, Span
+from cronflow.jobfile.locate import Path
+from cronflow.jobfile.source import Part, Source
 
-if TYPE_CHECKING:
-    from cronflow.jobfile.locate import Path
-    from cronflow.jobfile.source import Source
-
-Part = Literal["key", "value"]
 Severity = Literal["error", "warning"]
 
 
 class Report:
-    """Collects problems. Nothing is raised while a file is read, so that all of them are told at once."""
+    """Collects problems. Nothing is raised while a file is read, so that all of them are reported at once."""
 
     def __init__(self) -> None:
         self._problems: dict[Problem, None] = {}
         self._files: dict[str, int] = {}
 
     def begin(self, file: str) -> None:
-        """Problems of files begun earlier come first."""
+        """Put the problems of this file after those of files begun earlier."""
         self._files.setdefault(file, len(self._files))
 
     def error(self, source: Source, path: Path, message: str, hint: str | None, part: Part = "value") -> None:
-        """An error at a key or a value of a file."""
+        """Report an error at a key or a value of a file."""
         self.add("error", message, hint, source.span(path, part))
 
     def warning(self, source: Source, path: Path, message: str, hint: str | None, part: Part = "value") -> None:
-        """A warning at a key or a value of a file."""
+        """Report a warning at a key or a value of a file."""
         self.add("warning", message, hint, source.span(path, part))
 
     def add(self, severity: Severity, message: str, hint: str | None = None, span: Span | None = None) -> None:
-        """A problem whose place is known, or one of a file as a whole. The same problem is told once."""
+        """Report a problem whose place is known, or one of a file as a whole. The same problem is reported once."""
         self._problems.setdefault(Problem(severity, message, hint, span))
 
     @property

@@ -1,4 +1,4 @@
-"""The JSON Schema of a job file, for editors and for checks elsewhere: made from the table of keys."""
+"""The JSON Schema of a job file, for editors and other tools: made from the table of keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOB_NAMES = {**NAMES, "not": {"pattern": r"^[0-9]+(\.[0-9]+)?$"}}
 def schema() -> dict[str, Any]:
     """The schema of a job file or of an included one (JSON Schema, draft 2020-12).
 
-    It refuses unknown keys, types and spellings; what takes more than one value to see, such as a cycle, only `check` tells."""
+    It refuses unknown keys, types and spellings; what takes more than one value to see, such as a cycle, only `check` reports."""
     return {
         "$schema": DIALECT,
         "title": "cronflow job file",
@@ -31,7 +31,7 @@ def schema() -> dict[str, Any]:
             "calendars": _named({"$ref": "#/$defs/calendar"}, NAMES, keys.TABLES["calendars"]),
             "jobs": _named({"$ref": "#/$defs/job"}, JOB_NAMES, keys.TABLES["jobs"]),
         },
-        "patternProperties": {"^x-": {"description": "Free for the user."}},
+        "patternProperties": {"^x-": {"description": "Free for your own use."}},
         "additionalProperties": False,
         "$defs": {
             "duration": {

@@ -1,17 +1,17 @@
-"""What stands in a table of a job file: the values of its keys; keys that it cannot have are refused, with their right place."""
+"""The tables of a job file: reads the values of their keys, and refuses keys that a table cannot have."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cronflow.jobfile import keys
 from cronflow.jobfile.keys import Keys
-from cronflow.jobfile.kinds import what
+from cronflow.jobfile.kinds import type_name
 from cronflow.jobfile.locate import Path
-from cronflow.jobfile.report import Part, Report
-from cronflow.jobfile.source import Source
-from cronflow.jobfile.suggest import closest, did_you_mean
+from cronflow.jobfile.report import Report
+from cronflow.jobfile.source import Part, Source
+from cronflow.jobfile.suggest import did_you_mean
 from cronflow.jobfile.values import RefusalError
 
 
@@ -22,23 +22,21 @@ def table_of(source: Source, path: Path, report: Report) -> Mapping[str, Any]:
     if isinstance(table, dict):
         return table
     example = f"[{name}.NAME]" if name in ("jobs", "alerts", "calendars") else f"[{name}]"
-    report.error(source, path, f"`{name}` is {what(table)}, where a table belongs", f"write `{example}`", "key")
+    report.error(source, path, f"`{name}` is {type_name(table)}, where a table belongs", f"write `{example}`", "key")
     return {}
-
-
-def known_keys(table: Mapping[str, Any], known: Keys) -> dict[str, Any]:
-    return {key: table[key] for key in known if key in table}
 
 
 def read_keys(
     table: Mapping[str, Any], known: Keys, source: Source, path: Path, report: Report
 ) -> tuple[dict[str, Any], set[str]]:
-    """The values of the known keys of a table, and the keys of which something was refused."""
+    """Read a table, and report unknown keys; returns the values of the known ones, and those in which something was refused."""
     found: dict[str, Any] = {}
     refused: set[str] = set()
     for key, value in table.items():
         spec = known.get(key)
         if spec is None:
+            message, hint = _unknown(key, value, known, path)
+            report.error(source, (*path, key), message, hint, "key")
             continue
 
         def complain(message: str, hint: str | None, *sub: str | int, part: Part = "value", key: str = key) -> None:
@@ -52,28 +50,25 @@ def read_keys(
     return found, refused
 
 
-def refuse_unknown(
-    table: Mapping[str, Any], known: Keys, later: Collection[str], source: Source, path: Path, owner: str, report: Report
-) -> None:
-    for key, value in table.items():
-        if key in known:
-            continue
-        if key in later:
-            report.error(source, (*path, key), f"`{key}` in {owner} is not supported yet", "take it out for now", "key")
-            continue
-        hint = did_you_mean(key, known)
-        if isinstance(value, dict) and path[:1] == ("jobs",) and value.keys() & keys.JOB.keys():
-            hint = f'a name with a dot needs quotes: `[jobs."{path[1]}.{key}"]`'
-        elif hint is None:
-            first = ", ".join(f"`{name}`" for name in list(known)[:4])
-            hint = _home(key) or f"{owner} takes {first}, … (cronflow-jobs(5) lists all)"
-        report.error(source, (*path, key), f"unknown key `{key}` in {owner}", hint, "key")
+def _unknown(key: str, value: Any, known: Keys, path: Path) -> tuple[str, str]:
+    """Message and hint for a key that the table at a path cannot have."""
+    owner = f"{str(path[0]).removesuffix('s')} `{path[1]}`" if len(path) > 1 else f"`[{path[0]}]`"
+    if key in keys.LATER.get(str(path[0]), ()):
+        return f"`{key}` in {owner} is not supported yet", "remove it for now"
+    if path[0] == "jobs" and isinstance(value, dict) and value.keys() & keys.JOB.keys():
+        hint: str | None = f'a name with a dot needs quotes: `[jobs."{path[1]}.{key}"]`'
+    else:
+        hint = did_you_mean(key, known) or _right_place(key)
+    if hint is None:
+        first = ", ".join(f"`{name}`" for name in list(known)[:4])
+        hint = f"{owner} takes {first}, … (cronflow-jobs(5) lists all)"
+    return f"unknown key `{key}` in {owner}", hint
 
 
-def _home(key: str) -> str | None:
-    """Where a key of this name belongs."""
+def _right_place(key: str) -> str | None:
+    """A hint that says where a key of this name belongs."""
     if key.startswith("x-"):
-        return "tables of your own stand at the top level of the file"
+        return "your own tables belong at the top level of the file"
     homes = (
         (keys.JOB, "below `[jobs.NAME]`"),
         (keys.SETTINGS, "below `[settings]`"),
@@ -85,22 +80,17 @@ def _home(key: str) -> str | None:
 
 
 def refuse_tables(source: Source, main: Source, report: Report) -> None:
-    """Keys and tables of the top level that are unknown, or belong elsewhere."""
+    """Report keys and tables of the top level that are unknown, or belong elsewhere."""
     known = [*keys.TOP, *keys.TABLES]
-    for name in source.data:
-        path: Path = (name,)
+    for name, value in source.data.items():
         if name.startswith("x-") or (name in known and (source is main or name in keys.INCLUDED)):
             continue
         if name == "include":
-            hint = f"name its files in the `include` of `{main.file}`"
-            report.error(source, path, "an included file includes no further ones", hint, "key")
+            message, hint = "an included file cannot include others", f"name its files in the `include` of `{main.file}`"
         elif name in known:
-            told = f"`{name}` belongs into the main file, not into an included one"
-            report.error(source, path, told, f"move it to `{main.file}`", "key")
+            message, hint = f"`{name}` belongs in the main file, not in an included one", f"move it to `{main.file}`"
         else:
-            value = source.data[name]
             tables = isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
-            what_ = "table" if tables else "key"
-            near = closest(name, known)
-            hint = f"did you mean `{near}`?" if near else _home(name) or "tables of your own have names that begin with `x-`"
-            report.error(source, path, f"unknown {what_} `{name}`", hint, "key")
+            message = f"unknown {'table' if tables else 'key'} `{name}`"
+            hint = did_you_mean(name, known) or _right_place(name) or "names of your own tables begin with `x-`"
+        report.error(source, (name,), message, hint, "key")

@@ -1,11 +1,11 @@
-"""Texts that stand for numbers: durations, sizes, a umask. Each refusal says what is there and how to write what was meant."""
+"""Strings that stand for numbers: durations, sizes, a umask. Each refusal says what is wrong and how to write what was meant."""
 
 from __future__ import annotations
 
 import re
 
 UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-"""In the order in which they are written."""
+"""Unit → seconds, in the order in which units are written."""
 LONG_UNITS = {
     **dict.fromkeys(("week", "weeks"), "w"),
     **dict.fromkeys(("day", "days"), "d"),
@@ -23,7 +23,7 @@ SIZE_PATTERN = r"[0-9]{1,9}(\.[0-9]{1,3})? ?([KMG]i?)?B"
 
 
 class RefusalError(ValueError):
-    """A text that is not what its key takes: `message` says what it is, `hint` how to write what was meant."""
+    """A value that its key does not take: `message` says what is wrong, `hint` how to write what was meant."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -32,14 +32,16 @@ class RefusalError(ValueError):
 
 
 def brief(text: object) -> str:
-    """A value in quotes for a message, cut where it is long."""
+    """A value in quotes for a message, shortened if it is long."""
     if not isinstance(text, str):
         return str(text)
     return f'"{text}"' if len(text) <= 40 else f'"{text[:37]}..."'
 
 
 def duration(key: str, text: str) -> float:
-    """Seconds of `"90s"`, `"10m"`, `"1h30m"`, `"2d"`, `"500ms"`: w, d, h, m, s, ms, in this order, each once."""
+    """The seconds of `"90s"`, `"10m"`, `"1h30m"`, `"2d"`, `"500ms"`: w, d, h, m, s, ms, in this order, each once.
+
+    Raises RefusalError for anything else, in the name of `key`."""
     parts = DURATION_PART.findall(text)
     if not parts or DURATION_PART.sub("", text):
         raise _no_duration(key, text)
@@ -47,18 +49,18 @@ def duration(key: str, text: str) -> float:
     spelt = [f"{count}{unit}" for (count, _), unit in zip(parts, units, strict=True)]
     for (_, unit), known in zip(parts, units, strict=True):
         if known not in UNITS:
-            raise RefusalError(f"`{key} = {brief(text)}` has a unit `{unit}` that is none", _duration_hint(parts[0][0]))
+            raise RefusalError(f"`{key} = {brief(text)}` has an unknown unit `{unit}`", _duration_hint(parts[0][0]))
     order = sorted(set(units), key=list(UNITS).index)
     if len(order) < len(units):
         raise RefusalError(f"`{key} = {brief(text)}` names a unit twice", "add them up")
     if units != order or "".join(spelt) != re.sub("[ ,]+", "", text):
         right = "".join(sorted(spelt, key=lambda part: order.index(part.lstrip("0123456789."))))
-        raise RefusalError(f"`{key} = {brief(text)}` is no duration as cronflow writes them", f'write `{key} = "{right}"`')
+        raise RefusalError(f"`{key} = {brief(text)}` is a duration in the wrong form", f'write `{key} = "{right}"`')
     return round(sum(float(count) * UNITS[unit] for (count, _), unit in zip(parts, units, strict=True)), 6)
 
 
 def _duration_hint(count: object) -> str:
-    return f'`"{count}s"` are seconds, `"{count}m"` minutes, `"{count}h"` hours, `"{count}d"` days'
+    return f'write `"{count}s"` for seconds, `"{count}m"` for minutes, `"{count}h"` for hours, `"{count}d"` for days'
 
 
 def _no_duration(key: str, text: str) -> RefusalError:
@@ -67,17 +69,17 @@ def _no_duration(key: str, text: str) -> RefusalError:
         return RefusalError(f"`{key} = {brief(text)}` has no unit", _duration_hint(bare))
     if bare.startswith("-"):
         return RefusalError(f"`{key} = {brief(text)}` is negative", "a duration is 0 or more")
-    return RefusalError(f"`{key} = {brief(text)}` is no duration", 'write `"90s"`, `"10m"`, `"1h30m"` or `"2d"`')
+    return RefusalError(f"`{key} = {brief(text)}` is not a duration", 'write `"90s"`, `"10m"`, `"1h30m"` or `"2d"`')
 
 
 def unitless(key: str, number: float) -> RefusalError:
-    """The refusal of a number where a duration belongs."""
+    """The refusal of a number in the place of a duration."""
     if number < 0:
         return RefusalError(f"`{key} = {number}` is negative, and has no unit", "a duration is 0 or more")
     return RefusalError(f"`{key} = {number}` has no unit", f'write `"{number}s"` or `"{number}m"`')
 
 
-def length(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration as the job file writes it: 5400.0 is `1h30m`."""
     left, parts = round(seconds * 1000), []
     for unit, worth in UNITS.items():
@@ -96,28 +98,25 @@ def whole_size(number: int) -> str:
 
 
 def size(key: str, text: str) -> int:
-    """Bytes of `"10MB"` (powers of 1000) or `"10MiB"` (powers of 1024)."""
+    """The bytes of `"10MB"` (powers of 1000) or `"10MiB"` (powers of 1024). Raises RefusalError for anything else."""
     match = SIZE.fullmatch(text)
     if match is None:
         if re.fullmatch(r"[0-9]+", text):
             raise RefusalError(f"`{key} = {brief(text)}` has no unit", f'write `"{text}KB"` or `"{text}MB"`')
-        raise RefusalError(f"`{key} = {brief(text)}` is no size", f'write `{key} = "10MB"`')
+        raise RefusalError(f"`{key} = {brief(text)}` is not a size", f'write `{key} = "10MB"`')
     count, unit = match.groups()
     if unit not in SIZES:
         letter = unit[0].upper()
-        if letter not in "BKMG":
-            hint = "units are B, KB, MB, GB, KiB, MiB and GiB"
-            raise RefusalError(f"`{key} = {brief(text)}` has a unit `{unit}` that is none", hint)
-        right = f"{count}{letter}B" if letter != "B" else f"{count}B"
-        if "i" in unit.lower():
-            right = f"{count}{letter}iB"
-        raise RefusalError(f"`{key} = {brief(text)}` has a unit `{unit}` that is none", f'write `{key} = "{right}"`')
+        right = f"{letter}iB" if "i" in unit.lower() else f"{letter}B".replace("BB", "B")
+        known = letter in "BKMG"
+        hint = f'write `{key} = "{count}{right}"`' if known else "units are B, KB, MB, GB, KiB, MiB and GiB"
+        raise RefusalError(f"`{key} = {brief(text)}` has an unknown unit `{unit}`", hint)
     return round(float(count) * SIZES[unit])
 
 
 def umask(key: str, text: str) -> int:
-    """The mask of `"027"` or `"0o27"`: octal, as for umask(1)."""
+    """The mask of `"027"` or `"0o27"`, in octal as for umask(1). Raises RefusalError for anything else."""
     match = re.fullmatch(r"(?:0o)?([0-7]{1,4})", text)
     if match is None or int(match[1], 8) > 0o777:
-        raise RefusalError(f"`{key} = {brief(text)}` is no umask", f'write three octal digits: `{key} = "027"`')
+        raise RefusalError(f"`{key} = {brief(text)}` is not a umask", f'write three octal digits: `{key} = "027"`')
     return int(match[1], 8)

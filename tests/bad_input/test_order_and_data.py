@@ -62,8 +62,8 @@ PROBLEMS = [
     ),
     ('[jobs.a]\ncommand = "true"\nschedule = "0 4 * * *"\ntimezone = "Europe/Berlyn"\n', 4, "Europe/Berlyn", "Europe/Berlin"),
     (job("a", "true", matrix={"X": MANY, "Y": MANY}), 3, "1,024", "1,000"),
-    (job("a", "true", env={"R": "eu"}, matrix={"R": ["eu", "us"]}), 4, "`R` stands in `env` and in `matrix`", "line 3"),
-    (job("a", "true", params={"R": "eu"}, matrix={"R": ["eu"]}), 4, "`R` stands in `params` and in `matrix`", "line 3"),
+    (job("a", "true", env={"R": "eu"}, matrix={"R": ["eu", "us"]}), 4, "`R` is set in `env` and in `matrix`", "line 3"),
+    (job("a", "true", params={"R": "eu"}, matrix={"R": ["eu"]}), 4, "`R` is set in `params` and in `matrix`", "line 3"),
     (job('"a[eu]"', "true") + job("a", "true", matrix={"R": ["eu"]}), 1, "a[eu]", "letters"),
     (
         '[jobs.a]\ncommand = "true"\nschedule = "0 4 * * *"\nskip_on = ["days"]\n[calendars.days]\nfile = "days.txt"\n',
@@ -192,7 +192,7 @@ def test_calendar_files_edited_into_garbage(live: Live) -> None:
     live.write("2026-12-25\n", "days.txt")
     manual, days = '[settings]\nreload = "manual"\n', '[calendars.days]\nfile = "days.txt"\n'
     live.start(manual + days + job("daily", "true", schedule="0 4 * * *", skip_on=["days"]))
-    for garbage, told in ((b"\xff\x00", "is no date"), (b"2026-02-30", "there is no 2026-02-30"), (b"x" * 1_000_001, "1 MB")):
+    for garbage, told in ((b"\xff\x00", "is not a date"), (b"2026-02-30", "there is no 2026-02-30"), (b"x" * 1_000_001, "1 MB")):
         live.path("days.txt").write_bytes(garbage)
         answer = live.cli("reload")
         check_sane(answer)

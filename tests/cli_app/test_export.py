@@ -16,9 +16,9 @@ def test_the_result_is_on_standard_output_and_what_is_lost_beside_it(cli: Cli) -
     done = cli("export", "crontab")
     assert done.status == 0
     assert done.out.endswith("\n0 4 * * * true\n")
-    assert "#   lost: `retries = 2`: an attempt that fails is not tried again\n" in done.out
+    assert "#   lost: `retries = 2`: a failed attempt is not retried\n" in done.out
     assert done.err.splitlines()[0] == "1 of 1 job written"
-    assert "  a: `retries = 2`: an attempt that fails is not tried again\n" in done.err
+    assert "  a: `retries = 2`: a failed attempt is not retried\n" in done.err
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -147,7 +147,7 @@ def test_all_tables_of_a_machine(cli: Cli) -> None:
     assert found["jobs"]["cron-weekly"]["schedule"] == "@weekly"
     assert "/usr/sbin" in found["jobs"]["cron-weekly"]["env"]["PATH"]
     assert "# in /etc/cron.hourly now: logs" in told.out
-    assert "left out: /etc/cron.d/old.dpkg-dist: no cron reads a file of such a name" in told.err
+    assert "left out: /etc/cron.d/old.dpkg-dist: no cron reads files of such names" in told.err
     assert ".placeholder" not in told.err
     assert "# ---- /etc/cron.d/php -" in told.out
     checked = cli.folder / "all.toml"
@@ -161,7 +161,7 @@ def test_debian_reads_no_file_with_a_dot_in_its_name(cli: Cli) -> None:
     root = machine(cli.folder, files)
     told = cli("import", "--system", "--root", str(root))
     assert "left out: /etc/cron.d/a.conf: Debian's cron" in told.err
-    assert "`~` is no minute" in told.err
+    assert "`~` is not a valid minute" in told.err
     (root / "usr/sbin/cron").rename(root / "usr/sbin/crond")
     assert list(tomllib.loads(cli("import", "--system", "--root", str(root)).out)["jobs"]) == ["y", "x"]
 
@@ -249,10 +249,10 @@ def test_what_is_no_crontab(cli: Cli) -> None:
     text = cli.folder / "long"
     text.write_text("0 4 * * * x\n" * 900_000)
     for name, sentence in (
-        ("binary", "is no crontab: there is a NUL byte in line 1"),
+        ("binary", "is not a crontab: there is a NUL byte in line 1"),
         ("huge", "is too long for a crontab: more than 10 MB"),
         ("long", "is too long for a crontab"),
-        (".", "is a folder, and no crontab"),
+        (".", "is a folder, not a crontab"),
         ("missing", "there is no file `missing`"),
         ("crontab/x", "there is no file"),
     ):

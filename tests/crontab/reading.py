@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cronflow.core.jobs import Job
 from cronflow.crontab import sources, writing
-from cronflow.crontab.convert import Draft, Import, convert
-from cronflow.crontab.tables import Daemon, Entry, Kind, Refusal, Table
+from cronflow.crontab.convert import Import, ImportedJob, convert
+from cronflow.crontab.tables import CrontabEntry, CronTable, Daemon, Refusal, TableKind
 from cronflow.jobfile.read import read
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "crontabs"
@@ -21,31 +21,31 @@ def real_crontabs() -> list[Path]:
     return sorted(path for path in found if path.is_file() and path.name not in ("manifest.json", "README.md"))
 
 
-def table(text: str | bytes, kind: Kind | None = "user", daemon: Daemon = "auto", name: str = "crontab") -> Table:
+def table(text: str | bytes, kind: TableKind | None = "user", daemon: Daemon = "auto", name: str = "crontab") -> CronTable:
     raw = text.encode() if isinstance(text, str) else text
-    return sources.table(name, raw, sources.Choice(kind, daemon))
+    return sources.table(name, raw, sources.ReadingOptions(kind, daemon))
 
 
-def imported(text: str | bytes, kind: Kind | None = "user", daemon: Daemon = "auto") -> Import:
+def imported(text: str | bytes, kind: TableKind | None = "user", daemon: Daemon = "auto") -> Import:
     return convert([table(text, kind, daemon)])
 
 
-def only(text: str, kind: Kind | None = "user", daemon: Daemon = "auto") -> Draft:
+def only(text: str, kind: TableKind | None = "user", daemon: Daemon = "auto") -> ImportedJob:
     """The one job of a table."""
     done = imported(text, kind, daemon)
     assert not done.refused
-    assert len(done.drafts) == 1
-    return done.drafts[0]
+    assert len(done.jobs) == 1
+    return done.jobs[0]
 
 
-def entry(text: str, kind: Kind = "user", daemon: Daemon = "auto") -> Entry:
+def entry(text: str, kind: TableKind = "user", daemon: Daemon = "auto") -> CrontabEntry:
     """The one line of a table, as the entry that it is."""
     item = table(text + "\n", kind, daemon).items[0]
-    assert isinstance(item, Entry), item
+    assert isinstance(item, CrontabEntry), item
     return item
 
 
-def refusal(text: str, kind: Kind = "user", daemon: Daemon = "auto") -> Refusal:
+def refusal(text: str, kind: TableKind = "user", daemon: Daemon = "auto") -> Refusal:
     """The one line of a table, as the refusal that it is."""
     item = table(text + "\n", kind, daemon).items[0]
     assert isinstance(item, Refusal), item

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from cronflow.crontab.convert import convert
-from cronflow.crontab.tables import Comment, Entry, Refusal, Setting
+from cronflow.crontab.tables import Comment, CrontabEntry, Refusal, Setting
 from tests.crontab.reading import SHARED, jobs_of, table
 
 EXPLAINED = {
     ("FreifunkBRB__Gateway__config_crontab", "style"): (
-        "its one line is refused (`_` is no minute), so no line tells whether there is a user column"
+        "its one line is refused (`_` is not a valid minute), so no line tells whether there is a user column"
     ),
     ("KDE__liblikeback__cron_crontab", "jobs"): (
         "the user column says `$LIKEBACK_USER`. cron puts no variables into it (load_entry() in entry.c asks getpwnam() for the "
@@ -35,7 +35,7 @@ def keys() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("key", keys(), ids=lambda key: key["file"])
 def test_a_real_crontab_is_read_as_the_key_says(key: dict[str, Any]) -> None:
     one = table((SHARED / key["file"]).read_bytes(), None, "auto", key["file"])
-    entries = [item for item in one.items if isinstance(item, Entry)]
+    entries = [item for item in one.items if isinstance(item, CrontabEntry)]
     told = {
         "style": (one.kind.replace("anacron", "anacrontab"), key["style"]),
         "env": (
@@ -61,7 +61,7 @@ def test_a_real_crontab_becomes_a_job_file_with_the_same_jobs_in_the_same_order(
     one = table((SHARED / key["file"]).read_bytes(), None, "auto", key["file"])
     done = convert([one])
     jobs = jobs_of(done, tmp_path)
-    entries = [item for item in one.items if isinstance(item, Entry)]
+    entries = [item for item in one.items if isinstance(item, CrontabEntry)]
     assert [(job.command, job.stdin, job.user) for job in jobs.values()] == [
         (each.command.strip() or "true", each.stdin, each.user) for each in entries
     ]

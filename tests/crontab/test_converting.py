@@ -12,7 +12,7 @@ from cronflow.core.plan.flow import plan
 from cronflow.crontab import writing
 from cronflow.crontab.convert import convert
 from cronflow.crontab.lines import read
-from cronflow.crontab.naming import Wish, idea, unique
+from cronflow.crontab.naming import NameRequest, idea, unique
 from cronflow.jobfile.read import check
 from tests.crontab.reading import imported, jobs_of, only, table
 
@@ -33,9 +33,9 @@ def written(text: str, **how: Any) -> dict[str, Any]:
     ],
 )
 def test_a_schedule_that_means_the_same_stays_as_it_is(line: str) -> None:
-    draft = only(f"{line} x\n")
-    assert draft.keys["schedule"] == line
-    assert not draft.notes
+    job = only(f"{line} x\n")
+    assert job.keys["schedule"] == line
+    assert not job.notes
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_a_schedule_that_means_the_same_stays_as_it_is(line: str) -> None:
     ],
 )
 def test_what_a_job_file_spells_otherwise_gets_an_equivalent_and_a_note(line: str, expression: str) -> None:
-    draft = only(f"{line} x\n")
-    assert draft.keys["schedule"] == expression
-    assert any(f"`{line}` is `{expression}`" in note for note in draft.notes)
+    job = only(f"{line} x\n")
+    assert job.keys["schedule"] == expression
+    assert any(f"`{line}` is `{expression}`" in note for note in job.notes)
 
 
 def test_a_random_time_is_picked_once_for_ever() -> None:
@@ -68,15 +68,15 @@ def test_a_random_time_is_picked_once_for_ever() -> None:
 
 
 def test_a_minute_that_loses_its_star_is_told() -> None:
-    draft = only("*/60 2 * * * x\n")
-    assert draft.keys["schedule"] == "0 2 * * *"
-    assert "elapsed time" in draft.notes[-1]
+    job = only("*/60 2 * * * x\n")
+    assert job.keys["schedule"] == "0 2 * * *"
+    assert "elapsed time" in job.notes[-1]
 
 
 def test_busybox_reads_otherwise_and_starts_no_job_beside_itself() -> None:
-    draft = only("0 0 */2 * 1 x\n", daemon="busybox")
-    assert draft.keys["schedule"] == "0 0 2,4,6,8,10,12,14,16,18,20,22,24,26,28,30 * 1"
-    assert draft.keys["overlap"] == "skip"
+    job = only("0 0 */2 * 1 x\n", daemon="busybox")
+    assert job.keys["schedule"] == "0 0 2,4,6,8,10,12,14,16,18,20,22,24,26,28,30 * 1"
+    assert job.keys["overlap"] == "skip"
 
 
 # ---- variables ------------------------------------------------------------------------------------------------------------
@@ -119,8 +119,8 @@ def test_cronies_variables_are_keys_and_debians_are_variables() -> None:
 @pytest.mark.parametrize(
     ("line", "rule"),
     [
-        ("SHELL=bash", "`SHELL` is no absolute path"),
-        ("HOME=srv", "`HOME` is no absolute path"),
+        ("SHELL=bash", "`SHELL` is not an absolute path"),
+        ("HOME=srv", "`HOME` is not an absolute path"),
         ("CRON_TZ=Berlin", "there is no time zone `Berlin`"),
         ("RANDOM_DELAY=soon", "a number of minutes from 0 to 1440"),
     ],
@@ -128,16 +128,16 @@ def test_cronies_variables_are_keys_and_debians_are_variables() -> None:
 def test_variables_that_do_nothing_are_refused(line: str, rule: str) -> None:
     done = imported(f"{line}\n0 1 * * * a\n")
     assert rule in done.refused[0].refusal.rule
-    assert len(done.drafts) == 1
+    assert len(done.jobs) == 1
 
 
 def test_variables_that_no_job_has_are_told() -> None:
     done = imported("0 1 * * * a\nA=1\nLOGNAME=x\nCONTENT_TYPE=text/html\n0 1 * * * b\nMAILTO=root\n")
     texts = [note.text for note in done.notes]
     assert texts == [
-        "cron sets `LOGNAME` itself, whatever a table says: left out",
-        "`CONTENT_TYPE` is about the mails of cron: left out",
-        "`MAILTO` holds for no job below it: left out",
+        "cron always sets `LOGNAME` itself: left out",
+        "`CONTENT_TYPE` is about cron's mails: left out",
+        "`MAILTO` applies to no job below it: left out",
     ]
     assert [note.line for note in done.notes] == [3, 4, 6]
 
@@ -171,10 +171,10 @@ def test_mailfrom_several_addresses_and_users_of_the_machine() -> None:
 
 
 def test_apprise_takes_the_urls() -> None:
-    from cronflow.crontab.mail import Targets
+    from cronflow.crontab.mail import MailTargets
 
     apprise = pytest.importorskip("apprise")
-    targets = Targets()
+    targets = MailTargets()
     for mailto in ("root", "ops@example.org", "a b@example.org", "x+y@example.org,root"):
         assert apprise.Apprise().add(targets.of(mailto, "").url)
     assert [target.name for target in targets.all] == ["root", "ops", "a", "x-y"]
@@ -200,8 +200,8 @@ def test_apprise_takes_the_urls() -> None:
     ],
 )
 def test_the_comment_above_a_job_is_its_description(text: str, description: str | None) -> None:
-    draft = only(text)
-    assert draft.keys.get("description") == description
+    job = only(text)
+    assert job.keys.get("description") == description
 
 
 def test_a_comment_describes_the_job_directly_below_it_and_no_other() -> None:
@@ -222,7 +222,7 @@ def test_comments_that_explain_crontabs_are_left_out_and_counted() -> None:
     head = ("# A line has five fields: minute, hour,", "# day of month, month,", "# day of week, command", "# m h dom mon dow")
     done = imported("\n".join((*head, "0 1 * * * a\n")))
     assert done.comments == 4
-    assert not done.drafts[0].before
+    assert not done.jobs[0].before
 
 
 def test_the_lines_that_crontab_puts_in_front_are_left_out() -> None:
@@ -233,8 +233,8 @@ def test_the_lines_that_crontab_puts_in_front_are_left_out() -> None:
     )
     done = imported("\n".join((*head, "# Backup", "0 1 * * * a\n")))
     assert done.comments == 3
-    assert done.drafts[0].keys["description"] == "Backup"
-    assert not imported("\n".join((*head, "0 1 * * * a\n"))).drafts[0].keys.get("description")
+    assert done.jobs[0].keys["description"] == "Backup"
+    assert not imported("\n".join((*head, "0 1 * * * a\n"))).jobs[0].keys.get("description")
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------------
@@ -272,21 +272,21 @@ def test_the_lines_that_crontab_puts_in_front_are_left_out() -> None:
     ],
 )
 def test_a_name_is_made_from_the_command(command: str, name: str) -> None:
-    assert unique([Wish(idea(command), "", "", "")]) == [name]
+    assert unique([NameRequest(idea(command), "", "", "")]) == [name]
 
 
 def test_names_are_told_apart_by_words_then_times_then_numbers() -> None:
     text = "30 6 * * * x.sh a\n0 7 * * * x.sh b\n0 8 * * * y.sh\n0 9 * * 2 y.sh\n@reboot y.sh\n0 1 * * * z.sh\n0 1 * * * z.sh\n"
-    assert [draft.name for draft in imported(text).drafts] == ["x-a", "x-b", "y-08-00", "y-tue-09-00", "y-reboot", "z", "z-2"]
+    assert [job.name for job in imported(text).jobs] == ["x-a", "x-b", "y-08-00", "y-tue-09-00", "y-reboot", "z", "z-2"]
 
 
 def test_jobs_of_several_tables_are_told_apart_by_user_and_table() -> None:
     tables = [read(f"/etc/cron.d/{name}", "0 1 * * * root /x\n", "system", "auto") for name in ("one", "two")]
-    assert [draft.name for draft in convert(tables).drafts] == ["x-one", "x-two"]
+    assert [job.name for job in convert(tables).jobs] == ["x-one", "x-two"]
 
 
 def test_no_name_is_a_number_or_too_long() -> None:
-    names = unique([Wish(idea(command), "", "", "") for command in ("/opt/7", f"/opt/{'b-' * 60}", f"/opt/{'c' * 90}")])
+    names = unique([NameRequest(idea(command), "", "", "") for command in ("/opt/7", f"/opt/{'b-' * 60}", f"/opt/{'c' * 90}")])
     assert names[0] == "job-7"
     assert all(len(name) <= 40 for name in names)
 
@@ -329,7 +329,7 @@ def test_the_same_table_gives_the_same_text() -> None:
 def test_cron_semantics_stand_once_in_the_defaults() -> None:
     text = writing.write(imported("0 1 * * * a\n0 2 * * * b\n"))
     assert text.count("catchup") == text.count("overlap") == 1
-    assert '"skip" leaves such a start out' in text
+    assert '"skip" skips such a start' in text
 
 
 def test_check_accepts_it_and_no_jobs_become_one_flow(tmp_path: Path) -> None:
@@ -343,8 +343,8 @@ def test_no_job_is_a_job_file_too(tmp_path: Path) -> None:
 
 
 def test_an_empty_command_is_true() -> None:
-    draft = only("* * * * * %(x)s run_it\n")
-    assert (draft.keys["command"], draft.keys["stdin"], draft.name) == ("true", "(x)s run_it\n", "run-it")
+    job = only("* * * * * %(x)s run_it\n")
+    assert (job.keys["command"], job.keys["stdin"], job.name) == ("true", "(x)s run_it\n", "run-it")
 
 
 def test_a_refused_line_stands_in_the_file_as_a_comment() -> None:

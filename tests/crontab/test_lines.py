@@ -7,7 +7,7 @@ import pytest
 from cronflow.crontab import percent
 from cronflow.crontab.cronrules import RefusedError, read
 from cronflow.crontab.settings import Assignment, assignment, unquoted_again
-from cronflow.crontab.tables import Blank, Comment, Daemon, Entry, Refusal, Setting
+from cronflow.crontab.tables import Blank, Comment, CrontabEntry, Daemon, Refusal, Setting
 from tests.crontab.reading import entry, refusal, table
 
 
@@ -25,19 +25,19 @@ def lowest(low: int, _: int) -> int:
         ("0 24 * * *", "`24` is out of bounds"),
         ("0 0 0 * *", "`0` is out of bounds: the day of month field goes from 1 to 31"),
         ("5/15 * * * *", "`5/15` has a step without a range"),
-        ("0 22-2 * * *", "`22-2` runs backwards: no hour is in it, and cron never starts the job"),
+        ("0 22-2 * * *", "`22-2` runs backwards: it contains no hour, so cron never starts the job"),
         ("0 0 * * fri-mon", "`fri-mon` runs backwards"),
-        ("0 0 30 2 *", "no day is ever `30 2 *`"),
-        ("0 0 31 4,6,9,11 *", "no day is ever"),
+        ("0 0 30 2 *", "no day ever matches `30 2 *`"),
+        ("0 0 31 4,6,9,11 *", "no day ever matches"),
         ("*/0 * * * *", "`*/0` has a step of 0"),
-        ("*/ 7-21 * * *", "`*/` has no number behind its `/`"),
-        ("0 0 * * sunday", "`sunday` is no day of week"),
-        ("0 0 * mon *", "`mon` is no month"),
-        ("jan 0 * * *", "`jan` is no minute"),
+        ("*/ 7-21 * * *", "`*/` has no number after its `/`"),
+        ("0 0 * * sunday", "`sunday` is not a valid day of week"),
+        ("0 0 * mon *", "`mon` is not a valid month"),
+        ("jan 0 * * *", "`jan` is not a valid minute"),
         ("1,,2 * * * *", "the minute field has an empty item"),
-        ("0 0 L * *", "`L` is no day of month"),
-        ("@Daily", "`@Daily` is no name of a time"),
-        ("@fortnightly", "`@fortnightly` is no name of a time"),
+        ("0 0 L * *", "`L` is not a valid day of month"),
+        ("@Daily", "`@Daily` is not a known time"),
+        ("@fortnightly", "`@fortnightly` is not a known time"),
     ],
 )
 def test_what_cron_refuses_or_never_starts_is_refused_with_the_rule(line: str, rule: str) -> None:
@@ -160,7 +160,7 @@ def test_of_two_backslashes_debian_takes_one() -> None:
     assert percent.split("echo a\\\\%b", True) == ("echo a\\", "b\n")
     assert entry("0 0 * * * echo a\\\\b", daemon="debian").command == "echo a\\b"
     assert entry("0 0 * * * echo a\\\\b").command == "echo a\\\\b"
-    assert "Debian's cron takes one away" in entry("0 0 * * * echo a\\\\b").notes[0]
+    assert "Debian's cron removes one of two backslashes" in entry("0 0 * * * echo a\\\\b").notes[0]
 
 
 def test_to_busybox_a_percent_sign_means_nothing() -> None:
@@ -175,7 +175,7 @@ def test_blanks_around_a_command_are_left_out_but_for_one_that_belongs_to_it() -
 
 def test_a_dash_in_front_and_an_option_are_cronies() -> None:
     assert "in the history" in entry("-0 0 * * * x").notes[0]
-    assert refusal("-0 0 * * * x", daemon="debian").rule == "`-0` is no minute"
+    assert refusal("-0 0 * * * x", daemon="debian").rule == "`-0` is not a valid minute"
     found = entry("0 0 * * * -n backup --all")
     assert found.command == "backup --all"
     assert entry("0 0 * * * -n backup", daemon="debian").command == "-n backup"
@@ -183,9 +183,9 @@ def test_a_dash_in_front_and_an_option_are_cronies() -> None:
 
 
 def test_a_line_without_a_command_is_refused() -> None:
-    assert refusal("0 0 * * *").rule == "there is no command behind the time"
-    assert refusal("@daily").rule == "there is no command behind the time"
-    assert refusal("0 0 * * * root", "system").rule == "there is no command behind the user `root`"
+    assert refusal("0 0 * * *").rule == "there is no command after the time"
+    assert refusal("@daily").rule == "there is no command after the time"
+    assert refusal("0 0 * * * root", "system").rule == "there is no command after the user `root`"
     assert "3 of the five time fields" in refusal("0 4 *").rule
 
 
@@ -193,7 +193,7 @@ def test_the_user_column() -> None:
     found = entry("0 0 * * * www-data  /bin/x  y", "system")
     assert (found.user, found.command) == ("www-data", "/bin/x  y")
     assert entry("@reboot root x", "system").user == "root"
-    assert "`$WHO` can be no user" in refusal("0 0 * * * $WHO x", "system").rule
+    assert "`$WHO` cannot be a user" in refusal("0 0 * * * $WHO x", "system").rule
 
 
 @pytest.mark.parametrize("word", ["@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"])
@@ -248,8 +248,8 @@ def test_a_setting_without_a_value_is_cronies() -> None:
 
 
 def test_variables_that_no_job_file_sets_are_refused() -> None:
-    assert "`A-B` is no name of a variable" in refusal("A-B=c").rule
-    assert "sets itself" in refusal("CRONFLOW_JOB=c").rule
+    assert "`A-B` is not a variable name" in refusal("A-B=c").rule
+    assert "cronflow itself sets" in refusal("CRONFLOW_JOB=c").rule
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------------
@@ -258,13 +258,13 @@ def test_variables_that_no_job_file_sets_are_refused() -> None:
 def test_each_line_is_one_item() -> None:
     found = table("# a\n\n \t\nA=b\n0 0 * * * x\nbroken\n")
     kinds = [type(item) for item in found.items]
-    assert kinds == [Comment, Blank, Blank, Setting, Entry, Refusal]
+    assert kinds == [Comment, Blank, Blank, Setting, CrontabEntry, Refusal]
     assert [item.line for item in found.items] == [1, 2, 3, 4, 5, 6]
 
 
 def test_windows_line_ends_a_mark_and_no_newline_are_told() -> None:
     found = table(b"\xef\xbb\xbfA=b\r\n0 0 * * * x\r\n\r\n1 0 * * * y")
-    assert [item.command for item in found.items if isinstance(item, Entry)] == ["x", "y"]
+    assert [item.command for item in found.items if isinstance(item, CrontabEntry)] == ["x", "y"]
     assert len([note for note in found.notes if "byte order mark" in note or "Windows" in note or "newline" in note]) == 3
 
 
@@ -272,11 +272,11 @@ def test_bytes_that_are_no_utf8() -> None:
     found = table(b"# caf\xe9\n0 0 * * * echo caf\xe9\n")
     assert [type(item) for item in found.items] == [Comment, Refusal]
     assert isinstance(found.items[1], Refusal)
-    assert "no UTF-8" in found.items[1].rule
+    assert "not UTF-8" in found.items[1].rule
 
 
 def test_for_one_bad_line_debian_ignores_the_table() -> None:
-    assert any("ignores a table as a whole" in note for note in table("bad\n").notes)
+    assert any("ignores a whole crontab" in note for note in table("bad\n").notes)
     assert not table("bad\n", daemon="cronie").notes
 
 

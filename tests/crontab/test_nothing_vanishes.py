@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cronflow.crontab import writing
 from cronflow.crontab.convert import Import
-from cronflow.crontab.tables import Blank, Comment, Entry, Refusal, Setting, Table
+from cronflow.crontab.tables import Blank, Comment, CrontabEntry, CronTable, Refusal, Setting
 from tests.crontab.reading import imported, jobs_of, table
 
 FIELD = st.sampled_from(
@@ -47,8 +47,8 @@ def test_no_line_vanishes(text: str, kind: str | None, daemon: str) -> None:
     assert len(one.items) == len(lines) - (not lines[-1])
     with tempfile.TemporaryDirectory() as folder:
         jobs = jobs_of(done, Path(folder))
-    entries = [item for item in one.items if isinstance(item, Entry)]
-    assert [draft.entry.line for draft in done.drafts] == [entry.line for entry in entries]
+    entries = [item for item in one.items if isinstance(item, CrontabEntry)]
+    assert [job.entry.line for job in done.jobs] == [entry.line for entry in entries]
     commands = [entry.command if entry.command.strip() else "true" for entry in entries]
     assert [job.command for job in jobs.values()] == commands
     assert [job.stdin for job in jobs.values()] == [entry.stdin for entry in entries]
@@ -61,20 +61,20 @@ def test_no_line_vanishes(text: str, kind: str | None, daemon: str) -> None:
         elif isinstance(item, Setting):
             assert _told(item, one, done), item
     kept = sum(row.lstrip().startswith("#") for row in written.splitlines())
-    described = sum(len(draft.keys.get("description", "").split()) for draft in done.drafts)
+    described = sum(len(job.keys.get("description", "").split()) for job in done.jobs)
     comments = [item for item in one.items if isinstance(item, Comment) and any(sign.isalnum() for sign in item.text)]
     assert kept + described + done.comments >= len(comments)
 
 
-def _told(setting: Setting, one: Table, done: Import) -> bool:
+def _told(setting: Setting, one: CronTable, done: Import) -> bool:
     """Whether a variable is one of a job below it, or is told of."""
     if setting.line in {note.line for note in done.notes} | {told.refusal.line for told in done.refused}:
         return True
     values = {f"{setting.value}m", setting.value, *setting.value.split(", ")}
-    for draft in done.drafts:
-        if draft.entry.line > setting.line:
-            keys = [draft.keys.get(key) for key in ("shell", "cwd", "timezone", "jitter")]
-            held = {str(value) for value in (draft.keys.get("env", {}).get(setting.name), *keys)}
-            if values & held or draft.variables.get(setting.name) == setting.value:
+    for job in done.jobs:
+        if job.entry.line > setting.line:
+            keys = [job.keys.get(key) for key in ("shell", "cwd", "timezone", "jitter")]
+            held = {str(value) for value in (job.keys.get("env", {}).get(setting.name), *keys)}
+            if values & held or job.variables.get(setting.name) == setting.value:
                 return True
-    return not any(isinstance(item, Entry) and item.line > setting.line for item in one.items)
+    return not any(isinstance(item, CrontabEntry) and item.line > setting.line for item in one.items)

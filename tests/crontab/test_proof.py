@@ -14,7 +14,7 @@ import pytest
 from cronflow.core.jobs import Job
 from cronflow.crontab import cronrules
 from cronflow.crontab.convert import Import, convert
-from cronflow.crontab.proof import Proved, prove
+from cronflow.crontab.proof import JobProof, prove
 from tests.crontab.reading import SHARED, imported, jobs_of, real_crontabs, table
 
 DAY = 86_400
@@ -28,11 +28,11 @@ def in_zone(jobs: Mapping[str, Job], zone: str) -> dict[str, Job]:
     return {name: job._replace(timezone=zone) for name, job in jobs.items()}
 
 
-def proved(text: str, tmp_path: Path, zone: str, start: int, days: int) -> list[Proved]:
+def proved(text: str, tmp_path: Path, zone: str, start: int, days: int) -> list[JobProof]:
     done = imported(text)
-    own = {draft.name for draft in done.drafts if "timezone" in draft.keys}
+    own = {job.name for job in done.jobs if "timezone" in job.keys}
     jobs = {name: job if name in own else job._replace(timezone=zone) for name, job in jobs_of(done, tmp_path).items()}
-    return list(prove(done.drafts, jobs, start, start + days * DAY))
+    return list(prove(done.jobs, jobs, start, start + days * DAY))
 
 
 @lru_cache(maxsize=1)
@@ -45,11 +45,11 @@ def everything() -> Import:
 @needs_crontabs
 def test_all_real_crontabs_start_as_by_cron_for_400_days(tmp_path: Path) -> None:
     jobs = in_zone(jobs_of(everything(), tmp_path), "Europe/Berlin")
-    found = list(prove(everything().drafts, jobs, START, START + 400 * DAY))
+    found = list(prove(everything().jobs, jobs, START, START + 400 * DAY))
     assert sum(one.timed for one in found) > 200
     assert [one for one in found if one.unexplained] == []
     differing = [one for one in found if one.differences]
-    assert all(one.draft.daemon == "busybox" or len(one.differences) <= 2 for one in differing)
+    assert all(one.imported.daemon == "busybox" or len(one.differences) <= 2 for one in differing)
 
 
 def changes(zone: str) -> list[int]:
@@ -66,7 +66,7 @@ def test_all_real_crontabs_start_as_by_cron_around_changes_of_the_clock(zone: st
     shifts = changes(zone)
     assert shifts
     for shift in shifts:
-        found = list(prove(everything().drafts, jobs, shift - 10 * DAY, shift + 10 * DAY))
+        found = list(prove(everything().jobs, jobs, shift - 10 * DAY, shift + 10 * DAY))
         assert [one for one in found if one.unexplained] == []
 
 
@@ -104,7 +104,7 @@ def test_cronie_has_no_rule_for_a_zone_of_its_own(tmp_path: Path) -> None:
 def test_a_wrong_job_file_is_noticed(tmp_path: Path) -> None:
     done = imported("30 2 * * * x\n@reboot y\n")
     jobs = {name: job._replace(schedule=("31 2 * * *",)) for name, job in jobs_of(done, tmp_path).items() if name == "x"}
-    (one,) = prove(done.drafts[:1], jobs, START, START + 10 * DAY)
+    (one,) = prove(done.jobs[:1], jobs, START, START + 10 * DAY)
     assert (one.cron, one.ours, one.unexplained) == (10, 10, 20)
 
 
@@ -117,12 +117,12 @@ def test_a_condition_makes_up_for_days_that_no_schedule_leaves_out(tmp_path: Pat
     """`*/31` begins with a star and is the 1st: both day fields must hold (DOM_STAR in entry.c)."""
     (one,) = proved("0 5 */31 * 1-5 x\n", tmp_path, "UTC", START, 400)
     assert one.unexplained == 0
-    assert {difference.reason for difference in one.differences} == {"`only_if` skips it: it is another weekday"}
+    assert {difference.reason for difference in one.differences} == {"`only_if` skips it: it is a different weekday"}
     assert one.ours == one.cron + len(one.differences) == 14
 
 
 def test_the_looks_of_an_ordinary_day_are_one_stretch() -> None:
-    (look,) = cronrules.looks(ZoneInfo("Europe/Berlin"), START, START + DAY)
+    (look,) = cronrules.scans(ZoneInfo("Europe/Berlin"), START, START + DAY)
     assert (look.last - look.first + 1, look.behind) == (1440, -60)
 
 

@@ -10,9 +10,9 @@ import pytest
 from cronflow.core.jobs import Job, JobSet
 from cronflow.crontab import sources, writing
 from cronflow.crontab.convert import convert
-from cronflow.crontab.tables import Kind, Table
+from cronflow.crontab.tables import CronTable, TableKind
 from cronflow.export import crontab
-from cronflow.export.report import Wanted
+from cronflow.export.report import ExportRequest
 from cronflow.jobfile.read import read
 from tests.crontab.reading import SHARED, real_crontabs, table
 
@@ -34,20 +34,20 @@ MAILTO=""
 """
 
 
-def jobs_of(one: Table, path: Path) -> JobSet:
+def jobs_of(one: CronTable, path: Path) -> JobSet:
     """The jobs of a table, by way of the job file that is written for it and read without an error."""
     done = convert([one])
     path.write_text(f'timezone = "{ZONE}"\n{writing.write(done)}', encoding="utf-8")
     return read(str(path), thorough=False, now=NOW).jobs
 
 
-def there_and_back(one: Table, folder: Path) -> tuple[Mapping[str, Job], Mapping[str, Job]]:
+def there_and_back(one: CronTable, folder: Path) -> tuple[Mapping[str, Job], Mapping[str, Job]]:
     """The jobs of a table, and those of the table that is exported of them."""
     jobs = jobs_of(one, folder / "first.toml")
-    written = crontab.export(Wanted(jobs, NOW, ZONE, ME, "first.toml", one.kind == "system"))
+    written = crontab.export(ExportRequest(jobs, NOW, ZONE, ME, "first.toml", one.kind == "system"))
     assert written.report.refused == {}
-    kind: Kind = "system" if one.kind == "system" else "user"
-    again = sources.table("exported", written.files[""].encode(), sources.Choice(kind, "auto"))
+    kind: TableKind = "system" if one.kind == "system" else "user"
+    again = sources.table("exported", written.files[""].encode(), sources.ReadingOptions(kind, "auto"))
     return jobs.jobs, jobs_of(again, folder / "second.toml").jobs
 
 

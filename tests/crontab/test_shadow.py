@@ -57,10 +57,10 @@ def logged(*starts: str, user: str = "root") -> str:
     return "".join(f"2027-01-{when}:02+00:00 h CRON[1]: ({user}) CMD ({command})\n" for when, command in parted)
 
 
-def compare(crontab: str, log: str, tmp_path: Path) -> shadow.Compared:
+def compare(crontab: str, log: str, tmp_path: Path) -> shadow.Comparison:
     done = imported(crontab)
     jobs = {name: job._replace(timezone="UTC") for name, job in jobs_of(done, tmp_path).items()}
-    return shadow.compare(done.drafts, jobs, shadow.read(log, NOW, "UTC"))
+    return shadow.compare(done.jobs, jobs, shadow.read(log, NOW, "UTC"))
 
 
 def test_what_both_have_is_counted_and_the_rest_is_listed(tmp_path: Path) -> None:

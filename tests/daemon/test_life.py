@@ -249,7 +249,7 @@ def test_root_does_not_run_what_others_may_write(live: Live) -> None:
     live.file.chmod(0o666)
     refused = live.cli("daemon")
     assert refused.status == 1
-    assert f"others than root can write to `{live.file}`" in refused.err
+    assert f"users other than root can write to `{live.file}`" in refused.err
     live.file.chmod(0o644)
     live.start()
     live.write(job("a", "true") + job("b", "true"), "jobs.new")

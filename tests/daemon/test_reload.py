@@ -47,7 +47,7 @@ def test_a_job_file_that_becomes_a_pipe_holds_up_nobody(live: Live) -> None:
     live.start(job("a", "true"))
     live.file.unlink()
     os.mkfifo(live.file)
-    with pytest.raises(CronflowError, match="is no regular file"):
+    with pytest.raises(CronflowError, match="is not a regular file"):
         live.ask("reload")
     assert live.ask("ping")["ok"]
     assert in_force(live, "a")

@@ -14,7 +14,7 @@ from cronflow.core.jobs import Job
 from cronflow.core.time.schedule import Schedule
 from cronflow.crontab import cronrules, sources, writing
 from cronflow.crontab.convert import convert
-from cronflow.crontab.sources import Choice
+from cronflow.crontab.sources import ReadingOptions
 from cronflow.crontab.variables import CRON_PATH
 from cronflow.export import crontab
 from cronflow.jobfile.machine import ROOT_PATH, USER_PATH
@@ -47,7 +47,7 @@ def test_a_table_becomes_the_jobs_beside_it(kind: str, name: str, tmp_path: Path
     table = tmp_path / name
     table.write_text(example(f"{kind} {name}", PAGE, "table"))
     chosen = next(one for one in ("user", "system", "anacron") if one == kind)
-    done = convert([sources.of_file(str(table), Choice(chosen, "auto"))])
+    done = convert([sources.of_file(str(table), ReadingOptions(chosen, "auto"))])
     assert done.refused == []
     shown = example(name, PAGE, "jobs")
     common = re.match(r"\[defaults\]\n(.*\n)+?\n", example("nightly", PAGE, "jobs"))
@@ -95,7 +95,7 @@ def test_several_times_in_a_gap() -> None:
     start, end = int(instant("2027-03-28 00:00")), int(instant("2027-03-28 12:00"))
     zone = ZoneInfo("Europe/Berlin")
     times = cronrules.read(["0,30", "2", "*", "*", "*"], "debian", lambda low, _: low)
-    cron = list(cronrules.starts(times, cronrules.looks(zone, start, end)))
+    cron = list(cronrules.starts(times, cronrules.scans(zone, start, end)))
     schedule = Schedule.cron("0,30 2 * * *", "Europe/Berlin")
     assert len(cron) == 2
     assert schedule.count(start, end) == 1

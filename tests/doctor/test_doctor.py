@@ -23,8 +23,8 @@ from cronflow.cli.screens.style import style_for
 from cronflow.cli.verbs.doctor import _line
 from cronflow.daemon.processes.environment import Reason
 from cronflow.doctor import crontabs, jobs, machine, state
-from cronflow.doctor.finding import Finding, Scene, problem
-from cronflow.doctor.programs import named
+from cronflow.doctor.finding import Context, Finding, problem
+from cronflow.doctor.programs import programs_of
 from cronflow.jobfile.read import read
 from cronflow.places import Places
 from cronflow.store.schema import MIGRATIONS
@@ -126,7 +126,7 @@ def test_what_may_not_be_looked_at_is_told(live: Live) -> None:
         answer = other.cli("doctor", "--json", "--file", str(live.file), "--state", str(live.state))
     unseen = [one["message"] for one in told(answer) if one["check"] == "unseen"]
     assert unseen
-    assert all("could not be looked at: permission denied" in one for one in unseen)
+    assert all("could not be checked: permission denied" in one for one in unseen)
 
 
 def test_every_word_for_a_check_is_in_the_manual() -> None:
@@ -190,9 +190,9 @@ def test_words_of_the_shell_are_no_missing_programs(live: Live, command: str) ->
 
 
 SCRIPTS = (
-    ("#!/usr/bin/nosuch -x\n", "wants an interpreter that is not there, `/usr/bin/nosuch`"),
-    ("#!/usr/bin/env nosuch\n", "wants an interpreter that is not in the PATH of the job, `nosuch`"),
-    ("#!/bin/sh\r\ntrue\r\n", "ends its lines as on Windows"),
+    ("#!/usr/bin/nosuch -x\n", "needs an interpreter that does not exist, `/usr/bin/nosuch`"),
+    ("#!/usr/bin/env nosuch\n", "needs an interpreter that is not in the PATH of the job, `nosuch`"),
+    ("#!/bin/sh\r\ntrue\r\n", "has Windows line endings"),
     ("true\n", "has no `#!` in its first line"),
 )
 
@@ -246,7 +246,7 @@ CALLS = (
 
 @pytest.mark.parametrize(("command", "words"), CALLS)
 def test_what_a_command_surely_calls(command: str, words: list[str]) -> None:
-    assert list(named(command)) == words
+    assert list(programs_of(command)) == words
 
 
 @AS_ROOT
@@ -312,7 +312,7 @@ def test_a_job_whose_files_do_not_answer_holds_nobody(live: Live, monkeypatch: p
     hanging = job("hangs", "x", shell=str(slow), only_if="x", wait_until="x", on_success="x")
     live.write(hanging + "".join(job(f"job{number}", "true") for number in range(20)))
     begun = time.monotonic()
-    results = list(jobs.each_job(Scene(live.places, read(str(live.file), thorough=False).jobs, None, time.time())))
+    results = list(jobs.check_jobs(Context(live.places, read(str(live.file), thorough=False).jobs, None, time.time())))
     assert time.monotonic() - begun < 30
     assert [one.check for one in results if one.job == "hangs"] == ["job_hangs"]
     assert [one.result for one in results].count("ok") == 20
@@ -353,7 +353,7 @@ def test_targets_of_alerts(live: Live) -> None:
     assert "s3cr3t" not in answer.out + answer.err
     assert "`nosuchservice://`" in answer.out
     live.write(job("a", "true"))
-    assert found(live, "alerts")["message"] == "nobody is told when a job fails"
+    assert found(live, "alerts")["message"] == "nobody is alerted when a job fails"
 
 
 def test_urls_in_a_job_file_that_others_can_read(live: Live) -> None:
@@ -408,7 +408,8 @@ def test_databases_of_other_versions(live: Live) -> None:
     db.execute("PRAGMA user_version = 1")
     db.close()
     checks = {one["check"]: one["message"] for one in live.cli("doctor", "--json").json["checks"]}
-    assert checks["database_format"] == f"the database has format 1; the next start copies it and makes {len(MIGRATIONS)} of it"
+    newest = len(MIGRATIONS)
+    assert checks["database_format"] == f"the database has format 1; the next start copies it and converts it to {newest}"
 
 
 def test_an_older_database_that_has_no_room_to_be_copied(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,9 +417,9 @@ def test_an_older_database_that_has_no_room_to_be_copied(live: Live, monkeypatch
         db.execute("PRAGMA user_version = 1")
     full = os.statvfs_result((4096, 4096, 100_000, 3000, 3000, 9, 9, 9, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _path: full)
-    one = next(state.database(Scene(live.places, None, None, time.time())))
+    one = next(state.check_database(Context(live.places, None, None, time.time())))
     assert (one.check, one.result) == ("database_format", "problem")
-    assert "which needs 17 MB: 12 MB are left, so the daemon will not start" in one.message
+    assert "which needs 17 MB: 12 MB are free, so the daemon will not start" in one.message
 
 
 def test_what_the_history_itself_says_of_troubles(live: Live) -> None:
@@ -429,7 +430,7 @@ def test_what_the_history_itself_says_of_troubles(live: Live) -> None:
     db.close()
     assert found(live, "trouble")["message"] == "the disk is nearly full"
     assert "to `ops` undelivered for " in found(live, "undelivered")["message"]
-    assert "since the machine was started" in found(live, "daemon_down")["message"]
+    assert "since the machine started" in found(live, "daemon_down")["message"]
 
 
 def test_another_program_that_writes_to_the_database(live: Live) -> None:
@@ -520,9 +521,9 @@ def test_a_daemon_of_another_job_file(live: Live) -> None:
 # ---- what the machine has -------------------------------------------------------------------------------------------------
 
 
-def scene(live: Live, text: str, now: float | None = None) -> Scene:
+def scene(live: Live, text: str, now: float | None = None) -> Context:
     live.write(text)
-    return Scene(live.places, read(str(live.file), thorough=False).jobs, None, time.time() if now is None else now)
+    return Context(live.places, read(str(live.file), thorough=False).jobs, None, time.time() if now is None else now)
 
 
 @pytest.mark.parametrize(
@@ -530,7 +531,7 @@ def scene(live: Live, text: str, now: float | None = None) -> Scene:
     [
         (2000, "problem", "nearly full: 8.2 MB left"),
         (100_000, "warning", "jobs that run at once may print 1049 MB"),
-        (1_000_000, "ok", "4.1 GB are left"),
+        (1_000_000, "ok", "4.1 GB are free"),
     ],
 )
 def test_the_room_that_is_left_for_output(
@@ -540,7 +541,7 @@ def test_the_room_that_is_left_for_output(
     text = job("a", "true", max_output="1000MiB") + "".join(job(f"job{n}", "true", max_output="1KiB") for n in range(9))
     looked_at = scene(live, "[settings]\nmax_running = 2\n" + text)
     monkeypatch.setattr(os, "statvfs", lambda _path: disk)
-    (one,) = state.room(looked_at)
+    (one,) = state.check_disk(looked_at)
     assert (one.check, one.result) == ("disk", result)
     assert words in one.message
 
@@ -554,11 +555,11 @@ def test_the_age_of_the_zone_data(live: Live, version: str, result: str) -> None
     (data / "tzdata.zi").write_text(f"# version {version}\n")
     zoneinfo.reset_tzpath(to=[str(data)])
     try:
-        (one,) = machine.zones(looked_at)
+        (one,) = machine.check_zones(looked_at)
     finally:
         zoneinfo.reset_tzpath()
     assert (one.check, one.result) == ("zones", result)
-    assert f"2 time zones in use, by the data of {data} {version}" in one.message
+    assert f"2 time zones in use, from {data} {version}" in one.message
 
 
 def test_a_shell_whose_zone_is_not_that_of_the_daemon(live: Live) -> None:
@@ -570,7 +571,7 @@ def test_a_shell_whose_zone_is_not_that_of_the_daemon(live: Live) -> None:
 
 
 def test_a_clock_that_is_years_behind(live: Live) -> None:
-    (one,) = state.clock(scene(live, job("a", "true"), now=86400.0))
+    (one,) = state.check_clock(scene(live, job("a", "true"), now=86400.0))
     assert (one.check, one.result, one.message) == ("clock", "problem", "the clock is years behind")
 
 
@@ -584,7 +585,7 @@ def test_a_state_folder_of_somebody_else(live: Live) -> None:
 @pytest.mark.parametrize(("few", "result"), [(1 << 60, "warning"), (1, "ok")])
 def test_the_limit_of_folders_that_can_be_watched(live: Live, monkeypatch: pytest.MonkeyPatch, few: int, result: str) -> None:
     monkeypatch.setattr(machine, "FEW_WATCHES", few)
-    (one,) = machine.watches(scene(live, job("a", "true", watch=str(live.path("*.csv")))))
+    (one,) = machine.check_inotify(scene(live, job("a", "true", watch=str(live.path("*.csv")))))
     assert (one.check, one.result) == ("inotify", result)
 
 
@@ -608,8 +609,8 @@ def serviced(
     monkeypatch.setattr(machine.os, "geteuid", lambda: 0 if root else 65534)
     if unit:
         (tmp_path / ("units" if root else "config/systemd/user") / "cronflow.service").touch()
-    scene = Scene(Places(tmp_path / "jobs.toml", tmp_path, tmp_path), None, None, 0.0)
-    return [(one.check, one.result) for one in machine.service(scene)]
+    scene = Context(Places(tmp_path / "jobs.toml", tmp_path, tmp_path), None, None, 0.0)
+    return [(one.check, one.result) for one in machine.check_service(scene)]
 
 
 @pytest.mark.parametrize(
@@ -668,7 +669,8 @@ def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, where:
         '[jobs.mail]\ncommand = "mail ops"\nstdin = "line one\\nline two\\n"\n'
     )
     file.chmod(0o644)
-    return list(crontabs.crontabs(Scene(Places(file, tmp_path, tmp_path), read(str(file), thorough=False).jobs, None, 0.0)))
+    jobs_of_file = read(str(file), thorough=False).jobs
+    return list(crontabs.check_crontabs(Context(Places(file, tmp_path, tmp_path), jobs_of_file, None, 0.0)))
 
 
 @pytest.mark.parametrize(
@@ -697,7 +699,7 @@ def test_lines_of_a_cron_that_does_not_run(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(crontabs, "GENERATED", str(tmp_path / "none"))
     (one,) = looked_at(tmp_path, monkeypatch, "*/5 * * * * root /srv/sync.sh --all\n")
     assert (one.check, one.result, one.job) == ("crontab", "warning", "sync")
-    assert "cron, which does not run now, would run" in one.message
+    assert "cron, which is not running now, would also run" in one.message
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cronflow.core.jobs import Edge, Job, JobSet
-from cronflow.export.report import Wanted
+from cronflow.export.report import ExportRequest
 from cronflow.jobfile.read import read
 from tests.core.stage import MIDNIGHT, Stage
 
@@ -23,13 +23,13 @@ CHAINS = [
 """The conditions between the jobs of a chain: all of three jobs, some of four."""
 
 
-def wanted(text: str, system: bool = False, zone: str = "Europe/Berlin") -> Wanted:
+def wanted(text: str, system: bool = False, zone: str = "Europe/Berlin") -> ExportRequest:
     """What an export is asked for, from the text of a job file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.toml"
         path.write_text(text if text.startswith("timezone") else f'timezone = "{zone}"\n{text}')
         jobs: JobSet = read(str(path), thorough=False, now=NOW).jobs
-    return Wanted(jobs._replace(host="db1"), NOW, zone, "anna", "jobs.toml", system)
+    return ExportRequest(jobs._replace(host="db1"), NOW, zone, "anna", "jobs.toml", system)
 
 
 def engine(jobs: Mapping[str, Job], codes: Mapping[str, int]) -> set[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from cronflow.export.airflow import export
 from cronflow.export.airflow_proof import airflow_starts
-from cronflow.export.report import Report
+from cronflow.export.report import ExportReport
 from tests.docs.pages import ROOT, job_file
 from tests.export.jobs import wanted
 from tests.export.test_systemd import EVERYTHING
@@ -59,7 +59,7 @@ command = "true"
 """
 
 
-def dags(text: str) -> tuple[str, Report]:
+def dags(text: str) -> tuple[str, ExportReport]:
     done = export(wanted(text))
     return done.files[""], done.report
 
@@ -241,7 +241,7 @@ def test_jobs_of_other_flows_are_assets() -> None:
     [
         ('foreach = "ls"', "`foreach`"),
         ('schedule = "0 0 */2 * fri"', "both day fields"),
-        ('after = { one = "done", two = "success" }', "assets tell of successes"),
+        ('after = { one = "done", two = "success" }', "assets only report successes"),
         ('schedule = "@yearly"\nafter = ["one"]', "waits for jobs with another one"),
     ],
 )

@@ -14,14 +14,14 @@ from cronflow.core.jobs import Job, JobSet
 from cronflow.core.time.schedule import Schedule
 from cronflow.export.crontab import export
 from cronflow.export.crontimes import cron_lines, every_lines
-from cronflow.export.report import Report, UnwritableError, Wanted
+from cronflow.export.report import ExportReport, ExportRequest, UnwritableError
 from tests.export import table
 from tests.export.jobs import CHAINS, NOW, chain, engine, flow, outcomes, wanted
 
 CRONS_WAY = 'catchup = "none"\noverlap = "allow"\n'
 
 
-def written(text: str, system: bool = False) -> tuple[str, Report]:
+def written(text: str, system: bool = False) -> tuple[str, ExportReport]:
     """The table, and what is told."""
     done = export(wanted(text, system))
     return done.files[""], done.report
@@ -69,14 +69,14 @@ def test_a_table_as_a_whole() -> None:
         """)
     )
     assert text == textwrap.dedent("""\
-        # jobs.toml as the table of anna, written by `cronflow export crontab`.
-        # Nothing is kept of runs but what they print, which cron mails to MAILTO.
+        # jobs.toml as the crontab of anna, written by `cronflow export crontab`.
+        # Of each run only its output is kept, in the mail that cron sends to MAILTO.
 
         PATH=/usr/local/bin:/usr/bin:/bin
 
         # extract -> load
-        #   lost: extract: `overlap = "skip"`: cron starts it although the run before still goes on
-        #   lost: load: `retries = 2`: an attempt that fails is not tried again
+        #   lost: extract: `overlap = "skip"`: cron starts it although the previous run is still active
+        #   lost: load: `retries = 2`: a failed attempt is not retried
 
         # extract: Pull yesterday's orders
         # extract: owner: data-team
@@ -116,8 +116,8 @@ def test_a_disabled_job_is_a_comment() -> None:
         ('command = "c"', "starts only by hand"),
         ('command = "c"\nwatch = "/srv/*"', "starts by `watch`"),
         ('command = "c"\nat = 2027-01-01T00:00:00', "starts by `at`"),
-        ('command = "c"\nevery = "30s"', "starts at minutes"),
-        ('command = "c"\nevery = "7m"', "counts anew each day"),
+        ('command = "c"\nevery = "30s"', "starts at full minutes"),
+        ('command = "c"\nevery = "7m"', "starts counting again every day"),
         ('command = "c"\nschedule = "*/10 0 4 * * *"', "no seconds"),
         ('command = "c"\nschedule = "0 0 L * fri"', "beside another day field"),
         ('command = "c"\nschedule = ["0 4 * * *", "0 4 1 * *"]', "`0 4 * * *` and `0 4 1 * *` meet"),
@@ -161,7 +161,7 @@ def test_mails() -> None:
     )
     assert [line.variables["MAILTO"] for line in table.lines(text)] == ["ops@example.org", "", "ops@example.org"]
     assert 'MAILTO=""\n' in text, "Debian's cron takes `MAILTO=` for a job"
-    assert "`alert`: `chat` is no mail, and cron sends nothing but mail" in report.of("c")
+    assert "`alert`: `chat` is not mail, and cron sends only mail" in report.of("c")
 
 
 # ---- the environment, and what stands around a command --------------------------------------------------------------------
@@ -260,7 +260,7 @@ def lines_of(jobs: dict[str, Job], endings: list[dict[str, int]]) -> list[str] |
     found = []
     for codes in endings:
         body = {name: job._replace(command=f"echo {name} >>ran; exit {codes[name]}") for name, job in jobs.items()}
-        done = export(Wanted(JobSet(body), NOW, "UTC", "anna", "jobs.toml", False))
+        done = export(ExportRequest(JobSet(body), NOW, "UTC", "anna", "jobs.toml", False))
         if done.report.refused:
             return next(iter(done.report.refused.values()))
         (line,) = table.lines(done.files[""])

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cronflow.export.dagu import export
-from cronflow.export.report import Report
+from cronflow.export.report import ExportReport
 from cronflow.export.yamltext import document
 from tests.docs.pages import ROOT, job_file
 from tests.export.jobs import wanted
@@ -26,7 +26,7 @@ STEP_KEYS = {
 }
 
 
-def files(text: str) -> tuple[dict[str, Any], Report]:
+def files(text: str) -> tuple[dict[str, Any], ExportReport]:
     """The DAGs, read."""
     done = export(wanted(text))
     return {name.removesuffix(".yaml"): yaml.safe_load(body) for name, body in done.files.items()}, done.report
@@ -94,7 +94,7 @@ def test_what_a_step_says() -> None:
     [
         ('schedule = "@daily"\nforeach = "ls"', "`foreach`"),
         ('schedule = "@daily"\nuser = "www-data"', "its own user"),
-        ('after = { one = "failure", two = "success" }', "no words for `failure`"),
+        ('after = { one = "failure", two = "success" }', "cannot express `failure`"),
         ('after = ["one", "two"]\njoin = "any"', '`join = "any"`'),
         ('after = ["one", "three"]', "other schedules"),
         ('schedule = "0 0 */2 * fri"', "both day fields"),

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cronflow.export import airflow, crontab, dagu, systemd
-from cronflow.export.report import Written
+from cronflow.export.report import ExportResult
 from cronflow.jobfile import keys
 from tests.export.jobs import wanted
 
@@ -104,7 +104,7 @@ def test_every_key_is_looked_at() -> None:
     assert SAMPLES.keys() | WITH.keys() == keys.JOB.keys()
 
 
-def export(target: str, body: str) -> Written:
+def export(target: str, body: str) -> ExportResult:
     own = "" if "command" in body.split("\n")[0] else 'command = "true"\n'
     when = (
         "" if any(body.startswith(key) for key in ("schedule", "every", "at ", "watch", "after ")) else 'schedule = "0 4 * * *"\n'
@@ -112,7 +112,7 @@ def export(target: str, body: str) -> Written:
     return TARGETS[target](wanted(f"{HEAD}{own}{when}{body}\n"))
 
 
-def bare(done: Written) -> str:
+def bare(done: ExportResult) -> str:
     """What is written, without remarks."""
     lines = "\n".join(f"{name}\n{text}" for name, text in done.files.items()).splitlines()
     return "\n".join(line for line in lines if "lost:" not in line)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cronflow.core.jobs import Job, JobSet
-from cronflow.export.report import Report, Wanted
+from cronflow.export.report import ExportReport, ExportRequest
 from cronflow.export.systemd import export
 from cronflow.export.units import input_lines, unit_names
 from tests.export.jobs import CHAINS, CONDITIONS, NOW, chain, engine, flow, outcomes, wanted
@@ -84,7 +84,7 @@ command = "true"
 """
 
 
-def units(text: str, system: bool = True) -> tuple[dict[str, str], Report]:
+def units(text: str, system: bool = True) -> tuple[dict[str, str], ExportReport]:
     done = export(wanted(text, system))
     return dict(done.files), done.report
 
@@ -174,7 +174,7 @@ def test_times_that_a_change_of_the_clock_leaves_out_are_told() -> None:
     _, report = units('timezone = "Europe/Berlin"\n[jobs.a]\nschedule = ["30 2 * * *", "*/20 1-3 * * *"]\ncommand = "true"\n')
     told = [loss.message for loss in report.losses if loss.key == "schedule"]
     assert told == [
-        "2027-03-28 02:30 does not exist in Europe/Berlin: systemd starts nothing for it, cronflow at 03:00",
+        "2027-03-28 02:30 does not exist in Europe/Berlin: systemd does not start it, cronflow at 03:00",
         "2027-10-31 02:00 comes twice in Europe/Berlin: systemd starts it once, cronflow twice",
     ]
 
@@ -225,7 +225,7 @@ def test_what_units_cannot_say_is_refused_with_the_reason(keys: str, told: str) 
 
 def started(jobs: dict[str, Job], codes: dict[str, int]) -> list[str]:
     """The jobs that systemd would start, in order."""
-    done = export(Wanted(JobSet(jobs), NOW, "UTC", "anna", "jobs.toml"))
+    done = export(ExportRequest(JobSet(jobs), NOW, "UTC", "anna", "jobs.toml"))
     assert done.report.refused == {}
     manager = Manager(done.files, {f"job-{name}.service": code for name, code in codes.items()})
     (timer,) = (name for name in done.files if name.endswith(".timer"))
@@ -269,5 +269,5 @@ def test_a_join_is_pulled(edges: dict[str, dict[str, str]]) -> None:
 def test_retries_before_a_join_are_told() -> None:
     jobs = flow({"a": {}, "b": {}, "c": {"a": "success", "b": "success"}})
     jobs["a"] = jobs["a"]._replace(retries=1)
-    report = export(Wanted(JobSet(jobs), NOW, "UTC", "anna", "jobs.toml")).report
+    report = export(ExportRequest(JobSet(jobs), NOW, "UTC", "anna", "jobs.toml")).report
     assert "`c` does not wait for its retries, and fails with its first attempt" in report.of("a")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.jobfile.draw import draw
 from cronflow.jobfile.machine import default_path
 from cronflow.jobfile.read import check
+from cronflow.jobfile.render import render
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(str(path.relative_to(GOLDEN)) for path in GOLDEN.rglob("*.toml") if path.parent.name != "jobs.d")
@@ -33,7 +33,7 @@ def test_drawn(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         copy.chmod(0o644)
     monkeypatch.chdir(here)
     monkeypatch.setenv("TZ", "Europe/Berlin")
-    text = "\n\n".join(draw(problem, color=False) for problem in check(original.name, now=NOW))
+    text = "\n\n".join(render(problem, color=False) for problem in check(original.name, now=NOW))
     text = text.replace(str(here), "/HERE").replace(default_path(os.geteuid()), "/PATH") + "\n"
     expected = GOLDEN / case.replace(".toml", ".txt")
     if os.environ.get("CRONFLOW_GOLDEN") == "write":

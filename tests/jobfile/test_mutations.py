@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from cronflow.errors import JobFileError
 from cronflow.jobfile import keys
-from cronflow.jobfile.draw import draw
 from cronflow.jobfile.read import read
+from cronflow.jobfile.render import render
 
 GOOD = """\
 timezone = "Europe/Berlin"
@@ -121,7 +121,7 @@ def drawn(raw: bytes) -> list[str]:
         assert 1 <= problem.span.column <= len(problem.span.text) + 1
         assert problem.span.length >= 1
         assert "\n" not in problem.span.text
-    texts = [draw(problem, color=False) for problem in problems]
+    texts = [render(problem, color=False) for problem in problems]
     assert all(sign == "\n" or sign.isprintable() for text in texts for sign in text)
     return texts
 
@@ -166,7 +166,7 @@ VALUES = st.one_of(
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.dictionaries(st.sampled_from([*keys.JOB, *keys.JOB_LATER]) | NAMES, VALUES, max_size=6),
+    st.dictionaries(st.sampled_from([*keys.JOB, *keys.LATER["jobs"]]) | NAMES, VALUES, max_size=6),
     st.dictionaries(st.sampled_from([*keys.TOP, *keys.TABLES, "pools", "x-a"]) | NAMES, VALUES, max_size=3),
     st.dictionaries(st.sampled_from([*keys.SETTINGS]) | NAMES, VALUES, max_size=3),
     st.dictionaries(st.sampled_from([*keys.ALERT]) | NAMES, VALUES, max_size=3),

@@ -221,7 +221,7 @@ def test_a_folder(tmp_path: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert refused(str(tmp_path / "pipe")) == [f"`{tmp_path}/pipe` is no regular file"]
+    assert refused(str(tmp_path / "pipe")) == [f"`{tmp_path}/pipe` is not a regular file"]
 
 
 def test_a_name_with_a_nul() -> None:
@@ -259,7 +259,7 @@ class TestRoot:
     def test_others_must_not_write(self, write: Write, mode: int) -> None:
         path = write('jobs.a.command = "a"')
         os.chmod(path, mode)
-        assert refused(path) == [f"others than root can write to `{path}`, and root would run what they write"]
+        assert refused(path) == [f"users other than root can write to `{path}`, and root would run what they write"]
 
     def test_another_owner(self, write: Write) -> None:
         path = write('jobs.a.command = "a"')
@@ -281,10 +281,10 @@ class TestRoot:
 
 
 def test_words_longer_than_a_process_can_be_given(write: Write) -> None:
-    assert refused(write(f'jobs.a.command = "{"x" * 131072}"')) == ["`command` is longer than a process can be given (128 KiB)"]
+    assert refused(write(f'jobs.a.command = "{"x" * 131072}"')) == ["`command` is longer than an argument can be (128 KiB)"]
     assert refused(write(f'jobs.a = {{ command = ["x", "{"ü" * 65536}"], env = {{ A = "{"x" * 131072}" }} }}')) == [
-        "`command` is longer than a process can be given (128 KiB)",
-        "`A` in `env` is longer than a process can be given (128 KiB)",
+        "`command` is longer than an argument can be (128 KiB)",
+        "`A` in `env` is longer than a variable can be (128 KiB)",
     ]
     assert refused(write(f'jobs.a.command = "{"x" * 131071}"\njobs.b = 5')) == [
         "job `b` is a whole number, where a table belongs"

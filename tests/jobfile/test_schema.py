@@ -152,7 +152,7 @@ def table(name: str) -> dict[str, Any]:
 def test_every_key_has_its_field_and_its_sentence() -> None:
     fields = set(Job._fields) - {"name"}
     assert set(keys.JOB) == fields == set(table("job"))
-    assert not set(keys.JOB) & keys.JOB_LATER
+    assert not set(keys.JOB) & keys.LATER["jobs"]
     assert (
         set(Settings._fields) - {"keep_runs_count"}
         == set(keys.SETTINGS)
@@ -178,7 +178,7 @@ def test_the_man_page_names_every_key() -> None:
     text = manpage.section()
     for name in [*keys.JOB, *keys.SETTINGS, *keys.ALERT, *keys.CALENDAR, *keys.TOP]:
         assert f".It Sy {name} " in text
-    assert all(name in text for name in keys.JOB_LATER)
+    assert all(name in text for name in keys.LATER["jobs"])
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not here")

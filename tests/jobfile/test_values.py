@@ -31,17 +31,17 @@ def test_durations(text: str, seconds: float) -> None:
     ("text", "told", "hint"),
     [
         ("10", "has no unit", '"10m"'),
-        ("10min", "is no duration as cronflow writes them", 'timeout = "10m"'),
-        ("2 hours 5 minutes", "is no duration as cronflow writes them", 'timeout = "2h5m"'),
-        ("30m1h", "is no duration as cronflow writes them", 'timeout = "1h30m"'),
-        ("10M", "is no duration as cronflow writes them", 'timeout = "10m"'),
+        ("10min", "is a duration in the wrong form", 'timeout = "10m"'),
+        ("2 hours 5 minutes", "is a duration in the wrong form", 'timeout = "2h5m"'),
+        ("30m1h", "is a duration in the wrong form", 'timeout = "1h30m"'),
+        ("10M", "is a duration in the wrong form", 'timeout = "10m"'),
         ("1h1h", "names a unit twice", "add them up"),
-        ("5y", "has a unit `y` that is none", '"5d"'),
+        ("5y", "has an unknown unit `y`", '"5d"'),
         ("-5m", "is negative", "0 or more"),
-        ("", "is no duration", '"1h30m"'),
-        ("soon", "is no duration", '"1h30m"'),
-        ("٣m", "is no duration", '"1h30m"'),
-        ("10m;", "is no duration", '"1h30m"'),
+        ("", "is not a duration", '"1h30m"'),
+        ("soon", "is not a duration", '"1h30m"'),
+        ("٣m", "is not a duration", '"1h30m"'),
+        ("10m;", "is not a duration", '"1h30m"'),
     ],
 )
 def test_what_is_no_duration(text: str, told: str, hint: str) -> None:
@@ -53,7 +53,7 @@ def test_what_is_no_duration(text: str, told: str, hint: str) -> None:
 
 @given(st.integers(0, 3650 * 86400 * 1000))
 def test_a_length_reads_as_the_duration_that_it_is(milliseconds: int) -> None:
-    assert values.duration("x", values.length(milliseconds / 1000)) == milliseconds / 1000
+    assert values.duration("x", values.format_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @given(st.text(max_size=20))
@@ -101,5 +101,5 @@ def test_umasks(text: str, mask: int) -> None:
 
 @pytest.mark.parametrize("text", ["888", "1777", "rwx", "", "-1"])
 def test_what_is_no_umask(text: str) -> None:
-    with pytest.raises(RefusalError, match="is no umask"):
+    with pytest.raises(RefusalError, match="is not a umask"):
         values.umask("umask", text)

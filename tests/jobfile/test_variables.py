@@ -9,8 +9,8 @@ import pytest
 
 from cronflow.core.jobs import Job, definition, jobs_from_definition
 from cronflow.errors import JobFileError, Problem
-from cronflow.jobfile.draw import draw
 from cronflow.jobfile.read import check
+from cronflow.jobfile.render import render
 from tests.jobfile.conftest import ReadText
 
 
@@ -118,7 +118,7 @@ def test_a_thousand_copies_and_not_one_more(read_text: ReadText) -> None:
     many = f"[{', '.join(map(str, range(500)))}]"
     assert len(read_text(f'jobs.a = {{ command = "a", matrix = {{ A = {many}, B = ["x", "y"] }} }}').jobs.jobs["a"].matrix) == 2
     told = refused(read_text, f'jobs.a = {{ command = "a", matrix = {{ A = {many}, B = [1, 2, 3] }} }}')
-    assert told == ["`matrix` has 1,500 combinations, and 1,000 are the most"]
+    assert told == ["`matrix` has 1,500 combinations, and at most 1,000 are possible"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_names_that_are_taken_or_none(read_text: ReadText, key: str, name: str) 
 
 def test_a_clash_with_defaults_is_told_once_and_at_its_place(read_text: ReadText) -> None:
     text = '[defaults]\nenv = { A = "1" }\nparams = { A = "2" }\n[jobs]\na = { command = "a" }\nb = { command = "b" }'
-    assert refused(read_text, text) == ["`A` stands in `env` and in `params`"]
+    assert refused(read_text, text) == ["`A` is set in `env` and in `params`"]
 
 
 GRAPH = """
@@ -185,7 +185,7 @@ def test_outputs_that_would_have_one_name_are_told_where_they_first_meet(read_te
 
 def test_a_pool_that_was_refused_is_not_missing_too(read_text: ReadText) -> None:
     text = '[pools]\np = 0\n[jobs.a]\ncommand = "a"\npool = "p"\npool_slots = 10000'
-    assert refused(read_text, text) == ["`p = 0` is out of its range"]
+    assert refused(read_text, text) == ["`p = 0` is out of range"]
 
 
 def test_slots_of_defaults_are_held_against_the_pool_of_each_job(read_text: ReadText) -> None:
@@ -229,5 +229,5 @@ def test_no_secret_is_ever_told(tmp_path: Path, text: str) -> None:
     path.chmod(0o644)
     problems: list[Problem] = check(str(path))
     assert any(problem.severity == "error" for problem in problems)
-    told = [*map(repr, problems), *(draw(problem, color=False) for problem in problems)]
+    told = [*map(repr, problems), *(render(problem, color=False) for problem in problems)]
     assert [one for one in told if SECRET in one] == []

@@ -165,9 +165,9 @@ def test_dates_in_a_file_of_their_own(read_text: ReadText, tmp_path: Path) -> No
         (b"2026-12-25\n2026-13-01\n", "line 2 of `.*`: there is no 2026-13-01"),
         (b"2026-02-29", "there is no 2026-02-29"),
         (b"0000-01-01", "there is no 0000-01-01"),
-        (b"2026-12-25 2026-12-26", "line 1 of .* is no date"),
-        ("２０２６-12-25".encode(), "is no date"),
-        (b"\xff\xfe2\x000\x00", "line 1 of .* is no date"),
+        (b"2026-12-25 2026-12-26", "line 1 of .* is not a date"),
+        ("２０２６-12-25".encode(), "is not a date"),
+        (b"\xff\xfe2\x000\x00", "line 1 of .* is not a date"),
         (b"\n" * 1_000_001, "is larger than 1 MB"),
     ],
 )

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from cronflow.core.words import count, iso, local
-from cronflow.crontab.proof import SHOWN, Difference, Proved
-from cronflow.crontab.shadow import Compared
+from cronflow.crontab.proof import SHOWN, JobProof, StartDifference
+from cronflow.crontab.shadow import Comparison
 
 MOST = 20
 """Starts of a log that are listed."""
 
 
-def proof_screen(proved: Sequence[Proved], start: int, days: int, zone: str) -> str:
+def proof_screen(proved: Sequence[JobProof], start: int, days: int, zone: str) -> str:
     """Each job with its next start and how often cron and cronflow start it, then where they differ."""
     lines = [f"the {count(days, 'day')} from {_minute(start, zone)} {zone}, by the rules of cron and by the job file"]
-    rows = [(one.draft.name, " ".join(one.draft.entry.words), _when(one), _same(one)) for one in proved]
+    rows = [(one.imported.name, " ".join(one.imported.entry.words), _when(one), _same(one)) for one in proved]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for row in rows:
         lines.append("  " + "  ".join(text.ljust(width) for text, width in zip(row, (*widths, 0), strict=True)).rstrip())
@@ -32,13 +32,13 @@ def proof_screen(proved: Sequence[Proved], start: int, days: int, zone: str) -> 
     return "\n".join(lines)
 
 
-def _when(one: Proved) -> str:
+def _when(one: JobProof) -> str:
     if not one.timed:
-        return "at boot" if one.draft.entry.every is None and one.draft.kind != "anacron" else "by anacron"
+        return "at boot" if one.imported.entry.every is None and one.imported.kind != "anacron" else "by anacron"
     return f"next {_minute(one.next, one.zone)}" if one.next is not None else "not in these days"
 
 
-def _same(one: Proved) -> str:
+def _same(one: JobProof) -> str:
     if not one.timed:
         return "no time to compare"
     if not one.differences:
@@ -46,17 +46,17 @@ def _same(one: Proved) -> str:
     return f"{one.cron:,} × by cron, {one.ours:,} × by cronflow"
 
 
-def _listed(one: Proved) -> list[str]:
+def _listed(one: JobProof) -> list[str]:
     """The differences of a job; of many the first ones."""
     shown = sorted(one.differences, key=lambda difference: (bool(difference.reason), difference.at))[:SHOWN]
     lines = [_difference(one, difference) for difference in sorted(shown)]
     left = len(one.differences) - len(shown)
-    return [*lines, *([f"{one.draft.name}: and {left} more"] if left else [])]
+    return [*lines, *([f"{one.imported.name}: and {left} more"] if left else [])]
 
 
-def _difference(one: Proved, difference: Difference) -> str:
+def _difference(one: JobProof, difference: StartDifference) -> str:
     at = _minute(difference.at, one.zone)
-    told = f"{one.draft.name} {at}: cron starts it {difference.cron} ×, cronflow {difference.ours} ×"
+    told = f"{one.imported.name} {at}: cron starts it {difference.cron} ×, cronflow {difference.ours} ×"
     return f"{told}: {difference.reason}" if difference.reason else f"{told}, WITHOUT A REASON"
 
 
@@ -64,11 +64,11 @@ def _minute(at: float, zone: str) -> str:
     return f"{local(at, zone):%Y-%m-%d %H:%M}"
 
 
-def proof_answer(proved: Sequence[Proved], zone: str) -> list[dict[str, Any]]:
+def proof_answer(proved: Sequence[JobProof], zone: str) -> list[dict[str, Any]]:
     """The same as plain values."""
     return [
         {
-            "job": one.draft.name,
+            "job": one.imported.name,
             "cron": one.cron if one.timed else None,
             "cronflow": one.ours if one.timed else None,
             "next_at": None if one.next is None else iso(one.next, zone),
@@ -81,7 +81,7 @@ def proof_answer(proved: Sequence[Proved], zone: str) -> list[dict[str, Any]]:
     ]
 
 
-def shadow_screen(compared: Compared, zone: str) -> str:
+def shadow_screen(compared: Comparison, zone: str) -> str:
     """What the log and the job file agree on, and what only one of them has."""
     lines = [f"cron's log from {_minute(compared.first, zone)} to {_minute(compared.last, zone)} {zone}, and the job file"]
     lines.append(f"  both: {count(compared.same, 'start')}")
@@ -102,7 +102,7 @@ def _several(title: str, rows: list[str], number: int | None = None) -> list[str
     return [f"  {title}: {len(rows) if number is None else number}", *(f"    {row}" for row in rows[:MOST]), *more]
 
 
-def shadow_answer(compared: Compared, zone: str) -> dict[str, Any]:
+def shadow_answer(compared: Comparison, zone: str) -> dict[str, Any]:
     """The same as plain values."""
     return {
         "from": iso(compared.first, zone),

@@ -12,7 +12,7 @@ from cronflow.core.plan.changes import HIDDEN, FlowChange, KeyChange, SlotChange
 from cronflow.core.time.triggers import described, triggers_of
 from cronflow.facts.reload_changes import ReloadChanges
 from cronflow.jobfile.keys import JOB, SETTINGS
-from cronflow.jobfile.values import length
+from cronflow.jobfile.values import format_duration
 
 _FLOWS = {"merge": "become one", "split": "is parted", "rename": "has another name"}
 _CUT = 60
@@ -77,7 +77,7 @@ def value(key: str, plain: Any) -> str:
     if name == "after":
         text = ", ".join(job if condition == "success" else f"{job} ({condition})" for job, condition in plain) or "none"
     elif isinstance(plain, int | float) and not isinstance(plain, bool) and _is_duration(name):
-        text = length(plain)
+        text = format_duration(plain)
     elif isinstance(plain, list) and len(plain) < 2:
         text = json.dumps(plain[0], ensure_ascii=False) if plain else "none"
     else:

@@ -30,7 +30,7 @@ def check(
     that this machine does not have. Exit status 1 if there are errors. With --prove notes tell where croniter, with which
     other programs read schedules, would start a job at other times, and why; they change no exit status.
     """
-    from cronflow.jobfile.kept import keep
+    from cronflow.jobfile.cache import save_reading
     from cronflow.jobfile.read import read
 
     failed = False
@@ -54,7 +54,7 @@ def check(
             invocation.out(_summary(invocation, path, jobs, problems))
         if jobs is not None and os.path.abspath(path) == str(invocation.places.file):
             with suppress(OSError):  # a convenience, and the folder may be another user's
-                keep(invocation.places.state, reading)
+                save_reading(invocation.places.state, reading)
     if invocation.json:
         invocation.print_json({"ok": not failed, "problems": told, "croniter": proved if prove else None})
     return 1 if failed else 0
@@ -62,9 +62,9 @@ def check(
 
 def _show(invocation: Invocation, problems: list[Problem]) -> None:
     if problems:
-        from cronflow.jobfile.draw import draw
+        from cronflow.jobfile.render import render
 
-        invocation.out("\n".join(draw(problem, invocation.color) + "\n" for problem in problems))
+        invocation.out("\n".join(render(problem, invocation.color) + "\n" for problem in problems))
 
 
 def _prove(invocation: Invocation, path: str, jobs: JobSet) -> list[dict[str, Any]]:

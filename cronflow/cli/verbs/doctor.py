@@ -11,7 +11,7 @@ from cronflow.errors import CronflowError, Exit, JobFileError
 
 if TYPE_CHECKING:
     from cronflow.cli.screens.style import Style
-    from cronflow.doctor.finding import Finding, Scene
+    from cronflow.doctor.finding import Context, Finding
 
 SIGNS = {"ok": ("✓", "success"), "warning": ("!", "retrying"), "problem": ("✗", "failed")}
 
@@ -24,17 +24,17 @@ def doctor(invocation: Invocation) -> int:
     Exit status 1 if there is a problem; warnings do not count.
     """
     from cronflow.doctor import alerts, crontabs, jobs, machine, state
-    from cronflow.doctor.finding import looked
+    from cronflow.doctor.finding import run_check
 
-    found, scene = _scene(invocation)
-    looks = (
-        *(jobs.each_job, alerts.alerts),
-        *(state.folder, state.database, state.sqlite, state.room),
-        *(machine.daemon, machine.twins, state.holders, machine.service, crontabs.crontabs),
-        *(state.clock, machine.zones, machine.watches),
+    found, context = _context(invocation)
+    checks = (
+        *(jobs.check_jobs, alerts.check_alerts),
+        *(state.check_folder, state.check_database, state.check_sqlite, state.check_disk),
+        *(machine.check_daemon, machine.check_other_daemons, state.check_keepers, machine.check_service, crontabs.check_crontabs),
+        *(state.check_clock, machine.check_zones, machine.check_inotify),
     )
-    for look in looks:
-        found += looked(look, scene)
+    for check in checks:
+        found += run_check(check, context)
     failed = any(one.result == "problem" for one in found)
     if invocation.json:
         invocation.print_json({"ok": not failed, "checks": [one._asdict() for one in found]})
@@ -43,9 +43,9 @@ def doctor(invocation: Invocation) -> int:
     return 1 if failed else 0
 
 
-def _scene(invocation: Invocation) -> tuple[list[Finding], Scene]:
-    """What there is to look at, and the finding about the job file itself."""
-    from cronflow.doctor.finding import Scene, ok
+def _context(invocation: Invocation) -> tuple[list[Finding], Context]:
+    """What the checks are given, and the finding about the job file itself."""
+    from cronflow.doctor.finding import Context, ok
 
     daemon, reading, not_ours = None, None, ""
     try:
@@ -59,7 +59,7 @@ def _scene(invocation: Invocation) -> tuple[list[Finding], Scene]:
     except JobFileError as error:
         found = _faulty(error)
     jobs = reading.jobs if reading is not None else None
-    return [found], Scene(invocation.places, jobs, daemon, invocation.now, not_ours)
+    return [found], Context(invocation.places, jobs, daemon, invocation.now, not_ours)
 
 
 def _faulty(error: JobFileError) -> Finding:

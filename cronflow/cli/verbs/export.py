@@ -14,7 +14,7 @@ from cronflow.core.words import count
 from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
-    from cronflow.export.report import Wanted, Written
+    from cronflow.export.report import ExportRequest, ExportResult
 
 
 class Target(StrEnum):
@@ -67,27 +67,18 @@ def export(
     return 1 if report.refused else 0
 
 
-def _wanted(invocation: Invocation, system: bool) -> Wanted:
-    from cronflow.export.report import Wanted
-    from cronflow.jobfile.machine import machine_zone
+def _wanted(invocation: Invocation, system: bool) -> ExportRequest:
+    from cronflow.export.report import ExportRequest
+    from cronflow.jobfile.machine import caller_name, machine_zone
 
-    return Wanted(invocation.jobs, invocation.now, machine_zone(), _caller_name(), invocation.places.file.name, system)
-
-
-def _caller_name() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container's user often has no entry
-        return str(os.geteuid())
+    return ExportRequest(invocation.jobs, invocation.now, machine_zone(), caller_name(), invocation.places.file.name, system)
 
 
-def _export(target: Target, wanted: Wanted) -> Written:
+def _export(target: Target, wanted: ExportRequest) -> ExportResult:
     import importlib
 
     module = importlib.import_module(f"cronflow.export.{target.value}")
-    written: Written = module.export(wanted)
+    written: ExportResult = module.export(wanted)
     return written
 
 
@@ -97,16 +88,16 @@ def _path(out: str | None, name: str) -> str | None:
     return os.path.join(out, name) if name else out
 
 
-def _show(invocation: Invocation, written: Written) -> None:
-    """Print everything; several files each after a line with its name."""
+def _show(invocation: Invocation, written: ExportResult) -> None:
+    """Everything on standard output; several files behind a line with their names."""
     for name, text in written.files.items():
         if name:
             invocation.out(f"# ---- {name} ----")
         invocation.out(text, end="" if text.endswith("\n") else "\n")
 
 
-def _tell(invocation: Invocation, written: Written, out: str | None) -> None:
-    """Say on standard error what is lost."""
+def _tell(invocation: Invocation, written: ExportResult, out: str | None) -> None:
+    """What is lost, on standard error."""
     report = written.report
     kept = len(report.names) - len(report.refused)
     told = [f"{kept} of {count(len(report.names), 'job')} written"]
@@ -117,8 +108,8 @@ def _tell(invocation: Invocation, written: Written, out: str | None) -> None:
         invocation.warn(f"  {line}")
 
 
-def _save(written: Written, out: Path, folder: bool, force: bool) -> None:
-    """Write the files; none of them if one exists already and differs."""
+def _save(written: ExportResult, out: Path, folder: bool, force: bool) -> None:
+    """Write the files; none of them if one is there already and differs."""
     texts = {out / name if name else out: text for name, text in written.files.items()}
     try:
         if folder and out.exists() and not out.is_dir():

@@ -15,7 +15,7 @@ from cronflow.errors import CronflowError, Exit, Problem, Span
 if TYPE_CHECKING:
     from cronflow.core.jobs import JobSet
     from cronflow.crontab.convert import Import
-    from cronflow.crontab.sources import Choice
+    from cronflow.crontab.sources import ReadingOptions
 
 LONGEST = 36_500
 """Days of a proof."""
@@ -60,7 +60,7 @@ def import_(
             raise CronflowError(message, "`cronflow init` writes a job file to begin with")
     else:
         one = sources.of_file(file, choice) if file is not None else sources.of_user(tables.user, tables.root, choice)
-        found = sources.Found([one], {}, [])
+        found = sources.MachineTables([one], {}, [])
     log = None if shadow is None else _log(shadow)
     done = convert(found.tables, found.folders)
     text = writing.write(done)
@@ -82,23 +82,23 @@ def import_(
     return status
 
 
-def _choice(file: str | None, tables: Tables, prove: int | None) -> Choice:
+def _choice(file: str | None, tables: Tables, prove: int | None) -> ReadingOptions:
     """What was asked for, as far as it makes sense together."""
-    from cronflow.crontab.sources import Choice
-    from cronflow.crontab.tables import Daemon, Kind
+    from cronflow.crontab.sources import ReadingOptions
+    from cronflow.crontab.tables import Daemon, TableKind
 
     user, system, root, table, dialect = tables
     if sum((file is not None, user is not None, system)) > 1:
         raise CronflowError("FILE, `--user` and `--system` are three places to read from", "name one of them", Exit.USAGE)
     if root != "/" and not (system or user):
         raise CronflowError("`--root` goes with `--system` or `--user`", None, Exit.USAGE)
-    for given, known, flag in ((table, ("auto", *get_args(Kind)), "--table"), (dialect, get_args(Daemon), "--dialect")):
+    for given, known, flag in ((table, ("auto", *get_args(TableKind)), "--table"), (dialect, get_args(Daemon), "--dialect")):
         if given not in known:
             raise CronflowError(f"`{flag}` knows no `{given}`", f"it takes {', '.join(known)}", Exit.USAGE)
     if prove is not None and not 0 < prove <= LONGEST:
         raise CronflowError(f"`--prove {prove}` is not a number of days to look ahead", f"from 1 to {LONGEST:,}", Exit.USAGE)
-    kind = next((one for one in get_args(Kind) if one == table), None)
-    return Choice(kind, next(one for one in get_args(Daemon) if one == dialect))
+    kind = next((one for one in get_args(TableKind) if one == table), None)
+    return ReadingOptions(kind, next(one for one in get_args(Daemon) if one == dialect))
 
 
 def _write(path: str, text: str) -> None:
@@ -132,13 +132,13 @@ def _read_back(text: str) -> JobSet:
 
 def _tell(invocation: Invocation, done: Import, left_out: list[tuple[str, str]]) -> None:
     """Refused lines, files that were left out, and notes, to standard error."""
-    from cronflow.jobfile.draw import draw, plain
+    from cronflow.jobfile.render import plain, render
 
     color = invocation.color and sys.stderr.isatty()
     for one in done.refused:
         refusal = one.refusal
         span = Span(one.table, refusal.line, refusal.column, refusal.length, refusal.text)
-        invocation.warn(draw(Problem("error", f"not imported: {refusal.rule}", refusal.hint or None, span), color) + "\n")
+        invocation.warn(render(Problem("error", f"not imported: {refusal.rule}", refusal.hint or None, span), color) + "\n")
     for path, reason in left_out:
         invocation.warn(f"left out: {plain(path)}: {reason}")
     for note in done.notes:
@@ -151,8 +151,8 @@ def _tell(invocation: Invocation, done: Import, left_out: list[tuple[str, str]])
 def _conclude(invocation: Invocation, done: Import, output: str | None) -> None:
     refused = f", {count(len(done.refused), 'line')} refused" if done.refused else ""
     where = "" if output is None else f"; wrote {output}"
-    invocation.warn(f"{count(len(done.drafts), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
-    if output is not None and done.drafts:
+    invocation.warn(f"{count(len(done.jobs), 'job')} from {count(len(done.tables), 'table')}{refused}{where}")
+    if output is not None and done.jobs:
         invocation.warn(f"next: read it; `cronflow check {output}`; `--prove 30` compares the starts; then empty the crontab")
 
 
@@ -162,13 +162,13 @@ def _as_data(done: Import, left_out: list[tuple[str, str]], output: str | None, 
         "toml": text if output is None else None,
         "imported": [
             {
-                "job": draft.name,
-                "file": draft.table,
-                "line": draft.entry.line,
-                "schedule": draft.keys.get("schedule"),
-                "notes": list(draft.notes),
+                "job": job.name,
+                "file": job.table,
+                "line": job.entry.line,
+                "schedule": job.keys.get("schedule"),
+                "notes": list(job.notes),
             }
-            for draft in done.drafts
+            for job in done.jobs
         ],
         "refused": [
             {
@@ -213,7 +213,7 @@ def _checked(invocation: Invocation, done: Import, jobs: JobSet, days: int | Non
     invocation.zone = jobs.timezone
     if days is not None:
         start = int(invocation.now) // 60 * 60 + 60
-        proved = list(proof.prove(done.drafts, jobs.jobs, start, start + days * 86_400))
+        proved = list(proof.prove(done.jobs, jobs.jobs, start, start + days * 86_400))
         wrong |= any(one.unexplained for one in proved)
         told["proof"] = importing.proof_answer(proved, invocation.zone)
         second = list(opinions(jobs.jobs.values(), invocation.now))
@@ -226,7 +226,7 @@ def _checked(invocation: Invocation, done: Import, jobs: JobSet, days: int | Non
         if not starts:
             hint = "lines of syslog or the journal that say `(USER) CMD (…)`: `journalctl -u cron -o short-iso`"
             raise CronflowError("there is no start of cron in the log", hint)
-        compared = shadow.compare(done.drafts, jobs.jobs, starts)
+        compared = shadow.compare(done.jobs, jobs.jobs, starts)
         wrong |= bool(shadow.unexplained(compared))
         told["shadow"] = importing.shadow_answer(compared, invocation.zone)
         if not invocation.json:

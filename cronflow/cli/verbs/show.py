@@ -20,7 +20,7 @@ def show(
     It is TOML, which `cronflow check` accepts beside the pools, calendars, alert targets and other jobs that it names. Keys
     that have no effect in a job are left out. Secrets are references, and paths are absolute.
     """
-    from cronflow.jobfile.rendering import table, toml
+    from cronflow.jobfile.writing import table, toml
 
     with History.open(invocation.places.database) as history:
         known = invocation.known_jobs(history)

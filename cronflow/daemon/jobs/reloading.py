@@ -17,7 +17,7 @@ from cronflow.daemon.jobs.source import JobSource, changes
 from cronflow.daemon.notify import Notifier
 from cronflow.daemon.part import FD, Life, Part, Ready
 from cronflow.errors import JobFileError
-from cronflow.jobfile.kept import keep
+from cronflow.jobfile.cache import save_reading
 
 CHECK_EVERY = 30.0
 """Seconds. Some file systems report no changes."""
@@ -90,7 +90,7 @@ class Reloading(Part):
         return events
 
     def _broken(self, error: JobFileError, quiet: bool) -> Event:
-        from cronflow.jobfile.draw import draw
+        from cronflow.jobfile.render import render
 
         errors = [problem for problem in error.problems if problem.severity == "error"]
         span = errors[0].span if errors else None
@@ -99,7 +99,7 @@ class Reloading(Part):
         self.life.log(f"the job file is broken, the old one stays in force: {message}")
         facts = (
             ("file", str(self.life.places.file)),
-            ("problems", [draw(problem, False) for problem in errors[:5]]),
+            ("problems", [render(problem, False) for problem in errors[:5]]),
             ("count", len(errors)),
             ("in_force_since", self.source.in_force_since),
         )
@@ -108,4 +108,4 @@ class Reloading(Part):
     def keep(self) -> None:
         """Keep the reading for commands that only read."""
         with contextlib.suppress(OSError):
-            keep(self.life.places.state, self.source.reading)
+            save_reading(self.life.places.state, self.source.reading)

@@ -1,4 +1,4 @@
-"""A problem as it is shown: the sentence, the place, the line with carets below it, the hint."""
+"""Renders a problem: the message, the place, the line with carets below it, the hint."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from cronflow.errors import Problem, Span
 
 TAB = 4
 WIDTH = 120
-"""Columns of the file's line that are shown; a longer one is cut around the carets."""
-COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m"}
+"""Columns of the file's line that are shown; a longer line is cut around the carets."""
+COLORS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m"}
 
 
-def draw(problem: Problem, color: bool) -> str:
-    """The lines of a problem, without a line end. Characters that cannot be seen are shown as `\\x1b`."""
-    head = f"{COLOURS[problem.severity]}{problem.severity}\x1b[0m" if color else problem.severity
+def render(problem: Problem, color: bool) -> str:
+    """The lines of a problem, without a final newline. Invisible characters are shown as `\\x1b`."""
+    head = f"{COLORS[problem.severity]}{problem.severity}\x1b[0m" if color else problem.severity
     lines = [f"{head}: {plain(problem.message)}"]
     indent = "  "
     span = problem.span
@@ -23,14 +23,14 @@ def draw(problem: Problem, color: bool) -> str:
         lines.append(f"{margin}--> {plain(span.file)}:{span.line}:{span.column}")
         indent = margin + " "
         if span.text:
-            lines += [f"{indent}|", *_picture(span, indent)]
+            lines += [f"{indent}|", *_excerpt(span, indent)]
     if problem.hint:
         lines.append(f"{indent}= hint: {plain(problem.hint)}")
     return "\n".join(lines)
 
 
 def plain(text: str) -> str:
-    """A text that moves no cursor, changes no colour and turns no direction on the terminal that shows it."""
+    """A text with its control characters escaped, so that it cannot move the cursor, change colors or reverse the direction."""
     return "".join(map(_cell, text))
 
 
@@ -44,7 +44,7 @@ def _cell(sign: str) -> str:
 
 
 def _width(cell: str) -> int:
-    """Columns on a terminal: none for combining signs, two for wide ones (Unicode's annex 11)."""
+    """Columns on a terminal: none for combining characters, two for wide ones (Unicode Standard Annex 11)."""
     if len(cell) > 1 or cell.isascii():
         return len(cell)
     if unicodedata.combining(cell) or unicodedata.category(cell) in ("Mn", "Me"):
@@ -52,8 +52,8 @@ def _width(cell: str) -> int:
     return 2 if unicodedata.east_asian_width(cell) in "WF" else 1
 
 
-def _picture(span: Span, indent: str) -> list[str]:
-    """The line of the file, and the carets below what is meant."""
+def _excerpt(span: Span, indent: str) -> list[str]:
+    """The line of the file, and carets below what is meant."""
     skipped = max(0, span.column - 4 * WIDTH)
     cells = [_cell(sign) for sign in span.text[skipped : span.column + 4 * WIDTH]]
     widths = [_width(cell) for cell in cells]

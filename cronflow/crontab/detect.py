@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 from cronflow.crontab.commandwords import PROGRAMS
 from cronflow.crontab.settings import assignment
-from cronflow.crontab.tables import Daemon, Kind
+from cronflow.crontab.tables import Daemon, TableKind
 
 FIELD = re.compile(r"(?:[0-9*,/~-]|(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z]))+")
 USER = re.compile(r"[a-z_][a-z0-9_-]*\$?")
 KNOWN = frozenset(("root", "nobody", "daemon", "www-data", "postgres", "mysql", "mail", "backup", "nginx", "apache", "munin"))
-"""Users that many systems have."""
+"""Users of many systems."""
 HEADING = re.compile(r"#.*\b(dow|weekday|day of week|wday)\b.*\buser", re.IGNORECASE)
 ANACRON = re.compile(r"[ \t]*(@(?:daily|weekly|monthly|yearly|annually)|[0-9]+)[ \t]+[0-9]+[ \t]+([A-Za-z][^ \t/*]*)[ \t]+\S")
 USER_PATHS = ("/etc/crontabs/", "/var/spool/cron/")
 SYSTEM_PATHS = ("/etc/crontab", "/etc/cron.d/")
 
 
-def kind_of(path: str, text: str) -> Kind:
-    """What a table is, by its path and then by its lines."""
+def kind_of(path: str, text: str) -> TableKind:
+    """The kind of a crontab, by its path or else by its lines."""
     if path.endswith("anacrontab"):
         return "anacron"
     if any(known in path for known in USER_PATHS):
@@ -36,18 +36,18 @@ def kind_of(path: str, text: str) -> Kind:
 
 
 def _jobs(lines: Sequence[str]) -> list[str]:
-    """The lines that are neither empty nor a comment nor a setting."""
+    """The lines that are not empty, comments or settings."""
     return [line for line in lines if line and line[0] != "#" and assignment(line) is None]
 
 
 def daemon_of(text: str) -> Daemon:
-    """Whose rules a table follows, if a line tells: Alpine's busybox has folders in /etc/periodic, and needs no `\\%`."""
+    """The daemon whose rules a crontab follows, if a line reveals it: Alpine's busybox has /etc/periodic, and needs no `\\%`."""
     alpine = re.search(r"^[^#\n]*\brun-parts /etc/periodic/", text, re.MULTILINE)
     return "busybox" if alpine and not re.search(r"^[^#\n]*\\%", text, re.MULTILINE) else "auto"
 
 
 def _rest(line: str) -> list[str] | None:
-    """The words behind the time fields of a line, None where these are none."""
+    """The words after the time fields of a line; None if it has no time fields."""
     words = re.split(r"[ \t]+", line.strip(" \t"), maxsplit=8)
     count = 1 if words[0][0] == "@" else 5
     if len(words) <= count or not all(FIELD.fullmatch(word) for word in words[1:count]):
@@ -56,7 +56,7 @@ def _rest(line: str) -> list[str] | None:
 
 
 def _users(rests: Sequence[Sequence[str]], heading: bool) -> bool:
-    """Whether the first of these words are users, all of them."""
+    """Whether all of these lines begin with a user."""
     first = {words[0] for words in rests}
     if any(len(words) < 2 for words in rests) and not heading:
         return False

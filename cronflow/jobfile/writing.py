@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Plan
-from cronflow.jobfile.idle import NEEDED, TRIGGERS
 from cronflow.jobfile.keys import JOB
-from cronflow.jobfile.values import length, whole_size
+from cronflow.jobfile.unused import NEEDED, TRIGGERS
+from cronflow.jobfile.values import format_duration, whole_size
 
 NEEDS = {**NEEDED, **dict.fromkeys(("retry_delay", "retry_backoff", "retry_max_delay"), "retries"), "join": "after"}
 """Keys that say more about another one, and are left out without it."""
@@ -63,7 +63,7 @@ def _plain(value: Any) -> Any:
 
 def _span(value: float) -> str:
     exact = round(value * 1000) == round(value * 1e6) / 1000
-    return length(value) if exact else f"{value:.6f}".rstrip("0") + "s"
+    return format_duration(value) if exact else f"{value:.6f}".rstrip("0") + "s"
 
 
 def _deadline(value: tuple[str, float]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cronflow.core.plan.effective import in_force
-from cronflow.jobfile import kept as kept_module
-from cronflow.jobfile.kept import keep, kept, kept_zone
+from cronflow.jobfile import cache
+from cronflow.jobfile.cache import cached_reading, cached_zone, save_reading
 from cronflow.jobfile.read import read
 
 FILES = {
@@ -48,17 +48,17 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "state").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    keep(tmp_path / "state", read(str(tmp_path / "jobs.toml"), thorough=False))
+    save_reading(tmp_path / "state", read(str(tmp_path / "jobs.toml"), thorough=False))
     return tmp_path
 
 
 def found(place: Path) -> object:
-    return kept(place / "state", place / "jobs.toml")
+    return cached_reading(place / "state", place / "jobs.toml")
 
 
 def test_what_is_kept_is_what_was_read(place: Path) -> None:
     assert found(place) == in_force(read(str(place / "jobs.toml"), thorough=False).jobs)
-    assert kept_zone(place / "state", place / "jobs.toml") == "Europe/Berlin"
+    assert cached_zone(place / "state", place / "jobs.toml") == "Europe/Berlin"
     assert (place / "state" / "names").read_text() == "a\nb\nc\n"
 
 
@@ -102,7 +102,7 @@ def test_it_counts_only_as_long_as_nothing_differs(place: Path, change: str) -> 
 def test_a_file_that_cannot_have_changed_is_not_read_for_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep_at(place, time.time() + 60)
     with monkeypatch.context() as patch:
-        patch.setattr(kept_module, "_digest", lambda path: pytest.fail(f"{path} was read"))
+        patch.setattr(cache, "_digest", lambda path: pytest.fail(f"{path} was read"))
         assert found(place) is not None
     (place / "jobs.toml").chmod(0o640)
     assert found(place) is not None, "its times differ now, and its text does not"
@@ -112,7 +112,7 @@ def keep_at(place: Path, now: float) -> None:
     """Keep the reading as if it were later: the files are none that have just been changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: now)
-        keep(place / "state", read(str(place / "jobs.toml"), thorough=False))
+        save_reading(place / "state", read(str(place / "jobs.toml"), thorough=False))
 
 
 @pytest.mark.parametrize("later", [False, True])
@@ -127,7 +127,7 @@ def test_a_change_within_the_same_moment_is_seen(place: Path, later: bool) -> No
 
 
 def test_another_program_reads_for_itself(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_module, "__version__", "99.0")
+    monkeypatch.setattr(cache, "__version__", "99.0")
     assert found(place) is None
 
 
@@ -138,10 +138,10 @@ def test_another_zone_of_the_machine_is_another_reading(place: Path, monkeypatch
 
 def test_another_file_has_another_reading(place: Path) -> None:
     (place / "other.toml").write_text(FILES["jobs.toml"])
-    assert kept(place / "state", place / "other.toml") is None
+    assert cached_reading(place / "state", place / "other.toml") is None
 
 
 def test_without_a_state_folder_nothing_is_kept(tmp_path: Path) -> None:
     (tmp_path / "jobs.toml").write_text('[jobs.a]\ncommand = "a"\n')
-    keep(tmp_path / "none", read(str(tmp_path / "jobs.toml")))
+    save_reading(tmp_path / "none", read(str(tmp_path / "jobs.toml")))
     assert not (tmp_path / "none").exists()

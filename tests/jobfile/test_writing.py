@@ -14,7 +14,7 @@ from cronflow.core.plan.flow import plan
 from cronflow.errors import JobFileError
 from cronflow.jobfile.keys import JOB
 from cronflow.jobfile.read import check, read
-from cronflow.jobfile.rendering import table, toml
+from cronflow.jobfile.writing import table, toml
 from tests.docs.man_play import displays
 from tests.docs.readme import ROOT, job_file
 from tests.jobfile.conftest import ReadText

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from cronflow.errors import Problem, Span
-from cronflow.jobfile.draw import draw
+from cronflow.jobfile.render import render
 
 
 def test_the_form() -> None:
     span = Span("jobs.toml", 14, 1, 6, 'timout = "10m"')
-    assert draw(Problem("error", "unknown key `timout` in job `backup`", "did you mean `timeout`?", span), color=False) == (
+    assert render(Problem("error", "unknown key `timout` in job `backup`", "did you mean `timeout`?", span), color=False) == (
         "error: unknown key `timout` in job `backup`\n"
         "  --> jobs.toml:14:1\n"
         "   |\n"
@@ -17,26 +17,26 @@ def test_the_form() -> None:
 
 
 def test_without_a_place() -> None:
-    assert draw(Problem("warning", "no jobs", "add one"), color=False) == "warning: no jobs\n  = hint: add one"
-    assert draw(Problem("error", "no jobs"), color=False) == "error: no jobs"
+    assert render(Problem("warning", "no jobs", "add one"), color=False) == "warning: no jobs\n  = hint: add one"
+    assert render(Problem("error", "no jobs"), color=False) == "error: no jobs"
 
 
 def test_colour_is_on_the_word_only() -> None:
-    drawn = draw(Problem("error", "x", None, Span("f", 1, 1, 1, "y")), color=True)
+    drawn = render(Problem("error", "x", None, Span("f", 1, 1, 1, "y")), color=True)
     assert drawn.startswith("\x1b[1;31merror\x1b[0m: x")
     assert drawn.count("\x1b") == 2
 
 
 def test_nothing_of_a_file_moves_the_cursor() -> None:
     evil = "a\x1b[2Jb\x9b\u202ec\r\x00\u2028"
-    drawn = draw(Problem("error", evil, evil, Span(evil, 1, 1, 1, evil)), color=False)
+    drawn = render(Problem("error", evil, evil, Span(evil, 1, 1, 1, evil)), color=False)
     assert all(sign == "\n" or sign.isprintable() for sign in drawn)
     assert "\\x1b[2J" in drawn
     assert "\\u202e" in drawn
 
 
 def carets(text: str, column: int, length: int) -> tuple[str, str]:
-    line, below = draw(Problem("error", "x", None, Span("f", 1, column, length, text)), color=False).split("\n")[3:5]
+    line, below = render(Problem("error", "x", None, Span("f", 1, column, length, text)), color=False).split("\n")[3:5]
     return line[4:], below[4:]
 
 
