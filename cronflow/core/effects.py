@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cronflow.core.records import AttemptRef
-from cronflow.core.tables import TABLE_OF, Table
+from cronflow.core.tables import TABLE_OF, Patch, Table
 from cronflow.errors import Exit
 
 _NO_ROWS: Mapping[Any, Any] = MappingProxyType({})
@@ -52,14 +52,6 @@ class Reply(NamedTuple):
     refused: str | None = None
     hint: str | None = None
     exit_status: int = Exit.FAILED
-
-
-class Patch(NamedTuple):
-    """New values for the rows in which `where` holds: what becomes known of a run or an attempt that is no longer live."""
-
-    table: Table
-    where: Mapping[str, Any]
-    values: Mapping[str, Any]
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 from cronflow.core.records import (
     Act,
@@ -60,6 +60,14 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<table {self.name}>"
+
+
+class Patch(NamedTuple):
+    """New values for the rows in which `where` holds: what becomes known of a run or an attempt that is no longer live."""
+
+    table: Table
+    where: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
 DEFINITIONS = Table("definitions", Definition, ("digest",), existing="ignore")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cronflow.core.effects import Action, Effects, Move, Patch
+from cronflow.core.effects import Action, Effects, Move
 from cronflow.core.jobs import Job
 from cronflow.core.records import PHASE_MOVES, Phase, Run, Task
 from cronflow.core.state import LiveState
-from cronflow.core.tables import Table
+from cronflow.core.tables import Patch, Table
 
 
 class Turn(NamedTuple):

@@ -6,6 +6,7 @@ from cronflow.facts import explain_edges, explain_slot
 from cronflow.facts.evidence import Answer, Context, Evidence
 from cronflow.facts.explain_task import explain_run, explain_task
 from cronflow.facts.sentences import files_phrase
+from cronflow.facts.waits import going
 from cronflow.store.queries import RunRecord
 
 
@@ -14,7 +15,7 @@ def why_job(context: Context, name: str, at: float | None) -> Answer:
     if at is not None:
         return _why_at(context, name, at)
     waits = explain_edges.waiting(context, name)
-    if waits is not None and not (context.edges is not None and context.edges.busy.get(name)):
+    if waits is not None and not going(context.edges, name):
         return waits
     newest = context.history.records(context.history.find_runs(name, context.known.flow_name(name), limit=1))
     if not newest:
@@ -28,6 +29,10 @@ def why_run(context: Context, record: RunRecord, task: str | None, job: str | No
     """Why a run, one of its tasks, or the tasks of one job in it, are as they are. The task must be one of the run."""
     if record.is_row:
         return explain_slot.explain_row(context, record, job)
+    if record.run.gate == "edges":
+        waits = explain_edges.waiting(context, job or record.run.roots[0], record.run.slot)
+        if waits is not None:
+            return waits
     if task is not None and task not in record.run.tasks and record.tasks_of(task):
         task, job = None, task
     tasks = [one for one in record.run.tasks.values() if task in (None, one.name) and job in (None, one.job)]

@@ -43,7 +43,7 @@ def _waiting_slot(context: Context, name: str, one: Waiting) -> Answer:
     begun = one.slot if one.slot >= context.clock.now - 86400 else None
     since = f" since {context.clock.when(begun)}" if begun is not None else ""
     sentence = f"{name} waits for {one.who}{since} (slot {context.clock.day_when(one.slot)})."
-    answer = Answer(name, None, float(one.slot), "waiting", sentence)
+    answer = Answer(name, one.run, float(one.slot), "waiting", sentence)
     answer.because = [_now(context, up) for up in one.upstreams]
     answer.because.append(_until(context, one))
     answer.because += _with(one.flow, name)

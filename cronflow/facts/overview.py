@@ -132,7 +132,8 @@ def gather(
     view = Overview(known, _with_live_troubles(standing(history, now), daemon), daemon, now)
     view.last_tasks = history.last_tasks(known.jobs)
     view.live = history.records(history.live_runs())
-    view.going = [one for one in tasks_now(history, view.live) if not one.task.final]
+    begun = [record for record in view.live if record.run.gate != "edges"]
+    view.going = [one for one in tasks_now(history, begun) if not one.task.final]
     _find_failing(history, view, logs)
     view.slots = upcoming.first_slots(known, now)
     view.edges = edges_state(history, known, now)

@@ -56,9 +56,10 @@ class Upstream(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A slot that waits for jobs of other flows. `until`: at most so long; None without a limit."""
+    """A slot that waits for jobs of other flows, as its run. `until`: at most so long; None without a limit."""
 
     flow: Flow
+    run: int
     roots: tuple[str, ...]
     slot: int
     until: float | None
@@ -103,10 +104,16 @@ def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own:
     left = own is not None and alignment.belongs_to_next_slot(new, own)
     found = []
     for edge in flow.outer:
-        going = [state.runs[number] for number in state.busy.get(edge.job, ())]
+        runs = going(state, edge.job)
         slot = late[1] if late is not None and late[0] == edge.job else None
-        found.append(Upstream(edge, links[edge.job], going[-1] if going else None, slot, left))
+        found.append(Upstream(edge, links[edge.job], runs[-1] if runs else None, slot, left))
     return found
+
+
+def going(state: LiveState | None, job: str) -> list[Run]:
+    """The runs in which a job is going on, without those that only wait for jobs of other flows."""
+    runs = [] if state is None else [state.runs[number] for number in state.busy.get(job, ())]
+    return [run for run in runs if run.gate != "edges"]
 
 
 def waiting_slots(state: LiveState | None, now: float) -> list[Waiting]:
@@ -125,7 +132,7 @@ def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Wait
         trigger = next((one for one in flow.triggers if one.key == run.trigger_key), None)
         if run.gate == "edges" and run.slot is not None and trigger is not None and run.roots[0] in flow.roots:
             own = alignment.AskingSlot(run.slot, trigger.schedule.next_after(now if run.trigger == "catchup" else run.slot))
-            yield Waiting(flow, run.roots, run.slot, run.gate_until, tuple(upstreams(state, flow, run.roots[0], own)))
+            yield Waiting(flow, run.id, run.roots, run.slot, run.gate_until, tuple(upstreams(state, flow, run.roots[0], own)))
 
 
 def waits_for(state: LiveState | None, name: str, now: float) -> list[Upstream]:

@@ -9,9 +9,8 @@ from sqlite3 import Connection
 from typing import Any
 
 from cronflow.core import tables
-from cronflow.core.effects import Patch
 from cronflow.core.records import FINAL, Attempt, Task
-from cronflow.core.tables import Table
+from cronflow.core.tables import Patch, Table
 from cronflow.core.words import storable
 from cronflow.store.phases import PhaseColumns, columns_of, phase_of
 

@@ -61,7 +61,7 @@ def test_a_slot_that_waits_tells_for_whom_and_until_when(tmp_path: Path, screen:
     told = screen(tale, why, "bill", now="Mon 04:07").splitlines()
     assert told == [
         "bill waits for load since 04:05 (slot today 04:05).",
-        "  · after load: it is running in run 2",
+        "  · after load: it is running in run 4",
         "  · it waits until its next slot at Tue 04:05 (in 24 h); then it is skipped",
     ]
     told = screen(tale, why, "strict", now="Mon 04:07").splitlines()
@@ -76,7 +76,7 @@ def test_a_slot_that_waits_tells_for_whom_and_until_when(tmp_path: Path, screen:
 def test_a_slot_that_waits_for_a_failed_job_will_be_blocked(tmp_path: Path, screen: Screen) -> None:
     tale = until(tmp_path, "Mon 04:40", load=[Ending(600, 1)])
     told = screen(tale, why, "bill", now="Mon 04:40")
-    assert "after load: it failed in run 2 (slot today 04:00) at 04:10" in told
+    assert "after load: it failed in run 4 (slot today 04:00) at 04:10" in told
     assert "then it is blocked" in told
 
 
@@ -85,7 +85,7 @@ def test_a_flow_of_which_not_all_upstreams_have_ended_names_the_missing_one(tmp_
     told = screen(tale, why, "report", now="Mon 04:15").splitlines()
     assert told == [
         "report waits for fetch.",
-        "  · after load: it succeeded in run 2 (slot today 04:00) at 04:10",
+        "  · after load: it succeeded in run 4 (slot today 04:00) at 04:10",
         "  · after fetch: it has not ended yet; its next slot is today 04:30",
     ]
     told = screen(tale, why, "mail", now="Mon 04:15")
@@ -110,24 +110,24 @@ def test_a_slot_of_the_same_round_is_waited_for(tmp_path: Path, screen: Screen) 
 def test_a_run_names_the_runs_whose_ends_opened_it(tmp_path: Path, screen: Screen) -> None:
     tale = until(tmp_path, "Mon 04:40")
     told = screen(tale, why, "report", now="Mon 04:40").splitlines()
-    assert told[0].endswith("(started because load 2 and fetch 6 ended, today 04:35).")
+    assert told[0].endswith("(started because load 4 and fetch 8 ended, today 04:35).")
     assert told[2:] == [
-        "  · after load: it succeeded in run 2 (slot today 04:00) at 04:10",
-        "  · after fetch: it succeeded in run 6 (slot today 04:30) at 04:35",
+        "  · after load: it succeeded in run 4 (slot today 04:00) at 04:10",
+        "  · after fetch: it succeeded in run 8 (slot today 04:30) at 04:35",
         "  · it starts when load and fetch have ended anew",
-        "  · after load: it has not ended since run 2, which has counted; its next slot is tomorrow 04:00",
-        "  · after fetch: it has not ended since run 6, which has counted; its next slot is tomorrow 04:30",
+        "  · after load: it has not ended since run 4, which has counted; its next slot is tomorrow 04:00",
+        "  · after fetch: it has not ended since run 8, which has counted; its next slot is tomorrow 04:30",
     ]
-    assert "after load: it succeeded in run 2 (slot today 04:00) at 04:10" in screen(tale, why, "bill", now="Mon 04:40")
+    assert "after load: it succeeded in run 4 (slot today 04:00) at 04:10" in screen(tale, why, "bill", now="Mon 04:40")
 
 
 def test_a_blocked_run_names_who_failed(tmp_path: Path, screen: Screen) -> None:
     tale = until(tmp_path, "Mon 04:40", load=[Ending(600, 1)])
     told = screen(tale, why, "report", now="Mon 04:40").splitlines()
     assert told[0].startswith("report is blocked in run ")
-    assert told[0].endswith("(because load 2 and fetch 4 ended, today 04:35).")
-    assert told[1] == "  · after load: it failed in run 2 (slot today 04:00) at 04:10   cronflow why 2"
-    assert told[2] == "  · after fetch: it succeeded in run 4 (slot today 04:30) at 04:35"
+    assert told[0].endswith("(because load 4 and fetch 8 ended, today 04:35).")
+    assert told[1] == "  · after load: it failed in run 4 (slot today 04:00) at 04:10   cronflow why 4"
+    assert told[2] == "  · after fetch: it succeeded in run 8 (slot today 04:30) at 04:35"
     assert told[3:] == ["  · it starts when load and fetch have ended anew"], "what has counted is not told twice"
 
 
@@ -137,14 +137,14 @@ def test_a_slot_that_waited_in_vain(tmp_path: Path, screen: Screen) -> None:
     assert told == [
         "often did not run from 05:00 to 06:00 (2 slots).",
         "  · skipped: waited for a new end of load until the next slot, in vain",
-        "  · load last ended before that in run 2, today 04:10: success",
+        "  · load last ended before that in run 4, today 04:10: success",
     ]
 
 
 def test_after_timeout_tells_how_long_it_waited_and_for_whom(tmp_path: Path, screen: Screen) -> None:
     tale = until(tmp_path, "Mon 04:40")
     told = screen(tale, why, "strict", now="Mon 04:40")
-    assert "strict is blocked in run 5 (slot today 04:00)." in told
+    assert "strict is blocked in run 6 (slot today 04:00)." in told
     assert "its slot waited 20 min for `fetch`, which has no new end" in told
 
 
@@ -183,7 +183,7 @@ def test_status_lists_the_slots_that_wait(tmp_path: Path, screen: Screen) -> Non
 
 def test_a_job_that_waited_too_long_is_failing_once(tmp_path: Path, screen: Screen) -> None:
     told = screen(until(tmp_path, "Mon 04:40"), status, now="Mon 04:40", width=140)
-    assert "FAILING  1\n  ✗ strict  blocked 04:20 (20 min ago)   waited 20 min for `fetch`, which has no new end   run 5" in told
+    assert "FAILING  1\n  ✗ strict  blocked 04:20 (20 min ago)   waited 20 min for `fetch`, which has no new end   run 6" in told
     assert told.count("strict") == 2, "failing once, and among the next"
 
 

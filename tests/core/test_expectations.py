@@ -325,7 +325,7 @@ def test_an_approval_is_asked_for_once() -> None:
     assert stage.last.of(ALERTS)[0].facts == {"message": "look at the figures first", "blocks": ["b"]}
     stage.restart(10)
     run, turn = stage.state.runs[1], Turn(stage.state, Effects(), stage.now)
-    health.ask_approval(turn, run, run.tasks["a"])
+    health.ask_approval(turn, run.tasks["a"])
     assert len(stage.told("approval")) == 1
     assert not turn.out
 

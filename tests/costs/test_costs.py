@@ -58,7 +58,7 @@ def imports(home: Path, *words: str) -> tuple[int, set[str]]:
 
 
 @pytest.mark.parametrize(
-    ("words", "ours"), [("--help", 8), ("status", 39), ("runs", 41), ("logs -n 20 job1", 36), ("next", 40), ("status job1", 41)]
+    ("words", "ours"), [("--help", 8), ("status", 46), ("runs", 46), ("logs -n 20 job1", 40), ("next", 45), ("status job1", 47)]
 )
 def test_a_command_imports_little(home: Path, words: str, ours: int) -> None:
     status, modules = imports(home, *words.split())

@@ -45,7 +45,7 @@ def past(number: int, flow: dict[str, Job], state: str = "success", at: float = 
 def row(number: int, flow: str, slots: int, first: int, last: int, at: float) -> Effects:
     """A row of slots that did not run."""
     run = Run(number, flow, "schedule", at, "", "key", (flow,), slot=first, slot_last=last, slots=slots, state="missed")
-    run.reason, run.finished_at = "daemon_down", at
+    run.is_row, run.reason, run.finished_at = True, "daemon_down", at
     return Effects.saving(run)
 
 

@@ -58,8 +58,9 @@ def ran(turn: Turn, task: Task, attempt: Attempt) -> None:
     turn.save(one)
     for number in list(state.busy.get(task.job, ())):
         run = state.runs[number]
-        for name in state.groups[number].get(task.job, ()):
-            watch(state, run.tasks[name])
+        for other in [run.tasks[name] for name in state.groups[number].get(task.job, ())]:
+            if other is not task:
+                watch(state, other)
 
 
 def ended(turn: Turn, task: Task) -> None:
