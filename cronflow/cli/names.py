@@ -86,8 +86,9 @@ def check_job(name: str, jobs: Iterable[str]) -> str:
 def check_task(history: History, run: int, name: str) -> str:
     """The name itself if the run has such a task, or a job with copies of that name, else a CronflowError (exit status 4) that
     suggests the nearest one."""
-    query = "SELECT name, job FROM tasks WHERE run = ?"
-    tasks = list(history.db.execute(query, (run,)))
+    from cronflow.store.lookups import task_names
+
+    tasks = task_names(history, run)
     known = dict.fromkeys([*(task for task, _ in tasks), *(job for _, job in tasks)])
     if name in known:
         return name

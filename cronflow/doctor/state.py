@@ -18,6 +18,7 @@ from cronflow.errors import CronflowError
 from cronflow.keeper import client as keepers
 from cronflow.linux import boot_id
 from cronflow.store.copying import room_for_copy
+from cronflow.store.lookups import first_fault, format_of, newest_run_at
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS
 from cronflow.store.standing import standing
@@ -91,7 +92,7 @@ def check_database(context: Context) -> Iterator[Finding]:
         return
     try:
         with History.open(path) as history:
-            version = history.scalar("PRAGMA user_version")
+            version = format_of(history)
             if version < len(MIGRATIONS):
                 yield _old_format(history.db, path, version)
             integrity = _integrity(history.db, path.stat().st_size)
@@ -122,7 +123,7 @@ def _recorded(context: Context, history: History) -> Iterator[Finding]:
         since = duration(context.now - late.since)
         message = f"{count(late.number, 'alert')} to `{late.target}` undelivered for {since}: {late.error or 'not tried yet'}"
         yield warning("undelivered", message, f"`cronflow alerts test {late.target}`")
-    newest = history.scalar("SELECT created_at FROM runs ORDER BY id DESC LIMIT 1")
+    newest = newest_run_at(history)
     if newest is not None and newest > context.now + 60:
         yield problem("clock", "the newest run was opened in the future: the clock has been set back", "`timedatectl`")
     if context.daemon is None and now.meta.get("boot") not in (None, boot_id()):
@@ -134,7 +135,7 @@ def _integrity(db: sqlite3.Connection, size: int) -> Finding:
     end = time.monotonic() + QUICK
     db.set_progress_handler(lambda: time.monotonic() > end, 10_000)
     try:
-        result = str(db.execute("PRAGMA quick_check(1)").fetchone()[0]).splitlines()[-1]
+        result = first_fault(db)
     except sqlite3.OperationalError as error:
         if "interrupted" not in str(error):
             raise

@@ -11,6 +11,7 @@ from cronflow.core.records import Pause, Run, Skip, Task
 from cronflow.facts.known import KnownJobs
 from cronflow.facts.live import has_edges, live_state
 from cronflow.facts.output import Logs
+from cronflow.store import lookups
 from cronflow.store.queries import History, RunRecord
 from cronflow.store.standing import pauses, skips
 
@@ -137,9 +138,7 @@ class Context:
 
     def last_act(self, verb: str, job: str, at: float | None) -> tuple[float, str] | None:
         """When and by whom a verb was last applied to a job before an instant."""
-        query = "SELECT at, by FROM acts WHERE verb = ? AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
-        row = self.history.db.execute(query, (verb, job, self.clock.now if at is None else at)).fetchone()
-        return None if row is None else (float(row[0]), str(row[1]))
+        return lookups.last_act(self.history, verb, job, self.clock.now if at is None else at)
 
     def _until_why(self, pause: Pause) -> str:
         until = f", until {self.clock.when(pause.until)}" if pause.until is not None else ""

@@ -10,6 +10,7 @@ from cronflow.facts import upcoming
 from cronflow.facts.evidence import Answer, Context, Evidence
 from cronflow.facts.sentences import cause_words
 from cronflow.facts.waits import Upstream, Waiting, missing, upstreams, waiting_of, who
+from cronflow.store.lookups import last_end_before
 from cronflow.store.queries import RunRecord
 
 
@@ -177,8 +178,7 @@ def not_new(context: Context, record: RunRecord) -> list[Evidence]:
     named = words.listing(jobs) or "no job of another flow"
     found = [Evidence("upstream_not_new", f"skipped: waited for a new end of {named} until the next slot, in vain", run.id)]
     for job in jobs:
-        query = "SELECT run, state, finished_at FROM tasks WHERE job = ? AND finished_at <= ? ORDER BY run DESC LIMIT 1"
-        row = context.history.db.execute(query, (job, run.finished_at)).fetchone()
+        row = last_end_before(context.history, job, run.finished_at)
         if row is None:
             found.append(Evidence("upstream_not_new", f"{job} had never ended before that", None, job))
         else:

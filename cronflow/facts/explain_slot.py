@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from cronflow.core import words
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
@@ -14,6 +12,7 @@ from cronflow.facts.evidence import Answer, Context, Evidence
 from cronflow.facts.known import KnownJobs
 from cronflow.facts.overview import next_start
 from cronflow.facts.sentences import reason_words
+from cronflow.store import lookups
 from cronflow.store.queries import RunRecord
 
 _LOOK_BACK = 400 * 86400
@@ -53,11 +52,7 @@ def explain_row(context: Context, record: RunRecord, job: str | None) -> Answer:
 
 def _overlapped(context: Context, run: Run, slot: int) -> list[Evidence]:
     """Which run was still going on."""
-    query = (
-        "SELECT id FROM runs WHERE flow = ? AND id != ? AND started_at IS NOT NULL AND created_at <= ?"
-        " AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id DESC LIMIT 1"
-    )
-    number = context.history.scalar(query, run.flow, run.id, slot + 60, slot)
+    number = lookups.run_going_on_at(context.history, run.flow, run.id, slot)
     record = context.history.record(number)
     if record is None:
         return [Evidence("overlap", "skipped: an earlier run was still going on", run.id)]
@@ -71,13 +66,10 @@ def _overlapped(context: Context, run: Run, slot: int) -> list[Evidence]:
 def _missed(context: Context, run: Run, slot: int) -> Evidence:
     """When the daemon was down, as far as the history shows, and which run caught up."""
     up = run.created_at
-    query = "SELECT facts FROM alerts WHERE kind = 'missed' AND at BETWEEN ? AND ? ORDER BY id LIMIT 1"
-    facts = context.history.scalar(query, up - 1, up + 60)
-    down = json.loads(facts).get("down_from") if facts else None
+    down = lookups.missed_facts(context.history, up).get("down_from")
     since = f"from {context.clock.when(down, True)} to " if down is not None else "until "
     message = f"missed: the daemon was not running {since}{context.clock.when(up, True)}"
-    query = "SELECT id FROM runs WHERE flow = ? AND trigger = 'catchup' AND id > ? AND slot > ? ORDER BY id LIMIT 1"
-    number = context.history.scalar(query, run.flow, run.id, run.slot_last or slot)
+    number = lookups.catchup_after(context.history, run.flow, run.id, run.slot_last or slot)
     record = context.history.record(number)
     if record is None or record.run.created_at - up > 86400:
         return Evidence("daemon_down", message, run.id)
@@ -180,18 +172,10 @@ def recorded(context: Context, name: str, flow: Flow | None, slot: int | None, a
                 return history.record(run)
     if slot is not None or flow is None or not all(trigger.timed for trigger in flow.triggers) or not flow.triggers:
         first, last = (at, at + 59) if slot is None else (slot, slot)
-        row = (
-            "SELECT id FROM runs WHERE flow = ? AND slots > 0 AND slot <= ? AND slot_last >= ? AND started_at IS NULL"
-            " ORDER BY id DESC LIMIT 1"
-        )
-        record = history.record(history.scalar(row, context.known.flow_name(name), last, first))
-        if record is not None and record.is_row:
+        record = history.record(lookups.row_of_slots(history, context.known.flow_name(name), first, last))
+        if record is not None:
             return record
-    going = (
-        "SELECT run FROM tasks WHERE job = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?)"
-        " ORDER BY run DESC LIMIT 1"
-    )
-    return history.record(history.scalar(going, name, at + 59, at))
+    return history.record(lookups.run_of_job_at(history, name, at, at + 59))
 
 
 def not_recorded(context: Context, name: str, flow: Flow | None, slot: int | None, at: float) -> Answer:
@@ -217,7 +201,7 @@ def _forbidden(context: Context, flow: Flow, slot: int) -> bool:
 def _unknown(context: Context, name: str, slot: int, at: float) -> Answer:
     sentence = f"{name} was due {context.clock.moment(slot)} by its schedule of today, but the history has nothing of it."
     answer = Answer(name, None, at, "unknown", sentence)
-    begun = context.history.scalar("SELECT min(created_at) FROM runs")
+    begun = lookups.first_run_at(context.history)
     if begun is None:
         answer.because = [Evidence("no_history", "the history is empty: no daemon has run yet", None, None, "cronflow daemon")]
     elif slot < begun:

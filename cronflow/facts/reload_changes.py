@@ -8,6 +8,7 @@ from cronflow.core.plan.changes import Changes, compare
 from cronflow.core.plan.effective import InForce
 from cronflow.core.plan.flow import plan as flows_of
 from cronflow.core.records import Run
+from cronflow.store.lookups import catching_up
 from cronflow.store.queries import History
 
 
@@ -49,7 +50,7 @@ def _dropped(history: History, before: InForce, after: InForce, now: float) -> d
     old, new = flows_of(before.jobs), flows_of(after.jobs)
     kept = {(root, one.key) for flow in new.flows.values() if not flow.dormant for root in flow.roots for one in flow.triggers}
     found: dict[str, int] = {}
-    for job, key, at in history.db.execute("SELECT job, trigger_key, at FROM cursors WHERE lining"):
+    for job, key, at in catching_up(history):
         flow = old.flows.get(old.flow_of.get(job, ""))
         trigger = next((one for one in flow.triggers if one.key == key), None) if flow is not None else None
         if trigger is not None and (job, key) not in kept:

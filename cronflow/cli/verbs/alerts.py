@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cronflow.core.jobs import AlertTarget
 
 AT_ONCE = 4
-_COLUMNS = "id, at, kind, target, job, run, task, tries, sent_at, next_try_at, error"
 
 
 # ---- test ----------------------------------------------------------------------------------------------------------------
@@ -124,12 +123,12 @@ def list_alerts(
     only a day after its target has gone from the job file.
     `--json`: `alerts` with id, at, kind, target, job, run, task, tries, sent_at, given_up_at, next_try_at, error.
     """
+    from cronflow.store.lookups import newest_alerts
     from cronflow.store.queries import History
 
     invocation.use_zone_of_file()
     with History.open(invocation.places.database) as history:
-        rows = history.db.execute(f"SELECT {_COLUMNS} FROM alerts ORDER BY id DESC LIMIT ?", (number,)).fetchall()
-    alerts = [_known(dict(zip(_COLUMNS.split(", "), row, strict=True))) for row in rows]
+        alerts = [_known(row._asdict()) for row in newest_alerts(history, number)]
     if invocation.json:
         invocation.print_json({"alerts": [_plain(alert, invocation.zone) for alert in alerts]})
         return

@@ -12,6 +12,7 @@ from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, par
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core import words
 from cronflow.errors import CronflowError, Exit
+from cronflow.store.lookups import end_of_run
 from cronflow.store.queries import History
 
 
@@ -82,7 +83,7 @@ def _only_one(history: History, number: int, verb: str) -> tuple[int, str]:
     if waiting:
         message = f"{len(waiting)} tasks of run {number} wait for an approval: {words.listing(waiting, 5)}"
         raise CronflowError(message, f"`cronflow {verb} {words.pasted(f'{number}/{waiting[0]}')}` names one of them")
-    ended = history.scalar("SELECT state FROM runs WHERE id = ? AND finished_at IS NOT NULL", number)
+    ended = end_of_run(history, number)
     if ended is not None:
         raise CronflowError(f"run {number} has ended already: {ended}", f"`cronflow retry {number}` runs it again")
     raise CronflowError(f"nothing in run {number} waits for an approval", f"`cronflow why {number}`")

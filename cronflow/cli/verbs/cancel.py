@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from cronflow.cli.names import check_job, check_task, is_run, parse_run_ref, res
 from cronflow.core.records import FINAL
 from cronflow.core.words import pasted
 from cronflow.errors import CronflowError, Exit, JobFileError
+from cronflow.store.lookups import definition_of_run, task_names, unfinished_tasks
 from cronflow.store.queries import History
 
 MOMENT = 2.0
@@ -94,10 +94,9 @@ def _targets(invocation: Invocation, history: History, what: str) -> list[Target
 def _copies(history: History, number: int, task: str) -> list[str]:
     """The task itself, or the copies that are going on if it is a job with copies."""
     check_task(history, number, task)
-    if history.scalar("SELECT 1 FROM tasks WHERE run = ? AND name = ?", number, task):
+    if any(task == name for name, _ in task_names(history, number)):
         return [task]
-    query = "SELECT name FROM tasks WHERE run = ? AND job = ? AND finished_at IS NULL ORDER BY name"
-    return [name for (name,) in history.db.execute(query, (number, task))] or [task]
+    return unfinished_tasks(history, number, task) or [task]
 
 
 def job_names(invocation: Invocation, history: History) -> list[str]:
@@ -111,12 +110,10 @@ def job_names(invocation: Invocation, history: History) -> list[str]:
 
 def _in_run(history: History, number: int, job: str) -> list[Target]:
     """What a job has going on in one run: the run itself if the job is a root of its flow, else its tasks."""
-    body = history.scalar("SELECT body FROM runs JOIN definitions ON digest = definition WHERE id = ?", number)
-    jobs = {plain["name"]: plain for plain in json.loads(body or "[]")}
-    if job in jobs and _is_root(jobs[job]) and history.scalar("SELECT 1 FROM tasks WHERE run = ? AND job = ?", number, job):
+    jobs = {plain["name"]: plain for plain in definition_of_run(history, number)}
+    if job in jobs and _is_root(jobs[job]) and any(job == one for _, one in task_names(history, number)):
         return [(number, None)]
-    query = "SELECT name FROM tasks WHERE run = ? AND job = ? AND finished_at IS NULL ORDER BY name"
-    return [(number, name) for (name,) in history.db.execute(query, (number, job))]
+    return [(number, name) for name in unfinished_tasks(history, number, job)]
 
 
 def _is_root(plain: dict[str, object]) -> bool:
