@@ -17,7 +17,7 @@ from cronflow.core.records import End, Run
 from cronflow.core.run import gates, runs
 from cronflow.core.slots import due
 from cronflow.core.slots.due_slots import DueSlots, trigger_of
-from cronflow.core.slots.rows import advance, record, record_run
+from cronflow.core.slots.rows import record, record_run
 from cronflow.core.state import LiveState
 from cronflow.core.time.schedule import Schedule
 from cronflow.core.turn import Turn
@@ -94,7 +94,6 @@ def _admit(turn: Turn, slots: DueSlots, run: Run, ends: dict[str, int]) -> None:
 def _lift(turn: Turn, slots: DueSlots, run: Run) -> None:
     gates.lift(turn, run)
     runs.refresh(turn, slots.flow, run)
-    advance(turn, slots, slots.at, None)
 
 
 def _met_at(state: LiveState, flow: Flow, now: float) -> float:

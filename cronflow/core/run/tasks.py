@@ -18,6 +18,7 @@ from cronflow.core.plan.copies import paired, upstream_tasks
 from cronflow.core.records import Done, End, Held, Hook, Run, Task, Upstreams
 from cronflow.core.run import stages
 from cronflow.core.slots import skips
+from cronflow.core.slots.cursors import end_row
 from cronflow.core.state import LiveState, judge_run
 from cronflow.core.turn import Turn
 
@@ -126,6 +127,8 @@ def finish_if_done(turn: Turn, run: Run) -> None:
         return
     before = run.state
     run.state, run.reason = judge_run(run)
+    if run.gate == "edges":
+        end_row(turn, run)
     run.gate = run.gate_after = run.gate_until = None
     run.finished_at = max((task.finished_at for task in run.tasks.values() if task.finished_at is not None), default=turn.now)
     turn.moved(run, before, run.reason)

@@ -21,8 +21,9 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Cursor, Run, RunSlot
 from cronflow.core.run import gates, runs
 from cronflow.core.slots import skips
+from cronflow.core.slots.cursors import advance
 from cronflow.core.slots.due_slots import DueSlots, cursors_of, trigger_of
-from cronflow.core.slots.rows import ON_A_FORBIDDEN_DAY, Why, advance, record
+from cronflow.core.slots.rows import ON_A_FORBIDDEN_DAY, Why, record
 from cronflow.core.state import LiveState, MissedReport
 from cronflow.core.tables import CURSORS
 from cronflow.core.time.triggers import Trigger, count_allowed, last_allowed, starts_by_itself
