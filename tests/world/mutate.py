@@ -115,8 +115,8 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "the end of a run does not free those it held back",
         "core/run/tasks.py",
-        "    state.held.pop(run.id, None)\n    state.look = True",
-        "    state.held.pop(run.id, None)\n    state.look = False",
+        "    state.held.pop(run.id, None)\n    state.dirty = True",
+        "    state.held.pop(run.id, None)\n    state.dirty = False",
     ),
     (
         "retries wake up too late",

@@ -207,7 +207,8 @@ def _check_slots(world: World, runs: list[Any]) -> None:
         since = world.cursor_since(root, key)
         mine = [row for row in mine if row[0] > since]
         mine, later = [row for row in mine if row[0] <= cursor.at], [row for row in mine if row[0] > cursor.at]
-        assert {first for first, *_ in later} <= state.ahead.get((root, key), set()), f"{root}: {later} is beyond its cursor"
+        already_run = state.already_run.get((root, key), set())
+        assert {first for first, *_ in later} <= already_run, f"{root}: {later} is beyond its cursor"
         at = since
         if not trigger.timed:
             _check_events(world, root, key, mine)
