@@ -365,6 +365,11 @@ class Run:
         return self.state in FINAL
 
     @property
+    def partly_ended(self) -> bool:
+        """Whether some of its tasks have ended."""
+        return any(task.final for task in self.tasks.values())
+
+    @property
     def kind(self) -> RunKind:
         return RUN_KINDS[self.trigger]
 

@@ -419,6 +419,39 @@ def test_a_waiting_slot_that_is_cancelled_parts_the_skipped_ones_before_and_afte
     assert day == [(*skipped, 2), ("cancelled", "cancelled", 1), (*skipped, 1), ("waiting", "upstream", 1)]
 
 
+def two_roots() -> Stage:
+    """A run of `b` and `c`, of which a person has cancelled `b`, waits for `a` from five on."""
+    both = {"schedule": "0 5 * * *"}
+    stage = Stage(job("a", **A), job("b", ("a",), **both), job("c", ("a",), **both), job("d", ("b", "c")))
+    stage.at(4 * HOUR)
+    stage.at(5 * HOUR)
+    stage.cancel(2, "b")
+    return stage
+
+
+def test_what_is_cancelled_of_a_waiting_run_does_not_run_when_the_rest_does() -> None:
+    stage = two_roots()
+    stage.end("1/a/1")
+    assert stage.tasks(2) == {"b": "cancelled", "c": "running", "d": "waiting"}
+
+
+def test_a_waiting_run_of_which_a_task_was_cancelled_ends_as_a_run() -> None:
+    stage = two_roots()
+    stage.at(DAY + 5 * HOUR)
+    run = stage.store.run(2)
+    assert run is not None
+    assert (run.state, run.is_row, run.slots) == ("cancelled", False, 1)
+    assert stage.reasons(2) == {"b": "cancelled", "c": "upstream_not_new", "d": "upstream_cancelled"}
+
+
+def test_a_reload_that_takes_its_trigger_away_ends_it_too() -> None:
+    stage = two_roots()
+    stage.reload(job("a", **A), job("b", ("a",)), job("c", ("a",)), job("d", ("b", "c")))
+    assert stage.reasons(2) == {"b": "cancelled", "c": "edited", "d": "upstream_cancelled"}
+    stage.end("1/a/1")
+    assert stage.store.run(2).state == "cancelled"  # type: ignore[union-attr]
+
+
 def test_a_task_of_a_run_with_upstreams_has_no_blockers_left() -> None:
     stage = waiting()
     stage.at(4 * HOUR)

@@ -50,8 +50,11 @@ def ended(turn: Turn, run: Run, job: str) -> None:
     _note(turn, job, end if counts else None, run, own_slot(run), at)
 
 
+NOT_TO_RUN = frozenset({"paused", "disabled", "skip", "edited", "upstream_not_new", "overlap", "queue_full"})
+
+
 def _not_to_run(task: Task) -> bool:
-    return task.state == "skipped" and task.reason in ("paused", "disabled", "skip")
+    return task.state == "skipped" and task.reason in NOT_TO_RUN
 
 
 def in_vain(state: LiveState, job: Job) -> str:

@@ -127,8 +127,7 @@ def follow_plan(turn: Turn) -> None:
     for run in gates.waiting_for_edges(state):
         flow = _flow_of(state, run)
         if flow is None or slots_of(state, flow, run) is None:
-            runs.discard(turn, run)
-            runs.record(turn, run, "disabled" if flow is not None and flow.disabled else "edited")
+            runs.withdraw(turn, run, "disabled" if flow is not None and flow.disabled else "edited")
         elif not flow.external_edges:
             expire(turn, run)
 

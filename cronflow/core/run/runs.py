@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from cronflow.core.edges.ends import judge
 from cronflow.core.jobs import NOTHING
 from cronflow.core.notify import lateness
 from cronflow.core.plan.copies import matrix_copies
@@ -49,7 +50,7 @@ def open_blocked(turn: Turn, flow: Flow, run: Run, end: End) -> None:
 
 def block(turn: Turn, run: Run, roots: tuple[str, ...], end: End) -> None:
     """End the roots of a run without running, and let the run go on with that."""
-    for task in [task for task in run.tasks.values() if task.job in roots]:
+    for task in [task for task in run.tasks.values() if task.job in roots and not task.final]:
         tasks.end_unrun(turn, task, end)
     begin(turn, run)
 
@@ -81,8 +82,8 @@ def enter(turn: Turn, flow: Flow, run: Run, jobs: Iterable[str], old: Mapping[st
 
 
 def refresh(turn: Turn, flow: Flow, run: Run) -> None:
-    """Have a run that has not begun go by the job file that is in force now."""
-    if run.definition != flow.digest:
+    """Have a run that has not begun go by the job file that is in force now, unless a person has ended some of it."""
+    if run.definition != flow.digest and not run.partly_ended:
         _drop_tasks(turn, run)
         turn.state.leave(run, turn.now)
         run.flow, run.definition = flow.name, flow.digest
@@ -95,6 +96,18 @@ def discard(turn: Turn, run: Run) -> None:
     turn.state.leave(run, turn.now)
     for root in run.roots:
         turn.delete(RUN_SLOTS, (root, run.trigger_key, run.slot))
+
+
+def skip(turn: Turn, run: Run, reason: str) -> None:
+    """End a run that never began, and of which a person has ended some tasks: the others are skipped, but for those that end
+    with these."""
+    for task in run.tasks.values():  # upstreams first
+        if not task.final:
+            answer = judge(turn.job(task), tasks.upstreams(turn.state, run, task))
+            if not isinstance(answer, End) or answer.state == "skipped":
+                answer = End("skipped", reason)
+            tasks.end_unrun(turn, task, answer)
+    tasks.finish_if_done(turn, run)
 
 
 def _drop_tasks(turn: Turn, run: Run) -> None:
@@ -130,6 +143,15 @@ def amend(turn: Turn, number: int, roots: tuple[str, ...], end: End, upstreams: 
         if task.job in roots:
             task.reason, task.caused_by = end.reason, end.caused_by
             turn.save(task)
+
+
+def withdraw(turn: Turn, run: Run, reason: str) -> None:
+    """Have a run that never began, and is not to, stand in the history as a row, or as a run where some of it has ended."""
+    if run.partly_ended:
+        skip(turn, run, reason)
+    else:
+        discard(turn, run)
+        record(turn, run, reason)
 
 
 def record(turn: Turn, run: Run, reason: str) -> None:

@@ -42,7 +42,8 @@ def set_back(turn: Turn, event: ClockSetBack) -> None:
     state, now = turn.state, turn.now
     standing = list(_standing(state, state.plan, now))
     places = {(cursor.job, cursor.trigger_key): at for cursor, at in standing}
-    waiting = {(root, run.trigger_key, run.slot): run for run in gates.waiting_for_edges(state) for root in run.roots}
+    untouched = [run for run in gates.waiting_for_edges(state) if not run.partly_ended]
+    waiting = {(root, run.trigger_key, run.slot): run for run in untouched for root in run.roots}
     for (root, key, slot), run in waiting.items():
         if run.id in state.runs and slot is not None and slot > places.get((root, key or ""), slot):
             runs.discard(turn, run)  # it is still to come

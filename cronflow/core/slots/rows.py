@@ -36,6 +36,9 @@ def record(turn: Turn, slots: DueSlots, until: float, why: Why) -> int:
 def record_run(turn: Turn, slots: DueSlots, run: Run, reason: str) -> None:
     """Put the slot of a run that waited, and is not to be, into a row in its place."""
     assert run.slot is not None
+    if run.partly_ended:
+        runs.skip(turn, run, reason)
+        return
     runs.discard(turn, run)
     why: Why = ("skipped", reason)
     if _row_to_continue(turn.state, slots, why) is not None:
