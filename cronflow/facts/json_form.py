@@ -49,6 +49,7 @@ class JsonForm:
             "slots": run.slots,
             "state": run.state,
             "reason": run.reason,
+            "held": run.gate,
             "created_at": self.time(run.created_at),
             "started_at": self.time(run.started_at),
             "finished_at": self.time(run.finished_at),

@@ -20,6 +20,7 @@ REASONS = {
     "overlap": "an earlier run was still going on",
     "queue_full": "too many runs were waiting already",
     "daemon_down": "the daemon was not running",
+    "edited": "the job file no longer has what it waited for",
     "calendar": "its calendars leave that day out",
     "upstream_failed": "something before it failed",
     "upstream_cancelled": "something before it was cancelled",

@@ -1,9 +1,10 @@
-"""The section KEYS of cronflow-jobs(5): made from the table of keys, so that no key is undocumented."""
+"""The section KEYS and the kinds of runs of cronflow-jobs(5): made from the tables that the program goes by."""
 
 from __future__ import annotations
 
 import re
 
+from cronflow.core.records import RUN_KINDS, RunKind
 from cronflow.jobfile import keys
 from cronflow.jobfile.keys import Key, Keys
 
@@ -24,6 +25,30 @@ def section() -> str:
         _flow(", ".join(sorted([*keys.LATER["jobs"], *keys.LATER["settings"]])) + "."),
     ]
     return "\n".join(parts) + "\n"
+
+
+RUN_COLUMNS = {
+    "owns_slot": "slot",
+    "tells_round": "round",
+    "stands_for_slot": "done",
+    "by_person": "person",
+    "is_end": "end",
+    "paced": "paced",
+}
+"""What a kind of run is → the heading of its column."""
+
+
+def run_kinds() -> str:
+    """The table of the kinds of runs as mdoc(7)."""
+    widths = " ".join(f'"{word}"' for word in ("schedule", *RUN_COLUMNS.values()))
+    heads = " Ta ".join(f"Sy {word}" for word in ("trigger", *RUN_COLUMNS.values()))
+    rows = [f".It {name} Ta " + " Ta ".join(_marks(kind)) for name, kind in RUN_KINDS.items()]
+    lines = [f".Bl -column -offset indent {widths}", f".It {heads}", *rows]
+    return "\n".join([*lines, ".El"]) + "\n"
+
+
+def _marks(kind: RunKind) -> list[str]:
+    return ["yes" if getattr(kind, field) else "\\-" for field in RUN_COLUMNS]
 
 
 def _part(title: str, words: str, table: Keys) -> list[str]:
@@ -58,4 +83,4 @@ def _quoted(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(section(), end="")
+    print(section() + run_kinds(), end="")

@@ -27,6 +27,7 @@ RUN = [
     "slots",
     "state",
     "reason",
+    "held",
     "created_at",
     "started_at",
     "finished_at",

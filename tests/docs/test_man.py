@@ -17,7 +17,7 @@ import pytest
 from cronflow.cli.app import build
 from cronflow.cli.verbs import BY_NAME
 from cronflow.core.jobs import Job
-from cronflow.core.records import FINAL, GOING_ON, Result, Run
+from cronflow.core.records import FINAL, GOING_ON, Result, Run, RunKind
 from cronflow.daemon.processes import environment, reports, spawning
 from cronflow.facts.sentences import REASONS
 from cronflow.jobfile import manpage
@@ -195,6 +195,12 @@ def names(value: Any, above: str = "") -> set[str]:
 def test_the_keys_are_those_of_the_table() -> None:
     """`python -m cronflow.jobfile.manpage` prints the section."""
     assert manpage.section() in JOBS
+
+
+def test_the_kinds_of_runs_are_those_of_the_table() -> None:
+    """`python -m cronflow.jobfile.manpage` prints the table as well."""
+    assert set(manpage.RUN_COLUMNS) == set(RunKind._fields)
+    assert manpage.run_kinds() in part(JOBS, "What a run is")
 
 
 def test_the_variables_of_a_command_are_told() -> None:
