@@ -7,15 +7,13 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import AttemptEnded, Event, Started, Woke
-from cronflow.core.jobs import JobSet
 from cronflow.core.notify.expectations import deadline_of
-from cronflow.core.plan.flow import Plan
 from cronflow.core.records import AttemptRef, Queued, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.core.tables import RUNS, TASKS
@@ -107,10 +105,13 @@ class Forecast:
 
 
 def simulate(
-    state: LiveState, jobs: JobSet, plan: Plan, usual: Mapping[str, float], now: float, end: float, most: int = MOST
+    state: LiveState, started: Started, usual: Mapping[str, float], end: float, most: int = MOST
 ) -> Forecast:
-    """Let the engine run from `now` to `end` on a state as it was loaded, which is used up by it. `usual` are seconds by job."""
-    return _Simulation(state, usual, Forecast(now, end), most).run(Started(jobs._replace(alerts={}), plan, now))
+    """Let the engine run to `end` on a state as it was loaded, which is used up by it, from when a daemon that is `started` was
+    last seen alive. `usual` are seconds by job."""
+    assert started.alive_at is not None
+    quiet = replace(started, jobs=started.jobs._replace(alerts={}))
+    return _Simulation(state, usual, Forecast(started.alive_at, end), most).run(quiet)
 
 
 class _Simulation:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from cronflow.core.records import (
@@ -28,6 +29,7 @@ from cronflow.core.records import (
 )
 
 
+@dataclass(eq=False, slots=True)
 class Table:
     """One kind of row: its name, its class, and the fields that make its key; without a key rows are only appended.
 
@@ -35,28 +37,24 @@ class Table:
     columns that are properties of the row. `json` are lists or tables, `flags` true or false, `paths` names of files, which need
     not be UTF-8. `existing` says what a row does whose key is there already: it takes its place, is ignored, or is an error."""
 
-    __slots__ = ("columns", "existing", "flags", "get", "json", "key", "key_of", "kind", "name", "paths")
+    name: str
+    kind: type
+    key: tuple[str, ...] = ()
+    json: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    existing: Literal["replace", "ignore", "error"] = "replace"
+    get: Callable[[Any], tuple[Any, ...]] = field(init=False)
+    key_of: Callable[[Any], Any] | None = field(init=False)
 
-    def __init__(
-        self,
-        name: str,
-        kind: type,
-        key: tuple[str, ...] = (),
-        *,
-        json: tuple[str, ...] = (),
-        flags: tuple[str, ...] = (),
-        paths: tuple[str, ...] = (),
-        left_out: tuple[str, ...] = (),
-        columns: tuple[str, ...] = (),
-        beside: tuple[str, ...] = (),
-        existing: Literal["replace", "ignore", "error"] = "replace",
-    ) -> None:
-        fields = columns or getattr(kind, "_fields", None) or [spec.name for spec in dataclasses.fields(kind)]
-        self.name, self.kind, self.key, self.existing = name, kind, key, existing
-        self.columns = (*(field for field in fields if field not in left_out), *beside)
-        self.get: Callable[[Any], tuple[Any, ...]] = operator.attrgetter(*self.columns)
-        self.json, self.flags, self.paths = frozenset(json), frozenset(flags), frozenset(paths)
-        self.key_of: Callable[[Any], Any] | None = operator.attrgetter(*key) if key else None
+    def __post_init__(self) -> None:
+        fields = self.columns or getattr(self.kind, "_fields", None) or [spec.name for spec in dataclasses.fields(self.kind)]
+        self.columns = (*(name for name in fields if name not in self.left_out), *self.beside)
+        self.get = operator.attrgetter(*self.columns)
+        self.key_of = operator.attrgetter(*self.key) if self.key else None
 
     def __repr__(self) -> str:
         return f"<table {self.name}>"

@@ -36,8 +36,9 @@ def variable(key: str, text: str) -> None:
         raise RefusalError(f"`{key}` is not a variable name", "write the name alone, without `$`: letters, digits and `_`")
 
 
-def _table(key: str, table: Any, example: str, reserved: tuple[str, ...], read: Element[T], complain: Complain) -> dict[str, T]:
-    """Read each variable by `read(name, value, complain)`; refused ones are reported and left out."""
+def _table(key: str, table: Any, example: str, read: Element[T], complain: Complain) -> dict[str, T]:
+    """Read each variable by `read(name, value, complain)`; refused ones are reported and left out. `params` and `matrix`
+    may not set the variables by which programs find things."""
     if not isinstance(table, dict):
         raise wrong_type(key, table, "a table", example)
     found: dict[str, T] = {}
@@ -51,7 +52,7 @@ def _table(key: str, table: Any, example: str, reserved: tuple[str, ...], read: 
             inside(f"`{name}` in `{key}` is not a variable name", hint, part="key")
         elif name.startswith("CRONFLOW_"):
             inside(f"`{name}` in `{key}` is set by cronflow itself", "choose a name without `CRONFLOW_`", part="key")
-        elif name in reserved:
+        elif name in RESERVED and key in ("params", "matrix"):
             hint = "choose another name: programs are found by PATH, and look for files in HOME"
             inside(f"`{name}` in `{key}` can only be set by `env`", hint, part="key")
         else:
@@ -75,12 +76,12 @@ def _value(key: str, name: str, text: object) -> str:
 
 def env(key: str, table: Any, complain: Complain) -> dict[str, str]:
     """A table of variables for the command."""
-    return _table(key, table, '{ LANG = "C" }', (), lambda name, text, _: _value(key, name, text), complain)
+    return _table(key, table, '{ LANG = "C" }', lambda name, text, _: _value(key, name, text), complain)
 
 
 def params(key: str, table: Any, complain: Complain) -> dict[str, str]:
     """A table of variables with default values, which can be overridden for a run."""
-    return _table(key, table, '{ REGION = "eu" }', RESERVED, lambda name, text, _: _value(key, name, text), complain)
+    return _table(key, table, '{ REGION = "eu" }', lambda name, text, _: _value(key, name, text), complain)
 
 
 def secrets(key: str, table: Any, complain: Complain) -> dict[str, str]:
@@ -104,12 +105,12 @@ def secrets(key: str, table: Any, complain: Complain) -> dict[str, str]:
             raise RefusalError(f"`{name}` in `{key}` names the home of another user", "write the path, or `file:~/…`")
         return f"{form}:{rest}"
 
-    return _table(key, table, '{ DB_PASSWORD = "file:/run/secrets/db" }', (), reference, complain)
+    return _table(key, table, '{ DB_PASSWORD = "file:/run/secrets/db" }', reference, complain)
 
 
 def matrix(key: str, table: Any, complain: Complain) -> dict[str, tuple[str, ...]]:
     """A table of lists; each combination of their values is a task of its own."""
-    found = _table(key, table, '{ REGION = ["eu", "us"] }', RESERVED, lambda *one: _choices(key, *one), complain)
+    found = _table(key, table, '{ REGION = ["eu", "us"] }', lambda *one: _choices(key, *one), complain)
     combinations = prod(len(choices) for choices in found.values())
     if combinations > MOST_COPIES:
         message = f"`{key}` has {combinations:,} combinations, and at most {MOST_COPIES:,} are possible"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cronflow.core.events import PauseAsked, SkipAsked
+from cronflow.core.events import PauseAsked, SkipAsked, Started
 from cronflow.core.forecast import UNKNOWN, Forecast, crowds, simulate
 from cronflow.core.plan.flow import plan
 from tests.core.stage import MIDNIGHT, Stage, job
@@ -14,7 +14,7 @@ HOUR = 3600.0
 
 def forecast(stage: Stage, usual: Mapping[str, float], hours: float = 24, most: int = 40_000) -> Forecast:
     end = stage.now + hours * HOUR
-    return simulate(stage.store.load(), stage.set, plan(stage.set.jobs), usual, stage.now, end, most)
+    return simulate(stage.store.load(), Started(stage.set, plan(stage.set.jobs), stage.now), usual, end, most)
 
 
 def spans(found: Forecast) -> list[tuple[str, float | None, float | None]]:

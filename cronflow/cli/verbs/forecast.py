@@ -25,6 +25,7 @@ def forecast(
     The scheduler itself is run over a simulated clock, from how things stand now: limits, overlaps, pauses and skips count
     as they will. It tells when each run starts and ends, what waits, where it is crowded, and which deadlines would be missed.
     """
+    from cronflow.core.events import Started
     from cronflow.core.forecast import crowds, simulate
     from cronflow.store.loading import load_state
 
@@ -32,7 +33,7 @@ def forecast(
         known = invocation.jobs_of_file()
         usual = history.usual_durations(known.jobs)
         end = invocation.now + hours * HOUR
-        found = simulate(load_state(history.db), invocation.jobs, known.plan, usual, invocation.now, end)
+        found = simulate(load_state(history.db), Started(invocation.jobs, known.plan, invocation.now), usual, end)
     crowded = crowds(found)
     if invocation.json:
         _print_json(invocation, found, crowded)

@@ -30,8 +30,10 @@ class Kind:
 
     __slots__ = ("every", "field", "high", "low", "names", "noun", "plural", "top", "wrap")
 
-    def __init__(self, noun: str, plural: str, field: str, low: int, high: int, names: str = "") -> None:
-        self.noun, self.plural, self.field, self.low, self.high = noun, plural, field, low, high
+    def __init__(self, noun: str, field: str, low: int, high: int, names: str = "") -> None:
+        self.noun, self.field, self.low, self.high = noun, field, low, high
+        first, *rest = noun.split()[1:]
+        self.plural = " ".join((f"{first}s", *rest))
         self.names = {name: value for value, name in enumerate(names.split(), low)}
         self.top = 7 if high == 6 else high
         self.wrap = 7 if high == 6 else 64
@@ -39,12 +41,12 @@ class Kind:
 
 
 KINDS = (
-    Kind("a second", "seconds", "seconds", 0, 59),
-    Kind("a minute", "minutes", "minute", 0, 59),
-    Kind("an hour", "hours", "hour", 0, 23),
-    Kind("a day of the month", "days of the month", "day-of-month", 1, 31),
-    Kind("a month", "months", "month", 1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"),
-    Kind("a day of the week", "days of the week", "day-of-week", 0, 6, "sun mon tue wed thu fri sat"),
+    Kind("a second", "seconds", 0, 59),
+    Kind("a minute", "minute", 0, 59),
+    Kind("an hour", "hour", 0, 23),
+    Kind("a day of the month", "day-of-month", 1, 31),
+    Kind("a month", "month", 1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"),
+    Kind("a day of the week", "day-of-week", 0, 6, "sun mon tue wed thu fri sat"),
 )
 _TIMES, _DAY, _MONTH, _WEEKDAY = KINDS[:3], KINDS[3], KINDS[4], KINDS[5]
 FIVE = "a schedule has 5 fields, minute hour day month weekday, or 6 with seconds in front"
