@@ -9,7 +9,7 @@ import os
 import select
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
@@ -20,6 +20,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PUNCH_HOLE_KEEP_SIZE = 1 | 2
 SIGNALFD_SIGINFO = 128
 """Bytes of one struct signalfd_siginfo; the first four are the number of the signal."""
+_INOTIFY_EVENT = struct.Struct("iIII")
 IN_MODIFY = 0x2
 IN_ONESHOT = 0x80000000
 _PIDFD_GET_INFO = 0xC040FF0B
@@ -68,7 +69,7 @@ def signalfd(numbers: Iterable[int]) -> int:
 
 
 def inotify_init() -> int:
-    """A non-blocking descriptor that becomes readable when a watched file changes: inotify(7)."""
+    """A non-blocking descriptor that becomes readable when something that is watched changes: inotify(7)."""
     return checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
 
@@ -80,6 +81,16 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
 def inotify_rm_watch(fd: int, number: int) -> None:
     """End a watch. One that ended by itself is no error."""
     _libc.inotify_rm_watch(fd, number)
+
+
+def inotify_read(fd: int) -> Iterator[tuple[int, str]]:
+    """The number of the watch and the name in each event that one read(2) gives. BlockingIOError where there is none."""
+    data, at = os.read(fd, 65536), 0
+    while at < len(data):
+        number, _, _, length = _INOTIFY_EVENT.unpack_from(data, at)
+        at += _INOTIFY_EVENT.size
+        yield number, os.fsdecode(data[at : at + length].rstrip(b"\0"))
+        at += length
 
 
 def raise_priority() -> None:

@@ -126,7 +126,7 @@ class Cgroups:
         spare, self._free = self._free[:-SPARE], self._free[-SPARE:]
         for one in [*(one for one in empty if one.name in self._killed), *spare]:
             one.close()
-            _removed(f"{self.place}/{one.name}")
+            _remove(f"{self.place}/{one.name}")
             self._killed.discard(one.name)
 
     def close(self) -> None:
@@ -148,15 +148,10 @@ def sweep(place: str) -> None:
         return
     for name in names:
         if name.isdigit():
-            _removed(f"{place}/{name}")
-    _removed(place)
+            _remove(f"{place}/{name}")
+    _remove(place)
 
 
-def _removed(path: str) -> bool:
-    try:
+def _remove(path: str) -> None:
+    with suppress(OSError):
         os.rmdir(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from cronflow.linux import punch_hole
 
@@ -50,37 +51,29 @@ def written(path: str, limit: int | None) -> int:
 
 
 def trim(path: str, limit: int) -> None:
-    """Takes the middle out of a log of more than `limit` bytes; does nothing where that fails."""
+    """Take the middle out of a log of more than `limit` bytes; nothing where that fails."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return
+    head = limit // 2
     try:
-        _trim(fd, limit)
-    except OSError:
-        return
+        stat = os.fstat(fd)
+        block = max(stat.st_blksize, 4096)
+        start = -(-head // block) * block
+        end = (stat.st_size - (limit - head)) // block * block
+        if end > start:
+            punch_hole(fd, start, end - start)
+    except OSError as error:
+        if error.errno in _UNABLE:
+            with suppress(OSError):
+                collapse(fd, head, limit - head)
     finally:
         os.close(fd)
 
 
-def _trim(fd: int, limit: int) -> None:
-    stat = os.fstat(fd)
-    head = limit // 2
-    block = max(stat.st_blksize, 4096)
-    start = -(-head // block) * block
-    end = (stat.st_size - (limit - head)) // block * block
-    if end <= start:
-        return
-    try:
-        punch_hole(fd, start, end - start)
-    except OSError as error:
-        if error.errno not in _UNABLE:
-            raise
-        collapse(fd, head, limit - head)
-
-
 def collapse(fd: int, head: int, tail: int) -> None:
-    """Copies the tail behind the head, with a line between them that counts what is missing.
+    """Copy the tail behind the head, with a line between them that counts what is missing.
 
     In place, and the file cut last: who writes to it all the time would else come in between head and tail.
     """
