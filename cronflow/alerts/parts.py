@@ -55,7 +55,7 @@ def name_of(facts: Facts) -> str:
 
 
 def moment(facts: Facts, key: str, zone: str, exact: bool = True) -> str:
-    """" at 02:31:14 CEST", or without `exact` " at 02:31"; nothing where the fact is missing."""
+    """ " at 02:31:14 CEST", or without `exact` " at 02:31"; nothing where the fact is missing."""
     if key not in facts:
         return ""
     at = facts[key]

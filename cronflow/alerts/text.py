@@ -7,16 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cronflow.alerts.expected import approval, late, skipped, slow
-from cronflow.alerts.layout import (
-    TITLE_WIDTH,
-    clean,
-    headline,
-    last_lines,
-    named,
-    one_line,
-    sentence,
-    sentence_case,
-)
+from cronflow.alerts.layout import TITLE_WIDTH, clean, headline, last_lines, named, one_line, sentence, sentence_case
 from cronflow.alerts.layout import short as short  # part of what this module offers
 from cronflow.alerts.parts import Facts, Parts, moment, name_of, origin, place_of, tail
 from cronflow.core import words
@@ -34,7 +25,6 @@ _REASONS = {
 }
 _FREE = frozenset({"message", "tail", "description", "runbook", "hint"})
 """Facts that hold text from outside, in which a secret may stand; names and reasons are the program's own."""
-
 
 
 def text(kind: str, facts: Facts, host: str, zone: str) -> tuple[str, str]:

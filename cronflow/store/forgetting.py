@@ -113,9 +113,7 @@ def _names(db: sqlite3.Connection, table: str, column: str) -> Iterator[str]:
         yield name
 
 
-def _nth(
-    db: sqlite3.Connection, table: str, column: str, number: str, name: str, count: int
-) -> Generator[list[int], None, int]:
+def _nth(db: sqlite3.Connection, table: str, column: str, number: str, name: str, count: int) -> Generator[list[int], None, int]:
     """The run that has `count` - 1 newer ones of the same name; 0 where there is none."""
     last, left = 1 << 62, count
     while left:

@@ -6,21 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cronflow.core.records import (
-    FINAL,
-    Approval,
-    Attempt,
-    Done,
-    End,
-    Held,
-    Hook,
-    Live,
-    Pausing,
-    Phase,
-    Queued,
-    Task,
-    Upstreams,
-)
+from cronflow.core.records import FINAL, Approval, Attempt, Done, End, Held, Hook, Live, Pausing, Phase, Queued, Task, Upstreams
 
 HOOKS = ("on_failure", "on_success")
 
@@ -96,4 +82,3 @@ def _phase_of(columns: PhaseColumns, finished_at: float | None, live: Attempt | 
     if state == "waiting" and not stage:
         return Upstreams()
     raise ValueError(f"a task that is {state}, at stage `{stage}`, has no process")
-

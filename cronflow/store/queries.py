@@ -240,9 +240,7 @@ class History:
             f" WHERE tasks.job = ? AND {condition} ORDER BY tasks.run DESC LIMIT ?"
         )
         numbers = {row[0] for row in self.db.execute(ran, (job, *values, limit))}
-        rows = (
-            f"SELECT id FROM runs WHERE flow = ? AND id > ? AND is_row AND {condition} ORDER BY id DESC LIMIT ?"
-        )
+        rows = f"SELECT id FROM runs WHERE flow = ? AND id > ? AND is_row AND {condition} ORDER BY id DESC LIMIT ?"
         oldest = min(numbers) if len(numbers) == limit else 0
         numbers.update(row[0] for row in self.db.execute(rows, (flow, oldest, *values, limit)))
         return sorted(numbers, reverse=True)[:limit]

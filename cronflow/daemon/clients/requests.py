@@ -6,16 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from cronflow.core.events import (
-    ApprovalGiven,
-    CancelAsked,
-    Event,
-    PauseAsked,
-    ResumeAsked,
-    RetryAsked,
-    RunAsked,
-    SkipAsked,
-)
+from cronflow.core.events import ApprovalGiven, CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked, SkipAsked
 from cronflow.core.jobs import jobs_from_definition
 from cronflow.core.plan.flow import several_flows
 from cronflow.core.state import LiveState

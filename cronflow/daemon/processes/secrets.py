@@ -24,8 +24,6 @@ REMEMBERED = 8
 """Values of one secret that are masked: after a rotation older ones still stand in logs."""
 
 
-
-
 class SecretError(Exception):
     """A secret cannot be read. The sentence says why, and never holds a value."""
 
