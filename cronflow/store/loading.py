@@ -71,8 +71,7 @@ def _load(db: sqlite3.Connection) -> LiveState:
     state = LiveState()
     bodies = _load_runs(db, state)
     _load_edges(db, state)
-    numbers = sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None})
-    for number in numbers:
+    for number in sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None}):
         found = db.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
         if found is not None:
             state.rows[number] = RUNS.object(found)

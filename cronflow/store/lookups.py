@@ -52,8 +52,7 @@ def run_going_on_at(history: History, flow: str, but: int, slot: int) -> int | N
         "SELECT id FROM runs WHERE flow = ? AND id != ? AND started_at IS NOT NULL AND created_at <= ?"
         " AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id DESC LIMIT 1"
     )
-    number: int | None = history.scalar(query, flow, but, slot + 60, slot)
-    return number
+    return history.number(query, flow, but, slot + 60, slot)
 
 
 def run_of_job_at(history: History, job: str, first: float, last: float) -> int | None:
@@ -62,22 +61,19 @@ def run_of_job_at(history: History, job: str, first: float, last: float) -> int 
         "SELECT run FROM tasks WHERE job = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?)"
         " ORDER BY run DESC LIMIT 1"
     )
-    number: int | None = history.scalar(query, job, last, first)
-    return number
+    return history.number(query, job, last, first)
 
 
 def row_of_slots(history: History, flow: str, first: float, last: float) -> int | None:
     """The newest row of slots of a flow that did not run, in which a span of time is."""
     query = "SELECT id FROM runs WHERE flow = ? AND is_row AND slot <= ? AND slot_last >= ? ORDER BY id DESC LIMIT 1"
-    number: int | None = history.scalar(query, flow, last, first)
-    return number
+    return history.number(query, flow, last, first)
 
 
 def catchup_after(history: History, flow: str, row: int, slot: int) -> int | None:
     """The run of a catch-up that followed a row of missed slots."""
     query = "SELECT id FROM runs WHERE flow = ? AND trigger = 'catchup' AND id > ? AND slot > ? ORDER BY id LIMIT 1"
-    number: int | None = history.scalar(query, flow, row, slot)
-    return number
+    return history.number(query, flow, row, slot)
 
 
 def first_run_at(history: History) -> float | None:
@@ -98,8 +94,8 @@ def newest_run_at(history: History) -> float | None:
 def last_act(history: History, verb: str, job: str, at: float) -> tuple[float, str] | None:
     """When and by whom a verb was last applied to a job, up to an instant."""
     query = "SELECT at, by FROM acts WHERE verb = ? AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
-    row = history.db.execute(query, (verb, job, at)).fetchone()
-    return None if row is None else (float(row[0]), str(row[1]))
+    found: tuple[float, str] | None = history.db.execute(query, (verb, job, at)).fetchone()
+    return found
 
 
 def missed_facts(history: History, at: float) -> dict[str, Any]:

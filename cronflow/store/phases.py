@@ -38,17 +38,13 @@ def columns_of(task: Task) -> PhaseColumns:
             return plain._replace(stage_at=phase.since)
         case Hook():
             queued_at = phase.since if phase.attempt is None else None
-            verdict = _verdict(phase.end.state, phase.end.reason, phase.end.note)
-            return plain._replace(stage_at=phase.since, check=phase.passed, verdict=verdict, queued_at=queued_at)
+            end = (phase.end.state, phase.end.reason or "", phase.end.note or "")
+            return plain._replace(stage_at=phase.since, check=phase.passed, verdict=end, queued_at=queued_at)
         case Done():
             hooked = phase.at != task.finished_at
-            verdict = _verdict(phase.state, task.reason, task.note) if hooked else ()
+            verdict = (phase.state, task.reason or "", task.note or "") if hooked else ()
             return plain._replace(stage_at=phase.at, check=phase.passed, verdict=verdict)
     return plain
-
-
-def _verdict(state: str, reason: str | None, note: str | None) -> tuple[str, ...]:
-    return state, reason or "", note or ""
 
 
 def phase_of(columns: PhaseColumns, finished_at: float | None, live: Attempt | None) -> Phase:

@@ -86,14 +86,11 @@ def do_round(store: Store, places: Places, settings: Settings, now: float, tally
                 yield 0.0
         tally.runs += len(runs)
         yield from _remove([folder for run in runs if os.path.isdir(folder := str(places.of_run(run)))], tally)
-    for acts in forgetting.old_acts(db, keep):
-        forgetting.drop(store, "acts", "id", acts)
-        tally.acts += len(acts)
-        yield 0.0
-    for alerts in forgetting.old_alerts(db, keep):
-        forgetting.drop(store, "alerts", "id", alerts)
-        tally.alerts += len(alerts)
-        yield 0.0
+    for table in forgetting.OF_NO_RUN:
+        for rows in forgetting.old_rows(db, table, keep):
+            forgetting.drop(store, table, "id", rows)
+            setattr(tally, table, getattr(tally, table) + len(rows))
+            yield 0.0
     for digests in forgetting.unused_definitions(db):
         forgetting.drop(store, "definitions", "digest", digests)
         yield 0.0
@@ -106,8 +103,7 @@ def count_round(db: sqlite3.Connection, places: Places, settings: Settings, now:
     runs = {run for portion in forgetting.old_runs(db, keep) for run in portion}
     logs = {folder for folders in old_logs(db, places, now - settings.keep_logs) for folder in folders}
     logs.update(folder for run in runs if os.path.isdir(folder := str(places.of_run(run))))
-    acts = sum(map(len, forgetting.old_acts(db, keep)))
-    return Tally(len(runs), len(logs), acts, sum(map(len, forgetting.old_alerts(db, keep))))
+    return Tally(len(runs), len(logs), *(sum(map(len, forgetting.old_rows(db, table, keep))) for table in forgetting.OF_NO_RUN))
 
 
 # ---- output ---------------------------------------------------------------------------------------------------------------
