@@ -42,9 +42,8 @@ class Connection(LineSocket):
 
     def send(self, message: Message) -> None:
         """Say something now, or as soon as the keeper reads; nothing when closed (`closed` tells)."""
-        if not self.closed:
-            self.outgoing += protocol.encode(message)
-            self.flush()
+        self.post(message)
+        self.flush()
 
     def post(self, message: Message) -> bool:
         """Add a message to what is to be sent, since each message sent alone costs the keeper a turn. It goes with the next

@@ -93,14 +93,6 @@ def command_of(pid: int) -> str:
     return text[:120]
 
 
-def find(attempt_id: str) -> list[Process]:
-    """The living processes that carry this attempt's id, wherever they are."""
-    return [
-        process for process in table().values()
-        if process.state not in "ZX" and process.pid != os.getpid() and attempt_of(process.pid) == attempt_id
-    ]
-
-
 def survivors(attempt_id: str, sid: int | None = None, ticks: int | None = None) -> list[Process]:
     """What is left alive of an attempt whose keeper is dead: its session, the bearers of its id, and all below them.
 

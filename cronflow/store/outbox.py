@@ -19,6 +19,9 @@ from cronflow.core.words import storable
 from cronflow.store.loading import definition_text
 from cronflow.store.sound import DamageError
 
+Try = tuple[float | None, str | None, float | None]
+"""How a try to send an alert ended: when it arrived, the error, and when it is tried again."""
+
 
 class Unsent(NamedTuple):
     """An alert that is still to be sent; `nth` counts those of its target, from 1."""

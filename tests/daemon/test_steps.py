@@ -13,7 +13,7 @@ from cronflow.core.plan.flow import flow_of_definition
 from cronflow.core.records import Attempt, End, Hook, Live, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.daemon.processes import reports
-from cronflow.daemon.processes.orders import Order
+from cronflow.daemon.processes.reports import Order
 from cronflow.daemon.processes.secrets import Secrets
 from cronflow.daemon.processes.spawning import Orders
 from cronflow.places import Places
@@ -93,9 +93,9 @@ def test_the_environment_of_a_step_is_that_of_the_command(tmp_path: Path) -> Non
 
 
 def test_a_hook_is_told_how_the_task_ended(tmp_path: Path) -> None:
-    env = asked(tmp_path, "on_failure", exit_code=3, end=End("failed", "exit_code"))[0]["env"]
+    env = asked(tmp_path, "on_failure", exit_code=3, end=End("failed", "exit_code")).env
     assert (env["CRONFLOW_TASK_STATE"], env["CRONFLOW_TASK_REASON"], env["CRONFLOW_EXIT_CODE"]) == ("failed", "exit_code", "3")
-    env = asked(tmp_path, "on_success", end=End("success"))[0]["env"]
+    env = asked(tmp_path, "on_success", end=End("success")).env
     assert (env["CRONFLOW_TASK_STATE"], env["CRONFLOW_TASK_REASON"]) == ("success", "")
     assert "CRONFLOW_EXIT_CODE" not in env
 

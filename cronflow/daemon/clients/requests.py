@@ -12,11 +12,10 @@ from cronflow.core.plan.flow import several_flows
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError, Exit
+from cronflow.store.sound import LATEST
 from cronflow.store.store import Store
 
 MOST_SKIPPED = 1000
-LATEST = 253370764800
-"""The year 9999: later instants are in no calendar."""
 
 Message = Mapping[str, Any]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from cronflow.core.events import Event
 from cronflow.core.records import AttemptRef
 from cronflow.daemon.processes import reports
-from cronflow.daemon.processes.orders import Order
 from cronflow.daemon.processes.orphans import Orphans
+from cronflow.daemon.processes.reports import Order
 from cronflow.daemon.processes.tracked import FINAL, Attempts, Stage, Tracked
 from cronflow.keeper import client
 from cronflow.keeper.protocol import Message

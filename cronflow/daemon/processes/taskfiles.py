@@ -1,4 +1,5 @@
-"""The files that a task is given: its state folder, its output file, the file for the items of a `foreach`.
+"""The files that a task is given: its state folder, its output file, the file for the items of a `foreach`, and the list of
+the files that have caused its run.
 
 All of them lie in the folder of the run, which belongs to the daemon: a job's user owns the files, but cannot put another thing
 in their place. Where the daemon runs as that same user it can: nothing is followed, and nothing waited for.
@@ -9,15 +10,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cronflow.core.records import AttemptRef
+from cronflow.core.records import AttemptRef, Run
 from cronflow.daemon.processes.environment import Account
 from cronflow.files import NotRegularError, read_regular
 from cronflow.places import Places
+from cronflow.store.store import Store
 
+PATHS_LIMIT = 100_000
+"""Bytes of the variable with the paths that have caused a run: a kernel takes up to 131,072 for one with its name (execve(2),
+MAX_ARG_STRLEN)."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 PASSING = 0o011
 """Who may not read a folder may pass through it, to the files that are his."""
@@ -75,6 +80,35 @@ def _let_pass(places: Places, run: int) -> None:
         mode = stat.S_IMODE(one.stat().st_mode)
         if mode & PASSING != PASSING:
             one.chmod(mode | PASSING)
+
+
+def path_variables(run: Run, store: Store, places: Places) -> dict[str, str]:
+    """CRONFLOW_TRIGGER_PATHS_FILE, and CRONFLOW_TRIGGER_PATHS where the list is not too long for it; nothing for a run that no
+    files have caused. On a full disk a command runs all the same, and finds the file missing. OSError for anything else."""
+    paths = store.paths(run.id) if run.trigger == "watch" or run.retry_of is not None else ()
+    if not paths:
+        return {}
+    file = places.paths(run.id)
+    if not file.exists():
+        _write_list(file, paths)
+    found = {"CRONFLOW_TRIGGER_PATHS_FILE": str(file)}
+    lines = "\n".join(paths)
+    if len(os.fsencode(lines)) <= PATHS_LIMIT:
+        found["CRONFLOW_TRIGGER_PATHS"] = lines
+    return found
+
+
+def _write_list(file: Path, paths: Sequence[str]) -> None:
+    """The list as a whole or not at all. All tasks of the run may read it, whoever their users are."""
+    fresh = file.with_name("paths.new")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in paths))
+        fresh.chmod(0o644)
+        fresh.rename(file)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
 
 
 def read(path: Path, owner: int, limit: int) -> bytes:

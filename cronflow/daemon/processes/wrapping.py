@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cronflow.ask import VALUE_LIMIT
 from cronflow.core.run.outputs import FILE_LIMIT
-from cronflow.daemon.processes.secrets import VALUE_LIMIT
 
 SH = "/bin/sh"
 _COLLECT = (

@@ -21,8 +21,7 @@ from cronflow.core.events import Event
 from cronflow.core.jobs import Settings
 from cronflow.core.state import LiveState
 from cronflow.daemon.part import Life, Part, Ready
-from cronflow.daemon.processes.logfolders import numbers_in
-from cronflow.places import Places
+from cronflow.places import Places, numbers_in
 from cronflow.store import forgetting
 from cronflow.store.database import Database
 from cronflow.store.store import Store
