@@ -75,14 +75,12 @@ class Cgroups:
         if own is None:
             return None
         made = cls(f"{own}/{PREFIX}{generation}-{os.getpid()}")
-        try:
+        with suppress(OSError):
             os.mkdir(made.place)
-            if not os.path.exists(f"{made.place}/cgroup.kill"):
-                os.rmdir(made.place)
-                return None
-        except OSError:
-            return None
-        return made
+            if os.path.exists(f"{made.place}/cgroup.kill"):
+                return made
+            os.rmdir(made.place)
+        return None
 
     def take(self) -> Cgroup | None:
         """A cgroup without processes, an old one if there is one."""
@@ -108,8 +106,8 @@ class Cgroups:
                 path = next(line for line in file if line.startswith("0::"))
         except (OSError, StopIteration):
             return None
-        _, found, rest = path.rstrip("\n").partition("/" + os.path.basename(self.place) + "/")
-        return rest.partition("/")[0] if found else None
+        _, _, rest = path.rstrip("\n").partition("/" + os.path.basename(self.place) + "/")
+        return rest.partition("/")[0] or None
 
     def kill(self, name: str) -> None:
         """End every process in it, and those that are being born. It cannot be used again: newer kernels kill whatever is born

@@ -41,15 +41,12 @@ class Trees:
         self._places[taken.name] = taken
         return taken.fd
 
-    def use_no_cgroups(self) -> None:
-        """Use none from now on: what the kernel or a container forbids once, it will forbid again."""
-        self.close()
-        self.cgroups = None
-
     def close(self) -> None:
-        """Takes away the cgroups that are empty."""
+        """Remove the cgroups that are empty, and use none from now on: what a kernel or a container forbids once, it will forbid
+        again."""
         if self.cgroups is not None:
             self.cgroups.close()
+            self.cgroups = None
 
     def add(self, attempt: HeldAttempt) -> None:
         """Its main process exists. An old session of that number has ended, or the pid would not be free."""

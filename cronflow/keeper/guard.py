@@ -94,17 +94,15 @@ def main(arguments: list[str]) -> NoReturn:
 
 def header(generation: int, cgroups: Cgroups | None) -> dict[str, object]:
     """Page 0 of the journal: who keeps, and in which boot."""
-    place = cgroups.place if cgroups is not None else None
+    place = cgroups and cgroups.place
     return {"version": protocol.VERSION, "generation": generation, "boot": boot_id(), "at": time.time(), "cgroups": place}
 
 
 def reset_signals() -> None:
     """Undo what the caller may have left: ignored and blocked signals. Its variables have stayed behind with it."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
-        try:
+        with suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
-        except (OSError, ValueError):
-            continue
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -211,7 +211,7 @@ class Keeper:
         results = [child.fork() for _, child in ready]
         for (attempt, child), result in zip(ready, results, strict=True):
             if isinstance(result, OSError) and child.cgroup is not None:
-                self.trees.use_no_cgroups()
+                self.trees.close()
                 child.cgroup = None
                 result = child.fork()
             child.close()

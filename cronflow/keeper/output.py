@@ -34,20 +34,11 @@ def size_of(path: str) -> int:
 
 def written(path: str, limit: int | None) -> int:
     """The bytes that the command has written to its log, those included that were dropped since; 0 without a log."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return 0
-    try:
-        size = os.fstat(fd).st_size
-        if limit is None or size <= limit // 2:
-            return size
-        gap = _GAP.match(os.pread(fd, _LINE, limit // 2))
+    with suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        gap = None if limit is None or size <= limit // 2 else _GAP.match(os.pread(file.fileno(), _LINE, limit // 2))
         return size + int(gap.group(1)) - len(gap.group()) if gap else size
-    except OSError:
-        return 0
-    finally:
-        os.close(fd)
+    return 0
 
 
 def trim(path: str, limit: int) -> None:

@@ -47,7 +47,6 @@ class Watcher:
         attempt.seen_bytes = size
 
     def written(self, now: float) -> None:
-        """Read what inotify has to say."""
         with suppress(OSError):
             for number, _ in linux.inotify_read(self.fd):
                 attempt = self._watched.pop(number, None)

@@ -57,7 +57,6 @@ def _load_runs(db: sqlite3.Connection, state: LiveState) -> dict[str, str]:
 
 
 def _load_edges(db: sqlite3.Connection, state: LiveState) -> None:
-    """Fill in the cursors and the links."""
     for row in db.execute(CURSORS.select):
         cursor = CURSORS.object(row)
         cursor.trigger_key = sys.intern(cursor.trigger_key)  # many jobs have the same

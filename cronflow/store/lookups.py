@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 from cronflow.store.queries import History
 
-# ---- tasks ----------------------------------------------------------------------------------------------------------------
-
 
 def task_names(history: History, run: int) -> list[tuple[str, str]]:
     """The tasks of a run, each with its job."""
@@ -28,9 +26,6 @@ def last_end_before(history: History, job: str, at: float | None) -> tuple[int, 
     query = "SELECT run, state, finished_at FROM tasks WHERE job = ? AND finished_at <= ? ORDER BY run DESC LIMIT 1"
     found: tuple[int, str, float] | None = history.db.execute(query, (job, at)).fetchone()
     return found
-
-
-# ---- runs -----------------------------------------------------------------------------------------------------------------
 
 
 def end_of_run(history: History, run: int) -> str | None:
@@ -88,9 +83,6 @@ def newest_run_at(history: History) -> float | None:
     return at
 
 
-# ---- acts, alerts, cursors ------------------------------------------------------------------------------------------------
-
-
 def last_act(history: History, verb: str, job: str, at: float) -> tuple[float, str] | None:
     """When and by whom a verb was last applied to a job, up to an instant."""
     query = "SELECT at, by FROM acts WHERE verb = ? AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
@@ -130,9 +122,6 @@ def newest_alerts(history: History, most: int) -> list[AlertRow]:
 def catching_up(history: History) -> Iterator[tuple[str, str, float]]:
     """The triggers whose missed slots are being caught up: job, key, and up to where they have been dealt with."""
     yield from history.db.execute("SELECT job, trigger_key, at FROM cursors WHERE catching_up")
-
-
-# ---- the file -------------------------------------------------------------------------------------------------------------
 
 
 def format_of(history: History) -> int:

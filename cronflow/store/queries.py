@@ -360,7 +360,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file, 0 where there is none."""
     try:
         return os.stat(path).st_size
     except OSError:

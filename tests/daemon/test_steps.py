@@ -73,11 +73,11 @@ def test_every_process_has_the_limit_of_the_job(tmp_path: Path, kind: str) -> No
 
 def test_a_poll_has_what_is_left_of_the_wait(tmp_path: Path) -> None:
     unlimited = JOB._replace(timeout=None)
-    assert asked(tmp_path, "sensor", unlimited, entered=NOW)[0]["timeout"] == 600.0
-    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 590)[0]["timeout"] == 10.0
-    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 700)[0]["timeout"] == 1.0
-    assert asked(tmp_path, "sensor", JOB._replace(timeout=20.0), entered=NOW - 590)[0]["timeout"] == 10.0
-    assert asked(tmp_path, "sensor", JOB._replace(timeout=5.0), entered=NOW - 590)[0]["timeout"] == 5.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW).timeout == 600.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 590).timeout == 10.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 700).timeout == 1.0
+    assert asked(tmp_path, "sensor", JOB._replace(timeout=20.0), entered=NOW - 590).timeout == 10.0
+    assert asked(tmp_path, "sensor", JOB._replace(timeout=5.0), entered=NOW - 590).timeout == 5.0
 
 
 def test_only_the_command_reads_stdin(tmp_path: Path) -> None:

@@ -187,7 +187,6 @@ class Keepers:
                 self.numbers.discard(number)
 
     def flush(self) -> None:
-        """Send what has been put together for the keepers."""
         for connection in self.open.values():
             connection.flush()
 
@@ -202,7 +201,6 @@ class Keepers:
         return min((at for at in times if at is not None), default=None)
 
     def receive(self, connection: client.Connection) -> list[Event]:
-        """What a keeper has said."""
         return [*self._read(connection, 0.0), *self._conclude()]
 
     def collect_orphans(self) -> list[Event]:

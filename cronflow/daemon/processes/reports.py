@@ -98,6 +98,7 @@ def ended(ref: AttemptRef, message: Mapping[str, Any], attempt_id: str, now: flo
     status = message.get("status")
     exit_code = os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None
     number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
+    measured: dict[str, Any] = {key: message.get(key) for key in ("pid", "started_at", "cpu_s", "max_rss_kb", "output_bytes")}
     return AttemptEnded(
         ref,
         message.get("at") or now,
@@ -105,14 +106,6 @@ def ended(ref: AttemptRef, message: Mapping[str, Any], attempt_id: str, now: flo
         number,
         stopped=message.get("stopped"),
         survivors=status is None and bool(tree.survivors(attempt_id, message.get("pid"), message.get("ticks") or None)),
-        pid=message.get("pid"),
-        started_at=message.get("started_at"),
-        cpu_s=message.get("cpu_s"),
-        max_rss_kb=message.get("max_rss_kb"),
-        output_bytes=message.get("output_bytes"),
-        left_behind=_names(message.get("left_behind") or ()),
+        left_behind=tuple(f"{one.get('pid')} {one.get('command', '')}".strip() for one in message.get("left_behind") or ()),
+        **measured,
     )
-
-
-def _names(left_behind: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(f"{one.get('pid')} {one.get('command', '')}".strip() for one in left_behind)

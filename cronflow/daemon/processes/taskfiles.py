@@ -7,6 +7,7 @@ in their place. Where the daemon runs as that same user it can: nothing is follo
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import stat
@@ -14,8 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cronflow.core.records import AttemptRef, Run
-from cronflow.daemon.processes.environment import Account
+from cronflow.core.events import AttemptEnded
+from cronflow.core.jobs import Job
+from cronflow.core.records import AttemptRef, Run, Task
+from cronflow.core.run.outputs import FILE_LIMIT, ItemsError, read_items, read_outputs
+from cronflow.core.state import LiveState
+from cronflow.core.words import masked
+from cronflow.daemon.processes.environment import Account, Unstartable, account
+from cronflow.daemon.processes.secrets import Secrets
 from cronflow.files import NotRegularError, read_regular
 from cronflow.places import Places
 from cronflow.store.store import Store
@@ -139,3 +146,62 @@ def append(log: str | Path, lines: Iterable[str]) -> None:
             size = os.fstat(fd).st_size
             begun = size > 0 and os.pread(fd, 1, size - 1) not in (b"\n", b"")
             file.write((b"\n" if begun else b"") + text.encode(errors="replace"))
+
+
+# ---- what an attempt has left ---------------------------------------------------------------------------------------------
+
+
+def complete(event: AttemptEnded, state: LiveState, places: Places, secrets: Secrets) -> AttemptEnded:
+    """The end of an attempt; of a command with its outputs, of a `foreach` with its items. Known values of secrets are masked in
+    all that is kept. What cannot be taken is said in the log of the attempt."""
+    task = state.task_at(event.ref)
+    if task is None:
+        return event
+    job = state.job(state.runs[task.run], task)
+    if event.reason is None and event.ref.kind == "command":
+        event = _with_outputs(event, job, task, places)
+    elif event.reason is None and event.ref.kind == "foreach":
+        event = _with_items(event, job, places)
+    masks = secrets.masks(job)
+    if not masks:
+        return event
+    return dataclasses.replace(
+        event,
+        outputs=tuple((key, masked(value, masks)) for key, value in event.outputs),
+        items=tuple(masked(item, masks) for item in event.items),
+        left_behind=tuple(masked(line, masks) for line in event.left_behind),
+    )
+
+
+def _with_outputs(event: AttemptEnded, job: Job, task: Task, places: Places) -> AttemptEnded:
+    log = places.log(event.ref.run, event.ref.task, event.ref.n)
+    try:
+        path = places.output(event.ref.run, event.ref.task, task.attempts)
+        found = read_outputs(read(path, account(job).uid, FILE_LIMIT))
+    except (UnreadableError, Unstartable) as fact:
+        append(log, [f"the output file was not taken: it {fact}"])
+        return event
+    append(log, found.faults)
+    return dataclasses.replace(event, outputs=found.pairs)
+
+
+def _with_items(event: AttemptEnded, job: Job, places: Places) -> AttemptEnded:
+    """The items of a `foreach` that has succeeded; one that printed too much has been cut off, whatever its status is."""
+    try:
+        data = read(places.items(event.ref.run, event.ref.task, event.ref.n), account(job).uid, FILE_LIMIT)
+        if event.exit_code != 0 and len(data) <= FILE_LIMIT:
+            return event
+        found = read_items(data)
+    except (UnreadableError, Unstartable) as fact:
+        return dataclasses.replace(event, reason="foreach", message=f"what `foreach` printed {fact}")
+    except ItemsError as fact:
+        return dataclasses.replace(event, reason="foreach", message=str(fact))
+    append(places.log(event.ref.run, event.ref.task, event.ref.n, "foreach"), found.faults)
+    return dataclasses.replace(event, items=found.items)
+
+
+def clear(ref: AttemptRef, places: Places) -> None:
+    """Remove the file of a `foreach`'s items, once its end is saved: they are in the database."""
+    if ref.kind == "foreach":
+        with suppress(OSError):  # it goes with the run, later
+            places.items(ref.run, ref.task, ref.n).unlink()
