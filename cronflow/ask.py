@@ -6,16 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import subprocess
+from typing import Any
 
 VALUE_LIMIT = 65536
 """Bytes of the value of a secret, wherever it comes from."""
 COMMAND_SECONDS = 10.0
 """Seconds that the command of a secret has where its value is only to be masked."""
-LOOK_EVERY = 0.05
+LOOK_EVERY = 0.01
 
 
 def ask_command(order: Mapping[str, Any]) -> str | None:
@@ -40,21 +37,12 @@ def ask_command(order: Mapping[str, Any]) -> str | None:
         except (OSError, ValueError):
             return None
         end = time.monotonic() + COMMAND_SECONDS
-        while (status := _ended(process)) is None:
+        while process.poll() is None:
+            time.sleep(LOOK_EVERY)
             if time.monotonic() > end or os.fstat(file.fileno()).st_size > VALUE_LIMIT:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 return None
         file.seek(0)
         value = file.read(VALUE_LIMIT + 1)
-    return value.decode(errors="replace").rstrip("\n") if status == 0 and len(value) <= VALUE_LIMIT else None
-
-
-def _ended(process: subprocess.Popen[bytes]) -> int | None:
-    """The status of a process, waited for a moment; None if it goes on."""
-    import subprocess
-
-    try:
-        return process.wait(LOOK_EVERY)
-    except subprocess.TimeoutExpired:
-        return None
+    return value.decode(errors="replace").rstrip("\n") if process.returncode == 0 and len(value) <= VALUE_LIMIT else None

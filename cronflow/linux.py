@@ -9,7 +9,7 @@ import os
 import select
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
@@ -20,6 +20,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PUNCH_HOLE_KEEP_SIZE = 1 | 2
 SIGNALFD_SIGINFO = 128
 """Bytes of one struct signalfd_siginfo; the first four are the number of the signal."""
+_INOTIFY_EVENT = struct.Struct("iIII")
 IN_MODIFY = 0x2
 IN_ONESHOT = 0x80000000
 _PIDFD_GET_INFO = 0xC040FF0B
@@ -31,10 +32,10 @@ HIGHEST_PRIORITY = -20
 OWN_VARIABLES = ("CRONFLOW_", "WATCHDOG_", "LISTEN_", "NOTIFY_SOCKET")
 """Beginnings of variables that are meant for one process and not for those that it starts: ours, and systemd's (sd_notify(3))."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
-_libc.fallocate64.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-_libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+libc.fallocate64.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
 
 
 def checked(result: int) -> int:
@@ -50,12 +51,12 @@ def checked(result: int) -> int:
 
 def become_subreaper() -> None:
     """From now on orphans among our descendants become our children: prctl(2), PR_SET_CHILD_SUBREAPER."""
-    checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    checked(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
 def punch_hole(fd: int, start: int, length: int) -> None:
     """Give the blocks of a range back; its bytes read as zeros: fallocate(2). OSError where that cannot be done."""
-    checked(_libc.fallocate64(fd, _PUNCH_HOLE_KEEP_SIZE, start, length))
+    checked(libc.fallocate64(fd, _PUNCH_HOLE_KEEP_SIZE, start, length))
 
 
 def signalfd(numbers: Iterable[int]) -> int:
@@ -64,22 +65,32 @@ def signalfd(numbers: Iterable[int]) -> int:
     for number in numbers:
         mask |= 1 << (number - 1)
     word = ctypes.create_string_buffer(mask.to_bytes(8, sys.byteorder), 128)
-    return checked(_libc.signalfd(-1, word, os.O_NONBLOCK | os.O_CLOEXEC))
+    return checked(libc.signalfd(-1, word, os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def inotify_init() -> int:
-    """A non-blocking descriptor that becomes readable when a watched file changes: inotify(7)."""
-    return checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    """A non-blocking descriptor that becomes readable when something that is watched changes: inotify(7)."""
+    return checked(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def inotify_add_watch(fd: int, path: str, mask: int) -> int:
     """Watch a path; the number by which events name it."""
-    return checked(_libc.inotify_add_watch(fd, os.fsencode(path), mask))
+    return checked(libc.inotify_add_watch(fd, os.fsencode(path), mask))
 
 
 def inotify_rm_watch(fd: int, number: int) -> None:
     """End a watch. One that ended by itself is no error."""
-    _libc.inotify_rm_watch(fd, number)
+    libc.inotify_rm_watch(fd, number)
+
+
+def inotify_read(fd: int) -> Iterator[tuple[int, str]]:
+    """The number of the watch and the name in each event that one read(2) gives. BlockingIOError where there is none."""
+    data, at = os.read(fd, 65536), 0
+    while at < len(data):
+        number, _, _, length = _INOTIFY_EVENT.unpack_from(data, at)
+        at += _INOTIFY_EVENT.size
+        yield number, os.fsdecode(data[at : at + length].rstrip(b"\0"))
+        at += length
 
 
 def raise_priority() -> None:

@@ -66,6 +66,21 @@ class Places(NamedTuple):
         return self.log(run, "", 0).with_name("paths")
 
 
+def numbers_in(folder: str) -> list[int]:
+    """The shelves in the folder of all logs, one for a thousand runs, or the runs on one; nothing where it cannot be read."""
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdecimal()]
+    except OSError:
+        return []
+
+
+def newest_logged(places: Places) -> int:
+    """The highest number of a run that has logs; 0 without any."""
+    logs = places.state / "logs"
+    shelf = max(numbers_in(str(logs)), default=None)
+    return 0 if shelf is None else max(numbers_in(str(logs / str(shelf))), default=0)
+
+
 def find_places(
     file: str | None = None, state: str | None = None, environ: Mapping[str, str] = os.environ, uid: int | None = None
 ) -> Places:

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from cronflow.alerts.layout import headline, last_lines, named, one_line, sentence_case
-from cronflow.alerts.parts import Facts, Parts, moment, name_of, origin, place_of, tail
+from cronflow.alerts.layout import headline, last_lines, named, one_line
+from cronflow.alerts.parts import Facts, Parts, last_success, moment, name_of, origin, place_of, said, tail
 from cronflow.core import words
 
 
@@ -15,7 +15,7 @@ def late(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     """A task that had not succeeded by its deadline, or cannot any more."""
     head = [
         f"{_how_late(facts, zone)}.",
-        " ".join(filter(None, (_due(facts, zone), _last_success(facts, zone)))),
+        " ".join(filter(None, (_due(facts, zone), last_success(facts, zone)))),
         named("Held up", facts.get("blocks", ())),
     ]
     rows = _output_row(facts) + tail(facts, zone, _commands(facts))
@@ -57,13 +57,6 @@ def _due(facts: Facts, zone: str) -> str:
     return f"Due {words.duration(facts['deadline'] - facts['slot'])} after its slot of {slot}{caught}."
 
 
-def _last_success(facts: Facts, zone: str) -> str:
-    if "last_success_at" not in facts:
-        return ""
-    last, now = facts["last_success_at"], facts.get("now", facts["last_success_at"])
-    return f"Last success {words.clock(last, now, zone)} ({words.duration(now - last)} ago)."
-
-
 def slow(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     """A command that runs far longer than it usually does."""
     head = [_how_slow(facts, zone), _rule(facts), named("Held up", facts.get("waiting", ()))]
@@ -86,8 +79,8 @@ def _how_slow(facts: Facts, zone: str) -> str:
 def _rule(facts: Facts) -> str:
     if "slow_after_s" not in facts:
         return ""
-    after, said = words.duration(facts["slow_after_s"]), facts.get("slow")
-    own = f"`slow` is {said[1]:g} times the median" if said and said[0] == "factor" else "`slow`" if said else "no `slow` is set"
+    after, slow = words.duration(facts["slow_after_s"]), facts.get("slow")
+    own = f"`slow` is {slow[1]:g} times the median" if slow and slow[0] == "factor" else "`slow`" if slow else "no `slow` is set"
     ends = f"Its `timeout` ends it after {words.duration(facts['timeout_s'])}" if "timeout_s" in facts else "It has no `timeout`"
     return f"Slow from {after} on ({own}). {ends}."
 
@@ -112,22 +105,20 @@ def skipped(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     return headline("SKIPPED", name_of(facts), host, after=f": {what.lower()}"), (head, [], tail(facts, zone, commands))
 
 
-def _copies(facts: Facts) -> str:
-    return "Waits" if facts.get("copies", 1) == 1 else f"{facts['copies']} copies wait"
-
-
 def approval(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     """A task that a person has to let go on."""
     asked = _zoned(facts, "at", zone)
+    copies = facts.get("copies", 1)
+    waits = "Waits" if copies == 1 else f"{copies} copies wait"
     run = ", ".join(filter(None, (f"run {facts['run']}" if "run" in facts else "", origin(facts, zone).strip(" ()"))))
     head = [
-        f"{_copies(facts)} for approval{f' since {asked}' if asked else ''}{f' ({run})' if run else ''}.",
-        words.end_cut(sentence_case(one_line(facts.get("message", ""))), 200),
+        f"{waits} for approval{f' since {asked}' if asked else ''}{f' ({run})' if run else ''}.",
+        said(facts),
         named("Held up", facts.get("blocks", ())),
     ]
     commands = ("", "")
     if "run" in facts:
-        place = place_of(facts) if facts.get("copies", 1) == 1 else shlex.quote(f"{facts['run']}/{facts['job']}")
+        place = place_of(facts) if copies == 1 else shlex.quote(f"{facts['run']}/{facts['job']}")
         commands = (f"Yes:  cronflow approve {place}", f"No: cronflow reject {place}")
     return headline("APPROVAL", name_of(facts), host), (head, [], tail(facts, zone, commands))
 
@@ -142,7 +133,6 @@ def _commands(facts: Facts) -> tuple[str, str]:
 
 
 def _output_row(facts: Facts) -> list[str]:
-    """How to see the output, where there is any."""
     return [f"Output:  cronflow logs {place_of(facts)}"] if "run" in facts and facts.get("attempts") else []
 
 

@@ -22,7 +22,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from cronflow.alerts.compose import Composer
 from cronflow.alerts.sender import LONGEST, Sender, TargetError, backoff, resolve
@@ -46,14 +45,6 @@ AT_ONCE = 25
 """Alerts of a target that a turn looks at."""
 
 
-class Try(NamedTuple):
-    """How a try to send an alert ended; `sent_at` is None where there is to be another."""
-
-    sent_at: float | None
-    error: str | None
-    next_try_at: float | None
-
-
 class Outbox:
     """The outbox of one daemon, a part of its loop. `next_at` is when the next alert is due (epoch seconds)."""
 
@@ -64,7 +55,7 @@ class Outbox:
         self._folder = folder  # relative files of URLs are looked for there
         self.sender = Sender()
         self.going: dict[int, Unsent] = {}
-        self.unsaved: dict[int, Try] = {}
+        self.unsaved: dict[int, outbox.Try] = {}
         self.next_at: float | None = 0.0
         self._failing: set[str] = set()
         self._turns: dict[str, int] = {}
@@ -120,7 +111,6 @@ class Outbox:
     # ---- sending ---------------------------------------------------------------------------------------------------------
 
     def _dispatch(self, now: float) -> list[Event]:
-        """Give to workers what is due."""
         if self.next_at is None or now < self.next_at <= now + LONGEST or self.sender.room() <= 0:
             return []
         events: list[Event] = []
@@ -168,7 +158,6 @@ class Outbox:
     # ---- what has become of it -------------------------------------------------------------------------------------------
 
     def _collect(self, now: float) -> list[Event]:
-        """Note what the workers say."""
         events: list[Event] = []
         for sent in self.sender.collect(time.monotonic()):
             alert = self.going.pop(sent.alert_id, None)
@@ -181,7 +170,7 @@ class Outbox:
     def _ended(self, alert: Unsent, ok: bool, error: str | None, now: float) -> list[Event]:
         """A try has ended; `ok` with an error is an alert that is given up."""
         tries = alert.tries + 1
-        self.unsaved[alert.id] = Try(now, error, None) if ok else Try(None, error, now + backoff(tries))
+        self.unsaved[alert.id] = (now, error, None) if ok else (None, error, now + backoff(tries))
         self._save()
         key = f"alerts:{alert.target}"
         if ok:
@@ -196,7 +185,7 @@ class Outbox:
         """Note in the database how tries ended, as far as it can be written now."""
         for number, one in list(self.unsaved.items()):
             try:
-                outbox.note_try(self.database.store.connection, number, one.sent_at, one.error, one.next_try_at)
+                outbox.note_try(self.database.store.connection, number, *one)
             except sqlite3.OperationalError:
                 return
             del self.unsaved[number]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cronflow.alerts.layout import columns, one_line
+from cronflow.alerts.layout import columns, one_line, sentence_case
 from cronflow.core import words
 
 Facts = Mapping[str, Any]
@@ -55,12 +55,24 @@ def name_of(facts: Facts) -> str:
 
 
 def moment(facts: Facts, key: str, zone: str, exact: bool = True) -> str:
-    """" at 02:31:14 CEST", or without `exact` " at 02:31"; nothing where the fact is missing."""
+    """ " at 02:31:14 CEST", or without `exact` " at 02:31"; nothing where the fact is missing."""
     if key not in facts:
         return ""
     at = facts[key]
     shown = words.clock(at, facts.get("now", at), zone, seconds=exact)
     return f" at {shown} {words.zone_name(at, zone)}".rstrip() if exact else f" at {shown}"
+
+
+def last_success(facts: Facts, zone: str) -> str:
+    if "last_success_at" not in facts:
+        return ""
+    last, now = facts["last_success_at"], facts.get("now", facts.get("finished_at", facts["last_success_at"]))
+    return f"Last success {words.clock(last, now, zone)} ({words.duration(now - last)} ago)."
+
+
+def said(facts: Facts) -> str:
+    """The sentence that came with it: "`cwd` /srv/etl does not exist"."""
+    return words.end_cut(sentence_case(one_line(facts.get("message", ""))), 200)
 
 
 def origin(facts: Facts, zone: str) -> str:

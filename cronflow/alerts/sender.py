@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,12 +86,10 @@ class Sender:
         kind: str = "failure",
         compose: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Starts a worker for an alert; False when as many as allowed are at work, or this alert is on its way already.
+        """Start a worker for an alert; False when as many as allowed are at work, or this alert is on its way already.
 
-        With `compose` the worker itself makes title and body, after it has asked for the secrets to be masked in them.
-
-        A worker that cannot be started (no process, no memory) is an alert not sent: the next `collect` says so.
-        """
+        With `compose` the worker itself makes title and body, after it has asked for the secrets to be masked in them. A worker
+        that cannot be started (no process, no memory) is an alert not sent: the next `collect` says so."""
         if self.room() <= 0 or alert_id in self._workers:
             return False
         taken = self._taken.get(alert_id, set())
@@ -101,10 +98,8 @@ class Sender:
             self._unstarted.append(Sent(alert_id, ok=True))
             return True
         order = {"urls": left, "title": title, "body": body, "kind": kind, "limit": self._seconds}
-        if compose is not None:
-            order["compose"] = compose
         try:
-            process = _start(order)
+            process = _start(order if compose is None else {**order, "compose": compose})
         except OSError as error:
             self._unstarted.append(Sent(alert_id, False, f"the sender cannot be started: {error.strerror}"))
             return True
@@ -145,7 +140,7 @@ class Sender:
         return sent
 
     def close(self) -> None:
-        """Ends the workers, at once. Their alerts count as not sent."""
+        """End the workers, at once. Their alerts count as not sent."""
         processes = [worker.process for worker in self._workers.values()] + self._ending
         for process in processes:
             _kill(process)
@@ -173,8 +168,7 @@ class Sender:
         del self._workers[worker.alert_id]
         assert worker.process.stdout is not None
         worker.process.stdout.close()
-        status = worker.process.poll()
-        if status is None:
+        if (status := worker.process.poll()) is None:
             self._ending.append(worker.process)
         answer = _parsed(worker.answer)
         self._remember(worker, answer)
@@ -185,10 +179,9 @@ class Sender:
     def _remember(self, worker: _Worker, answer: Mapping[str, Any] | None) -> None:
         if answer is None:
             return
-        if answer.get("ok"):
-            self._taken.pop(worker.alert_id, None)
-            return
         taken = self._taken.pop(worker.alert_id, set())
+        if answer.get("ok"):
+            return
         taken |= {_digest(worker.urls[index]) for index in answer.get("delivered", ()) if index < len(worker.urls)}
         if taken:
             self._taken[worker.alert_id] = taken
@@ -248,20 +241,14 @@ def _target_error(target: AlertTarget, fact: str, hint: str) -> TargetError:
 
 def _start(order: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     """The order goes through memory, not a pipe that may fill, nor the command line that others can read."""
-    with _memory_file() as stdin:
+    with open(os.memfd_create("alert", os.MFD_CLOEXEC), "w+b", buffering=0) as stdin:
         stdin.write(json.dumps(order).encode())
         stdin.seek(0)
         return start_worker(python_words(_WORKER), stdin)
 
 
-def _memory_file() -> Any:
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("alert", os.MFD_CLOEXEC), "w+b", buffering=0)
-    return tempfile.TemporaryFile(buffering=0)  # a Python built for an older C library
-
-
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends a worker and what its plugins may have started. Not yet reaped, so that the pid is still its own."""
+    """End a worker and what its plugins may have started. Not yet reaped, so that the pid is still its own."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -7,18 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cronflow.alerts.expected import approval, late, skipped, slow
-from cronflow.alerts.layout import (
-    TITLE_WIDTH,
-    clean,
-    headline,
-    last_lines,
-    named,
-    one_line,
-    sentence,
-    sentence_case,
-)
-from cronflow.alerts.layout import short as short  # part of what this module offers
-from cronflow.alerts.parts import Facts, Parts, moment, name_of, origin, place_of, tail
+from cronflow.alerts.layout import TITLE_WIDTH, clean, headline, last_lines, named, one_line, sentence, sentence_case
+from cronflow.alerts.parts import Facts, Parts, last_success, moment, name_of, origin, place_of, said, tail
 from cronflow.core import words
 
 _REASONS = {
@@ -34,7 +24,6 @@ _REASONS = {
 }
 _FREE = frozenset({"message", "tail", "description", "runbook", "hint"})
 """Facts that hold text from outside, in which a secret may stand; names and reasons are the program's own."""
-
 
 
 def text(kind: str, facts: Facts, host: str, zone: str) -> tuple[str, str]:
@@ -63,15 +52,14 @@ def text(kind: str, facts: Facts, host: str, zone: str) -> tuple[str, str]:
 
 
 def _failure(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
-    name = name_of(facts)
     after = ", still failing" if facts.get("reminder") else ""
     head = [
         " ".join(filter(None, (_what_failed(facts, zone), _why(facts), _how_long(facts)))),
         _how_often(facts, zone),
-        _said(facts),
+        said(facts),
         named("Blocks", facts.get("blocks", ())),
     ]
-    return headline("FAILED", name, host, after=after), (head, [last_lines(facts.get("tail", ()))], tail(facts, zone))
+    return headline("FAILED", name_of(facts), host, after=after), (head, [last_lines(facts.get("tail", ()))], tail(facts, zone))
 
 
 def _what_failed(facts: Facts, zone: str) -> str:
@@ -80,9 +68,7 @@ def _what_failed(facts: Facts, zone: str) -> str:
         verb = f"Still failing: {verb.lower()} last"
     at = moment(facts, "finished_at", zone)
     starts: Sequence[float] = facts.get("attempts", ())
-    tried = ""
-    if len(starts) > 1:
-        tried = f" after {len(starts)} attempts ({_times(starts, facts, zone)})"
+    tried = f" after {len(starts)} attempts ({_times(starts, facts, zone)})" if len(starts) > 1 else ""
     return f"{verb}{at}{tried}{origin(facts, zone)}."
 
 
@@ -122,15 +108,7 @@ def _how_often(facts: Facts, zone: str) -> str:
     elif "failing_since" in facts and "failures" in facts:
         since = words.clock(facts["failing_since"], now, zone)
         sentences.append(f"Failing since {since}: {words.count(facts['failures'], 'run')} in a row.")
-    if "last_success_at" in facts:
-        last = facts["last_success_at"]
-        sentences.append(f"Last success {words.clock(last, now, zone)} ({words.duration(now - last)} ago).")
-    return " ".join(sentences)
-
-
-def _said(facts: Facts) -> str:
-    """The sentence that came with the end of the task: "`cwd` /srv/etl does not exist"."""
-    return words.end_cut(sentence_case(one_line(facts.get("message", ""))), 200)
+    return " ".join(filter(None, (*sentences, last_success(facts, zone))))
 
 
 def _recovery(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
@@ -144,13 +122,9 @@ def _recovery(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
         long = words.duration(facts.get("finished_at", now) - since, units=3)
         failed = f": {words.count(facts['failures'], 'failed run')}" if "failures" in facts else ","
         head.append(f"Was failing for {long}{failed} since {words.clock(since, now, zone)}.")
-    released = [f"{one_line(name)} ({state})" for name, state in facts.get("released", ())]
-    head.append(named("Released", released))
-    return headline("RECOVERED", name_of(facts), host), (head, [], tail(facts, zone, _output_only(facts)))
-
-
-def _output_only(facts: Facts) -> tuple[str, str]:
-    return (f"Output:  cronflow logs {place_of(facts)}" if "run" in facts else "", "")
+    head.append(named("Released", [f"{one_line(name)} ({state})" for name, state in facts.get("released", ())]))
+    output = f"Output:  cronflow logs {place_of(facts)}" if "run" in facts else ""
+    return headline("RECOVERED", name_of(facts), host), (head, [], tail(facts, zone, (output, "")))
 
 
 def _missed(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
@@ -167,18 +141,14 @@ def _missed(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
     after = ": the clock jumped" if clock_cause else " while down"
     first = "The clock jumped, or the machine slept," if clock_cause else "cronflow was down"
     what = words.count(total, "slot") if total or not interrupted else words.count(len(interrupted), "run")
+    outcomes = (
+        sentence("Caught up once", [f"{one_line(job)} (due {words.clock(slot, now, zone)})" for job, slot in caught]),
+        sentence("Being caught up, one after the other", _counts(waiting)),
+        sentence("Only recorded", _counts(recorded)),
+    )
     head = [
         f"{first}{how_long}.",
-        " ".join(
-            filter(
-                None,
-                (
-                    sentence("Caught up once", [f"{one_line(job)} (due {words.clock(slot, now, zone)})" for job, slot in caught]),
-                    sentence("Being caught up, one after the other", _counts(waiting)),
-                    sentence("Only recorded", _counts(recorded)),
-                ),
-            )
-        ),
+        " ".join(filter(None, outcomes)),
         _interrupted(interrupted, reboot=not clock_cause and facts.get("rebooted", True)),
     ]
     word = "MISSED" if total or not interrupted else "LOST"
@@ -189,14 +159,14 @@ def _missed(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
 
 
 def _interrupted(runs: Sequence[Sequence[Any]], reboot: bool) -> str:
-    said = []
-    for job, run, state, again in runs:
-        tried = f", tried again as {one_line(again)}" if again else ", not tried again"
-        said.append(f"{one_line(job)} run {run}, {state}{tried}")
-    if not said:
+    if not runs:
         return ""
-    more = f"; and {len(said) - 6} more" if len(said) > 6 else ""
-    return f"Interrupted{' by the reboot' if reboot else ''}: {'; '.join(said[:6])}{more}."
+    shown = "; ".join(
+        f"{one_line(job)} run {run}, {state}, {f'tried again as {one_line(again)}' if again else 'not tried again'}"
+        for job, run, state, again in runs[:6]
+    )
+    more = f"; and {len(runs) - 6} more" if len(runs) > 6 else ""
+    return f"Interrupted{' by the reboot' if reboot else ''}: {shown}{more}."
 
 
 def _config(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:

@@ -70,7 +70,7 @@ class Delivery:
         return f"{name} ({index + 1} of {len(self.urls)})" if len(self.urls) > 1 else name
 
     def answer(self, otherwise: str) -> NoReturn:
-        """Writes the answer and ends the process; `otherwise` is said of URLs without an outcome."""
+        """Write the answer and end the process; `otherwise` is said of URLs without an outcome."""
         self._answering.acquire()  # never released: there is one answer
         outcomes = [self.outcomes.get(index, otherwise) for index in range(len(self.urls))]
         errors = [f"{self.label(index)}: {error}" for index, error in enumerate(outcomes) if error]
@@ -82,7 +82,7 @@ class Delivery:
 
 
 def main() -> None:
-    """Reads the order, sends, answers, ends: always with one line on stdout, and always within the order's limit.
+    """Read the order, send, answer, end: always with one line on stdout, and always within the order's limit.
 
     Past the limit by two seconds (a C library that holds the interpreter) the kernel's alarm ends it without an answer.
     """
@@ -165,11 +165,9 @@ def _send(delivery: Delivery, index: int, order: Mapping[str, Any]) -> None:
     _logged.set(lines)
     try:
         error = _notify(delivery, index, order)
-        if error is None:
-            error = _cause(lines)
+        delivery.outcomes[index] = _cause(lines) if error is None else error
     except Exception as unforeseen:  # one of 200 plugins; its text may hold parts of the URL
-        error = f"the plugin ended by {type(unforeseen).__name__}"
-    delivery.outcomes[index] = error
+        delivery.outcomes[index] = f"the plugin ended by {type(unforeseen).__name__}"
 
 
 def _notify(delivery: Delivery, index: int, order: Mapping[str, Any]) -> str | None:
@@ -225,7 +223,3 @@ def _cause(lines: Sequence[str]) -> str:
         if re.search(pattern, told):
             return cause
     return "not taken by the service"
-
-
-if __name__ == "__main__":
-    main()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from cronflow.ask import ask_command
 from cronflow.cli.client import connect
 from cronflow.core.jobs import Job
-from cronflow.daemon.processes.secrets import Secrets, ask_command, command_orders
+from cronflow.daemon.processes.secrets import Secrets, command_orders
 from cronflow.errors import CronflowError
 from cronflow.places import Places
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
 import os
 import struct
 import time
 from dataclasses import dataclass, field
 
+from cronflow import linux
 from cronflow.core.engine import next_wakeup
 from cronflow.core.events import ClockSetBack, Event
 from cronflow.core.plan.flow import Plan
@@ -22,20 +22,17 @@ _CLOCK_REALTIME = 0
 _NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 _ABSTIME_CANCEL_ON_SET = 1 | 2
 _SPEC = struct.Struct("qqqq")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class WallTimer:
     """Readable at the time it is set to, or when the wall clock jumps (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET)."""
 
     def __init__(self) -> None:
-        self._fd = _libc.timerfd_create(_CLOCK_REALTIME, _NONBLOCK_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._fd = linux.checked(linux.libc.timerfd_create(_CLOCK_REALTIME, _NONBLOCK_CLOEXEC))
         self._at: float | None = None
 
     def fileno(self) -> int:
-        return int(self._fd)
+        return self._fd
 
     def set(self, at: float | None) -> None:
         """Wake at `at` (epoch seconds), or only when the clock jumps. Setting the same time again costs nothing."""
@@ -43,14 +40,13 @@ class WallTimer:
             return
         seconds, fraction = divmod(max(at or 0.0, 0.000001), 1.0)
         spec = _SPEC.pack(0, 0, int(seconds) if at is not None else 1 << 40, int(fraction * 1e9))
-        if _libc.timerfd_settime(self._fd, _ABSTIME_CANCEL_ON_SET, spec, None) != 0:
-            raise OSError(ctypes.get_errno(), "timerfd_settime")
+        linux.checked(linux.libc.timerfd_settime(self._fd, _ABSTIME_CANCEL_ON_SET, spec, None))
         self._at = at
 
     def clear(self) -> None:
         """After a wake-up: the next `set` sets it in any case. ECANCELED says that the clock was set."""
         self._at = -1.0
-        with contextlib.suppress(BlockingIOError, OSError):
+        with contextlib.suppress(OSError):
             os.read(self._fd, 8)
 
     def close(self) -> None:

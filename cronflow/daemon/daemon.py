@@ -141,11 +141,6 @@ class Daemon:
         for part in reversed(self.parts):
             part.close()
 
-    @property
-    def leaving(self) -> str | None:
-        """Why it is leaving, once it has been told to."""
-        return self.life.leaving
-
     def _on_signal(self, number: int) -> list[Event]:
         if number == signal.SIGHUP:
             return self.reloading.reload(notify=True)
@@ -190,7 +185,6 @@ class Daemon:
     # ---- a turn ----------------------------------------------------------------------------------------------------------
 
     def _turn(self, events: list[Event]) -> None:
-        """Step, save, act."""
         if self.database.damage is not None:
             self._replace_database(self.database.damage)
         elif self.database.store.stands_in is not None and self._save_at is not None and time.monotonic() >= self._save_at:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cronflow.core.effects import Reply
@@ -44,15 +45,16 @@ class Foreground:
 
     def ask(self, message: dict[str, Any]) -> Reply:
         """Ask the engine what a client would ask over the control socket, and wait for its answer."""
-        daemon, self.reply = self.daemon, None
+        daemon, answers = self.daemon, list[Reply]()
+        self.reply = None
         store = daemon.database.store
-        daemon.sessions.ask(lambda number: to_event(message, number, self.by, daemon.state, store), self._answered)
-        daemon.run(lambda: self.reply is not None)
-        reply: Reply | None = self.reply  # what was heard in the loop
-        if reply is None:
+        daemon.sessions.ask(lambda number: to_event(message, number, self.by, daemon.state, store), answers.append)
+        daemon.run(lambda: bool(answers))
+        if not answers:
             raise CronflowError("this process was told to leave before anything was started")
-        self.runs = reply.runs
-        return reply
+        self.reply = answers[0]
+        self.runs = self.reply.runs
+        return self.reply
 
     def attend(self, runs: tuple[int, ...], tick: Callable[[], None], most: int = 0) -> bool:
         """See runs through until `most` of them are left. True when that is so, False when another process has taken the place or
@@ -83,9 +85,6 @@ class Foreground:
     def _left(self) -> int:
         return sum(number in self.daemon.state.runs for number in self.runs)
 
-    def _answered(self, reply: Reply) -> None:
-        self.reply = reply
-
     def _hear(self, event: dict[str, Any]) -> None:
         if event["run"] in self.runs or self.reply is None:
             self.watch(event)
@@ -97,9 +96,7 @@ class Foreground:
                 self.interrupted += 1
                 for run in self.runs:
                     if run in self.daemon.state.runs:
-                        self._cancel(run)
+                        asked = partial(CancelAsked, run=run, by=self.by, words="Ctrl-C")
+                        self.daemon.sessions.ask(asked, lambda _reply: None)
             else:
                 self.daemon.life.leaving = "stopped"
-
-    def _cancel(self, run: int) -> None:
-        self.daemon.sessions.ask(lambda number: CancelAsked(number, run, self.by, "Ctrl-C"), lambda _reply: None)

@@ -20,13 +20,10 @@ import errno
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
 
 from cronflow.errors import CronflowError
 from cronflow.places import Places
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 LOOK_EVERY = 0.01
 """Seconds between two tries for a lock that another process holds."""
@@ -50,23 +47,8 @@ def prepare(places: Places) -> None:
             raise CronflowError(f"cannot write into the folder `{folder}`", hint, status)
 
 
-class Held:
-    """The lock of a state folder, ours until `release` or the end of a `with`. (A FileLock counts: `with` on one that has been
-    taken would only give back the second hold.)"""
-
-    def __init__(self, lock: FileLock, folder: int) -> None:
-        self._lock = lock
-        self._folder = folder
-
-    def release(self) -> None:
-        os.close(self._folder)
-        self._lock.release()
-
-    def __enter__(self) -> Held:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+class Held(ExitStack):
+    """The lock of a state folder, ours until `close` or the end of a `with`."""
 
 
 def take_lock(places: Places, seconds: float = 0.0) -> Held | None:
@@ -83,21 +65,20 @@ def take_lock(places: Places, seconds: float = 0.0) -> Held | None:
         except Timeout:
             return None
         except OSError as error:
-            raise _unlockable(places, error) from None
+            told = f"cannot write `{places.lock}`: {(error.strerror or '').lower()}"
+            if error.errno in WITHOUT_LOCKS:
+                told = f"the file system of `{places.state}` has no locks (flock(2))"
+            raise CronflowError(told, "name another folder with `--state`") from None
         folder = _locked_folder(places)
         if folder is not None:
-            return Held(lock, folder)
+            held = Held()
+            held.callback(lock.release)
+            held.callback(os.close, folder)
+            return held
         lock.release()
         if time.monotonic() >= deadline:
             return None
         time.sleep(LOOK_EVERY)
-
-
-def _unlockable(places: Places, error: OSError) -> CronflowError:
-    told = f"cannot write `{places.lock}`: {(error.strerror or '').lower()}"
-    if error.errno in WITHOUT_LOCKS:
-        told = f"the file system of `{places.state}` has no locks (flock(2))"
-    return CronflowError(told, "name another folder with `--state`")
 
 
 def _locked_folder(places: Places) -> int | None:

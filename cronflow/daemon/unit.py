@@ -5,21 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 
 
 def own_unit() -> str | None:
     """The service that this process is the main process of, from its control group (cgroups(7)); None outside of systemd."""
     if "INVOCATION_ID" not in os.environ and "NOTIFY_SOCKET" not in os.environ:
         return None
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        name = line.rpartition("/")[2]
-        if name.endswith(".service"):
-            return name
+    with suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
+        names = [line.rpartition("/")[2] for line in file.read().splitlines()]
+        return next((name for name in names if name.endswith(".service")), None)
     return None
 
 

@@ -17,7 +17,7 @@ from cronflow.doctor.machine import daemon_pid
 from cronflow.errors import CronflowError
 from cronflow.keeper import client as keepers
 from cronflow.linux import boot_id
-from cronflow.store.copying import room_for_copy
+from cronflow.store.file import room_for_copy
 from cronflow.store.lookups import first_fault, format_of, newest_run_at
 from cronflow.store.queries import History
 from cronflow.store.schema import MIGRATIONS

@@ -6,15 +6,11 @@ Standard library only; knows attempts by an opaque id and nothing of jobs, flows
 Why no status is lost
 ---------------------
 
-The kernel keeps the exit status of a process in exactly one place, the zombie, and gives it to exactly one reader, the
-parent that reaps it. Everything here follows from never letting that one copy go before there is a second one.
-
 *Peek, record, reap.* When a child has ended, waitid(2) with WNOWAIT shows its status and leaves the zombie where it is.
 The status is written into the journal. Only then the child is reaped, which also tells what it has used, and that
 goes into the same record. A holder that is killed before the record leaves a zombie, and zombies are inherited like
 living children: the guard is a subreaper, finds it, and peeks for itself. A holder that is killed after the record
-leaves the record. There is no instant at which neither exists; only cpu and memory can be missing. Reaping first and
-recording then has such an instant, and losing one status in 300 was measured for it.
+leaves the record. There is no instant at which neither exists; only cpu and memory can be missing.
 
 *The claim comes before the process.* A command that runs is always in the journal, since its page is written before the
 fork. What is in the journal need not run: the holder may have been killed before the fork, or the child before its
@@ -24,16 +20,10 @@ still in the keeper's own session has not yet come to write it, and the heir wai
 the mark can block. Without a mark and without such a child no command was ever started, and the claim is dropped:
 the daemon, told nothing about it, starts the attempt anew, and it runs once.
 
-*Two parents, so that there always is one.* The guard does nothing but wait for the holder, so nothing but a kill can end
-it. If the holder goes, its children and zombies fall to the guard. If the guard goes, the holder sees it and stops
-starting. The keeper that has lost one of its two lives ends in peace: it drains, and the daemon starts a new one.
-Both must be killed, while a command runs, for its status to be lost, and then `null` is said and not guessed.
+*Told until acknowledged.* An end stays in its page until the daemon says that it has committed it; a daemon that comes later
+is told again at its hello, or reads it from the journal when the keeper is no more. The lock on the journal belongs to
+holder and guard together and to every child that has not yet marked its page. Whoever gets the lock knows that nothing
+can be started any more and that every process is marked: the journal is final.
 
-*Told until acknowledged.* An end stays in its page until the daemon says that it has committed it. If the daemon dies
-between, the next one is told again at its hello, or reads it from the journal when the keeper is no more. The lock on
-the journal belongs to holder and guard together and to every child that has not yet marked its page. Whoever gets
-the lock knows that nothing can be started any more and that every process is marked: the journal is final.
-
-*One loop, no wait.* Nothing here waits for a child, a client or a timer but in epoll. Wakened by SIGCHLD, the loop reaps;
-by a socket, it answers; by a deadline, it attends to that attempt. All deadlines are on the monotonic clock.
+Why there are two processes, and what else a keeper promises, is in docs/architecture.md, "The keeper".
 """

@@ -30,6 +30,11 @@ class State(enum.StrEnum):
     """Its command never ran."""
 
 
+_END = ("status", "started_at", "cpu_s", "max_rss_kb", "output_bytes", "left_behind", "stopped")
+_FAILURE = ("stage", "errno")
+_ANSWERS = {State.ENDED: ("ended", _END), State.FAILED: ("failed", _FAILURE)}
+
+
 class HeldAttempt:
     """An attempt, with all that the journal keeps of it.
 
@@ -119,21 +124,11 @@ class HeldAttempt:
 
     def message(self) -> Message:
         """The answer about it that its state calls for: claimed ones have none but `started` without a pid."""
-        if self.state is State.FAILED:
-            return {"type": "failed", "id": self.id, "stage": self.stage, "errno": self.errno, "at": self.ended_at}
-        if self.state is not State.ENDED:
-            return {"type": "started", "id": self.id, "pid": self.pid, "at": self.started_at}
-        return {
-            "type": "ended", "id": self.id, "status": self.status, "at": self.ended_at,
-            "started_at": self.started_at, "cpu_s": self.cpu_s, "max_rss_kb": self.max_rss_kb,
-            "output_bytes": self.output_bytes, "left_behind": self.left_behind, "stopped": self.stopped,
-        }
+        kind, keys = _ANSWERS.get(self.state, ("started", ("pid",)))
+        about = self.description()
+        return {"type": kind, **{key: about[key] for key in ("id", *keys, "at")}}
 
     def description(self) -> Message:
         """Its entry in `attempts`: the state, and every key that a message about it can have."""
-        return {
-            "id": self.id, "state": self.state, "pid": self.pid, "started_at": self.started_at,
-            "status": self.status, "at": self.ended_at if self.final else self.started_at,
-            "cpu_s": self.cpu_s, "max_rss_kb": self.max_rss_kb, "output_bytes": self.output_bytes,
-            "left_behind": self.left_behind, "stopped": self.stopped, "stage": self.stage, "errno": self.errno,
-        }
+        at = self.ended_at if self.final else self.started_at
+        return {**{key: getattr(self, key) for key in ("id", "state", "pid", *_END, *_FAILURE)}, "at": at}

@@ -75,14 +75,12 @@ class Cgroups:
         if own is None:
             return None
         made = cls(f"{own}/{PREFIX}{generation}-{os.getpid()}")
-        try:
+        with suppress(OSError):
             os.mkdir(made.place)
-            if not os.path.exists(f"{made.place}/cgroup.kill"):
-                os.rmdir(made.place)
-                return None
-        except OSError:
-            return None
-        return made
+            if os.path.exists(f"{made.place}/cgroup.kill"):
+                return made
+            os.rmdir(made.place)
+        return None
 
     def take(self) -> Cgroup | None:
         """A cgroup without processes, an old one if there is one."""
@@ -108,8 +106,8 @@ class Cgroups:
                 path = next(line for line in file if line.startswith("0::"))
         except (OSError, StopIteration):
             return None
-        _, found, rest = path.rstrip("\n").partition("/" + os.path.basename(self.place) + "/")
-        return rest.partition("/")[0] if found else None
+        _, _, rest = path.rstrip("\n").partition("/" + os.path.basename(self.place) + "/")
+        return rest.partition("/")[0] or None
 
     def kill(self, name: str) -> None:
         """End every process in it, and those that are being born. It cannot be used again: newer kernels kill whatever is born
@@ -126,7 +124,7 @@ class Cgroups:
         spare, self._free = self._free[:-SPARE], self._free[-SPARE:]
         for one in [*(one for one in empty if one.name in self._killed), *spare]:
             one.close()
-            _removed(f"{self.place}/{one.name}")
+            _remove(f"{self.place}/{one.name}")
             self._killed.discard(one.name)
 
     def close(self) -> None:
@@ -148,15 +146,10 @@ def sweep(place: str) -> None:
         return
     for name in names:
         if name.isdigit():
-            _removed(f"{place}/{name}")
-    _removed(place)
+            _remove(f"{place}/{name}")
+    _remove(place)
 
 
-def _removed(path: str) -> bool:
-    try:
+def _remove(path: str) -> None:
+    with suppress(OSError):
         os.rmdir(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True

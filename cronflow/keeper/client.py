@@ -42,9 +42,8 @@ class Connection(LineSocket):
 
     def send(self, message: Message) -> None:
         """Say something now, or as soon as the keeper reads; nothing when closed (`closed` tells)."""
-        if not self.closed:
-            self.outgoing += protocol.encode(message)
-            self.flush()
+        self.post(message)
+        self.flush()
 
     def post(self, message: Message) -> bool:
         """Add a message to what is to be sent, since each message sent alone costs the keeper a turn. It goes with the next
@@ -79,7 +78,7 @@ class Connection(LineSocket):
 
 
 def start_keeper(folder: str, generation: int, sockets: str | None = None, cgroups: bool = True) -> Connection:
-    """Starts the keeper of this generation and says hello to it; its answer is the first message.
+    """Start the keeper of this generation and say hello to it; its answer is the first message.
 
     `cgroups`: give each attempt one of its own, where that is permitted. The keeper is not our child when this
     returns. KeeperError with what it said if it could not start.
@@ -141,13 +140,11 @@ def generations(folder: str) -> list[int]:
 def alive(folder: str, generation: int) -> bool:
     """Whether the keeper of this generation lives, or a child of it that has yet to leave its name."""
     try:
-        fd = os.open(os.path.join(folder, f"{generation}.journal"), os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(_journal(folder, generation), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
-    try:
+    with open(fd, "rb", buffering=0):
         return journal.locked(fd)
-    finally:
-        os.close(fd)
 
 
 def living(folder: str) -> list[int]:
@@ -163,23 +160,21 @@ def read_journal(folder: str, generation: int) -> list[Message]:
     whose process outlived the keeper, or whose end nobody has seen: `linux.Pidfd` and `tree.survivors` tell.
     FileNotFoundError if there is no such journal, KeeperError if its keeper lives or it cannot be read.
     """
-    path = os.path.join(folder, f"{generation}.journal")
+    path = _journal(folder, generation)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        with open(path, "r+b", buffering=0) as file:
+            if journal.locked(file.fileno()):
+                raise KeeperError(f"`{path}`: its keeper lives")
+            return _attempts(file.fileno())
     except FileNotFoundError:
         raise
     except OSError as error:
         raise KeeperError(f"`{path}`: {error.strerror}") from error
-    try:
-        if journal.locked(fd):
-            raise KeeperError(f"`{path}`: its keeper lives")
-        return _attempts(fd)
-    finally:
-        os.close(fd)
 
 
 def _attempts(fd: int) -> list[Message]:
     header = journal.read_page(fd, 0) or {}
+    place = header.get("cgroups")
     found = []
     for page in range(1, os.fstat(fd).st_size // journal.PAGE):
         record = journal.read_page(fd, page)
@@ -191,37 +186,28 @@ def _attempts(fd: int) -> list[Message]:
             attempt.fail(*mark.failure)
         if attempt.pid is None and not attempt.final:
             continue
-        found.append(attempt.description() | _plans(attempt, header) | {"ticks": mark.ticks if mark else None})
+        found.append({
+            **attempt.description(),
+            "boot": header.get("boot"),
+            "kill_after": attempt.kill_after,
+            "deadline": attempt.deadline if attempt.deadline != NEVER else None,
+            "kill_at": attempt.kill_at if attempt.kill_at != NEVER else None,
+            "cgroup": f"{place}/{attempt.cgroup}" if place and attempt.cgroup is not None else None,
+            "ticks": mark.ticks if mark else None,
+        })
     return found
 
 
-def _plans(attempt: HeldAttempt, header: journal.Record) -> Message:
-    place = header.get("cgroups")
-    return {
-        "boot": header.get("boot"),
-        "kill_after": attempt.kill_after,
-        "deadline": attempt.deadline if attempt.deadline != NEVER else None,
-        "kill_at": attempt.kill_at if attempt.kill_at != NEVER else None,
-        "cgroup": f"{place}/{attempt.cgroup}" if place and attempt.cgroup is not None else None,
-    }
-
-
 def forget(folder: str, generation: int, sockets: str | None = None) -> None:
-    """Removes what a dead keeper left, once all of it is committed."""
-    with suppress(OSError):
-        _sweep(os.path.join(folder, f"{generation}.journal"))
-    for path in (os.path.join(folder, f"{generation}.journal"), os.path.join(sockets or folder, f"{generation}.sock")):
-        try:
+    """Remove what a dead keeper left, once all of it is committed."""
+    with suppress(OSError), open(_journal(folder, generation), "rb", buffering=0) as file:
+        place = (journal.read_page(file.fileno(), 0) or {}).get("cgroups")
+        if place and os.path.basename(place).startswith(cgroup.PREFIX):
+            cgroup.sweep(place)
+    for path in (_journal(folder, generation), os.path.join(sockets or folder, f"{generation}.sock")):
+        with suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            continue
 
 
-def _sweep(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        place = (journal.read_page(fd, 0) or {}).get("cgroups")
-    finally:
-        os.close(fd)
-    if place and os.path.basename(place).startswith(cgroup.PREFIX):
-        cgroup.sweep(place)
+def _journal(folder: str, generation: int) -> str:
+    return os.path.join(folder, f"{generation}.journal")

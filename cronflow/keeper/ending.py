@@ -41,15 +41,12 @@ class Trees:
         self._places[taken.name] = taken
         return taken.fd
 
-    def use_no_cgroups(self) -> None:
-        """Use none from now on: what the kernel or a container forbids once, it will forbid again."""
-        self.close()
-        self.cgroups = None
-
     def close(self) -> None:
-        """Takes away the cgroups that are empty."""
+        """Remove the cgroups that are empty, and use none from now on: what a kernel or a container forbids once, it will forbid
+        again."""
         if self.cgroups is not None:
             self.cgroups.close()
+            self.cgroups = None
 
     def add(self, attempt: HeldAttempt) -> None:
         """Its main process exists. An old session of that number has ended, or the pid would not be free."""
@@ -83,14 +80,9 @@ class Trees:
     def left_behind(self, attempt: HeldAttempt) -> list[dict[str, Any]]:
         """What is still alive when the main process has ended: pid and command of at most 20."""
         pids = self._children.pids()
-        if pids is not None:
-            for pid in pids:
-                if pid not in self.mains and pid not in self._orphans:
-                    self._orphans[pid] = self._owner(pid)
-            if attempt.id not in self._orphans.values():
-                return []
-        found = self.members(attempt, tree.table())
-        return [{"pid": process.pid, "command": tree.command_of(process.pid)} for process in found[:SHOWN]]
+        if pids is not None and not [pid for pid in pids if self._belongs(pid, attempt.id)]:
+            return []
+        return _shown(self.members(attempt, tree.table()))
 
     def members(self, attempt: HeldAttempt, processes: Table) -> list[Process]:
         """Every living process of the attempt."""
@@ -113,26 +105,19 @@ class Trees:
             return self._sessions[process.session]
         return tree.attempt_of(pid)
 
-    def terminate(self, attempt: HeldAttempt) -> None:
-        """Tell the whole tree to end."""
-        self._escalation(attempt).terminate()
-
-    def kill(self, attempt: HeldAttempt) -> None:
-        """Kill the whole tree."""
-        self._escalation(attempt).kill()
-
     def gone(self, attempt: HeldAttempt, now: float) -> bool:
         """Whether nothing of the tree is left, or nothing that a KILL could still end, now that its main process has gone."""
-        left = self._escalation(attempt).proceed(now, attempt.kill_at)
+        left = self.ending(attempt).proceed(now, attempt.kill_at)
         if left and now < attempt.kill_at + GIVE_UP:
             done = time.monotonic()
             attempt.check_at = done + max(LOOK_EVERY, BUSY * (done - now))
             return False
         attempt.check_at = attempt.kill_at = NEVER
-        attempt.left_behind = [{"pid": one.pid, "command": tree.command_of(one.pid)} for one in left[:SHOWN]]
+        attempt.left_behind = _shown(left)
         return True
 
-    def _escalation(self, attempt: HeldAttempt) -> Escalation:
+    def ending(self, attempt: HeldAttempt) -> Escalation:
+        """How its tree is ended, with all that has been told or killed of it so far."""
         if attempt.escalation is None:
             attempt.escalation = Escalation(lambda: self.members(attempt, tree.table()), lambda: self._strike(attempt))
         return attempt.escalation
@@ -142,3 +127,7 @@ class Trees:
             self.cgroups.kill(attempt.cgroup)
         if attempt.pid is not None and self.mains.get(attempt.pid) is attempt:
             tree.kill_group(attempt.pid)
+
+
+def _shown(processes: list[Process]) -> list[dict[str, Any]]:
+    return [{"pid": one.pid, "command": tree.command_of(one.pid)} for one in processes[:SHOWN]]

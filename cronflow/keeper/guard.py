@@ -47,7 +47,7 @@ class KeeperFiles:
         self.listener = wire.listen(self.sockets, self.name, BACKLOG)
 
     def remove_socket(self) -> None:
-        """Takes the name away, if that can be done; who has connected stays."""
+        """Take the name away, if that can be done; who has connected stays."""
         with suppress(OSError):
             os.unlink(self.name, dir_fd=self.sockets)
 
@@ -64,7 +64,7 @@ def _lock(fd: int) -> None:
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """`folder sockets generation cgroups`: becomes a keeper in the background; returns to the caller once it can be reached.
+    """`folder sockets generation cgroups`: become a keeper in the background; returns to the caller once it can be reached.
 
     What went wrong is one line on standard error and exit status 1.
     """
@@ -94,22 +94,20 @@ def main(arguments: list[str]) -> NoReturn:
 
 def header(generation: int, cgroups: Cgroups | None) -> dict[str, object]:
     """Page 0 of the journal: who keeps, and in which boot."""
-    place = cgroups.place if cgroups is not None else None
+    place = cgroups and cgroups.place
     return {"version": protocol.VERSION, "generation": generation, "boot": boot_id(), "at": time.time(), "cgroups": place}
 
 
 def reset_signals() -> None:
     """Undo what the caller may have left: ignored and blocked signals. Its variables have stayed behind with it."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
-        try:
+        with suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
-        except (OSError, ValueError):
-            continue
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def set_oom_score() -> bool:
-    """Asks the kernel to spare us when memory runs out; whether we now stand below 0, so that commands must be put back."""
+    """Ask the kernel to spare us when memory runs out; whether we now stand below 0, so that commands must be put back."""
     try:
         with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
             try:
@@ -136,7 +134,7 @@ def redirect(log: str) -> None:
 
 
 def guard(files: KeeperFiles, journal: Journal, inherited: spawn.Inherited, cgroups: Cgroups | None) -> NoReturn:
-    """Starts the holder and waits for it; if it does not end in peace, takes its place."""
+    """Start the holder and wait for it; if it does not end in peace, take its place."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _deaf)
     become_subreaper()
@@ -198,7 +196,7 @@ def inherit(files: KeeperFiles, keeper: Keeper) -> None:
 
 
 def await_marks(journal: Journal) -> set[int]:
-    """Waits while a child of the dead holder may still have to write its mark; the pages that stay unknown."""
+    """Wait while a child of the dead holder may still have to write its mark; the pages that stay unknown."""
     until = time.monotonic() + MARK_LIMIT
     while True:
         silent: set[int] = set()
@@ -227,7 +225,7 @@ def unmarked_children(known: set[int]) -> list[int]:
 
 
 def adopt(keeper: Keeper, attempt: HeldAttempt) -> None:
-    """Takes an attempt as the journal shows it: a child, living or dead, that has fallen to us; or one long reaped."""
+    """Take an attempt as the journal shows it: a child, living or dead, that has fallen to us; or one long reaped."""
     if attempt.pid is not None and is_child(attempt.pid):
         keeper.resume(attempt)
     elif attempt.state is State.ENDING:

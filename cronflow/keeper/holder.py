@@ -16,7 +16,7 @@ from . import protocol, spawn, syscalls
 from .attempt import NEVER, HeldAttempt, State
 from .cgroup import Cgroups
 from .ending import KILL_AGAIN, Trees
-from .journal import Journal, JournalFullError, RecordTooLongError
+from .journal import Journal, JournalFullError, RecordTooLongError, read_mark
 from .peers import Peers
 from .protocol import Message
 from .watching import Watcher
@@ -56,16 +56,16 @@ class Keeper:
             self.epoll.register(self.watcher.fd, select.EPOLLIN)
 
     def watch_guard(self, end: int) -> None:
-        """Drains once the guard is gone, the only one that can write into this pipe and never does."""
+        """Drain once the guard is gone, the only one that can write into this pipe and never does."""
         self._guard = end
         self.epoll.register(end, select.EPOLLIN)
 
     def wait_for_client(self, seconds: float) -> None:
-        """Stays at least this long, if only to answer."""
+        """Stay at least this long, if only to answer."""
         self._until = time.monotonic() + seconds
 
     def run(self, peers: Peers) -> None:
-        """Serves until nothing is held and nobody is connected."""
+        """Serve until nothing is held and nobody is connected."""
         self.peers = peers
         self.reap()
         while not self._done() or self.epoll.poll(0):  # who knocks at the last moment is let in
@@ -115,13 +115,13 @@ class Keeper:
             self._asked_to_leave = not self.live
 
     def drain(self, why: str) -> None:
-        """Starts nothing more, and says so."""
+        """Start nothing more, and say so."""
         if self.draining is None:
             self.draining = why
             self.peers.tell({"type": "draining", "why": why})
 
     def _write_ticks(self) -> None:
-        """Completes the marks of those that are still alive, before anybody is told that they have begun."""
+        """Complete the marks of those that are still alive, before anybody is told that they have begun."""
         for attempt in self._fresh:
             if attempt.pid is not None and attempt.state is State.RUNNING:
                 spawn.write_ticks(attempt.pid, self.journal.fd, self.journal.mark_at(attempt.page))
@@ -130,17 +130,16 @@ class Keeper:
     # --- what an heir takes over
 
     def resume(self, attempt: HeldAttempt) -> None:
-        """Goes on with an attempt whose main process is now our child, alive or ended."""
-        now = time.monotonic()
+        """Go on with an attempt whose main process is now our child, alive or ended."""
         self.live[attempt.id] = attempt
         self.trees.add(attempt)
-        self.watcher.begin(attempt, now)
+        self.watcher.begin(attempt, time.monotonic())
         self.journal.write(attempt.page, attempt.record())
         if attempt.stopped is not None and not attempt.final:
-            self.trees.terminate(attempt)
+            self.trees.ending(attempt).terminate()
 
     def resume_ending(self, attempt: HeldAttempt) -> None:
-        """Goes on to end a tree whose main process has ended and is reaped."""
+        """Go on to end a tree whose main process has ended and is reaped."""
         self.live[attempt.id] = attempt
         self.trees.remember(attempt)
         attempt.check_at = time.monotonic()
@@ -207,12 +206,12 @@ class Keeper:
         return []
 
     def _start_ready(self) -> None:
-        """Starts what is claimed: all forks first, then what is to be remembered of each."""
+        """Start what is claimed: all forks first, then what is to be remembered of each."""
         ready, self._ready = self._ready, []
         results = [child.fork() for _, child in ready]
         for (attempt, child), result in zip(ready, results, strict=True):
             if isinstance(result, OSError) and child.cgroup is not None:
-                self.trees.use_no_cgroups()
+                self.trees.close()
                 child.cgroup = None
                 result = child.fork()
             child.close()
@@ -270,23 +269,21 @@ class Keeper:
         attempt.deadline = NEVER
         attempt.kill_at = now if at_once else now + attempt.kill_after
         self.journal.write(attempt.page, attempt.record())
-        if at_once:
-            self.trees.kill(attempt)
-        else:
-            self.trees.terminate(attempt)
+        ending = self.trees.ending(attempt)
+        (ending.kill if at_once else ending.terminate)()
 
     def _check(self, attempt: HeldAttempt, now: float) -> None:
         if attempt.state is State.ENDING:
             if self.trees.gone(attempt, now):
                 self._report_end(attempt)
         else:
-            self.trees.kill(attempt)
+            self.trees.ending(attempt).kill()
             attempt.kill_at = now + KILL_AGAIN
 
     # --- ends
 
     def reap(self) -> None:
-        """Peeks, records, reaps: every child that has ended, an attempt's main process or an orphan."""
+        """Peek, record, reap: every child that has ended, an attempt's main process or an orphan."""
         while (ended := syscalls.peek()) is not None:
             pid, status = ended
             attempt = self.trees.mains.get(pid)
@@ -303,7 +300,7 @@ class Keeper:
             self._finish(attempt)
 
     def _record(self, attempt: HeldAttempt, status: int) -> None:
-        mark = self.journal.mark(attempt.page)
+        mark = read_mark(self.journal.fd, attempt.page)
         if mark is None and os.WIFEXITED(status):  # a disk that fails: its child could not do its first act, nor any other
             attempt.fail("fork", errno.EIO, time.time())
         elif mark is not None and mark.failure is not None:
@@ -330,16 +327,13 @@ class Keeper:
         self.trees.forget(attempt)
         self.live.pop(attempt.id, None)
         self.ended[attempt.id] = attempt
-        self._save_whole(attempt)
-        self.peers.tell(attempt.message())
-
-    def _save_whole(self, attempt: HeldAttempt) -> None:
         while True:
             try:
                 self.journal.write(attempt.page, attempt.record())
-                return
+                break
             except RecordTooLongError:
                 del attempt.left_behind[len(attempt.left_behind) // 2:]
+        self.peers.tell(attempt.message())
 
 
 class _Request(NamedTuple):

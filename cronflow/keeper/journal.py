@@ -82,7 +82,7 @@ class Journal:
             if record is None:
                 self._free.append(page)
             else:
-                yield page, record, self.mark(page)
+                yield page, record, read_mark(self.fd, page)
 
     def claim(self, record: Record) -> int:
         """Writes the first record of an attempt; its page. JournalFullError, RecordTooLongError: nothing was written."""
@@ -116,10 +116,6 @@ class Journal:
     def mark_at(self, page: int) -> int:
         """The offset where the child of this page leaves its mark."""
         return page * PAGE + ROOM
-
-    def mark(self, page: int) -> Mark | None:
-        """What the child of this page has written, if it came that far."""
-        return read_mark(self.fd, page)
 
     def _grow(self) -> None:
         if self.pages >= LIMIT:

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from cronflow.linux import punch_hole
 
@@ -33,54 +34,37 @@ def size_of(path: str) -> int:
 
 def written(path: str, limit: int | None) -> int:
     """The bytes that the command has written to its log, those included that were dropped since; 0 without a log."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return 0
-    try:
-        size = os.fstat(fd).st_size
-        if limit is None or size <= limit // 2:
-            return size
-        gap = _GAP.match(os.pread(fd, _LINE, limit // 2))
+    with suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        gap = None if limit is None or size <= limit // 2 else _GAP.match(os.pread(file.fileno(), _LINE, limit // 2))
         return size + int(gap.group(1)) - len(gap.group()) if gap else size
-    except OSError:
-        return 0
-    finally:
-        os.close(fd)
+    return 0
 
 
 def trim(path: str, limit: int) -> None:
-    """Takes the middle out of a log of more than `limit` bytes; does nothing where that fails."""
+    """Take the middle out of a log of more than `limit` bytes; nothing where that fails."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return
+    head = limit // 2
     try:
-        _trim(fd, limit)
-    except OSError:
-        return
+        stat = os.fstat(fd)
+        block = max(stat.st_blksize, 4096)
+        start = -(-head // block) * block
+        end = (stat.st_size - (limit - head)) // block * block
+        if end > start:
+            punch_hole(fd, start, end - start)
+    except OSError as error:
+        if error.errno in _UNABLE:
+            with suppress(OSError):
+                collapse(fd, head, limit - head)
     finally:
         os.close(fd)
 
 
-def _trim(fd: int, limit: int) -> None:
-    stat = os.fstat(fd)
-    head = limit // 2
-    block = max(stat.st_blksize, 4096)
-    start = -(-head // block) * block
-    end = (stat.st_size - (limit - head)) // block * block
-    if end <= start:
-        return
-    try:
-        punch_hole(fd, start, end - start)
-    except OSError as error:
-        if error.errno not in _UNABLE:
-            raise
-        collapse(fd, head, limit - head)
-
-
 def collapse(fd: int, head: int, tail: int) -> None:
-    """Copies the tail behind the head, with a line between them that counts what is missing.
+    """Copy the tail behind the head, with a line between them that counts what is missing.
 
     In place, and the file cut last: who writes to it all the time would else come in between head and tail.
     """

@@ -46,32 +46,28 @@ class Peers:
     def __len__(self) -> int:
         return len(self._peers)
 
-    def happened(self, fd: int, events: int) -> bool:
-        """Deals with an event of the selector; False if the descriptor is none of ours."""
+    def happened(self, fd: int, events: int) -> None:
+        """Deal with what epoll says of a descriptor of ours."""
         if fd == self.listener.fileno():
             self._accept()
-            return True
-        peer = self._peers.get(fd)
-        if peer is None:
-            return False
-        if events & select.EPOLLOUT:
-            self._flush(peer)
-        if events & ~select.EPOLLOUT and fd in self._peers:
-            self._read(peer)
-        return True
+        elif (peer := self._peers.get(fd)) is not None:
+            if events & select.EPOLLOUT:
+                self._flush(peer)
+            if events & ~select.EPOLLOUT and fd in self._peers:
+                self._read(peer)
 
     def tell(self, message: Message) -> None:
-        """Says something to the client, if there is one; sent by the next `flush`."""
+        """Say something to the client, if there is one; sent by the next `flush`."""
         if self.client is not None:
             self.client.outgoing += protocol.encode(message)
 
     def flush(self) -> None:
-        """Sends what was told since the last turn of the loop."""
+        """Send what was told since the last turn of the loop."""
         if self.client is not None and self.client.outgoing:
             self._flush(self.client)
 
     def serve(self, most: int) -> None:
-        """Answers up to `most` requests that are read and not yet answered."""
+        """Answer up to `most` requests that are read and not yet answered."""
         self.waiting = False
         for peer in list(self._peers.values()):
             while peer.pending and most > 0 and self._peers.get(peer.fileno()) is peer:
@@ -81,7 +77,7 @@ class Peers:
                 self.waiting = True
 
     def drop_all(self) -> None:
-        """Ends every connection, and takes no new ones."""
+        """End every connection, and take no new ones."""
         for peer in list(self._peers.values()):
             self._drop(peer)
         self._epoll.unregister(self.listener.fileno())
@@ -118,33 +114,28 @@ class Peers:
         try:
             message = protocol.decode(line)
             if message["type"] == "hello":
-                self._hello(peer, message)
-                return
+                self._fence_off(peer, message)
             if peer is not self.client:
                 raise ProtocolError("no hello")
-            answers = self._answer(message)
+            for answer in self._answer(message):
+                self.tell(answer)
         except ProtocolError:
             self._drop(peer)
-            return
-        for answer in answers:
-            self.tell(answer)
 
-    def _hello(self, peer: Peer, message: Message) -> None:
+    def _fence_off(self, peer: Peer, message: Message) -> None:
+        """Make who says hello the client, in the place of all who have said it; ProtocolError for an older daemon."""
         protocol.check_hello(message)
         generation: int = message["generation"]
         if generation < self.fence:
             peer.outgoing += protocol.encode({"type": "refused", "id": None, "why": "fenced"})
             self._flush(peer)
-            self._drop(peer)
-            return
+            raise ProtocolError("fenced")
         self.fence = generation
         for other in list(self._peers.values()):
             if other is not peer and other.generation is not None:
                 self._drop(other)
         peer.generation = generation
         self.client = peer
-        for answer in self._answer(message):
-            self.tell(answer)
 
     def _flush(self, peer: Peer) -> None:
         if not peer.flush() or len(peer.outgoing) > UNREAD:

@@ -1,4 +1,4 @@
-"""Starts a command without ever waiting for it.
+"""Start a command without ever waiting for it.
 
 The keeper forks and goes on at once. The child does by itself all that can block on a bad disk or network mount:
 changing the folder, exec. vfork and posix_spawn would stop the keeper, and so every job, until the exec has happened.
@@ -10,6 +10,7 @@ of system calls, put together before the fork.
 """
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
@@ -23,12 +24,11 @@ from cronflow.linux import signalfd, start_ticks
 from . import syscalls
 from .journal import FAILURE
 from .protocol import Message
+from .syscalls import call
 
 HELD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that a holder has blocked and reads from a descriptor: their disposition is the default one, so that a
 child only has to let them through, and none that comes before exec is lost."""
-
-
 FILES = 65536
 """Open files that a keeper may have: its cgroup costs two for each command that runs."""
 
@@ -117,35 +117,35 @@ def _streams(log: int, stdin: int, journal: int) -> list[tuple[str, syscalls.Cal
     """0, 1 and 2, and then nothing else but the journal: above all not its lock, which says that a child has yet to leave its
     name. What comes after these may hang."""
     return [
-        ("log", syscalls.dup2(log, 1)),
-        ("log", syscalls.dup2(log, 2)),
-        ("stdin", syscalls.dup2(stdin, 0)),
+        ("log", call("dup2", log, 1)),
+        ("log", call("dup2", log, 2)),
+        ("stdin", call("dup2", stdin, 0)),
         ("fork", syscalls.closefrom(3, journal)),
     ]
 
 
 _OPTIONAL: tuple[tuple[str, str, Callable[[Any], syscalls.Call]], ...] = (
-    ("nice", "nice", syscalls.setpriority),
+    ("nice", "nice", lambda nice: call("setpriority", os.PRIO_PROCESS, 0, nice)),
     ("groups", "user", syscalls.setgroups),
-    ("gid", "user", syscalls.setgid),
-    ("uid", "user", syscalls.setuid),
+    ("gid", "user", lambda gid: call("setgid", ctypes.c_uint32(gid))),
+    ("uid", "user", lambda uid: call("setuid", ctypes.c_uint32(uid))),
 )
 """Keys of a request that may be missing, the stage and the call of each, in the order in which they are permitted."""
 
 
 def _calls(request: Message, inherited: Inherited) -> list[tuple[str, syscalls.Call]]:
     """What the child has to do besides, in order, each with the stage that a failure of it is called by."""
-    calls = [("fork", syscalls.setsid), ("fork", syscalls.unblock_signals)]
+    calls = [("fork", call("setsid")), ("fork", syscalls.unblock_signals)]
     if inherited.files is not None:
         calls.append(("fork", inherited.files))
     if inherited.protected:
         calls.append(("nice", syscalls.reset_oom_score()))
-    for key, stage, call in _OPTIONAL:
+    for key, stage, make in _OPTIONAL:
         if request.get(key) is not None:
-            calls.append((stage, call(request[key])))
+            calls.append((stage, make(request[key])))
     umask = request.get("umask")
-    calls.append(("cwd", syscalls.umask(inherited.umask if umask is None else umask)))
-    calls.append(("cwd", syscalls.chdir(request.get("cwd") or "/")))
+    calls.append(("cwd", call("umask", inherited.umask if umask is None else umask)))
+    calls.append(("cwd", call("chdir", os.fsencode(request.get("cwd") or "/"))))
     argv, env = request["argv"], request["env"]
     calls.append(("exec", syscalls.execve(argv, env) if "/" in argv[0] else (os.execvpe, (argv[0], argv, env))))
     return calls
@@ -154,8 +154,8 @@ def _calls(request: Message, inherited: Inherited) -> list[tuple[str, syscalls.C
 def _child(calls: list[tuple[str, syscalls.Call]], fd: int, failure: int) -> NoReturn:
     stage, number = "fork", errno.EINVAL
     try:
-        for stage, (call, arguments) in calls:  # noqa: B007 (named when it has failed)
-            if call(*arguments) < 0:
+        for stage, (function, arguments) in calls:  # noqa: B007 (named when it has failed)
+            if function(*arguments) < 0:
                 number = syscalls.errno_of_last_call()
                 break
     except OSError as error:

@@ -1,6 +1,6 @@
 """What a parent of commands calls: the fork, what its child calls from there to exec (made ready before), the peek at an end.
 
-A function that returns a Call bears the name of that call, in section 2 or 3 of the manual.
+Names of calls are those of sections 2 and 3 of the manual.
 """
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ Call = tuple[Callable[..., int], tuple[Any, ...]]
 """A call of the C library for a child to make, already bound and with converted arguments: each page of memory that the child
 writes to while it looks something up is copied for it."""
 
-_chdir, _dup2, _execve, _open, _pwrite, _setgid, _setgroups = (
-    getattr(_python, name) for name in ("chdir", "dup2", "execve", "open", "pwrite64", "setgid", "setgroups")
-)
-_setpriority, _setrlimit, _setsid, _setuid, _sigprocmask, _umask, _write = (
-    getattr(_python, name) for name in ("setpriority", "setrlimit64", "setsid", "setuid", "sigprocmask", "umask", "write")
-)
-_NO_SIGNALS = ctypes.create_string_buffer(128)
-_SIG_SETMASK = 2
+_open, _pwrite, _write = _python.open, _python.pwrite64, _python.write
 _pwrite.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64]
+_SIG_SETMASK = 2
 
-setsid: Call = (_setsid, ())
-unblock_signals: Call = (_sigprocmask, (_SIG_SETMASK, _NO_SIGNALS, None))
+
+def call(name: str, *arguments: Any) -> Call:
+    """The call of this name with these arguments."""
+    return getattr(_python, name), arguments
+
+
+unblock_signals = call("sigprocmask", _SIG_SETMASK, ctypes.create_string_buffer(128), None)
+errno_of_last_call = ctypes.get_errno
 
 
 def write_pid(fd: int, offset: int) -> Call:
@@ -60,10 +60,6 @@ def write_pid(fd: int, offset: int) -> Call:
         said = b"%d " % os.getpid()
         return int(_pwrite(fd, said, len(said), offset))
     return leave, ()
-
-
-def dup2(fd: int, number: int) -> Call:
-    return _dup2, (fd, number)
 
 
 def closefrom(lowest: int, spared: int) -> Call:
@@ -97,31 +93,11 @@ def raise_open_files_limit(most: int) -> Call | None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
         return None
-    return _setrlimit, (int(resource.RLIMIT_NOFILE), (ctypes.c_uint64 * 2)(soft, hard))
-
-
-def setpriority(nice: int) -> Call:
-    return _setpriority, (os.PRIO_PROCESS, 0, nice)
+    return call("setrlimit64", int(resource.RLIMIT_NOFILE), (ctypes.c_uint64 * 2)(soft, hard))
 
 
 def setgroups(groups: Sequence[int]) -> Call:
-    return _setgroups, (ctypes.c_size_t(len(groups)), (ctypes.c_uint32 * len(groups))(*groups))
-
-
-def setgid(gid: int) -> Call:
-    return _setgid, (ctypes.c_uint32(gid),)
-
-
-def setuid(uid: int) -> Call:
-    return _setuid, (ctypes.c_uint32(uid),)
-
-
-def umask(mask: int) -> Call:
-    return _umask, (mask,)
-
-
-def chdir(folder: str) -> Call:
-    return _chdir, (os.fsencode(folder),)
+    return call("setgroups", ctypes.c_size_t(len(groups)), (ctypes.c_uint32 * len(groups))(*groups))
 
 
 def execve(words: Sequence[str], env: Mapping[str, str]) -> Call:
@@ -129,12 +105,7 @@ def execve(words: Sequence[str], env: Mapping[str, str]) -> Call:
     if any(not name or "=" in name for name in env):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     argv = _strings(map(os.fsencode, words), len(words))
-    return _execve, (argv[0], argv, _strings((os.fsencode(f"{name}={value}") for name, value in env.items()), len(env)))
-
-
-def errno_of_last_call() -> int:
-    """The errno of the call that has just failed."""
-    return ctypes.get_errno()
+    return call("execve", argv[0], argv, _strings((os.fsencode(f"{name}={value}") for name, value in env.items()), len(env)))
 
 
 def _strings(texts: Iterable[bytes], count: int) -> ctypes.Array[ctypes.c_char_p]:

@@ -1,4 +1,4 @@
-"""Finds and signals every process of an attempt.
+"""Find and signal every process of an attempt.
 
 A process belongs to an attempt if it is in the session of its main process, if it carries the attempt's id in its
 environment (`CRONFLOW_ID`), or if its parent belongs. A keeper is a subreaper, so that an orphan does not leave its
@@ -93,14 +93,6 @@ def command_of(pid: int) -> str:
     return text[:120]
 
 
-def find(attempt_id: str) -> list[Process]:
-    """The living processes that carry this attempt's id, wherever they are."""
-    return [
-        process for process in table().values()
-        if process.state not in "ZX" and process.pid != os.getpid() and attempt_of(process.pid) == attempt_id
-    ]
-
-
 def survivors(attempt_id: str, sid: int | None = None, ticks: int | None = None) -> list[Process]:
     """What is left alive of an attempt whose keeper is dead: its session, the bearers of its id, and all below them.
 
@@ -117,8 +109,12 @@ def survivors(attempt_id: str, sid: int | None = None, ticks: int | None = None)
                 process.pid for process in processes.values()
                 if process.session == sid and (ticks is None or process.ticks >= ticks)
             )
+    return _living(processes, seeds - {own})
+
+
+def _living(processes: Table, seeds: set[int]) -> list[Process]:
     found = seeds | descendants(processes, seeds)
-    return [processes[pid] for pid in sorted(found) if processes[pid].state not in "ZX" and pid != own]
+    return [processes[pid] for pid in sorted(found) if processes[pid].state not in "ZX"]
 
 
 def members(
@@ -134,12 +130,11 @@ def members(
         process = processes[pid]
         if process.session == sid or (process.parent == keeper and pid != main and belongs(pid)):
             seeds.add(pid)
-    found = seeds | descendants(processes, seeds)
-    return [processes[pid] for pid in sorted(found) if processes[pid].state not in "ZX"]
+    return _living(processes, seeds)
 
 
 def send_signal(process: Process, number: int) -> bool:
-    """Signals this very process and no later bearer of its pid; False if it is gone or not ours to signal.
+    """Signal this very process and no later bearer of its pid; False if it is gone or not ours to signal.
 
     Through a pidfd; where a container forbids these, by its number as soon as it has been looked at.
     """
@@ -166,20 +161,20 @@ def send_signal(process: Process, number: int) -> bool:
 
 
 def terminate(processes: Iterable[Process]) -> None:
-    """Asks them to end; those that are stopped are woken, or they would never hear it."""
+    """Ask them to end; those that are stopped are woken, or they would never hear it."""
     for process in processes:
         if send_signal(process, signal.SIGTERM):
             send_signal(process, signal.SIGCONT)
 
 
 def kill(processes: Iterable[Process]) -> None:
-    """Ends them."""
+    """End them."""
     for process in processes:
         send_signal(process, signal.SIGKILL)
 
 
 def kill_group(leader: int) -> None:
-    """Ends a process group whose leader is a child of ours that we have not reaped: nobody else has its number. All of it at
+    """End a process group whose leader is a child of ours that we have not reaped: nobody else has its number. All of it at
     once, also what is being forked at the moment: kill(2), of a negative pid."""
     with suppress(OSError):
         os.killpg(leader, signal.SIGKILL)

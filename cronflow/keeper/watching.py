@@ -1,12 +1,11 @@
-"""Watches the logs of running attempts, so that none outgrows its `max_output` by more than a moment's writing.
+"""Watch the logs of running attempts, so that none outgrows its `max_output` by more than a moment's writing.
 
 A log that grows is looked at ten times a second. One that does not is left to inotify, which wakes the keeper at the
 next write and then no more: a silent command costs nothing.
 """
 from __future__ import annotations
 
-import os
-import struct
+from contextlib import suppress
 
 from cronflow import linux
 
@@ -15,11 +14,10 @@ from .attempt import NEVER, HeldAttempt
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at a log that grows."""
-_EVENT = struct.Struct("iIII")
 
 
 class Watcher:
-    """Holds the logs of this keeper's attempts to their size."""
+    """Hold the logs of this keeper's attempts to their size."""
 
     def __init__(self) -> None:
         self._watched: dict[int, HeldAttempt] = {}
@@ -34,7 +32,7 @@ class Watcher:
             attempt.look_at = now + LOOK_EVERY
 
     def look(self, attempt: HeldAttempt, now: float) -> None:
-        """Trims the log if it must be, and says when the next look is due."""
+        """Trim the log if it must be, and say when the next look is due."""
         assert attempt.max_output is not None
         size = output.size_of(attempt.log)
         if size == attempt.seen_bytes and self._wait_for_write(attempt):
@@ -49,23 +47,16 @@ class Watcher:
         attempt.seen_bytes = size
 
     def written(self, now: float) -> None:
-        """Reads what inotify has to say."""
-        try:
-            data = os.read(self.fd, 65536)
-        except OSError:
-            return
-        position = 0
-        while position + _EVENT.size <= len(data):
-            number, _, _, length = _EVENT.unpack_from(data, position)
-            position += _EVENT.size + length
-            attempt = self._watched.pop(number, None)
-            if attempt is not None:
-                attempt.watch = None
-                if not attempt.final:
-                    attempt.look_at = now
+        with suppress(OSError):
+            for number, _ in linux.inotify_read(self.fd):
+                attempt = self._watched.pop(number, None)
+                if attempt is not None:
+                    attempt.watch = None
+                    if not attempt.final:
+                        attempt.look_at = now
 
     def end(self, attempt: HeldAttempt) -> None:
-        """Trims for the last time and counts what was written."""
+        """Trim for the last time and count what was written."""
         attempt.look_at = NEVER
         if attempt.watch is not None:
             self._watched.pop(attempt.watch, None)

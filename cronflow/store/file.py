@@ -1,4 +1,9 @@
-"""The file of the database: whether it is still the one that was opened, and how one that is of no use goes out of the way."""
+"""The file of the database: whether it is still the one that was opened, how one that is of no use goes out of the way, and the
+copy of it as it was that is kept before a migration: the way back to the program that wrote it.
+
+The copy is made by SQLite's backup interface while others read (https://sqlite.org/backup.html), is on the disk before the first
+change, and bears the old format in its name: `cronflow.db.v1`. There is one for each format.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,13 @@ import sqlite3
 import time
 from pathlib import Path
 
+from cronflow.errors import CronflowError
 from cronflow.store.sound import DamageError, is_damage
 
 LOCKED_FOR = 0.05
 """Seconds that a statement waits for another connection. A longer lock is not waited for: it is tried again."""
+SPARE = 16 << 20
+"""Bytes that are to be free when the copy is there: for the migration, and for the daemon's own start."""
 
 
 class OpenFile:
@@ -65,3 +73,55 @@ def move_aside(path: Path) -> str | None:
         if old.exists():
             old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
     return f"{path.name}.damaged-{stamp}" if was_there else None
+
+
+def keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> str:
+    """Copy a database of a format beside itself; the name of the copy. Without room for it a CronflowError, and nothing is
+    changed: a migration never goes without."""
+    copy = path.with_name(f"{path.name}.v{version}")
+    part = path.with_name(f"{copy.name}.part")
+    needed, left = room_for_copy(connection, path)
+    if left < needed:
+        told = f"it and the change need {needed / 1e6:.0f} MB, {left / 1e6:.0f} MB are left"
+        raise _refusal(path, version, told, f"make room in `{path.parent}`; the version before can still use it as it is")
+    try:
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        _copy(connection, part)
+        part.rename(copy)
+        _sync(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
+        raise _refusal(path, version, f"that failed: {reason}", "is the disk full? `df -h`") from None
+    return copy.name
+
+
+def room_for_copy(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
+    """How many bytes a copy and the change need, and how many are left."""
+    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    disk = os.statvfs(path.parent)
+    return pages * size + SPARE, disk.f_bavail * disk.f_frsize
+
+
+def _refusal(path: Path, version: int, told: str, hint: str) -> CronflowError:
+    return CronflowError(f"the database `{path}` has format {version}, and before it is changed a copy is kept: {told}", hint)
+
+
+def _copy(connection: sqlite3.Connection, part: Path) -> None:
+    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as target:
+        target.execute("PRAGMA journal_mode = OFF")
+        target.execute("PRAGMA synchronous = OFF")
+        connection.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, which can be read wherever it lies
+    _sync(part)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -113,9 +113,7 @@ def _names(db: sqlite3.Connection, table: str, column: str) -> Iterator[str]:
         yield name
 
 
-def _nth(
-    db: sqlite3.Connection, table: str, column: str, number: str, name: str, count: int
-) -> Generator[list[int], None, int]:
+def _nth(db: sqlite3.Connection, table: str, column: str, number: str, name: str, count: int) -> Generator[list[int], None, int]:
     """The run that has `count` - 1 newer ones of the same name; 0 where there is none."""
     last, left = 1 << 62, count
     while left:
@@ -207,18 +205,14 @@ def _delete(db: sqlite3.Connection, runs: str) -> None:
 # ---- what is of no run ----------------------------------------------------------------------------------------------------
 
 
-def old_acts(db: sqlite3.Connection, keep: Keep) -> Portions:
-    """Acts of people that began no run: those before a time, or beyond a count for each job."""
-    yield from _of_no_run(db, "acts", "job", "true", keep)
+OF_NO_RUN = {"acts": ("job", "true"), "alerts": ("target", "sent_at IS NOT NULL")}
+"""Tables with rows that belong to no run: acts of people that began none, and alerts once they have been sent. What a count is
+counted for, and what must be true of a row that may go."""
 
 
-def old_alerts(db: sqlite3.Connection, keep: Keep) -> Portions:
-    """Alerts of no run that have been sent: those before a time, or beyond a count for each target."""
-    yield from _of_no_run(db, "alerts", "target", "sent_at IS NOT NULL", keep)
-
-
-def _of_no_run(db: sqlite3.Connection, table: str, group: str, done: str, keep: Keep) -> Portions:
-    """The old ones: with a time, from the oldest row up to it, else from the newest on."""
+def old_rows(db: sqlite3.Connection, table: str, keep: Keep) -> Portions:
+    """The rows of no run that may go: with a time, from the oldest row up to it, else from the newest on."""
+    group, done = OF_NO_RUN[table]
     select = f"SELECT id, at, {group}, {done} FROM {table} WHERE run IS NULL"
     if keep.before is not None:
         last = 0

@@ -57,7 +57,6 @@ def _load_runs(db: sqlite3.Connection, state: LiveState) -> dict[str, str]:
 
 
 def _load_edges(db: sqlite3.Connection, state: LiveState) -> None:
-    """Fill in the cursors and the links."""
     for row in db.execute(CURSORS.select):
         cursor = CURSORS.object(row)
         cursor.trigger_key = sys.intern(cursor.trigger_key)  # many jobs have the same
@@ -71,8 +70,7 @@ def _load(db: sqlite3.Connection) -> LiveState:
     state = LiveState()
     bodies = _load_runs(db, state)
     _load_edges(db, state)
-    numbers = sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None})
-    for number in numbers:
+    for number in sorted({cursor.row for cursor in state.cursors.values() if cursor.row is not None}):
         found = db.execute(f"{RUNS.select} WHERE id = ?", (number,)).fetchone()
         if found is not None:
             state.rows[number] = RUNS.object(found)

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 from cronflow.store.queries import History
 
-# ---- tasks ----------------------------------------------------------------------------------------------------------------
-
 
 def task_names(history: History, run: int) -> list[tuple[str, str]]:
     """The tasks of a run, each with its job."""
@@ -28,9 +26,6 @@ def last_end_before(history: History, job: str, at: float | None) -> tuple[int, 
     query = "SELECT run, state, finished_at FROM tasks WHERE job = ? AND finished_at <= ? ORDER BY run DESC LIMIT 1"
     found: tuple[int, str, float] | None = history.db.execute(query, (job, at)).fetchone()
     return found
-
-
-# ---- runs -----------------------------------------------------------------------------------------------------------------
 
 
 def end_of_run(history: History, run: int) -> str | None:
@@ -52,8 +47,7 @@ def run_going_on_at(history: History, flow: str, but: int, slot: int) -> int | N
         "SELECT id FROM runs WHERE flow = ? AND id != ? AND started_at IS NOT NULL AND created_at <= ?"
         " AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id DESC LIMIT 1"
     )
-    number: int | None = history.scalar(query, flow, but, slot + 60, slot)
-    return number
+    return history.number(query, flow, but, slot + 60, slot)
 
 
 def run_of_job_at(history: History, job: str, first: float, last: float) -> int | None:
@@ -62,22 +56,19 @@ def run_of_job_at(history: History, job: str, first: float, last: float) -> int 
         "SELECT run FROM tasks WHERE job = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?)"
         " ORDER BY run DESC LIMIT 1"
     )
-    number: int | None = history.scalar(query, job, last, first)
-    return number
+    return history.number(query, job, last, first)
 
 
 def row_of_slots(history: History, flow: str, first: float, last: float) -> int | None:
     """The newest row of slots of a flow that did not run, in which a span of time is."""
     query = "SELECT id FROM runs WHERE flow = ? AND is_row AND slot <= ? AND slot_last >= ? ORDER BY id DESC LIMIT 1"
-    number: int | None = history.scalar(query, flow, last, first)
-    return number
+    return history.number(query, flow, last, first)
 
 
 def catchup_after(history: History, flow: str, row: int, slot: int) -> int | None:
     """The run of a catch-up that followed a row of missed slots."""
     query = "SELECT id FROM runs WHERE flow = ? AND trigger = 'catchup' AND id > ? AND slot > ? ORDER BY id LIMIT 1"
-    number: int | None = history.scalar(query, flow, row, slot)
-    return number
+    return history.number(query, flow, row, slot)
 
 
 def first_run_at(history: History) -> float | None:
@@ -92,14 +83,11 @@ def newest_run_at(history: History) -> float | None:
     return at
 
 
-# ---- acts, alerts, cursors ------------------------------------------------------------------------------------------------
-
-
 def last_act(history: History, verb: str, job: str, at: float) -> tuple[float, str] | None:
     """When and by whom a verb was last applied to a job, up to an instant."""
     query = "SELECT at, by FROM acts WHERE verb = ? AND job = ? AND at <= ? ORDER BY id DESC LIMIT 1"
-    row = history.db.execute(query, (verb, job, at)).fetchone()
-    return None if row is None else (float(row[0]), str(row[1]))
+    found: tuple[float, str] | None = history.db.execute(query, (verb, job, at)).fetchone()
+    return found
 
 
 def missed_facts(history: History, at: float) -> dict[str, Any]:
@@ -134,9 +122,6 @@ def newest_alerts(history: History, most: int) -> list[AlertRow]:
 def catching_up(history: History) -> Iterator[tuple[str, str, float]]:
     """The triggers whose missed slots are being caught up: job, key, and up to where they have been dealt with."""
     yield from history.db.execute("SELECT job, trigger_key, at FROM cursors WHERE catching_up")
-
-
-# ---- the file -------------------------------------------------------------------------------------------------------------
 
 
 def format_of(history: History) -> int:

@@ -19,6 +19,9 @@ from cronflow.core.words import storable
 from cronflow.store.loading import definition_text
 from cronflow.store.sound import DamageError
 
+Try = tuple[float | None, str | None, float | None]
+"""How a try to send an alert ended: when it arrived, the error, and when it is tried again."""
+
 
 class Unsent(NamedTuple):
     """An alert that is still to be sent; `nth` counts those of its target, from 1."""
@@ -44,9 +47,7 @@ def due(db: sqlite3.Connection, now: float, each: int = 20, latest: float = math
         " WHERE sent_at IS NULL AND (next_try_at <= ? OR next_try_at > ?)) USING (id) WHERE nth <= ? ORDER BY id",
         (now, latest, each),
     )
-    found = []
-    for number, at, kind, target, job, run, task, facts, tries, nth in rows:
-        found.append(Unsent(number, at, kind, target, job, run, task, _facts(facts), tries, nth))
+    found = [Unsent._make((*row[:7], _facts(row[7]), *row[8:])) for row in rows]
     for one in found:
         if one.kind not in ALERT_KINDS or not isinstance(one.tries, int) or not isinstance(one.target, str):
             raise DamageError(f"alert {one.id} makes no sense")

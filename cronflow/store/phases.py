@@ -6,21 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cronflow.core.records import (
-    FINAL,
-    Approval,
-    Attempt,
-    Done,
-    End,
-    Held,
-    Hook,
-    Live,
-    Pausing,
-    Phase,
-    Queued,
-    Task,
-    Upstreams,
-)
+from cronflow.core.records import FINAL, Approval, Attempt, Done, End, Held, Hook, Live, Pausing, Phase, Queued, Task, Upstreams
 
 HOOKS = ("on_failure", "on_success")
 
@@ -52,17 +38,13 @@ def columns_of(task: Task) -> PhaseColumns:
             return plain._replace(stage_at=phase.since)
         case Hook():
             queued_at = phase.since if phase.attempt is None else None
-            verdict = _verdict(phase.end.state, phase.end.reason, phase.end.note)
-            return plain._replace(stage_at=phase.since, check=phase.passed, verdict=verdict, queued_at=queued_at)
+            end = (phase.end.state, phase.end.reason or "", phase.end.note or "")
+            return plain._replace(stage_at=phase.since, check=phase.passed, verdict=end, queued_at=queued_at)
         case Done():
             hooked = phase.at != task.finished_at
-            verdict = _verdict(phase.state, task.reason, task.note) if hooked else ()
+            verdict = (phase.state, task.reason or "", task.note or "") if hooked else ()
             return plain._replace(stage_at=phase.at, check=phase.passed, verdict=verdict)
     return plain
-
-
-def _verdict(state: str, reason: str | None, note: str | None) -> tuple[str, ...]:
-    return state, reason or "", note or ""
 
 
 def phase_of(columns: PhaseColumns, finished_at: float | None, live: Attempt | None) -> Phase:
@@ -96,4 +78,3 @@ def _phase_of(columns: PhaseColumns, finished_at: float | None, live: Attempt | 
     if state == "waiting" and not stage:
         return Upstreams()
     raise ValueError(f"a task that is {state}, at stage `{stage}`, has no process")
-

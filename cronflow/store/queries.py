@@ -23,7 +23,7 @@ from cronflow.core.records import Act, Attempt, Run, Task, Upstreams
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError, Exit
 from cronflow.store.rows import ATTEMPTS, RUNS, tasks_of
-from cronflow.store.schema import MIGRATIONS
+from cronflow.store.schema import MIGRATIONS, newer
 
 FILES_TOLD = 3
 """How many of the files that caused a run are named."""
@@ -106,14 +106,9 @@ class History:
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0] if db else 0
         except sqlite3.DatabaseError as error:
-            raise CronflowError(
-                f"cannot read the database `{path}`: {error}", "`cronflow daemon` moves a damaged one aside"
-            ) from None
+            raise _damaged(path, error) from None
         if version > len(MIGRATIONS):
-            message = (
-                f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})"
-            )
-            raise CronflowError(message, "use that version to read it")
+            raise CronflowError(newer(path, version), "use that version to read it")
         if db is None or version == 0:
             db = sqlite3.connect(":memory:", isolation_level=None)
             for script in MIGRATIONS:
@@ -133,12 +128,11 @@ class History:
     # ---- runs ------------------------------------------------------------------------------------------------------------
 
     def has_run(self, number: int) -> bool:
-        return self.db.execute("SELECT 1 FROM runs WHERE id = ?", (number,)).fetchone() is not None
+        return self.scalar("SELECT 1 FROM runs WHERE id = ?", number) is not None
 
     def newest_run(self) -> int | None:
         """The number of the newest run that has tasks."""
-        row = self.db.execute("SELECT max(run) FROM tasks").fetchone()
-        return None if row[0] is None else int(row[0])
+        return self.number("SELECT max(run) FROM tasks")
 
     def records(self, numbers: Iterable[int]) -> list[RunRecord]:
         """These runs in this order, complete, with five statements. Numbers without a run are left out."""
@@ -240,9 +234,7 @@ class History:
             f" WHERE tasks.job = ? AND {condition} ORDER BY tasks.run DESC LIMIT ?"
         )
         numbers = {row[0] for row in self.db.execute(ran, (job, *values, limit))}
-        rows = (
-            f"SELECT id FROM runs WHERE flow = ? AND id > ? AND is_row AND {condition} ORDER BY id DESC LIMIT ?"
-        )
+        rows = f"SELECT id FROM runs WHERE flow = ? AND id > ? AND is_row AND {condition} ORDER BY id DESC LIMIT ?"
         oldest = min(numbers) if len(numbers) == limit else 0
         numbers.update(row[0] for row in self.db.execute(rows, (flow, oldest, *values, limit)))
         return sorted(numbers, reverse=True)[:limit]
@@ -296,8 +288,12 @@ class History:
 
     def run_of_slot(self, root: str, slot: int) -> int | None:
         """The run that a slot of a root opened."""
-        row = self.db.execute("SELECT run FROM run_slots WHERE root = ? AND slot = ? ORDER BY run DESC", (root, slot)).fetchone()
-        return None if row is None else int(row[0])
+        return self.number("SELECT run FROM run_slots WHERE root = ? AND slot = ? ORDER BY run DESC", root, slot)
+
+    def number(self, query: str, *values: Any) -> int | None:
+        """The whole number in the first column of the first row, or None."""
+        found: int | None = self.scalar(query, *values)
+        return found
 
     def scalar(self, query: str, *values: Any) -> Any:
         """The first column of the first row, or None."""
@@ -336,6 +332,10 @@ def _not_ours(path: Path) -> CronflowError:
     return CronflowError(f"the database `{path}` may not be read by this user", "try again with `sudo`", Exit.NOT_PERMITTED)
 
 
+def _damaged(path: Path, error: sqlite3.DatabaseError) -> CronflowError:
+    return CronflowError(f"cannot read the database `{path}`: {error}", "`cronflow daemon` moves a damaged one aside")
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     """A read-only connection. In a folder where SQLite cannot create its own files next to the database (it may not, or the disk
     is full), the database is read as it is, if no writer has left anything beside it."""
@@ -353,16 +353,13 @@ def _connect(path: Path) -> sqlite3.Connection:
             db.close()
         except sqlite3.DatabaseError as error:
             db.close()
-            raise CronflowError(
-                f"cannot read the database `{path}`: {error}", "`cronflow daemon` moves a damaged one aside"
-            ) from None
+            raise _damaged(path, error) from None
     if not os.statvfs(path.parent).f_bavail:
         raise CronflowError(f"cannot read the database `{path}`: its disk is full", f"make room in `{path.parent}`")
     raise CronflowError(f"cannot read the database `{path}`", "check who owns it, and its folder", Exit.NOT_PERMITTED)
 
 
 def _size(path: str) -> int:
-    """Bytes of a file, 0 where there is none."""
     try:
         return os.stat(path).st_size
     except OSError:

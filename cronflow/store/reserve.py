@@ -37,13 +37,9 @@ def keep_ballast(folder: Path) -> None:
     """Have the ballast in a state folder, if there is room for it."""
     path = folder / "ballast"
     try:
-        if path.stat().st_size == BALLAST:
-            return
-    except OSError:
-        pass
-    try:
-        with open(path, "wb", opener=_private) as file:
-            os.posix_fallocate(file.fileno(), 0, BALLAST)
+        if not path.exists() or path.stat().st_size != BALLAST:
+            with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_CLOEXEC, 0o600)) as file:
+                os.posix_fallocate(file.fileno(), 0, BALLAST)
     except OSError:
         drop_ballast(folder)
 
@@ -55,7 +51,3 @@ def drop_ballast(folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -31,7 +31,7 @@ class Mapper:
         columns = ", ".join(map(_quoted, table.columns))
         self.insert = f"{_INSERT[table.existing]} INTO {table.name} ({columns}) VALUES ({marks})"
         self.select = f"SELECT {columns} FROM {table.name}"
-        self.delete = f"DELETE FROM {table.name} WHERE {_all_of(table.key)}"
+        self.delete = f"DELETE FROM {table.name} WHERE {_each(table.key, ' AND ')}"
 
     def values(self, row: Any) -> tuple[Any, ...]:
         """A row for `insert`; lists and tables as JSON text. A name of a file that is not UTF-8 may stand in a message."""
@@ -63,7 +63,8 @@ class TaskMapper(Mapper):
 
     def values(self, row: Any) -> tuple[Any, ...]:
         plain = {**columns_of(row)._asdict(), **{name: getattr(row, name) for name in _TASK_FIELDS}}
-        return tuple(_stored(plain[column], column in self.table.json) for column in self.table.columns)
+        values = (dump(plain[column]) if column in self.table.json else plain[column] for column in self.table.columns)
+        return tuple(storable(value) if type(value) is str else value for value in values)
 
     def task(self, row: Iterable[Any], live: Attempt | None) -> Task:
         """The task of a row that `select` gave. A ValueError where its columns tell of no phase."""
@@ -83,14 +84,9 @@ def tasks_of(db: Connection, where: str, values: tuple[Any, ...]) -> list[Task]:
     return [TASKS.task(row, live.get((row[0], row[1]))) for row in rows]
 
 
-def _stored(value: Any, as_json: bool) -> Any:
-    value = dump(value) if as_json else value
-    return storable(value) if type(value) is str else value
-
-
 def patch(one: Patch) -> tuple[str, tuple[Any, ...]]:
     """The statement that carries out a patch, and its values."""
-    statement = f"UPDATE {one.table.name} SET {_each(one.values, ', ')} WHERE {_all_of(one.where)}"
+    statement = f"UPDATE {one.table.name} SET {_each(one.values, ', ')} WHERE {_each(one.where, ' AND ')}"
     return statement, (*(dump(value) if isinstance(value, dict) else value for value in one.values.values()), *one.where.values())
 
 
@@ -100,10 +96,6 @@ def _quoted(column: str) -> str:
 
 def _each(columns: Iterable[str], between: str) -> str:
     return between.join(f"{_quoted(column)} = ?" for column in columns)
-
-
-def _all_of(columns: Iterable[str]) -> str:
-    return _each(columns, " AND ")
 
 
 def path_value(path: str) -> str | bytes:

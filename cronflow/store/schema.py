@@ -7,6 +7,8 @@ most one run. What a published program has written is never edited here, only ad
 
 from __future__ import annotations
 
+from pathlib import Path
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -249,3 +251,8 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE runs SET is_row = 1 WHERE slots > 0 AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id);
     """,
 )
+
+
+def newer(path: Path, version: int) -> str:
+    """What is said of a database whose format is above ours."""
+    return f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})"

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cronflow.core.state import LiveState
@@ -29,7 +31,7 @@ _ELSEWHERE = frozenset(
 _SHORT = (sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DBMOVED)
 """A file that is shorter than it says, one that calls itself read-only (we may write it), one that was moved away."""
 
-_KINDS: dict[type, dict[str, Any]] = {}
+_hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)
 Schema = frozenset[tuple[str, str, str]]
 
 
@@ -74,13 +76,9 @@ def _schema(connection: sqlite3.Connection) -> Schema:
 
 @cache
 def _made_by(scripts: tuple[str, ...]) -> Schema:
-    connection = sqlite3.connect(":memory:")
-    try:
-        for script in scripts:
-            connection.executescript(script)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(";".join(scripts))
         return _schema(connection)
-    finally:
-        connection.close()
 
 
 # ---- the live state -------------------------------------------------------------------------------------------------------
@@ -118,13 +116,6 @@ def _things(state: LiveState) -> Iterator[Any]:
         yield from table.values()
 
 
-def _hints(kind: type) -> dict[str, Any]:
-    """The fields of a noun and their kinds."""
-    if kind not in _KINDS:
-        _KINDS[kind] = get_type_hints(kind)
-    return _KINDS[kind]
-
-
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a kind; numbers are finite, and no instant lies beyond the year 9999."""
     origin = get_origin(hint)
@@ -146,3 +137,32 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is Mapping:
         return isinstance(value, Mapping)
     return any(_fits(value, one) for one in get_args(hint))
+
+
+# ---- the whole file -------------------------------------------------------------------------------------------------------
+
+
+_PROGRAM = """
+import os, sqlite3, sys
+os.nice(19)
+try:
+    db = sqlite3.connect(sys.argv[2], 10, uri=True)
+    said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+except sqlite3.DatabaseError as error:
+    harm = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    said = str(error) if harm else "ok"
+print(said)
+"""
+
+
+def quick_check(database: Path) -> list[str]:
+    """The command line of a process at the lowest priority that only reads, and checks the whole database: it also finds damage
+    in rows that no query asks for. Its answer is a line on stdout."""
+    from cronflow.linux import python_words
+
+    return python_words(_PROGRAM, f"{database.absolute().as_uri()}?mode=ro", options=("-S",))
+
+
+def damage_of(answer: bytes) -> DamageError | None:
+    """What an answer means. A process that was ended has none."""
+    return None if answer.strip() in (b"ok", b"") else DamageError(answer.decode(errors="replace").strip())

@@ -19,12 +19,11 @@ from cronflow.core.records import Attempt, Run
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError
-from cronflow.store.copying import keep_copy
-from cronflow.store.file import LOCKED_FOR, OpenFile, move_aside, was_emptied
+from cronflow.store.file import LOCKED_FOR, OpenFile, keep_copy, move_aside, was_emptied
 from cronflow.store.loading import definition_text, fill, load_state
 from cronflow.store.reserve import drop_ballast
 from cronflow.store.rows import ATTEMPTS, MAPPERS, RUNS, patch
-from cronflow.store.schema import MIGRATIONS
+from cronflow.store.schema import MIGRATIONS, newer
 from cronflow.store.sound import DamageError, check_tables, check_things, is_damage, is_newer
 
 FILE = "cronflow.db"
@@ -151,7 +150,13 @@ class Store:
         if self.stands_in is not None:
             raise sqlite3.OperationalError(self.stands_in)
         with self._transaction():
-            self._write(out)
+            for table, rows in out.rows.items():
+                mapper = MAPPERS[table]
+                self.connection.executemany(mapper.insert, [mapper.values(row) for row in rows.values() if row is not None])
+                if gone := [mapper.key_values(key) for key, row in rows.items() if row is None]:
+                    self.connection.executemany(mapper.delete, gone)
+            for one in out.patches:
+                self.connection.execute(*patch(one))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -177,16 +182,6 @@ class Store:
                 yield
         finally:
             self.connection.execute("PRAGMA synchronous = FULL")
-
-    def _write(self, out: Effects) -> None:
-        for table, rows in out.rows.items():
-            mapper = MAPPERS[table]
-            self.connection.executemany(mapper.insert, [mapper.values(row) for row in rows.values() if row is not None])
-            gone = [mapper.key_values(key) for key, row in rows.items() if row is None]
-            if gone:
-                self.connection.executemany(mapper.delete, gone)
-        for one in out.patches:
-            self.connection.execute(*patch(one))
 
     # ---- the live state --------------------------------------------------------------------------------------------------
 
@@ -263,11 +258,10 @@ class Store:
 
     def set_meta(self, **values: str) -> None:
         """Save facts about the daemon (its generation, pid, file), in one transaction. A CronflowError where that fails."""
-        db = self.connection
         rows = [(key, storable(value)) for key, value in values.items()]
         try:
             with self._transaction():
-                db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
+                self.connection.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
         except sqlite3.OperationalError as error:
             if is_damage(error):
                 raise
@@ -284,10 +278,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> str | None:
     """Bring a database into today's format; the name of the copy that is kept of an older one."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS) and is_newer(connection, MIGRATIONS):
-        raise CronflowError(
-            f"the database `{path}` was written by a newer cronflow (format {version}, this one knows {len(MIGRATIONS)})",
-            "install that version again, or name another folder with `--state`",
-        )
+        raise CronflowError(newer(path, version), "install that version again, or name another folder with `--state`")
     if not 0 <= version <= len(MIGRATIONS):
         raise DamageError(f"there is no format {version}")
     check_tables(connection, MIGRATIONS[:version])

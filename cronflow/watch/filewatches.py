@@ -256,7 +256,6 @@ class FileWatches:
         return events
 
     def _take(self, watch: Watch, at: float, found: ScanResult, now: float) -> list[Event]:
-        """Take in what a scan has found."""
         before, watch.numbers = watch.numbers, found.numbers
         self._drop(before)
         watch.rest_until = now + min(SHARE * found.seconds, LONGEST_REST)

@@ -1,17 +1,14 @@
-"""Changes in folders, without polling: inotify(7), by ctypes."""
+"""Changes in folders, without polling: inotify(7)."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
-import struct
 from collections.abc import Iterable, Iterator
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_EVENT = struct.Struct("iIII")
-_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
+from cronflow import linux
+
 CHANGES = 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200
 """attrib, close_write, moved_from, moved_to, create, delete"""
 READS = 16
@@ -23,7 +20,10 @@ class Inotify:
     """Readable when something in one of its folders changes. Where inotify is not available, it never is."""
 
     def __init__(self) -> None:
-        self._fd = int(_libc.inotify_init1(_NONBLOCK_CLOEXEC))
+        try:
+            self._fd = linux.inotify_init()
+        except OSError:
+            self._fd = -1
 
     def fileno(self) -> int:
         return self._fd
@@ -35,13 +35,13 @@ class Inotify:
     def add(self, folder: str, mask: int) -> int:
         """The number of a folder that is watched from now on; where it cannot be, an errno(3) below 0. It may block, and any
         thread may do it."""
-        if not self.works:
-            return -errno.ENOSYS
-        number = int(_libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
-        return number if number >= 0 else -ctypes.get_errno()
+        try:
+            return linux.inotify_add_watch(self._fd, folder, mask) if self.works else -errno.ENOSYS
+        except OSError as error:
+            return -(error.errno or errno.ENOSYS)
 
     def remove(self, number: int) -> None:
-        _libc.inotify_rm_watch(self._fd, number)
+        linux.inotify_rm_watch(self._fd, number)
 
     def read(self) -> Iterator[tuple[int, str]]:
         """The number of the folder and the name of each change since the last call. Both are empty (-1, "") where the kernel has
@@ -49,13 +49,7 @@ class Inotify:
         some are left for the next call."""
         with contextlib.suppress(BlockingIOError):
             for _ in range(READS):
-                data = os.read(self._fd, 65536)
-                at = 0
-                while at < len(data):
-                    number, _, _, length = _EVENT.unpack_from(data, at)
-                    at += _EVENT.size
-                    yield number, os.fsdecode(data[at : at + length].rstrip(b"\0"))
-                    at += length
+                yield from linux.inotify_read(self._fd)
 
     def close(self) -> None:
         if self.works:

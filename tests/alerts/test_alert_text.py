@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronflow.alerts.text import short, text
+from cronflow.alerts.layout import short
+from cronflow.alerts.text import text
 from cronflow.core.jobs import ALERT_KINDS
 
 from .cases import CASES, FAILURE, HOST, MISSED, ZONE, at

@@ -116,7 +116,7 @@ def test_a_killed_run_is_brought_in_by_the_next(live: Live, runs: Runs, next_one
 
 def _holds(live: Live, run: int) -> bool:
     """Whether the command of a run is still there."""
-    return bool(tree.find(f"{live.one('SELECT value FROM meta WHERE key = ?', 'id')}:{run}/a/1"))
+    return bool(tree.survivors(f"{live.one('SELECT value FROM meta WHERE key = ?', 'id')}:{run}/a/1"))
 
 
 # ---- relieved -------------------------------------------------------------------------------------------------------------

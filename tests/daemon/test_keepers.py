@@ -8,7 +8,7 @@ from pathlib import Path
 from cronflow.core.events import AttemptBegan, AttemptEnded, AttemptUnclaimed, Event
 from cronflow.core.records import AttemptRef
 from cronflow.daemon.processes.keepers import Keepers
-from cronflow.daemon.processes.orders import Order
+from cronflow.daemon.processes.reports import Order
 
 REF = AttemptRef(1, "a", 1)
 

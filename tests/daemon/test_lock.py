@@ -73,7 +73,7 @@ def test_it_is_given_back_by_a_process_that_is_killed(places: Places) -> None:
         process.wait()
         lock = take_lock(places)
         assert lock is not None
-        lock.release()
+        lock.close()
 
 
 def test_it_holds_without_its_file(places: Places) -> None:
@@ -90,7 +90,7 @@ def test_one_waits_for_a_holder_that_ends(places: Places) -> None:
         began = time.monotonic()
         lock = take_lock(places, 60.0)
         assert lock is not None
-        lock.release()
+        lock.close()
         assert process.wait() == 0
         assert time.monotonic() - began < 30
 
@@ -105,4 +105,4 @@ def test_on_a_file_system_without_flock_nobody_has_it(places: Places, tmp_path_f
     assert f"the file system of `{places.state}` has no locks (flock(2))" in said
     lock = take_lock(places)
     assert lock is not None, "and nothing is left that looks like a holder"
-    lock.release()
+    lock.close()

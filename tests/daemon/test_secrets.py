@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from cronflow.ask import ask_command
 from cronflow.core.jobs import Job
 from cronflow.daemon.processes.environment import Account, Unstartable
-from cronflow.daemon.processes.secrets import SecretError, Secrets, ask_command, command_orders, read_secret
+from cronflow.daemon.processes.secrets import SecretError, Secrets, command_orders, read_secret
 from cronflow.facts.output import Mask
 from tests.daemon.live import Live, job
 

@@ -13,7 +13,7 @@ from cronflow.core.plan.flow import flow_of_definition
 from cronflow.core.records import Attempt, End, Hook, Live, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.daemon.processes import reports
-from cronflow.daemon.processes.orders import Order
+from cronflow.daemon.processes.reports import Order
 from cronflow.daemon.processes.secrets import Secrets
 from cronflow.daemon.processes.spawning import Orders
 from cronflow.places import Places

@@ -86,7 +86,8 @@ class House:
 
     def bearers(self, name: str) -> list[int]:
         """The pids of what carries the id of this attempt."""
-        return [process.pid for process in tree.find(self.tag + name)]
+        alive = [process.pid for process in tree.table().values() if process.state not in "ZX"]
+        return [pid for pid in alive if tree.attempt_of(pid) == self.tag + name]
 
     def survivors(self, name: str, pid: int, ticks: int | None) -> list[int]:
         return [process.pid for process in tree.survivors(self.tag + name, pid, ticks)]

@@ -33,17 +33,17 @@ def test_a_freed_page_is_used_again_and_bears_no_old_mark(book: Journal) -> None
     page = book.claim({"id": "a"})
     os.pwrite(book.fd, b"4711 1\n", book.mark_at(page))
     os.pwrite(book.fd, b"cwd 2 1.5\n", book.mark_at(page) + journal.FAILURE)
-    assert book.mark(page) == journal.Mark(4711, 1, ("cwd", 2, 1.5))
+    assert journal.read_mark(book.fd, page) == journal.Mark(4711, 1, ("cwd", 2, 1.5))
     book.free(page)
     assert heirs_view(book) == {}
     assert book.claim({"id": "b"}) == page
-    assert book.mark(page) is None
+    assert journal.read_mark(book.fd, page) is None
 
 
 def test_a_mark_counts_before_the_parent_has_completed_it(book: Journal) -> None:
     page = book.claim({"id": "a"})
     os.pwrite(book.fd, b"4711 ", book.mark_at(page))
-    assert book.mark(page) == journal.Mark(4711, 0, None)
+    assert journal.read_mark(book.fd, page) == journal.Mark(4711, 0, None)
 
 
 def test_a_torn_page_is_left_out_and_the_others_are_read(book: Journal) -> None:

@@ -22,10 +22,9 @@ from cronflow.core.jobs import Edge, Job, definition
 from cronflow.core.records import Act, Alert, Attempt, Cursor, Definition, Health, Live, Pause, Run, RunSlot, Task, Trouble
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
-from cronflow.daemon.processes.logfolders import newest_logged
 from cronflow.daemon.upkeep.recovery import everything, revive
 from cronflow.errors import CronflowError
-from cronflow.places import Places
+from cronflow.places import Places, newest_logged
 from cronflow.store import outbox, reserve
 from cronflow.store.file import move_aside
 from cronflow.store.queries import History
@@ -426,9 +425,9 @@ def test_numbers_go_on_above_those_that_have_logs(tmp_path: Path) -> None:
     for name in ("0/7", "1/1423", "1/1009", "1/lost+found", "README"):
         (tmp_path / "logs" / name).mkdir(parents=True)
     assert newest_logged(places) == 1423
-    found = revive(places, 0.0, print)
-    assert found.state.next_run == 1424
-    found.database.store.close()
+    database, state, _ = revive(places, 0.0, print)
+    assert state.next_run == 1424
+    database.store.close()
 
 
 def test_another_form_of_definitions_is_another_format() -> None:

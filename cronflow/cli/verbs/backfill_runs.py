@@ -234,7 +234,7 @@ def _here(invocation: Invocation, batch: Backfill) -> bool:
         stage = Foreground(invocation.places, run.own_name(), batch.event, lambda _line: None)
         try:
             stage.begin()
-            while not batch.done and stage.daemon.leaving is None:
+            while not batch.done and stage.daemon.life.leaving is None:
                 while batch.next_is_free():
                     reply = stage.ask(batch.request())
                     run.refuse(reply)
@@ -250,10 +250,10 @@ def _here(invocation: Invocation, batch: Backfill) -> bool:
         finally:
             stage.close()
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if stage.daemon.leaving == "handed over":
+    if stage.daemon.life.leaving == "handed over":
         found = run.wait_for_daemon(invocation)
         if found is not None:
             found.close()
-    elif stage.daemon.leaving is not None:
+    elif stage.daemon.life.leaving is not None:
         batch.interrupted = True
     return True

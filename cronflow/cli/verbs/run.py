@@ -247,7 +247,7 @@ def _here(invocation: Invocation, request: dict[str, Any] | None, progress: Prog
         if over:
             status = _finish(invocation, list(runs), progress)
             return Exit.INTERRUPTED if stage.interrupted else status
-        if stage.daemon.leaving == "handed over":
+        if stage.daemon.life.leaving == "handed over":
             return _follow(invocation, wait_for_daemon(invocation), list(runs), progress)
         progress.close()
         invocation.warn(f"leaving: the commands of {in_words(list(runs))} go on; the next `run` or `daemon` hears how they ended")

@@ -69,22 +69,16 @@ class Client(LineSocket):
         if self.ended:
             self.close()
         for line in lines:
-            message = self._parse(line)
-            if message is None:
+            try:
+                message = json.loads(line)
+            except (ValueError, RecursionError):
+                message = None
+            if not isinstance(message, dict) or not isinstance(message.get("op"), str):
+                self.refuse("a request is one JSON object with an `op`, a line each", None, Exit.USAGE)
+                self.close()
                 break
             messages.append(message)
         return messages
-
-    def _parse(self, line: bytes) -> Message | None:
-        try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            message = None
-        if isinstance(message, dict) and isinstance(message.get("op"), str):
-            return message
-        self.refuse("a request is one JSON object with an `op`, a line each", None, Exit.USAGE)
-        self.close()
-        return None
 
 
 class Control:

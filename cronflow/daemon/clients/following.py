@@ -23,11 +23,4 @@ def task_event(task: Task, attempts: Iterable[Attempt] = ()) -> dict[str, Any]:
     last: dict[str, Any] = {"attempt": None, "step": None}
     for attempt in (*attempts, *([task.live] if task.live is not None else [])):
         last["attempt" if attempt.kind == "command" else "step"] = {key: getattr(attempt, key) for key in about}
-    return {
-        "event": "task",
-        "run": task.run,
-        "task": task.name,
-        **{key: getattr(task, key) for key in keys},
-        **place,
-        **last,
-    }
+    return {"event": "task", "run": task.run, "task": task.name, **{key: getattr(task, key) for key in keys}, **place, **last}

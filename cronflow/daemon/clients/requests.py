@@ -6,26 +6,17 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from cronflow.core.events import (
-    ApprovalGiven,
-    CancelAsked,
-    Event,
-    PauseAsked,
-    ResumeAsked,
-    RetryAsked,
-    RunAsked,
-    SkipAsked,
-)
+from cronflow.core.events import ApprovalGiven, CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked, SkipAsked
 from cronflow.core.jobs import jobs_from_definition
 from cronflow.core.plan.flow import several_flows
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError, Exit
+from cronflow.store.loading import definition_text
+from cronflow.store.sound import LATEST
 from cronflow.store.store import Store
 
 MOST_SKIPPED = 1000
-LATEST = 253370764800
-"""The year 9999: later instants are in no calendar."""
 
 Message = Mapping[str, Any]
 
@@ -63,7 +54,7 @@ def _retry(message: Message, number: int, by: str, words: str, state: LiveState,
     run = state.runs.get(run_id) or store.run(run_id)
     if run is None:
         raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", Exit.NOT_FOUND)
-    jobs = jobs_from_definition(store.definition(run.definition))
+    jobs = jobs_from_definition(definition_text(store.connection, run.definition))
     return RetryAsked(number, run, frozenset(jobs), by, words, _text(message, "from"), several_flows(jobs))
 
 

@@ -35,7 +35,7 @@ class Operation(NamedTuple):
     """What the daemon does about a request: events for the engine, an answer at once, or both. With `same_file` it is refused to
     callers that name another job file."""
 
-    do: Callable[[Sessions, Client, Message], list[Event]]
+    do: Callable[[Sessions, Client, Message], list[Event] | None]
     same_file: bool = False
 
 
@@ -114,7 +114,7 @@ class Sessions(Part):
         try:
             if operation.same_file:
                 self._check_file(message)
-            return operation.do(self, client, message)
+            return operation.do(self, client, message) or []
         except JobFileError as error:
             client.refuse(f"the job file has errors: {error.message}", "`cronflow check` shows all of them", 1)
         except CronflowError as error:
@@ -142,8 +142,9 @@ class Sessions(Part):
         self._number(client)
         return [*reread, event]
 
-    def _ping(self, client: Client, _message: Message) -> list[Event]:
-        about = {
+    def _ping(self, client: Client, _message: Message) -> None:
+        client.say({
+            "ok": True,
             "pid": os.getpid(),
             "version": __version__,
             "file": str(self._life.places.file),
@@ -151,23 +152,19 @@ class Sessions(Part):
             "foreground": not self._life.slots,
             "draining": self._state.draining,
             "problems": [one._asdict() for one in self._state.troubles.values()],
-        }
-        client.say({"ok": True, **about})
-        return []
+        })
 
-    def _secrets(self, client: Client, message: Message) -> list[Event]:
+    def _secrets(self, client: Client, message: Message) -> None:
         """The known values of a job's secrets, for who has to mask them: clients have our own rights, or those of root."""
         name, secrets = str(message.get("job")), self._services.secrets
         job = self._state.jobs.jobs.get(name)
         client.say({"ok": True, "values": secrets.known.get(name, {}) if job is None else secrets.values(job)})
-        return []
 
-    def _in_force(self, client: Client, _message: Message) -> list[Event]:
+    def _in_force(self, client: Client, _message: Message) -> None:
         source = self._services.reloading.source
         client.say({"ok": True, "since": source.in_force_since, "in_force": as_plain(source.reading.jobs)})
-        return []
 
-    def _follow(self, client: Client, message: Message) -> list[Event]:
+    def _follow(self, client: Client, message: Message) -> None:
         runs = message.get("runs")
         numbers = [run for run in runs if requests.is_run_number(run)] if isinstance(runs, list) else []
         client.say({"ok": True})
@@ -181,7 +178,6 @@ class Sessions(Part):
                     client.say(task_event(task, attempts.get(task.name, ())))
                 if run.final:
                     client.say(run_event(run))
-        return []
 
     def _reload(self, client: Client, message: Message) -> list[Event]:
         return [*_acted(client, message), *self._services.reloading.reload(notify=True, client=client)]
@@ -201,13 +197,12 @@ class Sessions(Part):
         self._life.leaving = "stopped"
         return _acted(client, message)
 
-    def _hand_over(self, client: Client, _message: Message) -> list[Event]:
+    def _hand_over(self, client: Client, _message: Message) -> None:
         """A `cronflow daemon` takes the place of a run in the foreground."""
         if self._life.slots:
             raise CronflowError("this is a daemon already", "`cronflow reload` makes it read the job file again")
         client.say({"ok": True})
         self._life.leaving = "handed over"
-        return []
 
     # ---- telling ---------------------------------------------------------------------------------------------------------
 

@@ -157,7 +157,6 @@ class JobSource:
         return sorted({self.path, *self.calendars, *included})
 
     def _stamp(self) -> tuple[object, ...]:
-        """What stat(2) says of the files."""
         found: list[object] = []
         for path in self._files():
             with contextlib.suppress(OSError):

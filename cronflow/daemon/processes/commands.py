@@ -12,7 +12,7 @@ from cronflow.core.events import AttemptEnded, Event, Woke
 from cronflow.core.records import AttemptRef
 from cronflow.core.state import LiveState
 from cronflow.daemon.part import FD, Life, Part, Ready
-from cronflow.daemon.processes import collect, spawning
+from cronflow.daemon.processes import spawning, taskfiles
 from cronflow.daemon.processes.keepers import Keepers
 from cronflow.daemon.processes.secrets import Secrets
 from cronflow.store.database import Database
@@ -64,7 +64,7 @@ class Commands(Part):
 
     def saved(self, out: Effects, /) -> None:
         for ref in self._ended:
-            collect.clear(ref, self._life.places)
+            taskfiles.clear(ref, self._life.places)
         self._ended.clear()
         actions, self._put_off = [*self._put_off, *out.actions], []
         for action in actions:
@@ -85,7 +85,7 @@ class Commands(Part):
 
     def _complete(self, event: AttemptEnded) -> AttemptEnded:
         self._ended.append(event.ref)
-        return collect.complete(event, self._state, self._life.places, self._secrets)
+        return taskfiles.complete(event, self._state, self._life.places, self._secrets)
 
     def _start(self, action: StartAttempt) -> None:
         """Have an attempt started; later, where what it is to be told cannot be read in the database now."""

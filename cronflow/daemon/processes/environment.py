@@ -116,13 +116,7 @@ def environment(
     (secrets, params, matrix values), then `facts`, the CRONFLOW_ values. Raises Unstartable `no_env_file`, `env_file`.
 
     SHELL is the shell that is given the command, as under cron (crontab(5))."""
-    found = {
-        "HOME": who.home,
-        "USER": who.name,
-        "LOGNAME": who.name,
-        "SHELL": job.shell,
-        "PATH": default_path(who.uid),
-    }
+    found = {"HOME": who.home, "USER": who.name, "LOGNAME": who.name, "SHELL": job.shell, "PATH": default_path(who.uid)}
     if base.get("LANG"):
         found["LANG"] = base["LANG"]
     for path in job.env_file:

@@ -17,8 +17,8 @@ from pathlib import Path
 from cronflow.core.events import Event
 from cronflow.core.records import AttemptRef
 from cronflow.daemon.processes import reports
-from cronflow.daemon.processes.orders import Order
 from cronflow.daemon.processes.orphans import Orphans
+from cronflow.daemon.processes.reports import Order
 from cronflow.daemon.processes.tracked import FINAL, Attempts, Stage, Tracked
 from cronflow.keeper import client
 from cronflow.keeper.protocol import Message
@@ -187,7 +187,6 @@ class Keepers:
                 self.numbers.discard(number)
 
     def flush(self) -> None:
-        """Send what has been put together for the keepers."""
         for connection in self.open.values():
             connection.flush()
 
@@ -202,7 +201,6 @@ class Keepers:
         return min((at for at in times if at is not None), default=None)
 
     def receive(self, connection: client.Connection) -> list[Event]:
-        """What a keeper has said."""
         return [*self._read(connection, 0.0), *self._conclude()]
 
     def collect_orphans(self) -> list[Event]:

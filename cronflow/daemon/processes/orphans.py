@@ -15,8 +15,6 @@ from cronflow.keeper import cgroup, tree
 from cronflow.keeper.escalation import GIVE_UP, LOOK_EVERY, Escalation
 from cronflow.linux import Pidfd
 
-KILL_AFTER = 10.0
-
 
 @dataclass(slots=True)
 class Orphan:
@@ -56,36 +54,32 @@ class Orphans:
 
     watched: dict[str, Orphan] = field(default_factory=dict)
 
-    def adopt(self, attempt_id: str, entry: dict[str, Any]) -> bool:
-        """Watch over an attempt as the journal of its dead keeper shows it. False if its main process is gone and nobody was
-        about to end the rest: then nothing is to be waited for."""
+    def adopt(self, attempt_id: str, entry: dict[str, Any]) -> None:
+        """Watch over an attempt as the journal of its dead keeper shows it, unless its main process is gone and nobody was about
+        to end the rest: then nothing is to be waited for."""
         if attempt_id in self.watched:
-            return True
+            return
         status, stopped = entry.get("status"), entry.get("stopped")
         main = _main(attempt_id, entry) if status is None else None
         if main is None and stopped is None:
-            return False
+            return
         ticks = main.ticks if main is not None else entry.get("ticks") or None
         one = Orphan(attempt_id, entry, main, status, stopped, ticks, entry.get("deadline"), entry.get("kill_at"))
         if stopped is not None:
             now = time.monotonic()
-            one.kill_at = max(one.kill_at or now + entry.get("kill_after", KILL_AFTER), now)
+            one.kill_at = max(one.kill_at or now + entry["kill_after"], now)
             one.ending.terminate()
         self.watched[attempt_id] = one
-        return True
 
-    def stop(self, attempt_id: str, why: str, now: bool) -> bool:
-        """End the tree of an orphan: TERM, later KILL. False if it is none."""
-        one = self.watched.get(attempt_id)
-        if one is None:
-            return False
+    def stop(self, attempt_id: str, why: str, now: bool) -> None:
+        """End the tree of an orphan: TERM, later KILL."""
+        one = self.watched[attempt_id]
         if one.stopped is None:
             one.stopped = why
-            one.kill_at = time.monotonic() + one.entry.get("kill_after", KILL_AFTER)
+            one.kill_at = time.monotonic() + one.entry["kill_after"]
             one.ending.terminate()
         if now:
             one.kill_at = time.monotonic()
-        return True
 
     def fds(self) -> list[int]:
         """The pidfds to wait for; those that are being ended are looked at by the clock."""

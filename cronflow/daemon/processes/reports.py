@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cronflow.core.events import AttemptBegan, AttemptEnded
 from cronflow.core.records import AttemptRef
-from cronflow.daemon.processes.orders import Order
+from cronflow.daemon.processes.environment import Account
 from cronflow.keeper import tree
 
 NOT_FOUND = 127
@@ -30,26 +31,33 @@ _REFUSALS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be run for an attempt, independent of what runs it. Without an `account` it has the daemon's own rights.
+    `timeout` and `kill_after` are seconds, `max_output` bytes of `log`. `named` is what the message of a failed start names."""
+
+    ref: AttemptRef
+    argv: Sequence[str]
+    env: dict[str, str]
+    cwd: str
+    log: str
+    kill_after: float
+    named: Mapping[str, str]
+    account: Account | None = None
+    umask: int | None = None
+    nice: int | None = None
+    stdin: str | None = None
+    timeout: float | None = None
+    max_output: int | None = None
+
+
 def spawn(name: str, order: Order) -> dict[str, Any]:
     """An order in the words of a keeper, which knows the processes of an attempt by its name in their environment."""
     who = order.account
-    return {
-        "type": "spawn",
-        "id": name,
-        "argv": order.argv,
-        "env": {**order.env, tree.VARIABLE: name},
-        "cwd": order.cwd,
-        "uid": who and who.uid,
-        "gid": who and who.gid,
-        "groups": who and list(who.groups),
-        "umask": order.umask,
-        "nice": order.nice,
-        "stdin": order.stdin,
-        "log": order.log,
-        "timeout": order.timeout,
-        "kill_after": order.kill_after,
-        "max_output": order.max_output,
-    }
+    keys = ("argv", "cwd", "umask", "nice", "stdin", "log", "timeout", "kill_after", "max_output")
+    rights = {"uid": who.uid, "gid": who.gid, "groups": list(who.groups)} if who is not None else {}
+    env = {**order.env, tree.VARIABLE: name}
+    return {"type": "spawn", "id": name, "env": env, **rights, **{key: getattr(order, key) for key in keys}}
 
 
 def began(ref: AttemptRef, message: Mapping[str, Any]) -> AttemptBegan | None:
@@ -90,6 +98,7 @@ def ended(ref: AttemptRef, message: Mapping[str, Any], attempt_id: str, now: flo
     status = message.get("status")
     exit_code = os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None
     number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
+    measured: dict[str, Any] = {key: message.get(key) for key in ("pid", "started_at", "cpu_s", "max_rss_kb", "output_bytes")}
     return AttemptEnded(
         ref,
         message.get("at") or now,
@@ -97,14 +106,6 @@ def ended(ref: AttemptRef, message: Mapping[str, Any], attempt_id: str, now: flo
         number,
         stopped=message.get("stopped"),
         survivors=status is None and bool(tree.survivors(attempt_id, message.get("pid"), message.get("ticks") or None)),
-        pid=message.get("pid"),
-        started_at=message.get("started_at"),
-        cpu_s=message.get("cpu_s"),
-        max_rss_kb=message.get("max_rss_kb"),
-        output_bytes=message.get("output_bytes"),
-        left_behind=_names(message.get("left_behind") or ()),
+        left_behind=tuple(f"{one.get('pid')} {one.get('command', '')}".strip() for one in message.get("left_behind") or ()),
+        **measured,
     )
-
-
-def _names(left_behind: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(f"{one.get('pid')} {one.get('command', '')}".strip() for one in left_behind)

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cronflow.ask import VALUE_LIMIT as VALUE_LIMIT
-from cronflow.ask import ask_command as ask_command  # part of what this module offers
+from cronflow.ask import VALUE_LIMIT
 from cronflow.core.jobs import Job
 from cronflow.core.words import MASKED_FROM
 from cronflow.daemon.processes.environment import Account, Unstartable, account, cwd, environment
@@ -22,8 +21,6 @@ from cronflow.files import NotRegularError, read_regular
 
 REMEMBERED = 8
 """Values of one secret that are masked: after a rotation older ones still stand in logs."""
-
-
 
 
 class SecretError(Exception):

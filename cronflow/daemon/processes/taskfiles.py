@@ -1,4 +1,5 @@
-"""The files that a task is given: its state folder, its output file, the file for the items of a `foreach`.
+"""The files that a task is given: its state folder, its output file, the file for the items of a `foreach`, and the list of
+the files that have caused its run.
 
 All of them lie in the folder of the run, which belongs to the daemon: a job's user owns the files, but cannot put another thing
 in their place. Where the daemon runs as that same user it can: nothing is followed, and nothing waited for.
@@ -6,18 +7,29 @@ in their place. Where the daemon runs as that same user it can: nothing is follo
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cronflow.core.records import AttemptRef
-from cronflow.daemon.processes.environment import Account
+from cronflow.core.events import AttemptEnded
+from cronflow.core.jobs import Job
+from cronflow.core.records import AttemptRef, Run, Task
+from cronflow.core.run.outputs import FILE_LIMIT, ItemsError, read_items, read_outputs
+from cronflow.core.state import LiveState
+from cronflow.core.words import masked
+from cronflow.daemon.processes.environment import Account, Unstartable, account
+from cronflow.daemon.processes.secrets import Secrets
 from cronflow.files import NotRegularError, read_regular
 from cronflow.places import Places
+from cronflow.store.store import Store
 
+PATHS_LIMIT = 100_000
+"""Bytes of the variable with the paths that have caused a run: a kernel takes up to 131,072 for one with its name (execve(2),
+MAX_ARG_STRLEN)."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 PASSING = 0o011
 """Who may not read a folder may pass through it, to the files that are his."""
@@ -77,6 +89,35 @@ def _let_pass(places: Places, run: int) -> None:
             one.chmod(mode | PASSING)
 
 
+def path_variables(run: Run, store: Store, places: Places) -> dict[str, str]:
+    """CRONFLOW_TRIGGER_PATHS_FILE, and CRONFLOW_TRIGGER_PATHS where the list is not too long for it; nothing for a run that no
+    files have caused. On a full disk a command runs all the same, and finds the file missing. OSError for anything else."""
+    paths = store.paths(run.id) if run.trigger == "watch" or run.retry_of is not None else ()
+    if not paths:
+        return {}
+    file = places.paths(run.id)
+    if not file.exists():
+        _write_list(file, paths)
+    found = {"CRONFLOW_TRIGGER_PATHS_FILE": str(file)}
+    lines = "\n".join(paths)
+    if len(os.fsencode(lines)) <= PATHS_LIMIT:
+        found["CRONFLOW_TRIGGER_PATHS"] = lines
+    return found
+
+
+def _write_list(file: Path, paths: Sequence[str]) -> None:
+    """The list as a whole or not at all. All tasks of the run may read it, whoever their users are."""
+    fresh = file.with_name("paths.new")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in paths))
+        fresh.chmod(0o644)
+        fresh.rename(file)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+
+
 def read(path: Path, owner: int, limit: int) -> bytes:
     """What a job's user has written into a file, and one byte more than `limit` if there is more; b"" without a file.
 
@@ -105,3 +146,62 @@ def append(log: str | Path, lines: Iterable[str]) -> None:
             size = os.fstat(fd).st_size
             begun = size > 0 and os.pread(fd, 1, size - 1) not in (b"\n", b"")
             file.write((b"\n" if begun else b"") + text.encode(errors="replace"))
+
+
+# ---- what an attempt has left ---------------------------------------------------------------------------------------------
+
+
+def complete(event: AttemptEnded, state: LiveState, places: Places, secrets: Secrets) -> AttemptEnded:
+    """The end of an attempt; of a command with its outputs, of a `foreach` with its items. Known values of secrets are masked in
+    all that is kept. What cannot be taken is said in the log of the attempt."""
+    task = state.task_at(event.ref)
+    if task is None:
+        return event
+    job = state.job(state.runs[task.run], task)
+    if event.reason is None and event.ref.kind == "command":
+        event = _with_outputs(event, job, task, places)
+    elif event.reason is None and event.ref.kind == "foreach":
+        event = _with_items(event, job, places)
+    masks = secrets.masks(job)
+    if not masks:
+        return event
+    return dataclasses.replace(
+        event,
+        outputs=tuple((key, masked(value, masks)) for key, value in event.outputs),
+        items=tuple(masked(item, masks) for item in event.items),
+        left_behind=tuple(masked(line, masks) for line in event.left_behind),
+    )
+
+
+def _with_outputs(event: AttemptEnded, job: Job, task: Task, places: Places) -> AttemptEnded:
+    log = places.log(event.ref.run, event.ref.task, event.ref.n)
+    try:
+        path = places.output(event.ref.run, event.ref.task, task.attempts)
+        found = read_outputs(read(path, account(job).uid, FILE_LIMIT))
+    except (UnreadableError, Unstartable) as fact:
+        append(log, [f"the output file was not taken: it {fact}"])
+        return event
+    append(log, found.faults)
+    return dataclasses.replace(event, outputs=found.pairs)
+
+
+def _with_items(event: AttemptEnded, job: Job, places: Places) -> AttemptEnded:
+    """The items of a `foreach` that has succeeded; one that printed too much has been cut off, whatever its status is."""
+    try:
+        data = read(places.items(event.ref.run, event.ref.task, event.ref.n), account(job).uid, FILE_LIMIT)
+        if event.exit_code != 0 and len(data) <= FILE_LIMIT:
+            return event
+        found = read_items(data)
+    except (UnreadableError, Unstartable) as fact:
+        return dataclasses.replace(event, reason="foreach", message=f"what `foreach` printed {fact}")
+    except ItemsError as fact:
+        return dataclasses.replace(event, reason="foreach", message=str(fact))
+    append(places.log(event.ref.run, event.ref.task, event.ref.n, "foreach"), found.faults)
+    return dataclasses.replace(event, items=found.items)
+
+
+def clear(ref: AttemptRef, places: Places) -> None:
+    """Remove the file of a `foreach`'s items, once its end is saved: they are in the database."""
+    if ref.kind == "foreach":
+        with suppress(OSError):  # it goes with the run, later
+            places.items(ref.run, ref.task, ref.n).unlink()

@@ -12,7 +12,7 @@ from pathlib import Path
 from cronflow.core.events import Event
 from cronflow.daemon.part import Part, Ready
 from cronflow.linux import start_worker
-from cronflow.store import quick_check
+from cronflow.store.sound import damage_of, quick_check
 
 FIRST_AFTER = 60.0
 EVERY = 86400.0
@@ -43,15 +43,15 @@ class IntegrityCheck(Part):
 
     def _begin(self) -> None:
         with contextlib.suppress(OSError):
-            self._process = start_worker(quick_check.command(self._database), subprocess.DEVNULL)
+            self._process = start_worker(quick_check(self._database), subprocess.DEVNULL)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # PIPE was asked for
-        answer = process.stdout.read(quick_check.ANSWER)
+        answer = process.stdout.read(4096)
         if answer is None:
             return
         self.close()
-        if (damage := quick_check.damage(answer)) is not None:
+        if (damage := damage_of(answer)) is not None:
             raise damage
 
     def close(self) -> None:

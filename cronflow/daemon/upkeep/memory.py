@@ -6,16 +6,15 @@ was needed only for reading it, and keep all of that; so they are pickled, dropp
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from cronflow.core.jobs import NOTHING, Job
 from cronflow.jobfile.read import Reading
+from cronflow.linux import libc
 from cronflow.store.store import Store
 
-_libc = ctypes.CDLL(None)
 LARGE = 2000
 """Jobs from which on it is worth the time, some 20 microseconds for each."""
 
@@ -24,8 +23,8 @@ def give_back(store: Store) -> None:
     """Have SQLite drop what it can read again, and the C library give back what is free: malloc_trim(3), where there is one. The
     allocator of Python gives back by itself what it can."""
     store.shrink()
-    if hasattr(_libc, "malloc_trim"):
-        _libc.malloc_trim(0)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def compact(read: Callable[[], Reading]) -> Reading:

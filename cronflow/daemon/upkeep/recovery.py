@@ -9,7 +9,6 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from cronflow import __version__
 from cronflow.core.effects import Effects
@@ -17,10 +16,9 @@ from cronflow.core.jobs import definition
 from cronflow.core.records import Definition, RunPaths, RunSlot
 from cronflow.core.state import LiveState
 from cronflow.daemon.processes.keepers import STRIDE
-from cronflow.daemon.processes.logfolders import newest_logged
 from cronflow.keeper import client
 from cronflow.linux import boot_id
-from cronflow.places import Places
+from cronflow.places import Places, newest_logged
 from cronflow.store import outbox
 from cronflow.store.database import Database
 from cronflow.store.sound import DamageError, check_things, is_damage
@@ -30,16 +28,9 @@ LOCKED_AGAIN = 0.2
 """Seconds until a database that another program has locked is asked for again."""
 
 
-class Revived(NamedTuple):
-    """What a daemon begins with; `boot` is the boot in which the last one did."""
-
-    database: Database
-    state: LiveState
-    boot: str | None
-
-
-def revive(places: Places, since: float, log: Callable[[str], None]) -> Revived:
-    """The database of a state folder and the live state in it, once it names the new daemon too. Numbers of runs continue above
+def revive(places: Places, since: float, log: Callable[[str], None]) -> tuple[Database, LiveState, str | None]:
+    """The database of a state folder and the live state in it, once it names the new daemon too, and the boot in which the last
+    one began. Numbers of runs continue above
     those that have left logs, whatever has become of the database: a number is never given twice."""
     store = _open(places, log)
     try:
@@ -51,7 +42,7 @@ def revive(places: Places, since: float, log: Callable[[str], None]) -> Revived:
         store = store.replaced(places.state)
         state, boot, facts = _begin(store, places, since)
     state.next_run = max(state.next_run, 1 + newest_logged(places))
-    return Revived(Database(store, places.state, facts), state, boot)
+    return Database(store, places.state, facts), state, boot
 
 
 def _begin(store: Store, places: Places, since: float) -> tuple[LiveState, str | None, Mapping[str, str]]:

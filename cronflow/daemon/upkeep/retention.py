@@ -21,8 +21,7 @@ from cronflow.core.events import Event
 from cronflow.core.jobs import Settings
 from cronflow.core.state import LiveState
 from cronflow.daemon.part import Life, Part, Ready
-from cronflow.daemon.processes.logfolders import numbers_in
-from cronflow.places import Places
+from cronflow.places import Places, numbers_in
 from cronflow.store import forgetting
 from cronflow.store.database import Database
 from cronflow.store.store import Store
@@ -86,14 +85,11 @@ def do_round(store: Store, places: Places, settings: Settings, now: float, tally
                 yield 0.0
         tally.runs += len(runs)
         yield from _remove([folder for run in runs if os.path.isdir(folder := str(places.of_run(run)))], tally)
-    for acts in forgetting.old_acts(db, keep):
-        forgetting.drop(store, "acts", "id", acts)
-        tally.acts += len(acts)
-        yield 0.0
-    for alerts in forgetting.old_alerts(db, keep):
-        forgetting.drop(store, "alerts", "id", alerts)
-        tally.alerts += len(alerts)
-        yield 0.0
+    for table in forgetting.OF_NO_RUN:
+        for rows in forgetting.old_rows(db, table, keep):
+            forgetting.drop(store, table, "id", rows)
+            setattr(tally, table, getattr(tally, table) + len(rows))
+            yield 0.0
     for digests in forgetting.unused_definitions(db):
         forgetting.drop(store, "definitions", "digest", digests)
         yield 0.0
@@ -106,8 +102,7 @@ def count_round(db: sqlite3.Connection, places: Places, settings: Settings, now:
     runs = {run for portion in forgetting.old_runs(db, keep) for run in portion}
     logs = {folder for folders in old_logs(db, places, now - settings.keep_logs) for folder in folders}
     logs.update(folder for run in runs if os.path.isdir(folder := str(places.of_run(run))))
-    acts = sum(map(len, forgetting.old_acts(db, keep)))
-    return Tally(len(runs), len(logs), acts, sum(map(len, forgetting.old_alerts(db, keep))))
+    return Tally(len(runs), len(logs), *(sum(map(len, forgetting.old_rows(db, table, keep))) for table in forgetting.OF_NO_RUN))
 
 
 # ---- output ---------------------------------------------------------------------------------------------------------------
