@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cronflow.cli.masking import Masking
     from cronflow.cli.screens.style import Style
     from cronflow.core.jobs import Job, JobSet
+    from cronflow.core.words import Clock
     from cronflow.errors import JobFileError
     from cronflow.facts.json_form import JsonForm
     from cronflow.facts.known import KnownJobs
@@ -24,25 +25,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """The version of every JSON answer."""
 
-_ASCII = str.maketrans(
-    {
-        **dict.fromkeys("✓", "+"),
-        **dict.fromkeys("✗", "x"),
-        **dict.fromkeys("▶", ">"),
-        **dict.fromkeys("‖", "="),
-        **dict.fromkeys("·•", "-"),
-        **dict.fromkeys("─—–", "-"),
-        **dict.fromkeys("│", "|"),
-        **dict.fromkeys("├┌", "|"),
-        **dict.fromkeys("└", "`"),
-        **dict.fromkeys("×", "x"),
-        **dict.fromkeys("±", "~"),
-        **dict.fromkeys("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "*"),
-        "→": "->",
-        "←": "<-",
-        "…": "...",
-    }
-)
+_ASCII = str.maketrans("✓✗▶‖·•─—–│├┌└×±⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "+x>=-----|||`x~**********") | {
+    ord(sign): text for sign, text in (("→", "->"), ("←", "<-"), ("…", "..."))
+}
 """The signs of our screens where the locale cannot show them."""
 
 
@@ -132,6 +117,13 @@ class Invocation:
         from cronflow.cli.screens.style import style_for
 
         return style_for(self.zone, self.now if now is None else now, self.width, self.color)
+
+    @property
+    def clock(self) -> Clock:
+        """How instants are shown: to a person at a terminal, or to a program."""
+        from cronflow.core.words import Clock
+
+        return Clock(self.zone, self.now, self.tty)
 
     def json_form(self) -> JsonForm:
         """The documented JSON, times in the zone of this call."""

@@ -33,20 +33,17 @@ class Masking:
         if job is None or not job.secrets:
             return []
         if job.name not in self._known:
-            self._known[job.name] = self._look(job)
+            told = self._told(job.name)
+            found = {key: [*told.get(key, ()), *values] for key, values in {**told, **self._secrets.values(job)}.items()}
+            for order in command_orders(job, os.environ):
+                value = ask_command(order)
+                if value is not None:
+                    found.setdefault(str(order["key"]), []).append(value)
+            for key in job.secrets:
+                if not found.get(key):
+                    self._warn(f"secret `{key}` of `{job.name}` cannot be read here, so it is not masked")
+            self._known[job.name] = [value for values in found.values() for value in values]
         return self._known[job.name]
-
-    def _look(self, job: Job) -> list[str]:
-        told = self._told(job.name)
-        found = {key: [*told.get(key, ()), *values] for key, values in {**told, **self._secrets.values(job)}.items()}
-        for order in command_orders(job, os.environ):
-            value = ask_command(order)
-            if value is not None:
-                found.setdefault(str(order["key"]), []).append(value)
-        for key in job.secrets:
-            if not found.get(key):
-                self._warn(f"secret `{key}` of `{job.name}` cannot be read here, so it is not masked")
-        return [value for values in found.values() for value in values]
 
     def _told(self, job: str) -> dict[str, list[str]]:
         """The values that the daemon knows, if there is one."""

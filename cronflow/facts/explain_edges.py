@@ -90,7 +90,7 @@ def _now(context: Context, up: Upstream) -> Evidence:
         return Evidence(code, f"{lead}{_ended(link.state or '')}{run}{_of(context, link.slot)}{ended}", link.run, up.job)
     if link.new and up.slot is not None:
         belongs = f"belongs to this round, and its latest end{_of(context, link.slot)} does not"
-        return Evidence("upstream_slot", f"{lead}its slot {_slot(context, up.slot)} {belongs}", link.run, up.job)
+        return Evidence("upstream_slot", f"{lead}its slot {context.clock.day_when(up.slot)} {belongs}", link.run, up.job)
     if link.new and up.left:
         message = f"{lead}its end in run {link.run}{_of(context, link.slot)} is nearer to the next slot, and left to that"
         return Evidence("upstream_slot", message, link.run, up.job)
@@ -110,10 +110,6 @@ def _nothing_new(context: Context, up: Upstream) -> str:
 
 def _ended(state: str) -> str:
     return {"success": "it succeeded", "failed": "it failed"}.get(state, f"it was {state}")
-
-
-def _slot(context: Context, slot: int) -> str:
-    return context.clock.day_when(slot)
 
 
 def _of(context: Context, slot: int | None) -> str:

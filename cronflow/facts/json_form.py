@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cronflow.core import words
 from cronflow.core.jobs import Job
-from cronflow.core.records import Attempt, Pause, Skip, Task
+from cronflow.core.records import Attempt, Run, Task
 from cronflow.facts.copies import telling
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cronflow.store.queries import ActRecord, RunRecord
 
 Json = dict[str, Any]
+_INSTANTS = (
+    *("at", "slot", "slot_last", "since", "until", "created_at", "started_at", "finished_at"),
+    *("before", "after", "due", "ends"),
+)
 
 
 class JsonForm:
@@ -35,25 +39,20 @@ class JsonForm:
         text = words.local(t, self.zone).isoformat(timespec="milliseconds")
         return text.replace(".000", "", 1)
 
+    def of(self, record: object, names: str) -> Json:
+        """Attributes of a record by their names, separated by blanks; those that are instants as ISO 8601."""
+        return {
+            name: self.time(value) if name in _INSTANTS else value
+            for name, value in ((name, getattr(record, name)) for name in names.split())
+        }
+
     def run(self, record: RunRecord) -> Json:
         run = record.run
         return {
-            "id": run.id,
-            "flow": run.flow,
-            "trigger": run.trigger,
-            "by": run.by,
-            "params": run.params,
-            "retry_of": run.retry_of,
-            "slot": self.time(run.slot),
-            "slot_last": self.time(run.slot_last),
-            "slots": run.slots,
-            "state": run.state,
-            "reason": run.reason,
+            **self.of(run, "id flow trigger by params retry_of slot slot_last slots state reason"),
             "held": run.gate,
-            "created_at": self.time(run.created_at),
-            "started_at": self.time(run.started_at),
-            "finished_at": self.time(run.finished_at),
-            "duration_s": _took(run.started_at, run.finished_at),
+            **self.of(run, "created_at started_at finished_at"),
+            "duration_s": _took(run),
             "tasks": [self.task(record, task) for task in run.tasks.values()],
         }
 
@@ -62,15 +61,11 @@ class JsonForm:
         return {
             "job": task.job,
             "task": task.name,
-            "matrix": task.matrix,
-            "state": task.state,
-            "reason": task.reason,
-            "caused_by": task.caused_by,
-            "waits_for": [{"job": one.job, "run": one.run, "state": one.state} for one in record.awaited(task)],
+            **self.of(task, "matrix state reason caused_by"),
+            "waits_for": [self.of(one, "job run state") for one in record.awaited(task)],
             "next_attempt_at": self.time(task.again_at),
-            "started_at": self.time(task.started_at),
-            "finished_at": self.time(task.finished_at),
-            "duration_s": _took(task.started_at, task.finished_at),
+            **self.of(task, "started_at finished_at"),
+            "duration_s": _took(task),
             "outputs": task.outputs,
             "attempts": [self.attempt(one) for one in attempts if one.kind == "command"],
             "steps": [{"kind": one.kind, "count": one.count, **self.attempt(one)} for one in attempts if one.kind != "command"],
@@ -78,32 +73,15 @@ class JsonForm:
 
     def attempt(self, attempt: Attempt) -> Json:
         return {
-            "n": attempt.n,
-            "result": attempt.result,
-            "exit_code": attempt.exit_code,
-            "signal": attempt.signal,
-            "pid": attempt.pid,
-            "started_at": self.time(attempt.started_at),
-            "finished_at": self.time(attempt.finished_at),
-            "duration_s": _took(attempt.started_at, attempt.finished_at),
-            "cpu_s": attempt.cpu_s,
-            "max_rss_kb": attempt.max_rss_kb,
+            **self.of(attempt, "n result exit_code signal pid started_at finished_at"),
+            "duration_s": _took(attempt),
+            **self.of(attempt, "cpu_s max_rss_kb"),
             "log": str(self.places.log(attempt.run, attempt.task, attempt.n, attempt.kind)),
-            "output_bytes": attempt.output_bytes,
-            "left_behind": list(attempt.left_behind),
+            **self.of(attempt, "output_bytes left_behind"),
         }
 
     def act(self, record: ActRecord) -> Json:
-        act = record.act
-        return {
-            "id": record.id,
-            "at": self.time(act.at),
-            "by": act.by,
-            "verb": act.verb,
-            "words": act.words,
-            "job": act.job,
-            "run": act.run,
-        }
+        return {"id": record.id, **self.of(record.act, "at by verb words job run")}
 
     def job(self, now: JobNow) -> Json:
         job = now.job
@@ -113,38 +91,24 @@ class JsonForm:
             "flow": now.flow,
             "enabled": job.enabled,
             "paused": now.pause is not None,
-            "pause": self.pause(now.pause),
-            "skip": self.skip(now.skip),
+            "pause": None if now.pause is None else self.of(now.pause, "since until by reason"),
+            "skip": None if now.skip is None else self.of(now.skip, "left since by"),
             "schedule": _schedule(job),
             "after": [edge.job for edge in job.after],
             "state": task.state if task else None,
             "reason": task.reason if task else None,
-            "waits_for": [{"job": up.job, "run": up.run, "state": up.state} for up in now.waits_for],
+            "waits_for": [self.of(up, "job run state") for up in now.waits_for],
             "last_run": self.run(now.last) if now.last else None,
             "next_at": self.time(now.next_at),
         }
 
-    def pause(self, pause: Pause | None) -> Json | None:
-        if pause is None:
-            return None
-        return {"since": self.time(pause.since), "until": self.time(pause.until), "by": pause.by, "reason": pause.reason}
-
-    def skip(self, skip: Skip | None) -> Json | None:
-        return None if skip is None else {"left": skip.left, "since": self.time(skip.since), "by": skip.by}
-
     def daemon(self, daemon: Mapping[str, Any] | None) -> Json:
-        if daemon is None:
-            return {"running": False, "pid": None, "since": None, "version": None, "file": None}
-        return {
-            "running": True,
-            "pid": daemon.get("pid"),
-            "since": self.time(daemon.get("since")),
-            "version": daemon.get("version"),
-            "file": daemon.get("file"),
-        }
+        found = daemon or {}
+        about = {"pid": found.get("pid"), "since": self.time(found.get("since"))}
+        return {"running": daemon is not None, **about, "version": found.get("version"), "file": found.get("file")}
 
     def problems(self, view: Overview, undelivered_before: float) -> list[Json]:
-        found = [{"kind": one.kind, "message": one.message, "since": self.time(one.since)} for one in view.standing.troubles]
+        found = [self.of(one, "kind message since") for one in view.standing.troubles]
         if view.known.broken is not None and not any(one["kind"] == "config" for one in found):
             found.append({"kind": "config", "message": view.known.broken.message, "since": None})
         for going in view.late:
@@ -155,14 +119,14 @@ class JsonForm:
             found.append({"kind": "slow", "message": message, "since": self.time(going.expects.slow_at)})
         for one in view.standing.undelivered:
             if one.since <= undelivered_before:
-                message = f"{words.count(one.number, 'alert')} to `{one.target}` not delivered" + (
-                    f": {one.error}" if one.error else ""
-                )
+                error = f": {one.error}" if one.error else ""
+                message = f"{words.count(one.number, 'alert')} to `{one.target}` not delivered{error}"
                 found.append({"kind": "alerts", "message": message, "since": self.time(one.since)})
         return found
 
 
-def _took(start: float | None, end: float | None) -> float | None:
+def _took(one: Run | Task | Attempt) -> float | None:
+    start, end = one.started_at, one.finished_at
     return None if start is None or end is None else round(max(end - start, 0.0), 3)
 
 

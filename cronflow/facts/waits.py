@@ -119,7 +119,7 @@ def going(state: LiveState | None, job: str) -> list[Run]:
 def waiting_slots(state: LiveState | None, now: float) -> list[Waiting]:
     """Every slot that waits for jobs of other flows, oldest first."""
     flows = () if state is None else state.plan.flows.values()
-    return sorted((one for flow in flows for one in waiting_of(state, flow, now)), key=_age)
+    return sorted((one for flow in flows for one in waiting_of(state, flow, now)), key=lambda one: one.slot)
 
 
 def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Waiting]:
@@ -144,10 +144,6 @@ def waits_for(state: LiveState | None, name: str, now: float) -> list[Upstream]:
     ups = held.upstreams if held is not None else upstreams(state, flow, name)
     waits = held is not None or (not flow.triggers and any(up.link.new for up in ups))
     return missing(ups) if waits else []
-
-
-def _age(one: Waiting) -> int:
-    return one.slot
 
 
 def after_words(edges: Sequence[Edge], join: str = "all") -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cronflow.cli.screens.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.forecast import UNKNOWN, Course, Crowd, Forecast
@@ -36,10 +34,6 @@ def forecast_screen(found: Forecast, crowded: list[Crowd], plan: Plan, style: St
 def _moment(t: float, style: Style) -> str:
     """An instant to the minute on a terminal, exactly in a pipe."""
     return words.day_clock(t, style.clock.now, style.clock.zone) if style.clock.human else words.iso(t, style.clock.zone)
-
-
-def _block(style: Style, title: str, lines: list[str], number: int | None = None) -> list[str]:
-    return [f"{style.paint('heading', title)}  {len(lines) if number is None else number}", *lines] if lines else []
 
 
 # ---- the runs -------------------------------------------------------------------------------------------------------------
@@ -110,25 +104,21 @@ def _late(found: Forecast, style: Style) -> list[str]:
     for one in found.late:
         end = f"would end {_moment(one.ends, style)}" if one.ends is not None else "would not have ended"
         lines.append(style.fold(f"  {one.job}   ", [f"due {_moment(one.due, style)}, {end}"], 6))
-    return _block(style, "LATE", lines)
+    return style.section("LATE", lines)
 
 
 def _crowds(crowded: list[Crowd], style: Style) -> list[str]:
-    lines = list(_crowd_lines(crowded[:CROWDS_SHOWN], style))
-    found = _block(style, "CROWDED", lines, len(crowded))
-    if len(crowded) > CROWDS_SHOWN:
-        found.append(f"  and {words.count(len(crowded) - CROWDS_SHOWN, 'more minute')}")
-    return found
-
-
-def _crowd_lines(crowded: list[Crowd], style: Style) -> Iterator[str]:
-    for one in crowded:
+    lines = []
+    for one in crowded[:CROWDS_SHOWN]:
         parts = [f"{words.count(one.starts, 'task')} start"] if one.starts else []
         if one.waiting:
             why = ", ".join(reason_words(limit) for limit in one.limits)
             longest = words.duration(one.longest)
             parts.append(f"{words.listing(one.waiting, 4)} wait up to {longest}" + (f": {why}" if why else ""))
-        yield style.fold(f"  {_moment(one.at, style)}   ", parts, 6)
+        lines.append(style.fold(f"  {_moment(one.at, style)}   ", parts, 6))
+    if len(crowded) > CROWDS_SHOWN:
+        lines.append(f"  and {words.count(len(crowded) - CROWDS_SHOWN, 'more minute')}")
+    return style.section("CROWDED", lines, len(crowded))
 
 
 def _not_run(found: Forecast, style: Style) -> list[str]:
@@ -137,4 +127,4 @@ def _not_run(found: Forecast, style: Style) -> list[str]:
         more = f" to {style.clock.day_when(row.slot_last)} ({row.slots} slots)" if row.slots > 1 else ""
         span = style.clock.day_when(row.slot) + more
         lines.append(style.fold(f"  {row.flow}   ", [span, f"{row.state}: {reason_words(row.reason)}"], 6))
-    return _block(style, "WOULD NOT RUN", lines)
+    return style.section("WOULD NOT RUN", lines)

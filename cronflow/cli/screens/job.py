@@ -92,8 +92,7 @@ def _last_end(picture: JobPicture, style: Style) -> str:
             task = telling(copies)
             if task.state == "success":
                 return style.paint("success", "ok")
-            why = cause_words(task)
-            return f"{style.paint(task.state)}: {why}" if why else style.paint(task.state)
+            return style.because(task.state, cause_words(task))
     return "has not run yet"
 
 

@@ -28,29 +28,24 @@ def plan_screen(found: ReloadChanges, file: str, since: float | None, style: Sty
     head = style.fold("", [f"{file} {against}"], 0)
     if not found.changes:
         return f"{head}\na reload would change nothing"
-    return "\n".join([head, *_blocks(found, style)])
+    return "\n".join([head, *map(style.clip, _sections(found, style))])
 
 
-def _blocks(found: ReloadChanges, style: Style) -> Iterator[str]:
+def _sections(found: ReloadChanges, style: Style) -> Iterator[str]:
     changes = found.changes
-    yield from _block(style, "ADDED", [f"  + {_about(name, found)}" for name in changes.added])
-    yield from _block(style, "REMOVED", [f"  - {name}" for name in changes.removed])
     edited = [line for job, keys in changes.edited.items() for line in (f"  ~ {job}", *_keys(keys, "      "))]
-    yield from _block(style, "CHANGED", edited, len(changes.edited))
-    yield from _block(style, "FLOWS", [f"  {_flow_line(one)}" for one in changes.flows])
-    slots = [f"  {_slot_line(one, found.dropped.get(one.job, 0), style)}" for one in changes.slots]
-    yield from _block(style, "NEXT SLOTS", slots)
-    yield from _block(style, "SETTINGS", list(_keys(changes.settings, "  ")))
     going = [
         f"  run {one.run.id} of {one.run.flow} ends under the definition with which it began: {words.listing(one.jobs)}"
         for one in found.runs
     ]
-    yield from _block(style, "RUNS GOING ON", going)
-
-
-def _block(style: Style, title: str, lines: list[str], number: int | None = None) -> Iterator[str]:
-    if lines:
-        yield "\n".join([f"{style.paint('heading', title)}  {len(lines) if number is None else number}", *map(style.clip, lines)])
+    slots = [f"  {_slot_line(one, found.dropped.get(one.job, 0), style)}" for one in changes.slots]
+    yield from style.section("ADDED", [f"  + {_about(name, found)}" for name in changes.added])
+    yield from style.section("REMOVED", [f"  - {name}" for name in changes.removed])
+    yield from style.section("CHANGED", edited, len(changes.edited))
+    yield from style.section("FLOWS", [f"  {_flow_line(one)}" for one in changes.flows])
+    yield from style.section("NEXT SLOTS", slots)
+    yield from style.section("SETTINGS", list(_keys(changes.settings, "  ")))
+    yield from style.section("RUNS GOING ON", going)
 
 
 def _about(name: str, found: ReloadChanges) -> str:

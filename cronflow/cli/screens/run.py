@@ -63,14 +63,14 @@ def run_head(record: RunRecord, style: Style) -> str:
         span = f"{style.clock.day_when(run.slot)} to {style.clock.day_when(run.slot_last)}"
         parts.append(f"{words.count(run.slots, 'slot')}, {span}")
     if record.is_row:
-        parts.append(f"{style.paint(run.state)}: {reason_words(run.reason)}" if run.reason else style.paint(run.state))
+        parts.append(style.because(run.state, reason_words(run.reason)))
     elif run.final:
         took = f" in {words.span(run.started_at, run.finished_at)}" if run.started_at is not None else ""
         parts.append(f"{style.paint(run.state)}{took}")
         if run.finished_at is not None:
             parts.append(style.clock.when_ago(run.finished_at))
     else:
-        parts.append(style.paint(run.state) + (f": {reason_words(run.reason)}" if run.reason else ""))
+        parts.append(style.because(run.state, reason_words(run.reason)))
         since = run.created_at if run.started_at is None else run.started_at
         parts.append(f"since {style.clock.when(since)}")
     if run.note:
@@ -107,9 +107,7 @@ def task_parts(one: TaskNow, style: Style) -> Iterable[str]:
         return [took, taken, again, *_metrics(task), hook, *expectation_words(expects, task, style)]
     if task.state == "failed":
         return [style.paint("failed"), ended_how(task, telling_attempt(record, task)), took and f"ran {took}", hook]
-    cause = cause_words(task)
-    state = f"{style.paint(task.state)}: {cause}" if cause else style.paint(task.state)
-    return [state, words.plain(task.note) if task.note else ""]
+    return [style.because(task.state, cause_words(task)), words.plain(task.note) if task.note else ""]
 
 
 def _metrics(task: Task) -> list[str]:

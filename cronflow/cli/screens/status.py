@@ -24,18 +24,20 @@ _SOON = 4 * 3600
 
 def screen(view: Overview, style: Style, file: str) -> str:
     """The whole screen."""
-    blocks = [
+    troubles = [_trouble(style, one) for one in view.standing.troubles]
+    undelivered = [_undelivered(style, one) for one in view.standing.undelivered]
+    lines = [
         head(view, style, file),
-        _section(style, "PROBLEMS", "failed", [_trouble(style, one) for one in view.standing.troubles]),
-        _section(style, "ALERTS NOT DELIVERED", "failed", [_undelivered(style, one) for one in view.standing.undelivered]),
-        _failing(view, style),
-        _going(style, "RUNNING", view.running),
-        _going(style, "WAITING", view.waiting, view.held_slots),
-        _paused(style, view.paused),
-        _to_skip(style, view.skips),
-        _next(view, style),
+        *style.section("PROBLEMS", troubles, kind="failed"),
+        *style.section("ALERTS NOT DELIVERED", undelivered, kind="failed"),
+        *_failing(view, style),
+        *_going(style, "RUNNING", view.running, []),
+        *_going(style, "WAITING", view.waiting, view.held_slots),
+        *_paused(style, view.paused),
+        *_to_skip(style, view.skips),
+        *_next(view, style),
     ]
-    return "\n".join(filter(None, blocks))
+    return "\n".join(lines)
 
 
 def head(view: Overview, style: Style, file: str) -> str:
@@ -61,14 +63,6 @@ def daemon_line(daemon: Mapping[str, Any] | None, style: Style) -> str:
     return f"{name}{shown}" + (", stopping once nothing runs" if daemon.get("draining") else "")
 
 
-def _section(style: Style, title: str, kind: str, rows: list[str], number: int | None = None) -> str:
-    if not rows:
-        return ""
-    count = len(rows) if number is None else number
-    heading = style.paint("heading", title) if kind == "heading" else style.paint(kind, title)
-    return "\n".join([f"{heading}  {count}", *rows])
-
-
 def _row(style: Style, state: str, name: str, width: int, parts: Iterable[str]) -> str:
     return style.fold(f"  {style.mark(state)} {pad(name, width)}  ", parts, _INDENT + 2)
 
@@ -87,10 +81,10 @@ def _undelivered(style: Style, one: Undelivered) -> str:
 # ---- failing --------------------------------------------------------------------------------------------------------------
 
 
-def _failing(view: Overview, style: Style) -> str:
+def _failing(view: Overview, style: Style) -> list[str]:
     width = column_width([one.job for one in view.failing] + [one.job for one in view.blocked])
     rows = [_failing_row(style, one, width) for one in view.failing] + [_blocked_row(style, one, width) for one in view.blocked]
-    return _section(style, "FAILING", "failed", rows)
+    return style.section("FAILING", rows, kind="failed")
 
 
 def _failing_row(style: Style, one: Failing, width: int) -> str:
@@ -120,7 +114,7 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
 # ---- going ----------------------------------------------------------------------------------------------------------------
 
 
-def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting] | None = None) -> str:
+def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting]) -> list[str]:
     every = bundles(going, lambda one: (one.task.run, one.task.job))
     shown = every[:30]
     names = [one[0].task.name if len(one) == 1 else bundle_name(one[0].task.job, len(one)) for one in shown]
@@ -131,15 +125,9 @@ def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting] |
     ]
     if len(every) > len(shown):
         rows.append(f"  and {sum(map(len, every[len(shown) :]))} more")
-    rows += _held_rows(style, held or [], width)
-    return _section(style, title, "heading", rows, len(going) + len(held or []))
-
-
-def _held_rows(style: Style, held: list[Waiting], width: int) -> list[str]:
-    """The slots that wait for jobs of other flows."""
-    names = [", ".join(one.roots) for one in held]
-    width = max(width, column_width(names))
-    return [_row(style, "waiting", name, width, [waiting_phrase(one, style)]) for name, one in zip(names, held, strict=True)]
+    width = max(width, column_width(", ".join(one.roots) for one in held))
+    rows += [_row(style, "waiting", ", ".join(one.roots), width, [waiting_phrase(one, style)]) for one in held]
+    return style.section(title, rows, len(going) + len(held))
 
 
 def waiting_phrase(one: Waiting, style: Style) -> str:
@@ -200,12 +188,10 @@ def expectation_words(expects: Expected, task: Task, style: Style) -> list[str]:
     return found
 
 
-def _paused(style: Style, pauses: list[Pause]) -> str:
+def _paused(style: Style, pauses: list[Pause]) -> list[str]:
     width = column_width(pause.job for pause in pauses)
-    rows = []
-    for pause in sorted(pauses, key=lambda pause: pause.job):
-        rows.append(_row(style, "paused", pause.job, width, [pause_phrase(pause, style)]))
-    return _section(style, "PAUSED", "heading", rows)
+    ordered = sorted(pauses, key=lambda pause: pause.job)
+    return style.section("PAUSED", [_row(style, "paused", one.job, width, [pause_phrase(one, style)]) for one in ordered])
 
 
 def pause_phrase(pause: Pause, style: Style) -> str:
@@ -215,10 +201,11 @@ def pause_phrase(pause: Pause, style: Style) -> str:
     return f"{until}{reason} ({pause.by})"
 
 
-def _to_skip(style: Style, skips: list[Skip]) -> str:
+def _to_skip(style: Style, skips: list[Skip]) -> list[str]:
     width = column_width(skip.job for skip in skips)
-    rows = [_row(style, "skipped", skip.job, width, [skip_phrase(skip)]) for skip in sorted(skips)]
-    return _section(style, "TO BE SKIPPED", "heading", rows)
+    return style.section(
+        "TO BE SKIPPED", [_row(style, "skipped", skip.job, width, [skip_phrase(skip)]) for skip in sorted(skips)]
+    )
 
 
 def skip_phrase(skip: Skip) -> str:
@@ -229,9 +216,9 @@ def skip_phrase(skip: Skip) -> str:
 # ---- next -----------------------------------------------------------------------------------------------------------------
 
 
-def _next(view: Overview, style: Style) -> str:
+def _next(view: Overview, style: Style) -> list[str]:
     if not view.slots:
-        return ""
+        return []
     shown = view.slots[:SLOTS_SHOWN]
     leads = [_near(slot.at, style) for slot in shown]
     width = column_width(leads, 40)
@@ -242,7 +229,7 @@ def _next(view: Overview, style: Style) -> str:
         lines.append(style.cut(f"  {pad(lead, width)}   {text}"))
     if len(view.slots) > len(shown):
         lines.append(style.paint("dim", f"  and {words.count(len(view.slots) - len(shown), 'flow')} more: cronflow next"))
-    return "\n".join([style.paint("heading", "NEXT"), *lines])
+    return [style.paint("heading", "NEXT"), *lines]
 
 
 def _near(t: float, style: Style) -> str:

@@ -71,7 +71,13 @@ class Style(NamedTuple):
     def mark(self, state: str) -> str:
         return self.paint(state, MARKS.get(state, "·"))
 
-    # ---- room ------------------------------------------------------------------------------------------------------------
+    def because(self, state: str, reason: str | None) -> str:
+        """A state word with its reason, if there is one."""
+        return f"{self.paint(state)}: {reason}" if reason else self.paint(state)
+
+    def section(self, title: str, rows: list[str], number: int | None = None, kind: str = "heading") -> list[str]:
+        """Rows below their title and their number; nothing without rows."""
+        return [f"{self.paint(kind, title)}  {len(rows) if number is None else number}", *rows] if rows else []
 
     def cut(self, text: str, used: int = 0) -> str:
         """A text within what is left of the line on a terminal."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cronflow.cli.invocation import Invocation
-from cronflow.core.words import ago, clock, count, iso, times
+from cronflow.core.words import ago, count, iso, times
 from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
@@ -148,24 +148,19 @@ def _known(alert: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cells(alert: dict[str, Any], invocation: Invocation) -> list[str]:
-    at = clock(alert["at"], invocation.now, invocation.zone) if invocation.tty else iso(alert["at"], invocation.zone)
     about = alert["job"] or alert["task"] or "-"
     if alert["run"] is not None:
         about = f"{alert['run']}/{alert['task'] or alert['job']}" if alert["task"] or alert["job"] else f"run {alert['run']}"
-    return [at, alert["kind"], about, alert["target"], _fate(alert, invocation)]
+    return [invocation.clock.when(alert["at"]), alert["kind"], about, alert["target"], _fate(alert, invocation)]
 
 
 def _fate(alert: dict[str, Any], invocation: Invocation) -> str:
     if alert["given_up_at"] is not None:
         return f"given up: {alert['error']}"
     if alert["sent_at"] is not None:
-        late = alert["sent_at"] - alert["at"] > 60
-        if not late:
+        if alert["sent_at"] - alert["at"] <= 60:
             return "sent"
-        at = (
-            clock(alert["sent_at"], invocation.now, invocation.zone) if invocation.tty else iso(alert["sent_at"], invocation.zone)
-        )
-        return f"sent {at}, after {count(alert['tries'], 'try', 'tries')}"
+        return f"sent {invocation.clock.when(alert['sent_at'])}, after {count(alert['tries'], 'try', 'tries')}"
     if not alert["tries"]:
         return "waiting"
     parts = ["waiting", f"tried {times(alert['tries'])}"]

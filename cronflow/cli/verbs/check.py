@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cronflow.cli.invocation import Invocation
-from cronflow.core.words import ago, clock, count, iso, listing
+from cronflow.core.words import count, listing
 from cronflow.errors import JobFileError, Problem
 
 if TYPE_CHECKING:
@@ -122,6 +122,4 @@ def _next_start(invocation: Invocation, jobs: JobSet, flows: Mapping[str, Flow])
     at, name = min(starts)
     others = [f"`{edge.job}`" for edge in flows[name].external_edges]
     after = f", after {listing(others)}" if others else ""
-    if not invocation.tty:
-        return f"the next to start is `{name}` at {iso(at, invocation.zone)}{after}"
-    return f"the next to start is `{name}` at {clock(at, invocation.now, invocation.zone)} ({ago(at, invocation.now)}){after}"
+    return f"the next to start is `{name}` at {invocation.clock.when_ago(at)}{after}"

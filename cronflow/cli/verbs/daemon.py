@@ -39,17 +39,17 @@ def daemon(invocation: Invocation) -> int:
         killer = warning(user=os.geteuid() != 0)
         if killer is not None:
             log(f"warning: {killer}")
-        life = Daemon(invocation.places, source, log=log)
+        process = Daemon(invocation.places, source, log=log)
         try:
-            life.signals.catch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-            life.begin()
+            process.signals.catch(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            process.begin()
             jobs = source.reading.jobs.jobs
             known = f"{count(len(jobs), 'job')} in {count(len(source.plan.flows), 'flow')}"
             log(f"cronflow is up: {known} from {invocation.places.file}")
-            life.run()
-            log(f"cronflow is {life.leaving}; {_going_on(life.state.running)}")
+            process.run()
+            log(f"cronflow is {process.life.leaving}; {_going_on(process.state.running)}")
         finally:
-            life.close()
+            process.close()
     return 0
 
 

@@ -74,9 +74,7 @@ def _faulty(error: JobFileError) -> Finding:
 
 
 def _show(invocation: Invocation, found: list[Finding]) -> None:
-    from cronflow.cli.screens.style import style_for
-
-    style = style_for(invocation.zone, invocation.now, invocation.width, invocation.color)
+    style = invocation.style()
     for alike in _grouped(found):
         invocation.out(_line(alike, style))
     numbers = [(sum(one.result == result for one in found), result) for result in ("problem", "warning")]

@@ -12,6 +12,7 @@ from cronflow.store.queries import History
 
 if TYPE_CHECKING:
     from cronflow.core.forecast import Course, Crowd, Forecast
+    from cronflow.facts.json_form import JsonForm
 
 HOUR = 3600.0
 
@@ -47,61 +48,34 @@ def forecast(
 
 def _print_json(invocation: Invocation, found: Forecast, crowded: list[Crowd]) -> None:
     form = invocation.json_form()
+    late = [(found.courses[one.run].run.flow, one) for one in found.late]
     invocation.print_json(
         {
             "from": form.time(found.start),
             "to": form.time(found.end),
             "cut_at": form.time(found.cut),
             "runs": [_run(form, course, found.until) for course in found.courses.values()],
-            "not_run": [
-                {
-                    "flow": row.flow,
-                    "slot": form.time(row.slot),
-                    "slot_last": form.time(row.slot_last),
-                    "slots": row.slots,
-                    "state": row.state,
-                    "reason": row.reason,
-                }
-                for row in found.rows.values()
-            ],
+            "not_run": [form.of(row, "flow slot slot_last slots state reason") for row in found.rows.values()],
             "crowded": [
-                {
-                    "at": form.time(one.at),
-                    "starts": one.starts,
-                    "waiting": list(one.waiting),
-                    "longest_wait_s": round(one.longest, 3),
-                    "waits_for": list(one.limits),
-                }
+                {**form.of(one, "at starts waiting"), "longest_wait_s": round(one.longest, 3), "waits_for": one.limits}
                 for one in crowded
             ],
-            "late": [
-                {"job": one.job, "flow": found.courses[one.run].run.flow, "due": form.time(one.due), "ends": form.time(one.ends)}
-                for one in found.late
-            ],
+            "late": [{"job": one.job, "flow": flow, **form.of(one, "due ends")} for flow, one in late],
             "unknown": list(found.unknown),
         }
     )
 
 
-def _run(form: Any, course: Course, until: float) -> dict[str, Any]:
-    run = course.run
-    return {
-        "id": run.id if course.going else None,
-        "flow": run.flow,
-        "trigger": run.trigger,
-        "slot": form.time(run.slot),
-        "created_at": form.time(run.created_at),
-        "started_at": form.time(run.started_at),
-        "finished_at": form.time(run.finished_at),
-        "tasks": [
-            {
-                "job": bar.job,
-                "task": bar.name,
-                "started_at": form.time(bar.started_at),
-                "finished_at": form.time(bar.finished_at),
-                "waited_s": round(bar.waited(until), 3),
-                "waits_for": bar.waits_for,
-            }
-            for bar in course.bars.values()
-        ],
-    }
+def _run(form: JsonForm, course: Course, until: float) -> dict[str, Any]:
+    tasks = [
+        {
+            "job": bar.job,
+            "task": bar.name,
+            **form.of(bar, "started_at finished_at"),
+            "waited_s": round(bar.waited(until), 3),
+            "waits_for": bar.waits_for,
+        }
+        for bar in course.bars.values()
+    ]
+    about = form.of(course.run, "flow trigger slot created_at started_at finished_at")
+    return {"id": course.run.id if course.going else None, **about, "tasks": tasks}

@@ -9,7 +9,7 @@ import typer
 
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
-from cronflow.core.words import clock, conjunction, iso
+from cronflow.core.words import conjunction, iso
 from cronflow.errors import CronflowError, Exit
 from cronflow.jobfile.suggest import did_you_mean
 
@@ -45,7 +45,7 @@ def pause(
         invocation.warn(note)
     end = f"`cronflow resume {'--all' if names is None else ' '.join(names)}`"
     if until is not None:
-        end = clock(until, invocation.now, invocation.zone) if invocation.tty else iso(until, invocation.zone)
+        end = invocation.clock.when(until)
     invocation.out(f"paused {in_words(names)} until {end}")
 
 

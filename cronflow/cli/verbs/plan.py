@@ -59,16 +59,7 @@ def _ask(invocation: Invocation) -> dict[str, Any] | None:
 
 def _print_json(invocation: Invocation, found: ReloadChanges, file: str, since: float | None) -> None:
     form, changes = invocation.json_form(), found.changes
-    slots = [
-        {
-            "job": one.job,
-            "before": form.time(one.before),
-            "after": form.time(one.after),
-            "anew": one.anew,
-            "dropped": found.dropped.get(one.job, 0),
-        }
-        for one in changes.slots
-    ]
+    slots = [{**form.of(one, "job before after anew"), "dropped": found.dropped.get(one.job, 0)} for one in changes.slots]
     invocation.print_json(
         {
             "file": file,
