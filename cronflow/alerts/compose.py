@@ -92,14 +92,14 @@ def _of_job(name: str, state: LiveState, now: float) -> dict[str, Any]:
     if job is None:
         return {"job": name}
     flow = state.plan.flows[state.plan.flow_of[name]]
-    triggers = () if flow.dormant else flow.triggers
+    triggers = () if flow.disabled else flow.triggers
     starts = (next_start(trigger, flow.name, state.jobs.calendars, state.jobs.host, now) for trigger in triggers)
     return {
         "job": name,
         "owner": job.owner or None,
         "runbook": job.runbook or None,
         "description": job.description or None,
-        "schedule": _schedule(flow.head),
+        "schedule": _schedule(flow.settings_root),
         "timezone": job.timezone,
         "next_at": min((start[0] for start in starts if start is not None), default=None),
     }

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from cronflow.cli.client import connect
 from cronflow.core.jobs import Job
-from cronflow.daemon.processes.secrets import Vault, ask_command, command_orders
+from cronflow.daemon.processes.secrets import Secrets, ask_command, command_orders
 from cronflow.errors import CronflowError
 from cronflow.places import Places
 
@@ -24,7 +24,7 @@ class Masking:
     def __init__(self, places: Places, warn: Callable[[str], None]) -> None:
         self._places = places
         self._warn = warn
-        self._vault = Vault(os.path.dirname(places.file))
+        self._secrets = Secrets(os.path.dirname(places.file))
         self._known: dict[str, list[str]] = {}
 
     def of(self, job: Job | None) -> list[str]:
@@ -37,7 +37,7 @@ class Masking:
 
     def _look(self, job: Job) -> list[str]:
         told = self._told(job.name)
-        found = {key: [*told.get(key, ()), *values] for key, values in {**told, **self._vault.values(job)}.items()}
+        found = {key: [*told.get(key, ()), *values] for key, values in {**told, **self._secrets.values(job)}.items()}
         for order in command_orders(job, os.environ):
             value = ask_command(order)
             if value is not None:

@@ -113,7 +113,7 @@ def _take_over(turn: Turn, jobs: JobSet, plan: Plan) -> None:
     """Put a reading of the job file in force. Runs that go on end under the definition with which they began."""
     state = turn.state
     state.jobs, state.plan = jobs, plan
-    state.look = True
+    state.dirty = True
     if state.slots:
         due.follow_plan(turn)
         edge_state.follow_plan(turn)
@@ -159,9 +159,9 @@ def _pause(turn: Turn, event: happened.PauseAsked) -> Reply:
 def _skip_unstarted(turn: Turn, job: str) -> None:
     """A pause acts on tasks that have not started, unless a person named them: those in line end here."""
     state = turn.state
-    for number in list(state.busy.get(job, ())):
+    for number in list(state.active.get(job, ())):
         run = state.runs[number]
-        for name in list(state.groups[number].get(job, ())):
+        for name in list(state.by_job[number].get(job, ())):
             task = run.tasks[name]
             if isinstance(task.phase, Held | Queued | Pausing | Approval) and not task.attempts and job not in run.named:
                 tasks.close(turn, task, End("skipped", "paused"))
@@ -212,8 +212,8 @@ def _open_due(turn: Turn) -> None:
     while moved:
         moved = awake and due.fire_due(turn)
         moved = (awake and waiting.look(turn)) or moved
-        if state.look:
-            state.look = False
+        if state.dirty:
+            state.dirty = False
             moved = gates.release_held(turn) or moved
             if awake:
                 moved = due.continue_catchup(turn) or moved

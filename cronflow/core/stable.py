@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def spread(text: str) -> float:
+def stable_fraction(text: str) -> float:
     """A number in [0, 1) that depends on nothing but the text (FNV-1a, 32 bits, with a final mix)."""
     value = 2166136261
     for byte in text.encode():

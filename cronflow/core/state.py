@@ -1,7 +1,7 @@
 """The live state: what is in force, what goes on, and the indexes that make each question cheap.
 
-What `Store.load` gives back rebuilds it exactly; the indexes (everything below `busy`) are derived from the rest, so that neither
-is saved nor can they disagree with it for long: the simulated world rebuilds them after every step and compares.
+What `Store.load` gives back rebuilds it exactly. The indexes (everything from `active` on) are derived from the rest and not
+saved; the simulated world rebuilds them after every step and compares.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class LiveState:
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     pauses: dict[str, Pause] = field(default_factory=dict)
     skips: dict[str, Skip] = field(default_factory=dict)
-    ahead: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    already_run: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     definitions: dict[str, Mapping[str, Job]] = field(default_factory=dict)
@@ -77,10 +77,10 @@ class LiveState:
     slots: bool = False
     draining: bool = False
 
-    busy: dict[str, dict[int, None]] = field(default_factory=dict)
-    groups: dict[int, dict[str, list[str]]] = field(default_factory=dict)
-    left: dict[int, dict[str, int]] = field(default_factory=dict)
-    givers: dict[int, set[str]] = field(default_factory=dict)
+    active: dict[str, dict[int, None]] = field(default_factory=dict)
+    by_job: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    open_by_job: dict[int, dict[str, int]] = field(default_factory=dict)
+    with_outputs: dict[int, set[str]] = field(default_factory=dict)
     flows: dict[int, Flow] = field(default_factory=dict)
     ready: dict[str, list[QueueEntry]] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class LiveState:
     gated: dict[tuple[str, str], int] = field(default_factory=dict)
     catching_up: set[tuple[str, str]] = field(default_factory=set)
     linked: dict[str, list[str]] = field(default_factory=dict)
-    looks: dict[str, None] = field(default_factory=dict)
+    dirty_edges: dict[str, None] = field(default_factory=dict)
     running: int = 0
 
     missed: dict[str, MissedReport] = field(default_factory=dict)
@@ -98,11 +98,11 @@ class LiveState:
     down_from: float | None = None
     rebooted: bool = False
     boot: str | None = None
-    look: bool = False
+    dirty: bool = False
 
     def index(self) -> None:
         """Derive the indexes from the runs, after a load."""
-        self.busy, self.groups, self.left, self.givers, self.flows = {}, {}, {}, {}, {}
+        self.active, self.by_job, self.open_by_job, self.with_outputs, self.flows = {}, {}, {}, {}, {}
         self.ready, self.used, self.timers, self.held, self.gated, self.running = {}, {}, [], {}, {}, 0
         for run in self.runs.values():
             self.enter(run)
@@ -117,15 +117,15 @@ class LiveState:
         for line in self.ready.values():
             heapq.heapify(line)
         heapq.heapify(self.timers)
-        self.look = True
+        self.dirty = True
 
     def link_up(self) -> None:
         """Derive who comes after whom over the borders of flows, and whose edges are to be looked at."""
-        self.linked, self.looks = {}, {}
+        self.linked, self.dirty_edges = {}, {}
         for root, upstream in sorted(self.links):
             self.linked.setdefault(upstream, []).append(root)
             if self.links[root, upstream].look:
-                self.looks[root] = None
+                self.dirty_edges[root] = None
 
     def _index_task(self, run: Run, task: Task) -> None:
         job, phase = self.job(run, task), task.phase
@@ -165,7 +165,7 @@ class LiveState:
     def enter(self, run: Run) -> None:
         """Take a run that is not final into the indexes of runs."""
         self.flows[run.id] = flow_of_definition(self.definition_of(run), run.flow, run.roots)
-        self.groups[run.id], self.left[run.id], self.givers[run.id] = {}, {}, set()
+        self.by_job[run.id], self.open_by_job[run.id], self.with_outputs[run.id] = {}, {}, set()
         if run.gate == "overlap":
             self.held[run.id] = None
         elif run.gate == "edges":
@@ -177,10 +177,10 @@ class LiveState:
 
     def leave(self, run: Run, now: float) -> None:
         """Take a run that has ended out of the indexes."""
-        for index in (self.runs, self.left, self.groups, self.givers, self.flows):
+        for index in (self.runs, self.open_by_job, self.by_job, self.with_outputs, self.flows):
             del index[run.id]
         self.leave_gate(run, now)
-        self.look = True
+        self.dirty = True
 
     def leave_gate(self, run: Run, now: float) -> None:
         """A run is not held back any more, or has ended: what lined up behind it is due now."""
@@ -195,26 +195,26 @@ class LiveState:
 
     def enter_task(self, task: Task) -> None:
         """Take a task into the indexes of its run."""
-        self.groups[task.run].setdefault(task.job, []).append(task.name)
+        self.by_job[task.run].setdefault(task.job, []).append(task.name)
         self.note_outputs(task)
         if not task.final:
-            left = self.left[task.run]
+            left = self.open_by_job[task.run]
             left[task.job] = left.get(task.job, 0) + 1
-            self.busy.setdefault(task.job, {})[task.run] = None
+            self.active.setdefault(task.job, {})[task.run] = None
 
     def note_outputs(self, task: Task) -> None:
         """Remember whether a task has something to hand on."""
         if task.outputs:
-            self.givers[task.run].add(task.job)
+            self.with_outputs[task.run].add(task.job)
 
     def leave_task(self, task: Task) -> None:
         """A task has become final, or is replaced by its copies: it is in nobody's way any more, unless copies of it are."""
-        left = self.left[task.run]
+        left = self.open_by_job[task.run]
         left[task.job] -= 1
         if not left[task.job]:
             del left[task.job]
-            self.busy[task.job].pop(task.run, None)
-            self.look = True
+            self.active[task.job].pop(task.run, None)
+            self.dirty = True
 
     def definition_of(self, run: Run) -> Mapping[str, Job]:
         """The jobs as they were when the run was opened."""
@@ -254,7 +254,7 @@ class LiveState:
     def in_the_way(self, jobs: Mapping[str, object]) -> list[Run]:
         """The runs going on that have one of these jobs still to end. One that waits for jobs of other flows, or tells that edges
         are not met, is in nobody's way."""
-        found = {run for job in jobs for run in self.busy.get(job, ())}
+        found = {run for job in jobs for run in self.active.get(job, ())}
         return [run for run in map(self.runs.__getitem__, sorted(found)) if not run.aside and run.gate != "edges"]
 
     def before(self, run: Run) -> list[Run]:

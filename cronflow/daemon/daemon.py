@@ -31,7 +31,7 @@ from cronflow.daemon.jobs.source import JobSource
 from cronflow.daemon.notify import Notifier
 from cronflow.daemon.part import Life, Part, Ready, wait
 from cronflow.daemon.processes.commands import Commands
-from cronflow.daemon.processes.secrets import Vault, command_orders
+from cronflow.daemon.processes.secrets import Secrets, command_orders
 from cronflow.daemon.signals import Signals
 from cronflow.daemon.upkeep import disk, recovery
 from cronflow.daemon.upkeep.alive import SignOfLife
@@ -69,7 +69,7 @@ class Daemon:
             log(f"the database has a new format; as it was it is kept in `{database.store.copied}`")
         self._save_at: float | None = None
         folder = os.path.dirname(places.file)
-        secrets = Vault(folder, warn=log)
+        secrets = Secrets(folder, warn=log)
         output = Output(
             lambda ref, most: b"".join(read_log(str(places.log(*ref)), tail=most)),
             secrets.masks,

@@ -57,7 +57,7 @@ def export(request: ExportRequest) -> ExportResult:
     """Write the DAGs, as one file."""
     report = ExportReport(request)
     plan = select(report)
-    producers = {edge.job for flow in plan.flows.values() for edge in flow.outer}
+    producers = {edge.job for flow in plan.flows.values() for edge in flow.external_edges}
     file = DagFile(report, producers)
     names = ids(plan.flows)
     dags = write_flows(plan, report, lambda flow: _dag(flow, names[flow.name], file))
@@ -104,7 +104,7 @@ def _head(file: DagFile, shared: Sequence[str]) -> str:
 
 def _dag(flow: Flow, dag_id: str, file: DagFile) -> str:
     schedule = schedule_of(flow, file.report, file.imports)
-    root = flow.head
+    root = flow.settings_root
     for job in flow.jobs.values():
         _report_job(job, flow, file.report)
     now = local(file.report.request.now, root.timezone)
@@ -118,7 +118,7 @@ def _dag(flow: Flow, dag_id: str, file: DagFile) -> str:
     arguments += [("tags", f"[{', '.join(map(literal, tags))}]")] if tags else []
     params = _params(flow, file.report)
     arguments += [("params", mapping(params, INDENT))] if params else []
-    if flow.dormant:
+    if flow.disabled:
         arguments.append(("is_paused_upon_creation", "True"))
     return "\n".join([f"with {call('DAG', arguments, '')}:", *_tasks(flow, params, file)]) + "\n"
 

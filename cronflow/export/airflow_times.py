@@ -23,8 +23,8 @@ INDENT = "    "
 
 def schedule_of(flow: Flow, report: ExportReport, imports: set[tuple[str, str]]) -> str:
     """The expression for `schedule=`; adds to `imports`, as (module, name). Raises UnwritableError for what it cannot express."""
-    root = flow.head
-    if flow.outer:
+    root = flow.settings_root
+    if flow.external_edges:
         return _assets(flow, imports)
     expressions = cron_expressions(root.schedule)
     _report_other_triggers(root, report)
@@ -65,17 +65,17 @@ def _report_other_triggers(root: Job, report: ExportReport) -> None:
 
 def _assets(flow: Flow, imports: set[tuple[str, str]]) -> str:
     """The assets of jobs of other flows: a DAG starts when they have been updated again."""
-    root = flow.head
+    root = flow.settings_root
     if flow.triggers:
         raise UnwritableError("its own schedule waits for jobs with another one, which a DAG cannot express")
-    for edge in flow.outer:
+    for edge in flow.external_edges:
         if edge.condition != "success":
             raise UnwritableError(
                 f"it comes after `{edge.job}`, of another DAG, by `{edge.condition}`: assets only report successes"
             )
     imports.add(("airflow.sdk", "Asset"))
     sign = " | " if root.join == "any" else " & "
-    return sign.join(f"Asset({literal(edge.job)})" for edge in flow.outer)
+    return sign.join(f"Asset({literal(edge.job)})" for edge in flow.external_edges)
 
 
 def _cron(expressions: Sequence[str], zone: str, imports: set[tuple[str, str]]) -> str:

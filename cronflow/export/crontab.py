@@ -73,8 +73,8 @@ def _check(job: Job, request: ExportRequest) -> None:
 
 
 def _entry(flow: Flow, report: ExportReport) -> FlowLines:
-    root = flow.head
-    if flow.outer:
+    root = flow.settings_root
+    if flow.external_edges:
         raise UnwritableError("it comes after jobs with other schedules, which cron cannot wait for")
     if not flow.triggers:
         raise UnwritableError("it starts only by hand, and cron starts by time")

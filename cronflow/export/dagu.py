@@ -65,9 +65,9 @@ def _check(job: Job, request: ExportRequest) -> None:
 
 
 def _dag(flow: Flow, name: str, report: ExportReport) -> dict[str, Any]:
-    if flow.outer:
+    if flow.external_edges:
         raise UnwritableError("it comes after jobs with other schedules, which a DAG cannot wait for")
-    root = flow.head
+    root = flow.settings_root
     roles = _roles(flow, report)
     found: dict[str, Any] = {"name": name}
     if root.description:
@@ -150,7 +150,7 @@ def _handler(flow: Flow, job: Job, roles: Roles) -> str | None:
 
 def _when(flow: Flow, report: ExportReport) -> dict[str, Any]:
     """The schedule, catch-up, the delay, and the calendars."""
-    root = flow.head
+    root = flow.settings_root
     schedule: list[Any] = []
     tests: list[str] = []
     for line in cron_lines(root._replace(every=None), report.request.zone):

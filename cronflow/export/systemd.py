@@ -63,11 +63,11 @@ def _check(job: Job, request: ExportRequest) -> None:
 
 
 def _flow(flow: Flow, context: UnitContext) -> dict[str, str]:
-    if flow.outer:
+    if flow.external_edges:
         raise UnwritableError("it comes after jobs with other schedules, which units cannot wait for together")
     wiring = wire(flow, context.report)
     gap = _gap(flow, context.request) if any(job.retries for job in flow.jobs.values()) else None
-    days = guard(flow.head, context.request, "exit 1")
+    days = guard(flow.settings_root, context.request, "exit 1")
     services = {job.name: _sections(job, wiring, gap, days, context) for job in flow.jobs.values()}
     starters = starter_units(flow, wiring.starts, services, context)
     for job in flow.jobs.values():

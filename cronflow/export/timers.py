@@ -29,7 +29,7 @@ def starter_units(
     context: UnitContext,
 ) -> dict[str, str]:
     """The timer and the path unit of a flow. A start at boot goes into the [Install] section of the service itself."""
-    root, report, names = flow.head, context.report, context.names
+    root, report, names = flow.settings_root, context.report, context.names
     target = starts[0]
     found: dict[str, str] = {}
     if len(starts) > 1:
@@ -130,7 +130,7 @@ def _path_unit(root: Job, service: str, report: ExportReport) -> str:
 
 def report_clock_changes(flow: Flow, report: ExportReport) -> None:
     """Record that systemd starts nothing for a time that a clock change skips, and starts a repeated time only once."""
-    root = flow.head
+    root = flow.settings_root
     for trigger in flow.triggers:
         if trigger.kind != "schedule" or _all_any_zone(root, report.request):
             continue

@@ -88,7 +88,7 @@ def _check_triggers(flow: Flow, job: str) -> None:
         why = "" if job in flow.roots else f", like `{flow.roots[0]}`, which it comes after"
         hint = f"`cronflow run {job} --at TIME` runs it for a time of the past"
         raise CronflowError(f"`{job}` has no schedule{why}, so it has no slots", hint, Exit.USAGE)
-    if flow.dormant:
+    if flow.disabled:
         named = " and ".join(f"`{root}`" for root in flow.roots)
         hint = "remove `enabled = false`, or `cronflow run JOB --at TIME`"
         raise CronflowError(f"`{job}` has no slots: {named} is disabled in the job file", hint, Exit.USAGE)

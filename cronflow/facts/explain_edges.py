@@ -26,14 +26,14 @@ def waiting(context: Context, name: str, slot: int | None = None) -> Answer | No
     """Why a job has not started, if it waits for jobs of other flows: one of its slots waits (perhaps a certain one), or only
     some edges of a flow without a timetable have new ends. None if it does not wait."""
     flow = context.known.plan.flows.get(context.known.flow_name(name))
-    if flow is None or not flow.outer:
+    if flow is None or not flow.external_edges:
         return None
     slots = [one for one in waiting_of(context.edges, flow, context.clock.now) if slot in (None, one.slot)]
     if slots:
         return _waiting_slot(context, name, slots[0])
     ups = upstreams(context.edges, flow, name)
     begun = any(up.link.new for up in ups) and not all(up.ended for up in ups)
-    if slot is not None or flow.triggers or flow.dormant or not begun:
+    if slot is not None or flow.triggers or flow.disabled or not begun:
         return None
     answer = Answer(name, None, None, "waiting", f"{name} waits for {who(flow, missing(ups))}.")
     answer.because = [_now(context, up) for up in ups] + _with(flow, name)
@@ -53,7 +53,7 @@ def _waiting_slot(context: Context, name: str, one: Waiting) -> Answer:
 
 def _until(context: Context, one: Waiting) -> Evidence:
     """How long a slot waits, and what happens to it then."""
-    limit = one.flow.head.after_timeout
+    limit = one.flow.settings_root.after_timeout
     if one.until is None:
         return Evidence("waits_until", "it waits until its next event, without limit")
     shown = f"{context.clock.when(one.until)}{context.clock.away(one.until)}"
@@ -74,7 +74,7 @@ def _with(flow: Flow, name: str) -> list[Evidence]:
 def outlook(context: Context, flow: Flow, after: str, told: list[Evidence]) -> list[Evidence]:
     """When a flow without a trigger of its own starts: after which ends of other flows. Those in `told` are not repeated."""
     ups = upstreams(context.edges, flow)
-    have = "has" if len(ups) == 1 or flow.head.join == "any" else "have"
+    have = "has" if len(ups) == 1 or flow.settings_root.join == "any" else "have"
     found = [Evidence("after", f"it starts when {who(flow, ups)} {have} ended anew{after}")]
     known = {(one.run, one.task) for one in told}
     return found + [_now(context, up) for up in ups if not up.ended or (up.link.run, up.job) not in known]

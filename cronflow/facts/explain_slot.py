@@ -123,11 +123,11 @@ def outlook(context: Context, name: str, answer: Answer) -> list[Evidence]:
         return [] if any(one.code == "paused" for one in answer.because) else [context.paused_now(name)]
     flow = context.known.plan.flows[context.known.plan.flow_of[name]]
     after = f", after {', '.join(edge.job for edge in job.after)}" if job.after else ""
-    if not flow.triggers and flow.outer:
+    if not flow.triggers and flow.external_edges:
         return explain_edges.outlook(context, flow, "" if name in flow.roots else after, answer.because)
     if not flow.triggers:
         return [Evidence("by_hand", f"it starts only by hand{after}", None, None, f"cronflow run {flow.roots[0]}")]
-    if flow.dormant:
+    if flow.disabled:
         return [Evidence("no_slot", f"{flow.roots[0]}, with which it starts, is disabled")]
     at = upcoming.next_slot(context.known, flow, context.clock.now)
     events = [trigger for trigger in flow.triggers if not trigger.timed]
@@ -151,7 +151,7 @@ def flow_of(context: Context, name: str) -> Flow | None:
 
 def slot_near(known: KnownJobs, flow: Flow | None, at: float) -> int | None:
     """The slot in the minute asked about, or the one whose delayed start falls into it."""
-    if flow is None or flow.dormant:
+    if flow is None or flow.disabled:
         return None
     found = []
     for trigger in flow.triggers:
@@ -185,7 +185,8 @@ def not_recorded(context: Context, name: str, flow: Flow | None, slot: int | Non
         answer = Answer(name, None, at, "to_come", sentence)
         answer.because = [one for one in outlook(context, name, answer) if one.code not in ("next", "event")]
         if flow is not None and _forbidden(context, flow, slot):
-            answer.because.append(Evidence("calendar", f"it will be skipped: {forbidding(context, flow.head, slot, slot)}"))
+            reason = forbidding(context, flow.settings_root, slot, slot)
+            answer.because.append(Evidence("calendar", f"it will be skipped: {reason}"))
         return answer
     if slot is not None:
         return _unknown(context, name, slot, at)
@@ -219,7 +220,7 @@ def _not_due(context: Context, name: str, flow: Flow | None, at: float) -> Answe
     answer = Answer(name, None, at, "not_due", f"{name} was not due {context.clock.moment(at)}.")
     if at > context.clock.now:
         answer.sentence = f"{name} is not due {context.clock.moment(at)}."
-    if flow is None or not flow.triggers or flow.dormant:
+    if flow is None or not flow.triggers or flow.disabled:
         answer.because = outlook(context, name, answer)
         return answer
     calendars = context.known.calendars

@@ -12,7 +12,7 @@ from cronflow.core.time.triggers import Calendars
 from cronflow.errors import JobFileError
 
 if TYPE_CHECKING:
-    from cronflow.core.plan.effective import InForce
+    from cronflow.core.plan.effective import EffectiveConfig
     from cronflow.places import Places
     from cronflow.store.queries import History
 
@@ -42,14 +42,14 @@ def jobs_of_file(places: Places, now: float) -> KnownJobs:
 
     held = cached_reading(places.state, places.file)
     if held is None:
-        from cronflow.core.plan.effective import in_force
+        from cronflow.core.plan.effective import effective_config
         from cronflow.jobfile.read import read
 
-        held = in_force(read(str(places.file), thorough=False, now=now).jobs)
+        held = effective_config(read(str(places.file), thorough=False, now=now).jobs)
     return jobs_in_force(held)
 
 
-def jobs_in_force(held: InForce, broken: JobFileError | None = None) -> KnownJobs:
+def jobs_in_force(held: EffectiveConfig, broken: JobFileError | None = None) -> KnownJobs:
     """The jobs of a cached reading, or of the one that a daemon has in force."""
     calendars, pools = held.calendars or NOTHING, held.pools or NOTHING
     most = (held.settings or Settings()._asdict())["max_running"]

@@ -40,4 +40,4 @@ def edges_state(history: History, known: KnownJobs, now: float) -> LiveState | N
 
 def has_edges(known: KnownJobs) -> bool:
     """Whether any flow comes after another."""
-    return any(flow.outer for flow in known.plan.flows.values())
+    return any(flow.external_edges for flow in known.plan.flows.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cronflow.core.plan.changes import Changes, compare
-from cronflow.core.plan.effective import InForce
+from cronflow.core.plan.effective import EffectiveConfig
 from cronflow.core.plan.flow import plan as flows_of
 from cronflow.core.records import Run
 from cronflow.store.lookups import catching_up
@@ -26,10 +26,10 @@ class ReloadChanges(NamedTuple):
     changes: Changes
     runs: list[Affected]
     dropped: dict[str, int]
-    after: InForce
+    after: EffectiveConfig
 
 
-def reload_changes(history: History, before: InForce, after: InForce, now: float) -> ReloadChanges:
+def reload_changes(history: History, before: EffectiveConfig, after: EffectiveConfig, now: float) -> ReloadChanges:
     """Compare what is in force with what would replace it."""
     changes = compare(before, after, now)
     return ReloadChanges(changes, _affected(history, changes), _dropped(history, before, after, now), after)
@@ -45,10 +45,10 @@ def _affected(history: History, changes: Changes) -> list[Affected]:
     return found
 
 
-def _dropped(history: History, before: InForce, after: InForce, now: float) -> dict[str, int]:
+def _dropped(history: History, before: EffectiveConfig, after: EffectiveConfig, now: float) -> dict[str, int]:
     """Missed slots that are still to be caught up, but whose trigger would be gone."""
     old, new = flows_of(before.jobs), flows_of(after.jobs)
-    kept = {(root, one.key) for flow in new.flows.values() if not flow.dormant for root in flow.roots for one in flow.triggers}
+    kept = {(root, one.key) for flow in new.flows.values() if not flow.disabled for root in flow.roots for one in flow.triggers}
     found: dict[str, int] = {}
     for job, key, at in catching_up(history):
         flow = old.flows.get(old.flow_of.get(job, ""))

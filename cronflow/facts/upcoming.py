@@ -45,7 +45,7 @@ def slots_after(known: KnownJobs, after: float, only: frozenset[str] = frozenset
     """Every start strictly after an instant, without end, of all flows or of those with one of the jobs `only`."""
     due: list[tuple[int, int, str, int, Flow, Trigger]] = []
     for number, flow in enumerate(known.plan.flows.values()):
-        if flow.dormant or (only and not only & flow.jobs.keys()):
+        if flow.disabled or (only and not only & flow.jobs.keys()):
             continue
         for trigger in flow.triggers:
             first = next_start(trigger, flow.name, known.calendars, known.host, after)
@@ -64,7 +64,7 @@ def slots_after(known: KnownJobs, after: float, only: frozenset[str] = frozenset
 
 def flows_after_others(known: KnownJobs, only: frozenset[str] = frozenset()) -> list[Flow]:
     """The flows that start after jobs of other flows and have no trigger of their own; all, or those with one of `only`."""
-    flows = (flow for flow in known.plan.flows.values() if flow.outer and not flow.triggers and not flow.dormant)
+    flows = (flow for flow in known.plan.flows.values() if flow.external_edges and not flow.triggers and not flow.disabled)
     return [flow for flow in flows if not only or only & flow.jobs.keys()]
 
 
@@ -76,7 +76,7 @@ def first_slots(known: KnownJobs, after: float) -> list[Slot]:
 
 def first_slot(known: KnownJobs, flow: Flow, after: float) -> Slot | None:
     """The first start of a flow after an instant; None if it is disabled or has no slot left."""
-    if flow.dormant:
+    if flow.disabled:
         return None
     due = [(next_start(one, flow.name, known.calendars, known.host, after), one) for one in flow.triggers]
     found = [(start, trigger) for start, trigger in due if start is not None]
@@ -117,7 +117,7 @@ def skipped_at(slot: Slot, job: str, suspensions: Suspensions) -> Skip | None:
 
 def notes_of(slot: Slot, suspensions: Suspensions) -> list[str]:
     """What is special about a slot: jobs of other flows that it waits for, a clock change, jitter, a pause, a skip."""
-    notes = [f"after {after_words(slot.flow.outer, slot.flow.head.join)}"] if slot.flow.outer else []
+    notes = [f"after {after_words(slot.flow.external_edges, slot.flow.settings_root.join)}"] if slot.flow.external_edges else []
     change = clock_change(slot.trigger, slot.slot)
     if change:
         notes.append(change)

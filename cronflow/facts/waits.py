@@ -79,7 +79,7 @@ def missing(ups: Sequence[Upstream]) -> list[Upstream]:
 def who(flow: Flow, ups: Sequence[Upstream]) -> str:
     """Jobs in a sentence: "load, fetch and scan", "load or fetch"."""
     names = [up.job for up in ups]
-    word = "or" if flow.head.join == "any" else "and"
+    word = "or" if flow.settings_root.join == "any" else "and"
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
@@ -93,17 +93,17 @@ def met(up: Upstream) -> bool:
 def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own: AskingSlot | None = None) -> list[Upstream]:
     """The jobs of other flows that a root comes after (the first root, if `root` is not one), perhaps as seen by a slot of its
     own; [] for most flows."""
-    if state is None or not flow.outer:
+    if state is None or not flow.external_edges:
         return []
     from cronflow.core.edges import alignment
 
     name = root if root in flow.roots else flow.roots[0]
-    links = {edge.job: state.links[name, edge.job] for edge in flow.outer}
+    links = {edge.job: state.links[name, edge.job] for edge in flow.external_edges}
     new = [link for link in links.values() if link.new]
     late = alignment.awaited(state, new, own)
     left = own is not None and alignment.belongs_to_next_slot(new, own)
     found = []
-    for edge in flow.outer:
+    for edge in flow.external_edges:
         runs = going(state, edge.job)
         slot = late[1] if late is not None and late[0] == edge.job else None
         found.append(Upstream(edge, links[edge.job], runs[-1] if runs else None, slot, left))
@@ -112,7 +112,7 @@ def upstreams(state: LiveState | None, flow: Flow, root: str | None = None, own:
 
 def going(state: LiveState | None, job: str) -> list[Run]:
     """The runs in which a job is going on, without those that only wait for jobs of other flows."""
-    runs = [] if state is None else [state.runs[number] for number in state.busy.get(job, ())]
+    runs = [] if state is None else [state.runs[number] for number in state.active.get(job, ())]
     return [run for run in runs if run.gate != "edges"]
 
 
@@ -124,7 +124,7 @@ def waiting_slots(state: LiveState | None, now: float) -> list[Waiting]:
 
 def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Waiting]:
     """The slots of one flow that wait, each as its run."""
-    if state is None or not flow.outer:
+    if state is None or not flow.external_edges:
         return
     from cronflow.core.edges import alignment
 
@@ -138,7 +138,7 @@ def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Wait
 def waits_for(state: LiveState | None, name: str, now: float) -> list[Upstream]:
     """The jobs of other flows that a root waits for now, because one of its slots waits or some of them have ended."""
     flow = None if state is None else state.plan.flows.get(state.plan.flow_of.get(name, ""))
-    if state is None or flow is None or not flow.outer or name not in flow.roots:
+    if state is None or flow is None or not flow.external_edges or name not in flow.roots:
         return []
     held = next((one for one in waiting_of(state, flow, now) if name in one.roots), None)
     ups = held.upstreams if held is not None else upstreams(state, flow, name)

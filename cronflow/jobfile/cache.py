@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cronflow import __version__
-from cronflow.core.plan.effective import InForce, frame_as_plain, from_plain
+from cronflow.core.plan.effective import EffectiveConfig, frame_as_plain, from_plain
 from cronflow.files import read_regular
 from cronflow.jobfile.machine import machine_zone
 
@@ -46,7 +46,7 @@ def save_reading(folder: Path, reading: Reading) -> None:
     _write(folder / FILE, map(json.JSONEncoder(separators=(",", ":")).encode, lines))
 
 
-def cached_reading(folder: Path, file: Path) -> InForce | None:
+def cached_reading(folder: Path, file: Path) -> EffectiveConfig | None:
     """The cached reading of a job file, from its state folder; None if there is no valid one."""
     return _load(folder, file, lambda reading, jobs: from_plain({**reading, "jobs": json.loads(b"[%s]" % b",".join(jobs))}))
 

@@ -15,9 +15,9 @@ RARELY = 2
 def warn_of_frequency(parsed: ParsedJobFile, plan: Plan, now: float) -> None:
     """Warn of each root whose slots outnumber those of a job of another flow that they wait for. `now` is an epoch second."""
     for flow in plan.flows.values():
-        upstreams = {edge.job: plan.flows[plan.flow_of[edge.job]] for edge in flow.outer}
+        upstreams = {edge.job: plan.flows[plan.flow_of[edge.job]] for edge in flow.external_edges}
         timed = {job: upstream for job, upstream in upstreams.items() if _timed(upstream)}
-        either = flow.head.join == "any"
+        either = flow.settings_root.join == "any"
         if not timed or not _timed(flow) or (either and len(timed) < len(upstreams)):
             continue
         for name, upstream in timed.items():
@@ -31,7 +31,7 @@ def warn_of_frequency(parsed: ParsedJobFile, plan: Plan, now: float) -> None:
 
 def _timed(flow: Flow) -> bool:
     """Whether it is known how often a flow starts: by timetables alone."""
-    return bool(flow.triggers) and not flow.dormant and all(trigger.timed for trigger in flow.triggers)
+    return bool(flow.triggers) and not flow.disabled and all(trigger.timed for trigger in flow.triggers)
 
 
 def _starts(parsed: ParsedJobFile, flow: Flow, now: float, days: int) -> int:
@@ -50,8 +50,8 @@ def _warn(parsed: ParsedJobFile, flow: Flow, upstream: str, numbers: tuple[int, 
     daily = numbers[1] >= days and all(abs(number / days - near) < 0.04 for number, near in zip(numbers, a_day, strict=True))
     often, seldom, vain = a_day if daily else numbers
     span = "a day" if daily else "in a year" if days == YEAR else f"in {days} days"
-    fate = "skipped (upstream_not_new)" if flow.head.after_timeout is None else "blocked (after_timeout)"
-    name = flow.head.name
+    fate = "skipped (upstream_not_new)" if flow.settings_root.after_timeout is None else "blocked (after_timeout)"
+    name = flow.settings_root.name
     starts = f"`{name}` starts {_times(often)} {span} and comes after `{upstream}`, which starts {_times(seldom)}"
     hint = "each slot needs a new end of that job: start it as often as that job, or only by its ends"
     parsed.warn(name, "after", f"{starts}: {vain} of {often} slots will be {fate}", hint)

@@ -77,7 +77,7 @@ def _load(db: sqlite3.Connection) -> LiveState:
         if found is not None:
             state.rows[number] = RUNS.object(found)
     for root, key, slot in db.execute(AHEAD):
-        state.ahead.setdefault((root, key), set()).add(slot)
+        state.already_run.setdefault((root, key), set()).add(slot)
     state.pauses = {row[0]: PAUSES.object(row) for row in db.execute(PAUSES.select)}
     state.skips = {row[0]: SKIPS.object(row) for row in db.execute(SKIPS.select)}
     state.health = {row[0]: HEALTH.object(row) for row in db.execute(HEALTH.select)}

@@ -164,7 +164,7 @@ class FileWatches:
     def _follow(self) -> list[Event]:
         """Take over the watches of another plan. What is known of those that are gone is forgotten: should they come back, it is
         as if for the first time."""
-        flows = (flow for flow in self._state.plan.flows.values() if not flow.dormant)
+        flows = (flow for flow in self._state.plan.flows.values() if not flow.disabled)
         wanted = {one.key: one for flow in flows for one in flow.triggers if one.kind == "watch"}
         memory = self._memory()
         memory.forget_watched(wanted)

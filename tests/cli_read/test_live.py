@@ -21,11 +21,11 @@ def read(stage: Stage) -> LiveState | None:
 def said(state: LiveState | None) -> list[list[object]]:
     """Everything that the rules say about the edges of each flow."""
     assert state is not None
-    flows = [flow for flow in state.plan.flows.values() if flow.outer]
-    new = [[state.links[flow.head.name, edge.job] for edge in flow.outer] for flow in flows]
+    flows = [flow for flow in state.plan.flows.values() if flow.external_edges]
+    new = [[state.links[flow.settings_root.name, edge.job] for edge in flow.external_edges] for flow in flows]
     late = [alignment.awaited(state, [link for link in links if link.new]) for links in new]
     waits = sorted((run.id, run.gate, run.gate_until) for run in state.runs.values())
-    busy = {name: list(runs) for name, runs in state.busy.items() if runs}
+    busy = {name: list(runs) for name, runs in state.active.items() if runs}
     return [[alignment.verdict(state, flow) for flow in flows], list(late), list(waits), [busy]]
 
 

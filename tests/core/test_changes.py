@@ -6,14 +6,14 @@ import json
 
 from cronflow.core.jobs import AlertTarget, Job, JobSet, Settings
 from cronflow.core.plan.changes import HIDDEN, FlowChange, KeyChange, SlotChange, compare
-from cronflow.core.plan.effective import as_plain, from_plain, in_force
+from cronflow.core.plan.effective import as_plain, effective_config, from_plain
 from tests.core.stage import MIDNIGHT, Stage, job
 
 HOUR = 3600
 
 
 def changed(before: list[Job], after: list[Job]):  # type: ignore[no-untyped-def]  # Changes, to be read by its fields
-    return compare(in_force(Stage.jobset(*before)), in_force(Stage.jobset(*after)), MIDNIGHT)
+    return compare(effective_config(Stage.jobset(*before)), effective_config(Stage.jobset(*after)), MIDNIGHT)
 
 
 def test_the_same_is_no_change() -> None:
@@ -33,7 +33,7 @@ def test_it_is_the_same_after_a_journey_as_json() -> None:
     )
     text = json.dumps(as_plain(jobs))
     assert "token" not in text, "URLs stay where they are"
-    assert from_plain(json.loads(text)) == in_force(jobs)
+    assert from_plain(json.loads(text)) == effective_config(jobs)
 
 
 def test_jobs_come_go_and_change_key_by_key() -> None:
@@ -72,7 +72,7 @@ def test_limits_pools_and_calendars_and_of_alerts_only_that_they_differ() -> Non
     after = JobSet(
         {}, {"ops": AlertTarget("ops", ("a://2",))}, Settings(max_running=3), "Asia/Tokyo", (), {}, {"h": frozenset({1})}
     )
-    assert compare(in_force(before), in_force(after), MIDNIGHT).settings == [
+    assert compare(effective_config(before), effective_config(after), MIDNIGHT).settings == [
         KeyChange("timezone", "UTC", "Asia/Tokyo"),
         KeyChange("settings.max_running", 64, 3),
         KeyChange("pools.db", 2, None),

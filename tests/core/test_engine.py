@@ -537,7 +537,7 @@ def test_the_state_comes_back_exactly_from_the_database() -> None:
     stage.at(1.6 * HOUR)
     stage.end("1/a/1", 1)
     loaded = stage.store.load()
-    for name in ("runs", "rows", "cursors", "pauses", "health", "next_run", "left", "running"):
+    for name in ("runs", "rows", "cursors", "pauses", "health", "next_run", "open_by_job", "running"):
         assert getattr(loaded, name) == getattr(stage.state, name), name
 
 

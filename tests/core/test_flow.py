@@ -64,14 +64,14 @@ def test_another_zone_is_another_trigger() -> None:
     assert faults(jobs) == []
     flows = plan(jobs).flows
     assert list(flows) == ["a", "b", "c"]
-    assert [edge.job for edge in flows["c"].outer] == ["a", "b"]
-    assert (flows["a"].outer, flows["c"].triggers) == ((), ())
+    assert [edge.job for edge in flows["c"].external_edges] == ["a", "b"]
+    assert (flows["a"].external_edges, flows["c"].triggers) == ((), ())
 
 
 def test_a_trigger_of_its_own_behind_another_flow() -> None:
     flows = plan(table(job("a", schedule="@daily"), job("b", "a", schedule="@hourly"), job("c", "b"))).flows
     assert {name: list(flow.jobs) for name, flow in flows.items()} == {"a": ["a"], "b": ["b", "c"]}
-    assert [edge.job for edge in flows["b"].outer] == ["a"]
+    assert [edge.job for edge in flows["b"].external_edges] == ["a"]
     assert len(flows["b"].triggers) == 1
 
 

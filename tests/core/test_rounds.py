@@ -406,6 +406,19 @@ def test_daily_after_monthly_runs_once_a_month() -> None:
     assert run.slot == MIDNIGHT + 5 * DAY + 6 * HOUR, "the first slot to which the end of the month belongs"
 
 
+def test_a_waiting_slot_that_is_cancelled_parts_the_skipped_ones_before_and_after_it() -> None:
+    stage = Stage(job("month", schedule="0 0 1 * *"), job("day", ("month",), schedule="0 6 * * *"))
+    for day in range(3):
+        stage.at(day * DAY + 6 * HOUR)
+    waiting_run = next(run for run in stage.state.runs.values() if run.state == "waiting")
+    stage.cancel(waiting_run.id)
+    for day in range(3, 5):
+        stage.at(day * DAY + 6 * HOUR)
+    day = [row[3:] for row in stage.rows() if row[1] == "day"]
+    skipped = ("skipped", "upstream_not_new")
+    assert day == [(*skipped, 2), ("cancelled", "cancelled", 1), (*skipped, 1), ("waiting", "upstream", 1)]
+
+
 def test_a_task_of_a_run_with_upstreams_has_no_blockers_left() -> None:
     stage = waiting()
     stage.at(4 * HOUR)

@@ -78,9 +78,9 @@ def test_what_ran_when_the_clock_was_ahead_runs_no_second_time_also_after_a_rest
     stage = hourly()
     let_run(stage, 1, 30, 31)
     set_back(stage, 26.5)
-    before = stage.state.ahead
+    before = stage.state.already_run
     stage.restart()
-    assert stage.state.ahead == before
+    assert stage.state.already_run == before
     assert [sorted(ran) for ran in before.values()] == [[MIDNIGHT + hour * HOUR for hour in (29, 30, 31)]]
     let_run(stage, 27, 28, 29)
     before = len(stage.started)
@@ -88,7 +88,7 @@ def test_what_ran_when_the_clock_was_ahead_runs_no_second_time_also_after_a_rest
     assert len(stage.started) == before
     let_run(stage, 32)
     assert len(stage.started) == before + 1
-    assert stage.state.ahead == {}
+    assert stage.state.already_run == {}
     ended = [hour for hour, state in slots(stage) if state == "success"]
     assert ended == sorted(set(ended))
     assert ended[-6:] == [27, 28, 29, 30, 31, 32]
@@ -102,7 +102,7 @@ def test_a_slot_that_jitter_delays_has_been_although_the_clock_shows_more_than_i
     let_run(stage, *(hour + delay for hour in (1, 2, 3, 4, 5, 6, 7)))
     set_back(stage, 2 + delay / 2)
     assert len(stage.started) == 7
-    assert [sorted(ran) for ran in stage.state.ahead.values()] == [[MIDNIGHT + hour * HOUR for hour in range(2, 8)]]
+    assert [sorted(ran) for ran in stage.state.already_run.values()] == [[MIDNIGHT + hour * HOUR for hour in range(2, 8)]]
     let_run(stage, *(hour + delay for hour in (2, 3, 4, 5, 6, 7)))
     assert len(stage.started) == 7
     let_run(stage, 8 + delay)

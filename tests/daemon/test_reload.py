@@ -29,7 +29,7 @@ def reloads(live: Live) -> int:
     return live.log.count("reloaded: ")
 
 
-def in_force(live: Live, name: str) -> bool:
+def effective_config(live: Live, name: str) -> bool:
     """Whether a run of a job would be taken: one that is not there is refused with 4."""
     try:
         live.ask("run", jobs=[name], file=str(live.file))
@@ -50,7 +50,7 @@ def test_a_job_file_that_becomes_a_pipe_holds_up_nobody(live: Live) -> None:
     with pytest.raises(CronflowError, match="is not a regular file"):
         live.ask("reload")
     assert live.ask("ping")["ok"]
-    assert in_force(live, "a")
+    assert effective_config(live, "a")
 
 
 # ---- by itself ------------------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_an_edit_is_taken_over_by_itself_and_only_once_it_is_quiet(live: Live) -
         time.sleep(0.2)
     assert reloads(live) == 0
     live.until(lambda: reloads(live) == 1, "it was not read again")
-    assert in_force(live, "b")
+    assert effective_config(live, "b")
 
 
 def test_a_file_written_in_place_is_noticed_too(live: Live) -> None:
@@ -72,7 +72,7 @@ def test_a_file_written_in_place_is_noticed_too(live: Live) -> None:
     with open(live.file, "a") as file:
         file.write(job("b", "true"))
     live.until(lambda: reloads(live) == 1)
-    assert in_force(live, "b")
+    assert effective_config(live, "b")
 
 
 def test_what_says_the_same_is_no_reload(live: Live) -> None:
@@ -92,7 +92,7 @@ def test_included_files_are_edited_added_and_removed(live: Live) -> None:
     live.until(lambda: reloads(live) == 2, "the new file was not noticed")
     live.path("jobs.d/b.toml").unlink()
     live.until(lambda: reloads(live) == 3, "the removal was not noticed")
-    assert [in_force(live, name) for name in "abcd"] == [True, False, False, True]
+    assert [effective_config(live, name) for name in "abcd"] == [True, False, False, True]
 
 
 def test_files_of_calendars_are_edited_broken_and_repaired(live: Live) -> None:
@@ -122,7 +122,7 @@ def test_an_included_folder_that_comes_later_is_noticed(live: Live) -> None:
     live.write(job("c", "true"), "new/jobs.d/c.conf")
     live.path("new").rename(live.path("more"))
     live.until(lambda: reloads(live) == 3)
-    assert [in_force(live, name) for name in "abc"] == [True, False, True]
+    assert [effective_config(live, name) for name in "abc"] == [True, False, True]
 
 
 def test_a_file_behind_links_is_watched_where_it_lies(live: Live) -> None:
@@ -135,7 +135,7 @@ def test_a_file_behind_links_is_watched_where_it_lies(live: Live) -> None:
     live.path("next").symlink_to("v1")
     live.path("next").rename(live.path("now"))
     live.until(lambda: reloads(live) == 1)
-    assert in_force(live, "b")
+    assert effective_config(live, "b")
 
 
 def test_manual_does_nothing_by_itself(live: Live) -> None:
@@ -210,7 +210,7 @@ def test_a_broken_file_leaves_the_old_one_in_force_and_is_told_once(live: Live) 
     assert [problem["kind"] for problem in problems] == ["config"]
     assert problems[0]["message"] == message
     assert f"{live.file}:1" in live.cli("status").out.replace("\n", "")
-    assert in_force(live, "a")
+    assert effective_config(live, "a")
     live.write(with_target("# still broken\n" + BROKEN))
     live.until(lambda: config_alerts(live) == 1, "it was not told")
     live.until(lambda: (config_trouble(live) or "").startswith(f"{live.file}:2: "), "status names the old line")
@@ -245,7 +245,7 @@ def test_who_reloads_a_broken_file_is_told_at_once_and_so_are_the_others(live: L
     live.file.unlink()
     assert live.cli("reload").status == 1
     assert config_alerts(live) == 1
-    assert in_force(live, "a")
+    assert effective_config(live, "a")
     live.write(with_target(MANUAL + job("a", "true")))
     assert live.cli("reload").status == 0
     assert config_trouble(live) is None
@@ -259,7 +259,7 @@ def test_a_new_included_file_that_is_broken_is_watched_for_its_repair(live: Live
     assert message.startswith(f"{live.path('jobs.d/b.toml')}:2: ")
     live.write(job("b", "true"), "jobs.d/b.toml")
     live.until(lambda: config_trouble(live) is None, "the repair was not noticed")
-    assert in_force(live, "b")
+    assert effective_config(live, "b")
 
 
 def test_an_edit_while_the_job_file_is_first_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from cronflow.core.jobs import Job
 from cronflow.daemon.processes.environment import Account, Unstartable
-from cronflow.daemon.processes.secrets import SecretError, Vault, ask_command, command_orders, read_secret
+from cronflow.daemon.processes.secrets import SecretError, Secrets, ask_command, command_orders, read_secret
 from cronflow.facts.output import Mask
 from tests.daemon.live import Live, job
 
@@ -63,19 +63,19 @@ def test_values_that_cannot_be_had(tmp_path: Path) -> None:
 
 def test_older_values_are_still_masked(tmp_path: Path) -> None:
     said: list[str] = []
-    vault = Vault(str(tmp_path), {}, said.append)
+    secrets = Secrets(str(tmp_path), {}, said.append)
     one = Job("a", "true", secrets={"DB": "file:db", "PIN": "file:pin", "TOKEN": "command:echo x"})
     (tmp_path / "pin").write_text("123")
     for number in range(12):
         (tmp_path / "db").write_text(f"value-{number}\n")
-        assert vault.resolve(one, ANNA) == {"DB": f"value-{number}", "PIN": "123"}
+        assert secrets.resolve(one, ANNA) == {"DB": f"value-{number}", "PIN": "123"}
     (tmp_path / "db").write_text("newest")
-    assert vault.masks(one) == [*(f"value-{number}" for number in range(5, 12)), "newest", "123"]
+    assert secrets.masks(one) == [*(f"value-{number}" for number in range(5, 12)), "newest", "123"]
     (tmp_path / "db").unlink()
-    assert "newest" in vault.masks(one)
+    assert "newest" in secrets.masks(one)
     assert said == ["secret `PIN` of `a` is shorter than 4 characters, so it is not masked"]
     with pytest.raises(Unstartable) as fault:
-        vault.resolve(one, ANNA)
+        secrets.resolve(one, ANNA)
     assert (fault.value.reason, fault.value.message) == (
         "no_secret",
         f"secret `DB` (`file:db`): there is no file `{tmp_path}/db`",

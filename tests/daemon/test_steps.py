@@ -14,7 +14,7 @@ from cronflow.core.records import Attempt, End, Hook, Live, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.daemon.processes import reports
 from cronflow.daemon.processes.orders import Order
-from cronflow.daemon.processes.secrets import Vault
+from cronflow.daemon.processes.secrets import Secrets
 from cronflow.daemon.processes.spawning import Orders
 from cronflow.places import Places
 
@@ -47,7 +47,7 @@ def asked(
     state = LiveState(runs={7: run})
     state.know(digest, body)
     state.flows[7] = flow_of_definition(state.definition_of(run), run.flow, ())
-    return Orders(Places(tmp_path / "jobs.toml", tmp_path, tmp_path), Vault("")).order(state, attempt.ref, NOW, exit_code)
+    return Orders(Places(tmp_path / "jobs.toml", tmp_path, tmp_path), Secrets("")).order(state, attempt.ref, NOW, exit_code)
 
 
 def words(tmp_path: Path, kind: str, **facts: Any) -> list[str]:

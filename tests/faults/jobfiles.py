@@ -127,7 +127,7 @@ def swapped(live: Live, trials: int, dice: random.Random, wrong: list[str]) -> i
                 refused += 1
                 if not refusal.message.startswith("the job file has errors, the old one stays in force"):
                     wrong.append(f"a reload is refused with {refusal.message!r}")
-            names = in_force(live)
+            names = effective_config(live)
             if names not in allowed:
                 wrong.append(f"jobs {sorted(names)} are in force")
     finally:
@@ -137,7 +137,7 @@ def swapped(live: Live, trials: int, dice: random.Random, wrong: list[str]) -> i
     live.write(job("y", "true"), "jobs.d/one.toml")
     live.write(head + job("b", "true"))
     live.ask("reload")
-    if in_force(live) != {"b", "y"}:
+    if effective_config(live) != {"b", "y"}:
         wrong.append("the last files are not in force")
     if trials >= ENOUGH and not 0 < refused < trials:
         wrong.append(f"{refused} of {trials} reloads were refused: that is no trial of files that are swapped")
@@ -145,7 +145,7 @@ def swapped(live: Live, trials: int, dice: random.Random, wrong: list[str]) -> i
     return refused
 
 
-def in_force(live: Live) -> frozenset[str]:
+def effective_config(live: Live) -> frozenset[str]:
     """The names of the jobs in force."""
     return frozenset(one["name"] for one in live.ask("in_force")["in_force"]["jobs"])
 

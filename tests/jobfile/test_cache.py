@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cronflow.core.plan.effective import in_force
+from cronflow.core.plan.effective import effective_config
 from cronflow.jobfile import cache
 from cronflow.jobfile.cache import cached_reading, cached_zone, save_reading
 from cronflow.jobfile.read import read
@@ -57,7 +57,7 @@ def found(place: Path) -> object:
 
 
 def test_what_is_kept_is_what_was_read(place: Path) -> None:
-    assert found(place) == in_force(read(str(place / "jobs.toml"), thorough=False).jobs)
+    assert found(place) == effective_config(read(str(place / "jobs.toml"), thorough=False).jobs)
     assert cached_zone(place / "state", place / "jobs.toml") == "Europe/Berlin"
     assert (place / "state" / "names").read_text() == "a\nb\nc\n"
 

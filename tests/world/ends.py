@@ -34,11 +34,11 @@ def check_rounds(world: World, event: Event, out: Effects) -> None:
             assert found is None, f"run {run.id} of {run.flow} starts without slot {found}, by {run.upstreams}"
     for root in {root for root, _ in out.of(LINKS)}:
         flow = state.plan.flows[state.plan.flow_of[root]]
-        links = [state.links[root, edge.job] for edge in flow.outer]
-        if flow.roots != (root,) or flow.triggers or flow.dormant or any(link.look for link in links):
+        links = [state.links[root, edge.job] for edge in flow.external_edges]
+        if flow.roots != (root,) or flow.triggers or flow.disabled or any(link.look for link in links):
             continue
-        good = [link.new and _met(edge.condition, link) for edge, link in zip(flow.outer, links, strict=True)]
-        if any(good) if flow.head.join == "any" else all(good):
+        good = [link.new and _met(edge.condition, link) for edge, link in zip(flow.external_edges, links, strict=True)]
+        if any(good) if flow.settings_root.join == "any" else all(good):
             found = missing(world, {link.upstream: link.slot for link in links if link.new}, math.inf)
             assert found is not None, f"{root} does not start, though nothing is missing: {links}"
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job, jobs_from_definition
 from cronflow.core.records import FINAL
-from cronflow.core.stable import spread
+from cronflow.core.stable import stable_fraction
 from cronflow.core.time.triggers import triggers_of
 from tests.processes import PROCESSES, by_task, contradictions
 from tests.world.told import check_told
@@ -147,7 +147,7 @@ def _check_times(host: str, calendars: Mapping[str, frozenset[int]], jobs: dict[
     mine = next(one for one in triggers_of(job) if one.key == key)
     timed = mine.kind in ("schedule", "every", "at")
     jitter = job.jitter if mine.kind in ("schedule", "every") else 0.0
-    due = slot + int(spread(f"{host} {flow} {key}") * jitter)
+    due = slot + int(stable_fraction(f"{host} {flow} {key}") * jitter)
     if timed:
         assert created_at >= due, f"run {number} comes before its slot is due"
         assert max(created_at, finished_at) >= due + slot_last - slot, f"row {number} has slots that are not due"
@@ -207,7 +207,8 @@ def _check_slots(world: World, runs: list[Any]) -> None:
         since = world.cursor_since(root, key)
         mine = [row for row in mine if row[0] > since]
         mine, later = [row for row in mine if row[0] <= cursor.at], [row for row in mine if row[0] > cursor.at]
-        assert {first for first, *_ in later} <= state.ahead.get((root, key), set()), f"{root}: {later} is beyond its cursor"
+        already_run = state.already_run.get((root, key), set())
+        assert {first for first, *_ in later} <= already_run, f"{root}: {later} is beyond its cursor"
         at = since
         if not trigger.timed:
             _check_events(world, root, key, mine)

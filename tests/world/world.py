@@ -457,7 +457,7 @@ class World:
     def _overlap(self, job: str) -> str:
         """The rule of the flow that a job belongs to."""
         assert self.state is not None
-        return self.state.plan.flows[self.state.plan.flow_of[job]].head.overlap
+        return self.state.plan.flows[self.state.plan.flow_of[job]].settings_root.overlap
 
     def _check_queues(self) -> None:
         state = self.state
@@ -477,7 +477,7 @@ class World:
             assert getattr(live, name) == getattr(loaded, name), f"`{name}` is not what the database says"
         assert live.held.keys() == loaded.held.keys()
         assert live.gated == loaded.gated
-        assert {job: set(runs) for job, runs in live.busy.items() if runs} == {j: set(r) for j, r in loaded.busy.items()}
+        assert {job: set(runs) for job, runs in live.active.items() if runs} == {j: set(r) for j, r in loaded.active.items()}
         assert {job: one for job, one in live.health.items() if one.last_success_at or one.failures} == {
             job: one for job, one in loaded.health.items() if one.last_success_at or one.failures
         }

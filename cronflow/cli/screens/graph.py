@@ -69,10 +69,10 @@ def _root_row(flow: Flow, name: str, style: Style) -> Row:
 
 def after_flows(flow: Flow) -> str:
     """Which jobs of other flows a flow comes after: "after load, fetch (other flows)"; "" for most flows."""
-    if not flow.outer:
+    if not flow.external_edges:
         return ""
-    homes = "other flow" if len(flow.outer) == 1 else "other flows"
-    return f"after {after_words(flow.outer, flow.head.join)} ({homes})"
+    homes = "other flow" if len(flow.external_edges) == 1 else "other flows"
+    return f"after {after_words(flow.external_edges, flow.settings_root.join)} ({homes})"
 
 
 def _shown(flow: Flow, name: str, style: Style) -> str:
@@ -121,7 +121,7 @@ def as_data(flow: Flow) -> dict[str, Any]:
 
 def _untimed(flow: Flow) -> str:
     """What starts a flow that has no trigger of its own."""
-    return f"after {after_words(flow.outer, flow.head.join)}" if flow.outer else "by hand"
+    return f"after {after_words(flow.external_edges, flow.settings_root.join)}" if flow.external_edges else "by hand"
 
 
 def _kind(flow: Flow, edge: Edge) -> str:
@@ -154,7 +154,7 @@ def _dot(text: str) -> str:
 def as_mermaid(flows: Sequence[Flow]) -> str:
     """The flows for Mermaid; nodes are numbered, since names may be words of its language."""
     shown = dict.fromkeys(name for flow in flows for name in flow.jobs)
-    others = dict.fromkeys(edge.job for flow in flows for edge in flow.outer if edge.job not in shown)
+    others = dict.fromkeys(edge.job for flow in flows for edge in flow.external_edges if edge.job not in shown)
     numbers = {name: f"j{number}" for number, name in enumerate([*shown, *others])}
     lines = ["flowchart LR"]
     for number, flow in enumerate(flows):

@@ -101,8 +101,8 @@ def _starts(picture: JobPicture) -> str:
     flow = picture.flow
     if picture.job.name in upcoming.timed_roots(flow) or (picture.job.name in flow.roots and flow.triggers):
         return "; ".join(_trigger(one) for one in flow.triggers)
-    if picture.job.name in flow.roots and flow.outer:
-        return f"by new ends of {after_words(flow.outer, flow.head.join)}"
+    if picture.job.name in flow.roots and flow.external_edges:
+        return f"by new ends of {after_words(flow.external_edges, flow.settings_root.join)}"
     if not picture.job.after:
         return "by hand: cronflow run " + picture.job.name
     return f"in the flow of {flow.name}" + (": " + described(flow.triggers) if flow.triggers else "")

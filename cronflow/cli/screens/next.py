@@ -51,5 +51,5 @@ def _held_row(one: Waiting, style: Style) -> tuple[str, str, str, list[str]]:
 
 def _after(flow: Flow, suspensions: upcoming.Suspensions, style: Style) -> str:
     paused = [root for root in flow.roots if root in suspensions.pauses]
-    said = f"after {after_words(flow.outer, flow.head.join)}"
+    said = f"after {after_words(flow.external_edges, flow.settings_root.join)}"
     return f"{said}, {style.paint('paused', f'{words.listing(paused)} paused')}" if paused else said

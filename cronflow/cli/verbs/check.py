@@ -112,15 +112,15 @@ def _next_start(invocation: Invocation, jobs: JobSet, flows: Mapping[str, Flow])
     starts = [
         (start[0], name)
         for name, flow in flows.items()
-        if not flow.dormant
+        if not flow.disabled
         for trigger in flow.triggers
         if (start := next_start(trigger, name, jobs.calendars, jobs.host, invocation.now)) is not None
     ]
     if not starts:
-        events = any(flow.triggers and not flow.dormant for flow in flows.values())
+        events = any(flow.triggers and not flow.disabled for flow in flows.values())
         return "no timetable starts anything" if events else "nothing starts by itself"
     at, name = min(starts)
-    others = [f"`{edge.job}`" for edge in flows[name].outer]
+    others = [f"`{edge.job}`" for edge in flows[name].external_edges]
     after = f", after {listing(others)}" if others else ""
     if not invocation.tty:
         return f"the next to start is `{name}` at {iso(at, invocation.zone)}{after}"

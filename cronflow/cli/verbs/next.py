@@ -86,12 +86,12 @@ def _tell_of_silent(invocation: Invocation, known: KnownJobs, jobs: list[str]) -
     """Say which of the named jobs have no slots, and why."""
     for name in jobs:
         flow = known.plan.flows[known.plan.flow_of[name]]
-        if not flow.triggers and flow.outer:
-            if flow.dormant:
+        if not flow.triggers and flow.external_edges:
+            if flow.disabled:
                 invocation.warn(f"`{name}` starts only by hand: its flow is disabled in the job file")
         elif not flow.triggers:
             invocation.warn(f"`{name}` starts only by hand: `cronflow run {name}`")
-        elif flow.dormant:
+        elif flow.disabled:
             invocation.warn(
                 f"`{name}` has no slots: {' and '.join(f'`{root}`' for root in flow.roots)} is disabled in the job file"
             )

@@ -9,7 +9,7 @@ import typer
 
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
-from cronflow.core.plan.effective import InForce, from_plain, in_force
+from cronflow.core.plan.effective import EffectiveConfig, effective_config, from_plain
 from cronflow.facts.reload_changes import ReloadChanges, reload_changes
 from cronflow.jobfile.read import read
 from cronflow.store.queries import History
@@ -29,14 +29,14 @@ def plan(
     path = Path(file).absolute() if file is not None else invocation.places.file
     jobs = read(str(path), thorough=False, now=invocation.now).jobs
     invocation.zone = jobs.timezone
-    after = in_force(jobs)
+    after = effective_config(jobs)
     asked = _ask(invocation)
     with History.open(invocation.places.database) as history:
         if asked is None:
             stored = history.stored_jobs()
             if not stored:
                 raise client.NotRunningError("nothing is in force, and the history has no jobs to compare with")
-            before, since = InForce(stored, calendars=jobs.calendars, host=jobs.host), None
+            before, since = EffectiveConfig(stored, calendars=jobs.calendars, host=jobs.host), None
         else:
             before, since = from_plain(asked["in_force"]), float(asked["since"])
         found = reload_changes(history, before, after, invocation.now)

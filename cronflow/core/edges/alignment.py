@@ -40,7 +40,7 @@ def verdict(state: LiveState, flow: Flow, asking: AskingSlot | None = None) -> A
 
 
 def _verdict(state: LiveState, flow: Flow, root: str, asking: AskingSlot | None) -> Answer | End:
-    links = [(edge, state.links[root, edge.job]) for edge in flow.outer]
+    links = [(edge, state.links[root, edge.job]) for edge in flow.external_edges]
     ends = [(edge, end_told(link) if link.new else None) for edge, link in links]
     answer = judge(flow.jobs[root], ends)
     new = [link for _, link in links if link.new]
@@ -79,7 +79,7 @@ def awaited(state: LiveState, links: Sequence[Link], asking: AskingSlot | None =
 def _slot_between(state: LiveState, upstream: str, after: int, before: int) -> int | None:
     """The first slot of a job strictly between two times that has not ended yet. A job that is paused or disabled has none
     to come."""
-    going = [own_slot(state.runs[number]) for number in state.busy.get(upstream, ())]
+    going = [own_slot(state.runs[number]) for number in state.active.get(upstream, ())]
     found = [slot for slot in going if slot is not None and after < slot < before]
     flow = state.plan.flows.get(state.plan.flow_of.get(upstream, ""))
     if flow is None or _idle(state, flow, upstream) or all(_idle(state, flow, root) for root in flow.roots):

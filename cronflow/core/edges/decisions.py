@@ -20,7 +20,7 @@ def decide(turn: Turn, flow: Flow) -> bool:
     answer = verdict(state, flow)
     if answer is WAIT:
         return False
-    if flow.dormant:
+    if flow.disabled:
         consume_ends(turn, flow)
         return False
     run = runs.new_after(turn, flow, *counting(state, flow))
@@ -31,7 +31,7 @@ def decide(turn: Turn, flow: Flow) -> bool:
     excluded = skips.all_excluded(state, flow)
     for root in excluded[1] if excluded is not None else ():
         skips.use_up(turn, root, 1)
-    admission = gates.Refused(excluded[0]) if excluded is not None else gates.admit(turn, flow.head, flow.jobs, run.id)
+    admission = gates.Refused(excluded[0]) if excluded is not None else gates.admit(turn, flow.settings_root, flow.jobs, run.id)
     if isinstance(admission, gates.Refused):
         runs.record(turn, run, admission.reason)
         return True
@@ -44,7 +44,7 @@ def decide(turn: Turn, flow: Flow) -> bool:
 def consume(turn: Turn, flow: Flow, asking: AskingSlot) -> dict[str, int] | None:
     """The runs whose ends let a slot of this flow start, which are consumed by that; None while it has to wait. A flow that waits
     for no other one consumes nothing."""
-    if not flow.outer:
+    if not flow.external_edges:
         return {}
     if verdict(turn.state, flow, asking) is not GO:
         return None

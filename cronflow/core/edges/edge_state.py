@@ -16,7 +16,7 @@ def follow_plan(turn: Turn) -> None:
     """After a load: a link for each edge between flows that is new, on which no end from before counts; none for those gone."""
     state = turn.state
     wanted = {
-        (root, edge.job) for flow in state.plan.flows.values() if flow.outer for root in flow.roots for edge in flow.outer
+        (root, edge.job) for flow in state.plan.flows.values() for root in flow.roots for edge in flow.external_edges
     }
     for key in sorted(wanted - state.links.keys()):
         state.links[key] = link = Link(*key)
@@ -29,7 +29,7 @@ def follow_plan(turn: Turn) -> None:
 
 def links_of(state: LiveState, flow: Flow) -> list[Link]:
     """The links of all roots of a flow."""
-    return [state.links[root, edge.job] for root in flow.roots for edge in flow.outer]
+    return [state.links[root, edge.job] for root in flow.roots for edge in flow.external_edges]
 
 
 def own_slot(run: Run) -> int | None:
@@ -42,7 +42,7 @@ def ended(turn: Turn, run: Run, job: str) -> None:
     were not to run: with them a slot is over, and no more."""
     if job not in turn.state.linked:
         return
-    mine = [run.tasks[name] for name in turn.state.groups[run.id][job]]
+    mine = [run.tasks[name] for name in turn.state.by_job[run.id][job]]
     end = end_of(mine)
     assert end is not None
     counts = run.is_end and not all(_not_to_run(task) for task in mine)
@@ -60,7 +60,7 @@ def in_vain(state: LiveState, job: Job) -> str:
     said = []
     for edge in job.after:
         link = state.links.get((job.name, edge.job))
-        going = [state.runs[number] for number in state.busy.get(edge.job, ())]
+        going = [state.runs[number] for number in state.active.get(edge.job, ())]
         if going:
             said.append(f"`{edge.job}`, which is still {_state_of(going[0], edge.job)} in run {going[0].id}")
         elif link is None or not link.new:
@@ -92,7 +92,7 @@ def _note(turn: Turn, job: str, end: JobEnd | None, run: Run, slot: int | None, 
             continue
         link = state.links[root, job]
         link.look = True
-        state.looks[root] = None
+        state.dirty_edges[root] = None
         turn.save(link)
         if end is not None:
             link.new, link.state, link.failed = True, end.state, end.failed
@@ -102,6 +102,6 @@ def _note(turn: Turn, job: str, end: JobEnd | None, run: Run, slot: int | None, 
 def _takes_part(state: LiveState, run: Run, root: str) -> bool:
     """Whether the flow of a root is in the run itself (`run --upstream`), where the edge is one like any other. An end may become
     known before there is a plan."""
-    inside = state.groups.get(run.id, {})
+    inside = state.by_job.get(run.id, {})
     flow = state.plan.flows.get(state.plan.flow_of.get(root, ""))
     return any(one in inside for one in (flow.roots if flow is not None else (root,)))

@@ -17,7 +17,7 @@ from cronflow.core.records import End, Run
 from cronflow.core.run import gates, runs
 from cronflow.core.slots import due
 from cronflow.core.slots.due_slots import DueSlots, trigger_of
-from cronflow.core.slots.rows import advance, record, record_run
+from cronflow.core.slots.rows import record, record_run
 from cronflow.core.state import LiveState
 from cronflow.core.time.schedule import Schedule
 from cronflow.core.turn import Turn
@@ -27,11 +27,11 @@ def look(turn: Turn) -> bool:
     """Look at the edges of every root of which an upstream has ended since. True if anything was decided."""
     state = turn.state
     decided = False
-    while state.looks:
-        root = next(iter(state.looks))
+    while state.dirty_edges:
+        root = next(iter(state.dirty_edges))
         flow = state.plan.flows[state.plan.flow_of[root]]
         for name in flow.roots:
-            state.looks.pop(name, None)
+            state.dirty_edges.pop(name, None)
         for link in links_of(state, flow):
             if link.look:
                 link.look = False
@@ -80,7 +80,7 @@ def _admit(turn: Turn, slots: DueSlots, run: Run, ends: dict[str, int]) -> None:
     if run.trigger == "catchup":
         answer: gates.Admission = WAIT if turn.state.in_the_way(flow.jobs) else GO
     else:
-        answer = gates.admit(turn, flow.head, flow.jobs, run.id)
+        answer = gates.admit(turn, flow.settings_root, flow.jobs, run.id)
     if isinstance(answer, gates.Refused):
         record_run(turn, slots, run, answer.reason)
         return
@@ -94,7 +94,6 @@ def _admit(turn: Turn, slots: DueSlots, run: Run, ends: dict[str, int]) -> None:
 def _lift(turn: Turn, slots: DueSlots, run: Run) -> None:
     gates.lift(turn, run)
     runs.refresh(turn, slots.flow, run)
-    advance(turn, slots, slots.at, None)
 
 
 def _met_at(state: LiveState, flow: Flow, now: float) -> float:
@@ -107,12 +106,12 @@ def _met_at(state: LiveState, flow: Flow, now: float) -> float:
 def _pass_over(turn: Turn, slots: DueSlots, until: float) -> None:
     """Slots that came while one waited beyond them, up to the end of its waiting, met `overlap`. What came after that while no
     daemon was there has been missed; one that ran when the clock was ahead is passed by."""
-    if not slots.trigger.timed or slots.cursors[0].catching_up or slots.flow.head.after_timeout is None:
+    if not slots.trigger.timed or slots.cursors[0].catching_up or slots.flow.settings_root.after_timeout is None:
         return
     end = until - slots.delay
     while len({cursor.at for cursor in slots.cursors}) == 1:
         part = replace(slots, until=end)
-        if turn.state.ahead and due.has_been(turn, part):
+        if turn.state.already_run and due.has_been(turn, part):
             continue
         record(turn, part, part.until, ("skipped", "overlap"))
         if part.until >= end:
@@ -129,8 +128,8 @@ def follow_plan(turn: Turn) -> None:
         flow = _flow_of(state, run)
         if flow is None or slots_of(state, flow, run) is None:
             runs.discard(turn, run)
-            runs.record(turn, run, "disabled" if flow is not None and flow.dormant else "edited")
-        elif not flow.outer:
+            runs.record(turn, run, "disabled" if flow is not None and flow.disabled else "edited")
+        elif not flow.external_edges:
             expire(turn, run)
 
 
@@ -142,7 +141,7 @@ def expire(turn: Turn, run: Run) -> None:
     if flow is None or slots is None:
         return
     until = run.gate_until
-    late = flow.head.after_timeout is not None and until is not None and until <= turn.now
+    late = flow.settings_root.after_timeout is not None and until is not None and until <= turn.now
     end = End("blocked", "after_timeout") if late else _unmet(state, flow)
     if end is None:
         record_run(turn, slots, run, "upstream_not_new")
@@ -157,7 +156,7 @@ def expire(turn: Turn, run: Run) -> None:
 def _unmet(state: LiveState, flow: Flow) -> End | None:
     """The first edge of which the upstream has ended since, and not as it should have."""
     for root in flow.roots:
-        for edge in flow.outer:
+        for edge in flow.external_edges:
             link = state.links[root, edge.job]
             if link.new and not met(edge, alignment.end_told(link)):
                 return End("blocked", "upstream_failed", caused_by=edge.job)

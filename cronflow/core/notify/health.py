@@ -66,7 +66,7 @@ def failed(turn: Turn, task: Task) -> None:
 def succeeded(turn: Turn, task: Task) -> None:
     """A task succeeded: the job is well, and whoever was told that it failed is told so; of copies once all of them are well."""
     state, run = turn.state, turn.run(task)
-    if task.job in state.left[run.id] or _copy_failed(state, run, task):
+    if task.job in state.open_by_job[run.id] or _copy_failed(state, run, task):
         return
     health = state.health_of(task.job)
     if health.told_at is not None:
@@ -82,14 +82,14 @@ def succeeded(turn: Turn, task: Task) -> None:
 
 def _copy_failed(state: LiveState, run: Run, task: Task) -> bool:
     """Whether another copy of a task's job has failed in its run."""
-    return any(run.tasks[name].state == "failed" for name in state.groups[run.id][task.job] if name != task.name)
+    return any(run.tasks[name].state == "failed" for name in state.by_job[run.id][task.job] if name != task.name)
 
 
 def ask_approval(turn: Turn, task: Task) -> None:
     """A task waits for a person: tell those who want to know, once."""
     state, run = turn.state, turn.run(task)
     facts: dict[str, Any] = {"message": turn.job(task).approve, "blocks": blocks(state, run, task)}
-    copies = len(state.groups[run.id][task.job])
+    copies = len(state.by_job[run.id][task.job])
     if copies > 1:
         facts["copies"] = copies
     if "approval" not in task.told:
@@ -125,7 +125,7 @@ def blocks(state: LiveState, run: Run, task: Task) -> list[str]:
 def _after(state: LiveState, run: Run, name: str) -> Iterator[Job]:
     """The jobs that come after one: those of the run, in the run; and, if they hear of it, roots of other flows and what is
     below these, as the job file now in force has it."""
-    inside = state.groups[run.id]
+    inside = state.by_job[run.id]
     if name in inside:
         flow = state.flows[run.id]
         yield from (flow.jobs[after] for after in flow.down.get(name, ()) if after in inside)
@@ -209,7 +209,7 @@ def _tell(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str
 def tell_once(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], task: Task) -> None:
     """An alert that there is at most once for a job in a run, however many copies it has and whether or not anybody wants it."""
     tasks = turn.run(task).tasks
-    first = not any(kind in tasks[name].told for name in turn.state.groups[task.run][task.job])
+    first = not any(kind in tasks[name].told for name in turn.state.by_job[task.run][task.job])
     task.told = (*task.told, kind)
     turn.save(task)
     if first:

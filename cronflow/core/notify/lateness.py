@@ -56,9 +56,9 @@ def ran(turn: Turn, task: Task, attempt: Attempt) -> None:
     one = state.health_of(task.job)
     one.durations = (*one.durations, max(attempt.finished_at - attempt.started_at, 0.0))[-REMEMBERED:]
     turn.save(one)
-    for number in list(state.busy.get(task.job, ())):
+    for number in list(state.active.get(task.job, ())):
         run = state.runs[number]
-        for other in [run.tasks[name] for name in state.groups[number].get(task.job, ())]:
+        for other in [run.tasks[name] for name in state.by_job[number].get(task.job, ())]:
             if other is not task:
                 watch(state, other)
 

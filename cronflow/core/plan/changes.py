@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cronflow.core.jobs import Job, Settings
-from cronflow.core.plan.effective import InForce
+from cronflow.core.plan.effective import EffectiveConfig
 from cronflow.core.plan.flow import Flow, Plan, plan
 from cronflow.core.time.triggers import next_start
 
@@ -57,7 +57,7 @@ class Changes(NamedTuple):
         return any(self)
 
 
-def compare(before: InForce, after: InForce, now: float) -> Changes:
+def compare(before: EffectiveConfig, after: EffectiveConfig, now: float) -> Changes:
     """What differs between the reading in force and another one; slots are those after `now`."""
     old, new = plan(before.jobs), plan(after.jobs)
     both = [name for name in after.jobs if name in before.jobs]
@@ -117,13 +117,13 @@ class Flows(NamedTuple):
     """The flows of a reading, with what says when they start."""
 
     plan: Plan
-    reading: InForce
+    reading: EffectiveConfig
 
     def flow(self, root: str) -> Flow | None:
         """The flow that starts by a root, if it may."""
         name = self.plan.flow_of.get(root)
         flow = self.plan.flows[name] if name is not None else None
-        return None if flow is None or root not in flow.roots or flow.dormant else flow
+        return None if flow is None or root not in flow.roots or flow.disabled else flow
 
     def timed_roots(self) -> Iterator[str]:
         for flow in self.plan.flows.values():
@@ -151,7 +151,7 @@ def _slots(old: Flows, new: Flows, now: float) -> Iterator[SlotChange]:
             yield SlotChange(root, before, after, anew)
 
 
-def _settings(before: InForce, after: InForce) -> Iterator[KeyChange]:
+def _settings(before: EffectiveConfig, after: EffectiveConfig) -> Iterator[KeyChange]:
     """Limits, zones, pools, calendars, alert targets; of the last two that they differ, and not how."""
     if before.timezone is not None and before.timezone != after.timezone:
         yield KeyChange("timezone", before.timezone, after.timezone)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from cronflow.core.jobs import Job, JobSet, job_from_dict
 
 
-class InForce(NamedTuple):
+class EffectiveConfig(NamedTuple):
     """A reading as far as it can be compared: a digest for each alert target; None where something is not known."""
 
     jobs: Mapping[str, Job]
@@ -23,11 +23,11 @@ class InForce(NamedTuple):
     host: str = ""
 
 
-def in_force(jobs: JobSet) -> InForce:
+def effective_config(jobs: JobSet) -> EffectiveConfig:
     """A reading as it is compared."""
     import hashlib
 
-    return InForce(
+    return EffectiveConfig(
         jobs.jobs,
         jobs.settings._asdict(),
         dict(jobs.pools),
@@ -46,11 +46,11 @@ def as_plain(jobs: JobSet) -> dict[str, Any]:
 def frame_as_plain(jobs: JobSet) -> dict[str, Any]:
     """The same without the jobs, of which there may be many."""
     calendars = {name: sorted(days) for name, days in jobs.calendars.items()}
-    return {**in_force(jobs)._asdict(), "jobs": [], "calendars": calendars}
+    return {**effective_config(jobs)._asdict(), "jobs": [], "calendars": calendars}
 
 
-def from_plain(plain: Mapping[str, Any]) -> InForce:
+def from_plain(plain: Mapping[str, Any]) -> EffectiveConfig:
     """A reading from the values of `as_plain`, as they come back from JSON."""
     jobs = {one["name"]: job_from_dict(one) for one in plain["jobs"]}
     calendars = {name: frozenset(days) for name, days in plain["calendars"].items()}
-    return InForce(**{**plain, "jobs": jobs, "calendars": calendars})
+    return EffectiveConfig(**{**plain, "jobs": jobs, "calendars": calendars})

@@ -32,16 +32,16 @@ class Flow:
     roots: tuple[str, ...]
     triggers: tuple[Trigger, ...] = ()
     down: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NOTHING)
-    outer: tuple[Edge, ...] = field(init=False)
+    external_edges: tuple[Edge, ...] = field(init=False)
     """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
     _definition: tuple[str, str] | None = field(init=False, default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        heads = (self.jobs[root] for root in self.roots[:1])
-        object.__setattr__(self, "outer", tuple(edge for head in heads for edge in head.after if edge.job not in self.jobs))
+        edges = self.settings_root.after if self.roots else ()
+        object.__setattr__(self, "external_edges", tuple(edge for edge in edges if edge.job not in self.jobs))
 
     @property
-    def head(self) -> Job:
+    def settings_root(self) -> Job:
         """The root that speaks for the flow in the keys on which its roots agree."""
         return self.jobs[self.roots[0]]
 
@@ -61,7 +61,7 @@ class Flow:
         return self._definition
 
     @property
-    def dormant(self) -> bool:
+    def disabled(self) -> bool:
         """All roots are disabled: the flow has no slots at all."""
         return not any(self.jobs[root].enabled for root in self.roots)
 
@@ -310,9 +310,9 @@ def _way_round(start: str, jobs: Mapping[str, Job], among: set[str]) -> list[str
 
 
 def _disagreements(flow: Flow) -> Iterator[Fault]:
-    first = flow.head
+    first = flow.settings_root
     for name in flow.roots[1:]:
-        for key in (*FLOW_KEYS, "after_timeout") if flow.outer else FLOW_KEYS:
+        for key in (*FLOW_KEYS, "after_timeout") if flow.external_edges else FLOW_KEYS:
             if getattr(flow.jobs[name], key) != getattr(first, key):
                 message = f"`{first.name}` and `{name}` are roots of one flow, but their `{key}` differs"
                 hint = f"write the same `{key}` for both"

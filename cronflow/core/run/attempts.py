@@ -30,7 +30,7 @@ from cronflow.core.records import (
     TaskState,
 )
 from cronflow.core.run import queue, stages, tasks
-from cronflow.core.stable import spread
+from cronflow.core.stable import stable_fraction
 from cronflow.core.tables import ATTEMPTS, TASKS
 from cronflow.core.turn import Turn
 from cronflow.core.words import pasted
@@ -193,7 +193,7 @@ def retry_delay(job: Job, ref: AttemptRef) -> float:
         if delay >= job.retry_max_delay:
             break
         delay *= job.retry_backoff
-    return float(min(delay, job.retry_max_delay) * (0.9 + 0.2 * spread(str(ref))))
+    return float(min(delay, job.retry_max_delay) * (0.9 + 0.2 * stable_fraction(str(ref))))
 
 
 def pace(job: Job, task: Task, stage: str) -> float:
@@ -263,7 +263,7 @@ def _items_known(turn: Turn, task: Task, step: Attempt, event: AttemptEnded) -> 
         return
     state, run, job = turn.state, turn.run(task), turn.job(task)
     del run.tasks[task.name]
-    state.groups[run.id][task.job].remove(task.name)
+    state.by_job[run.id][task.job].remove(task.name)
     turn.delete(TASKS, (run.id, task.name))
     turn.out.moves.append(Move(run.id, task.name, task.state, f"{len(event.items)} copies", None))
     copies = [Task(run.id, name, job.name, told=task.told, matrix=values) for name, values in item_copies(job, event.items)]
@@ -284,7 +284,7 @@ def approval_given(turn: Turn, event: ApprovalGiven) -> Reply:
     run = turn.state.runs.get(event.run)
     if run is None:
         return Reply(refused=f"run {event.run} has ended already")
-    names = [event.task] if event.task in run.tasks else list(turn.state.groups[run.id].get(event.task, ()))
+    names = [event.task] if event.task in run.tasks else list(turn.state.by_job[run.id].get(event.task, ()))
     if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=Exit.NOT_FOUND)
     waiting = [task for name in names if isinstance((task := run.tasks[name]).phase, Approval)]

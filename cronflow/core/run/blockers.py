@@ -45,7 +45,7 @@ def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
             return [Blocker(code, run.id, task.name, until=phase.again_at)]
         case Approval():
             return [Blocker("approval", run.id, task.name)]
-    jobs, groups = state.flows[run.id].jobs, state.groups[run.id]
+    jobs, groups = state.flows[run.id].jobs, state.by_job[run.id]
     before = upstream_tasks(jobs, task, lambda job: [run.tasks[name] for name in groups.get(job, ())])
     return [Blocker("upstream", run.id, one.name, edge) for edge, tasks in before for one in tasks if not one.final]
 
@@ -95,6 +95,6 @@ def _turn(state: LiveState, run: Run, task: Task) -> list[Blocker]:
 def _other_flows(state: LiveState, run: Run) -> list[Blocker]:
     """The edges from jobs of other flows that a run waits for: those without a new end, or all where the round is incomplete."""
     flow = next((state.plan.flows[state.plan.flow_of[root]] for root in run.roots if root in state.plan.flow_of), None)
-    edges = flow.outer if flow is not None else ()
+    edges = flow.external_edges if flow is not None else ()
     old = [edge for edge in edges if not any(link.new for root in run.roots if (link := state.links.get((root, edge.job))))]
     return [Blocker("upstream", edge=edge, until=run.gate_until) for edge in old or edges] or [Blocker("upstream")]

@@ -96,8 +96,8 @@ def _is_same(run: Run, event: RunAsked) -> bool:
 def _waits(turn: Turn, run: Run, flow: Flow, jobs: Iterable[str]) -> bool:
     """Whether the run is held back. A backfill waits for whatever else has these jobs going on, and is never refused."""
     if not run.kind.paced:
-        return gates.admit(turn, flow.head, dict.fromkeys(jobs), run.id) is WAIT
-    others = turn.state.in_the_way(dict.fromkeys(jobs)) if flow.head.overlap != "allow" else []
+        return gates.admit(turn, flow.settings_root, dict.fromkeys(jobs), run.id) is WAIT
+    others = turn.state.in_the_way(dict.fromkeys(jobs)) if flow.settings_root.overlap != "allow" else []
     return any(not other.kind.paced for other in others)
 
 
@@ -114,10 +114,10 @@ def scope(flow: Flow, name: str, only: bool, upstream: bool) -> set[str]:
 
 def refusal_of(state: LiveState, flow: Flow, jobs: Iterable[str]) -> Reply | None:
     others = state.in_the_way(dict.fromkeys(jobs))
-    if not others or flow.head.overlap in ("allow", "replace"):
+    if not others or flow.settings_root.overlap in ("allow", "replace"):
         return None
     first = others[0]
-    if flow.head.overlap == "skip":
+    if flow.settings_root.overlap == "skip":
         message = f"run {first.id} of `{first.flow}` is still {first.state}, and its `overlap` is \"skip\""
         hint = f"wait for it, or `cronflow cancel {first.id}` (Ctrl-C where it runs without a daemon)"
         return Reply(refused=message, hint=hint)
@@ -149,7 +149,7 @@ def ask_cancel(turn: Turn, event: CancelAsked) -> Reply:
     if event.task is None:
         tasks.cancel_run(turn, run, "cancelled", note)
         return Reply((run.id,))
-    names = [event.task] if event.task in run.tasks else list(turn.state.groups[run.id].get(event.task, ()))
+    names = [event.task] if event.task in run.tasks else list(turn.state.by_job[run.id].get(event.task, ()))
     if not names:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=Exit.NOT_FOUND)
     going_on = [task for name in names if not (task := run.tasks[name]).final]

@@ -9,6 +9,7 @@ from cronflow.core.edges.ends import GO, WAIT, Answer
 from cronflow.core.jobs import Job
 from cronflow.core.records import QUEUE_LIMIT, Held, Run, Upstreams
 from cronflow.core.run import tasks
+from cronflow.core.slots.cursors import end_row
 from cronflow.core.state import LiveState
 from cronflow.core.turn import Turn
 
@@ -55,6 +56,8 @@ def hold(turn: Turn, run: Run) -> None:
 def lift(turn: Turn, run: Run) -> None:
     """Nothing holds the run back any more. Slots of its trigger that lined up behind it are due now."""
     turn.state.leave_gate(run, turn.now)
+    if run.gate == "edges":
+        end_row(turn, run)
     run.gate = run.gate_after = run.gate_until = run.reason = None
     turn.save(run)
 

@@ -38,7 +38,7 @@ def ask_retry(turn: Turn, event: RetryAsked) -> Reply:
         if refusal is not None:
             return refusal
     run = runs.new(turn, flow, "retry")
-    if WAIT in [gates.admit(turn, home.head, mine, run.id) for home, mine in homes]:
+    if WAIT in [gates.admit(turn, home.settings_root, mine, run.id) for home, mine in homes]:
         gates.hold(turn, run)
     run.slot = old.slot_last if old.slot_last is not None else old.slot
     run.by, run.retry_of = event.by, old.id

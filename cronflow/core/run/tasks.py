@@ -18,6 +18,7 @@ from cronflow.core.plan.copies import paired, upstream_tasks
 from cronflow.core.records import Done, End, Held, Hook, Run, Task, Upstreams
 from cronflow.core.run import stages
 from cronflow.core.slots import skips
+from cronflow.core.slots.cursors import end_row
 from cronflow.core.state import LiveState, judge_run
 from cronflow.core.turn import Turn
 
@@ -26,7 +27,7 @@ from cronflow.core.turn import Turn
 
 def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, JobEnd | None]]:
     """The edges from jobs of this run and how these ended; edges from jobs outside the run count as met."""
-    jobs, groups = state.flows[run.id].jobs, state.groups[run.id]
+    jobs, groups = state.flows[run.id].jobs, state.by_job[run.id]
     before = upstream_tasks(jobs, task, lambda job: [run.tasks[name] for name in groups.get(job, ())])
     return [(edge, end_of(tasks)) for edge, tasks in before]
 
@@ -59,8 +60,8 @@ def end_unrun(turn: Turn, task: Task, end: End) -> None:
 
 def _after(state: LiveState, run: Run, task: Task) -> Iterator[str]:
     """The tasks to look at when this one has ended: of jobs that come after its own, once all its copies have."""
-    flow, groups = state.flows[run.id], state.groups[run.id]
-    copies_left = task.job in state.left[run.id]
+    flow, groups = state.flows[run.id], state.by_job[run.id]
+    copies_left = task.job in state.open_by_job[run.id]
     for down in flow.down.get(task.job, ()):
         for name in groups.get(down, ()):
             if not copies_left or (paired(flow.jobs, task.job, flow.jobs[down]) and run.tasks[name].matrix == task.matrix):
@@ -75,7 +76,7 @@ def excluded(turn: Turn, task: Task) -> End | None:
         return End("skipped", "disabled")
     if task.job in turn.state.pauses:
         return End("skipped", "paused")
-    return End("skipped", "skip") if skips.leaves_out(turn, task) else None
+    return End("skipped", "skip") if skips.consume_skip(turn, task) else None
 
 
 def hold(turn: Turn, run: Run) -> None:
@@ -115,17 +116,19 @@ def _close(turn: Turn, task: Task, end: End, finished_at: float | None = None) -
     elif end.state == "success":
         health.succeeded(turn, task)
     lateness.ended(turn, task)
-    if task.job not in state.left[task.run]:
+    if task.job not in state.open_by_job[task.run]:
         edge_state.ended(turn, turn.run(task), task.job)
 
 
 def finish_if_done(turn: Turn, run: Run) -> None:
     """A run ends when all its tasks are final."""
     state = turn.state
-    if state.left.get(run.id) != {}:
+    if state.open_by_job.get(run.id) != {}:
         return
     before = run.state
     run.state, run.reason = judge_run(run)
+    if run.gate == "edges":
+        end_row(turn, run)
     run.gate = run.gate_after = run.gate_until = None
     run.finished_at = max((task.finished_at for task in run.tasks.values() if task.finished_at is not None), default=turn.now)
     turn.moved(run, before, run.reason)

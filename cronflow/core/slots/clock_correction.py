@@ -49,7 +49,7 @@ def set_back(turn: Turn, event: ClockSetBack) -> None:
             turn.delete(RUNS, run.id)
     for root, key, slot in event.opened:
         if slot > places.get((root, key), now) and (root, key, slot) not in waiting:
-            state.ahead.setdefault((root, key), set()).add(slot)
+            state.already_run.setdefault((root, key), set()).add(slot)
     for row in event.rows:
         _cut(turn, row)
     for cursor, at in standing:

@@ -21,8 +21,9 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Cursor, Run, RunSlot
 from cronflow.core.run import gates, runs
 from cronflow.core.slots import skips
+from cronflow.core.slots.cursors import advance
 from cronflow.core.slots.due_slots import DueSlots, cursors_of, trigger_of
-from cronflow.core.slots.rows import ON_A_FORBIDDEN_DAY, Why, advance, record
+from cronflow.core.slots.rows import ON_A_FORBIDDEN_DAY, Why, record
 from cronflow.core.state import LiveState, MissedReport
 from cronflow.core.tables import CURSORS
 from cronflow.core.time.triggers import Trigger, count_allowed, last_allowed, starts_by_itself
@@ -42,7 +43,7 @@ def follow_plan(turn: Turn) -> None:
     wanted: set[tuple[str, str]] = set()
     state.due = []
     for flow in state.plan.flows.values():
-        if flow.dormant:
+        if flow.disabled:
             continue
         for trigger in flow.triggers:
             keys = [(root, trigger.key) for root in flow.roots if starts_by_itself(flow.jobs[root])]
@@ -112,7 +113,7 @@ def _bring_up(turn: Turn, flow: Flow, trigger: Trigger) -> bool:
         behind = [cursor for cursor in cursors if cursor.at == first]
         until = min((cursor.at for cursor in cursors if first < cursor.at < horizon), default=horizon)
         slots = DueSlots(flow, trigger, behind, until, state.jobs.calendars, delay)
-        if state.ahead and has_been(turn, slots):
+        if state.already_run and has_been(turn, slots):
             continue
         if slots.are_held_up(state) or not _catch_up(turn, slots) or not _on_time(turn, slots):
             return False
@@ -126,18 +127,18 @@ def has_been(turn: Turn, slots: DueSlots) -> bool:
     passed by: by those roots alone that it was a slot of, for the others it is still to come."""
     state = turn.state
     keys = {(cursor.job, cursor.trigger_key): cursor for cursor in slots.cursors}
-    been = min((slot for key in keys for slot in state.ahead.get(key, ()) if slot > slots.at), default=None)
+    been = min((slot for key in keys for slot in state.already_run.get(key, ()) if slot > slots.at), default=None)
     if been is None or been > slots.until:
         return False
     if slots.next() != been:
         slots.until = been - 1
         return False
-    passing = {key: cursor for key, cursor in keys.items() if been in state.ahead.get(key, ())}
+    passing = {key: cursor for key, cursor in keys.items() if been in state.already_run.get(key, ())}
     advance(turn, replace(slots, cursors=list(passing.values())), been, None)
     for key in passing:
-        state.ahead[key] = {slot for slot in state.ahead[key] if slot > been}
-        if not state.ahead[key]:
-            del state.ahead[key]
+        state.already_run[key] = {slot for slot in state.already_run[key] if slot > been}
+        if not state.already_run[key]:
+            del state.already_run[key]
     return True
 
 
@@ -148,7 +149,7 @@ def _catch_up(turn: Turn, slots: DueSlots) -> bool:
     """Missed slots: recorded, or opened one after the other. False while one is still to be opened."""
     if not slots.cursors[0].catching_up and not _find_missed(turn, slots):
         return True
-    policy = slots.flow.head
+    policy = slots.flow.settings_root
     while True:
         if policy.catchup_window is not None:
             record(turn, slots, min(turn.now - slots.delay - policy.catchup_window, slots.until), DOWN)
@@ -181,7 +182,7 @@ def _find_missed(turn: Turn, slots: DueSlots) -> bool:
         if slots.trigger.dated:
             record(turn, slots, gone, DOWN)
         return False
-    policy = slots.flow.head
+    policy = slots.flow.settings_root
     report = state.missed.setdefault(slots.roots[0], MissedReport())
     past = newest if policy.catchup == "none" else newest - 1 if policy.catchup == "last" else slots.at
     if policy.catchup_window is not None:
@@ -225,7 +226,7 @@ def start(turn: Turn, slots: DueSlots, slot: int) -> Run | None:
     if _all_excluded(turn, slots, slot):
         return None
     ends = decisions.consume(turn, slots.flow, slots.asking(slot, slots.trigger.kind, turn.now))
-    answer = GO if ends is None else gates.admit(turn, slots.flow.head, slots.flow.jobs, turn.state.next_run)
+    answer = GO if ends is None else gates.admit(turn, slots.flow.settings_root, slots.flow.jobs, turn.state.next_run)
     if isinstance(answer, gates.Refused):
         record(turn, slots, slot, ("skipped", answer.reason))
         return None
@@ -258,7 +259,7 @@ def _open(turn: Turn, slots: DueSlots, run: Run, ends: dict[str, int] | None) ->
 
 def _waits_until(slots: DueSlots, asking: AskingSlot, now: float) -> float | None:
     """Until when a slot waits for jobs of other flows: for `after_timeout`, else until just before the next slot."""
-    limit = slots.flow.head.after_timeout
+    limit = slots.flow.settings_root.after_timeout
     if limit is not None:
         return now + limit
     return None if asking.following is None else float(asking.following + slots.delay)

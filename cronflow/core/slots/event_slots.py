@@ -62,9 +62,9 @@ def must_wait(state: LiveState, key: str) -> bool:
     for flow in state.plan.flows.values():
         if any(trigger.key == key for trigger in flow.triggers):
             others = state.in_the_way(flow.jobs)
-            if others and flow.head.overlap == "skip":
+            if others and flow.settings_root.overlap == "skip":
                 return True
-            if flow.head.overlap == "queue" and gates.held_among(others) >= QUEUE_LIMIT:
+            if flow.settings_root.overlap == "queue" and gates.held_among(others) >= QUEUE_LIMIT:
                 return True
     return False
 

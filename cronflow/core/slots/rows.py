@@ -6,6 +6,7 @@ from cronflow.core.edges import edge_state
 from cronflow.core.notify import health
 from cronflow.core.records import Definition, Run, TaskState
 from cronflow.core.run import runs
+from cronflow.core.slots.cursors import advance
 from cronflow.core.slots.due_slots import DueSlots
 from cronflow.core.state import LiveState
 from cronflow.core.tables import RUNS
@@ -67,19 +68,3 @@ def _row_to_continue(state: LiveState, slots: DueSlots, why: Why) -> Run | None:
     if row is None or (row.state, row.reason, row.roots, row.flow) != (*why, slots.roots, slots.flow.name):
         return None
     return row
-
-
-def advance(turn: Turn, slots: DueSlots, at: float, row: int | None) -> None:
-    """Move the cursors on over slots: into a row of slots that did not run, or, without one, past slots that ran."""
-    rows = turn.state.rows
-    for cursor in slots.cursors:
-        before, cursor.at, cursor.row = cursor.row, at, row
-        turn.save(cursor)
-        if before is not None and before != row and before in rows and not _is_continued(turn.state, rows[before]):
-            del rows[before]
-
-
-def _is_continued(state: LiveState, row: Run) -> bool:
-    """Whether a root may still continue a row, in whatever flow it is today."""
-    places = [(root, row.trigger_key or "") for root in row.roots]
-    return any(state.cursors[place].row == row.id for place in places if place in state.cursors)

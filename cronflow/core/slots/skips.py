@@ -26,7 +26,7 @@ def ask_skip(turn: Turn, event: SkipAsked) -> Reply:
         return _take_back(turn, event)
     for name in event.jobs:
         flow = state.plan.flows.get(state.plan.flow_of.get(name, ""))
-        if flow is not None and not flow.triggers and not flow.outer:
+        if flow is not None and not flow.triggers and not flow.external_edges:
             hint = f"it runs when somebody says `cronflow run {name}`"
             return Reply(refused=f"`{name}` starts only by hand, so it has no slots to skip", hint=hint)
     for name in event.jobs:
@@ -61,7 +61,7 @@ def _why_not(state: LiveState, flow: Flow, root: str) -> str | None:
     return "paused" if root in state.pauses else "skip" if root in state.skips else None
 
 
-def leaves_out(turn: Turn, task: Task) -> bool:
+def consume_skip(turn: Turn, task: Task) -> bool:
     """Whether a task that would start now is to be skipped; if so that is used up, once for all copies of the job in the run."""
     run, job = turn.run(task), turn.job(task)
     if run.kind.by_person:

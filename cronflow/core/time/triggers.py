@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from cronflow.core.jobs import Job
-from cronflow.core.stable import spread
+from cronflow.core.stable import stable_fraction
 from cronflow.core.time.schedule import Schedule
 from cronflow.core.words import duration, listing, local, storable
 
@@ -50,7 +50,7 @@ class Trigger(NamedTuple):
 
     def delay(self, host: str, flow: str) -> int:
         """How long after its slot it is due (whole seconds): less than `jitter`, and the same every time."""
-        return int(spread(f"{host} {flow} {self.key}") * self.jitter) if self.jitter else 0
+        return int(stable_fraction(f"{host} {flow} {self.key}") * self.jitter) if self.jitter else 0
 
     def describe(self) -> str:
         """What it starts by, in words: `at 02:30 every day + up to 10 min (jitter), not on holidays`."""

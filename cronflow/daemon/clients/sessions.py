@@ -25,7 +25,7 @@ from cronflow.daemon.clients.control import Client, Control, Message
 from cronflow.daemon.clients.following import run_event, task_event
 from cronflow.daemon.jobs.reloading import Reloading
 from cronflow.daemon.part import FD, Life, Part, Ready
-from cronflow.daemon.processes.secrets import Vault
+from cronflow.daemon.processes.secrets import Secrets
 from cronflow.daemon.upkeep.retention import Retention
 from cronflow.errors import CronflowError, Exit, JobFileError
 from cronflow.store.database import Database
@@ -44,7 +44,7 @@ class Services(NamedTuple):
 
     reloading: Reloading
     retention: Retention
-    secrets: Vault
+    secrets: Secrets
 
 
 class Sessions(Part):

@@ -13,11 +13,11 @@ from cronflow.core.state import LiveState
 from cronflow.core.words import masked
 from cronflow.daemon.processes import taskfiles
 from cronflow.daemon.processes.environment import Unstartable, account
-from cronflow.daemon.processes.secrets import Vault
+from cronflow.daemon.processes.secrets import Secrets
 from cronflow.places import Places
 
 
-def complete(event: AttemptEnded, state: LiveState, places: Places, vault: Vault) -> AttemptEnded:
+def complete(event: AttemptEnded, state: LiveState, places: Places, secrets: Secrets) -> AttemptEnded:
     """The end of an attempt; of a command with its outputs, of a `foreach` with its items. Known values of secrets are masked in
     all that is kept. What cannot be taken is said in the log of the attempt."""
     task = state.task_at(event.ref)
@@ -28,7 +28,7 @@ def complete(event: AttemptEnded, state: LiveState, places: Places, vault: Vault
         event = _with_outputs(event, job, task, places)
     elif event.reason is None and event.ref.kind == "foreach":
         event = _with_items(event, job, places)
-    masks = vault.masks(job)
+    masks = secrets.masks(job)
     if not masks:
         return event
     return dataclasses.replace(

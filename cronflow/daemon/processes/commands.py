@@ -14,7 +14,7 @@ from cronflow.core.state import LiveState
 from cronflow.daemon.part import FD, Life, Part, Ready
 from cronflow.daemon.processes import collect, spawning
 from cronflow.daemon.processes.keepers import Keepers
-from cronflow.daemon.processes.secrets import Vault
+from cronflow.daemon.processes.secrets import Secrets
 from cronflow.store.database import Database
 
 AGAIN = 1.0
@@ -24,7 +24,7 @@ AGAIN = 1.0
 class Commands(Part):
     """What an attempt leaves in its files is put into the event of its end before the engine hears of it."""
 
-    def __init__(self, life: Life, database: Database, state: LiveState, secrets: Vault) -> None:
+    def __init__(self, life: Life, database: Database, state: LiveState, secrets: Secrets) -> None:
         self._life = life
         self._database = database
         self._state = state

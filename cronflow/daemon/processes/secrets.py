@@ -74,7 +74,7 @@ def _read_file(path: str) -> str:
 
 
 @dataclass(slots=True)
-class Vault:
+class Secrets:
     """The values of secrets that one process knows, by job and key. `folder` is where relative files are looked for; `warn` hears
     once of each value that is too short to be masked."""
 

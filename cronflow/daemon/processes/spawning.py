@@ -18,7 +18,7 @@ from cronflow.daemon.processes import pathlist, taskfiles
 from cronflow.daemon.processes.environment import Account, Unstartable, account, argv, cwd, environment
 from cronflow.daemon.processes.keepers import Keepers
 from cronflow.daemon.processes.orders import Order
-from cronflow.daemon.processes.secrets import Vault, commands_of
+from cronflow.daemon.processes.secrets import Secrets, commands_of
 from cronflow.daemon.processes.steps import hook_facts, step_of
 from cronflow.daemon.processes.wrapping import asking, collecting
 from cronflow.places import Places
@@ -27,13 +27,13 @@ from cronflow.store.store import Store
 HOOKS = ("on_failure", "on_success")
 
 
-def start(state: LiveState, ref: AttemptRef, places: Places, keepers: Keepers, store: Store, vault: Vault) -> Event | None:
+def start(state: LiveState, ref: AttemptRef, places: Places, keepers: Keepers, store: Store, secrets: Secrets) -> Event | None:
     """Have the keeper start an attempt, if it is still to be started. Returns the event of a start that has failed."""
     if state.task_at(ref) is None:
         return None
     code = store.last_exit_code(ref.run, ref.task) if ref.kind in HOOKS else None
     try:
-        order = Orders(places, vault).order(state, ref, time.time(), code)
+        order = Orders(places, secrets).order(state, ref, time.time(), code)
         order.env.update(pathlist.variables(state.runs[ref.run], store, places))
     except Unstartable as fact:
         return AttemptEnded(ref, time.time(), reason=fact.reason, message=fact.message)
@@ -47,7 +47,7 @@ class Orders(NamedTuple):
     """Makes the orders for attempts, and the files that their commands are given."""
 
     places: Places
-    vault: Vault
+    secrets: Secrets
 
     def order(self, state: LiveState, ref: AttemptRef, now: float, exit_code: int | None = None) -> Order:
         """The order for an attempt that is going on. `exit_code` is that of the command's last attempt, for a hook. Raises
@@ -62,8 +62,8 @@ class Orders(NamedTuple):
         facts = attempt_facts(job, run, max(task.attempts, 1), last.last_success_at if last else None)
         if ref.kind in HOOKS:
             facts |= hook_facts(task, exit_code)
-        given = {**self.vault.resolve(job, who), **params.values(job, run), **task.matrix}
-        outputs, left_out = fitting(handed_down(state.definition_of(run), run, task, state.givers.get(run.id, ())))
+        given = {**self.secrets.resolve(job, who), **params.values(job, run), **task.matrix}
+        outputs, left_out = fitting(handed_down(state.definition_of(run), run, task, state.with_outputs.get(run.id, ())))
         facts |= taskfiles.prepare(self.places, ref, task.attempts, who)
         env = environment(job, who, {**facts, **outputs}, os.environ, given)
         folder = cwd(job, who)
