@@ -31,7 +31,7 @@ from tests.world.told import check_alerts
 
 SAVED = (
     *("runs", "rows", "cursors", "links", "pauses", "skips", "troubles"),
-    *("next_run", "left", "running", "used", "catching_up"),
+    *("next_run", "open_by_job", "running", "used", "catching_up"),
 )
 """What of the live state has to be what the database rebuilds."""
 JUMPS = {"+1 h": 3600.0, "-1 h": -3600.0, "+3 days": 259200.0, "a suspend": 20_000.0}
