@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Plan
+from cronflow.jobfile.jobkinds import AFTER, APPROVE
 from cronflow.jobfile.keys import JOB
+from cronflow.jobfile.timekinds import DEADLINE, SLOW
 from cronflow.jobfile.unused import NEEDED, TRIGGERS
 from cronflow.jobfile.values import format_duration, whole_size
 
@@ -85,10 +87,10 @@ WRITERS: Mapping[str, Callable[[Any], Any]] = {
     "duration": _span,
     "size": whole_size,
     "string or list of strings": _lone,
-    "duration or time of the day": _deadline,
-    "factor or duration": lambda value: _span(value[1]) if value[0] == "duration" else value[1],
-    "list of jobs or table": _after,
-    "true, false or string": lambda message: message or True,
+    DEADLINE.name: _deadline,
+    SLOW.name: lambda value: _span(value[1]) if value[0] == "duration" else value[1],
+    AFTER.name: _after,
+    APPROVE.name: lambda message: message or True,
     "umask": lambda mask: f"{mask:03o}",
 }
 """Kind of value, or key → how it is written, where that is not how the program holds it."""

@@ -140,14 +140,15 @@ def tried_again(db: sqlite3.Connection, run: int, task: str) -> str | None:
 
 
 def states_after(db: sqlite3.Connection, run: int | None, job: str | None, names: Sequence[str]) -> list[list[str]]:
-    """The states of jobs that could go on after a job of a run: in that run, or in one of another flow that its end opened."""
+    """The states of jobs that could go on after a job of a run: in that run, or in one of another flow that its end let begin,
+    which may have waited for it under an older number."""
     states = dict(db.execute("SELECT name, state FROM tasks WHERE run = ?", (run,)).fetchall())
     elsewhere = (
-        "SELECT tasks.state FROM tasks JOIN runs ON runs.id = tasks.run WHERE tasks.job = ? AND tasks.run > ?"
-        " AND NOT runs.aside AND json_extract(runs.upstreams, ?) = ? LIMIT 1"
+        "SELECT tasks.state FROM tasks JOIN runs ON runs.id = tasks.run WHERE tasks.job = ?"
+        " AND NOT runs.aside AND json_extract(runs.upstreams, ?) = ? ORDER BY tasks.run DESC LIMIT 1"
     )
     for name in names:
-        row = None if name in states else db.execute(elsewhere, (name, run, f'$."{job}"', run)).fetchone()
+        row = None if name in states else db.execute(elsewhere, (name, f'$."{job}"', run)).fetchone()
         if row is not None:
             states[name] = row[0]
     return [[name, states[name]] for name in names if name in states]

@@ -31,7 +31,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 def decided(outbox: Outbox, at: float) -> None:
     """An alert to a target that the job file does not name (any more) has been saved."""
-    out = Effects(alerts=[Alert(at, "failure", "gone")])
+    out = Effects.saving(Alert(at, "failure", "gone"))
     outbox.database.store.save(out)
     outbox.saved(out)
 

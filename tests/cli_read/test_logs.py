@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cronflow.core.effects import Effects
-from cronflow.core.records import Attempt, Run, Task
+from cronflow.core.records import Attempt, Done, Live, Run, Task
 from cronflow.facts.output import Log, Visible, last_line, tail_of
 from cronflow.store.store import Store
 from tests.cli_read.conftest import cronflow
@@ -164,8 +164,8 @@ class Growing:
         self.tale = Tale(folder, '[jobs.a]\ncommand = "a"\n')
         self.store: Store = self.tale.store
         self.run = Run(1, "a", "manual", 1.0, by="anna", state="running", started_at=1.0)
-        self.task = Task(1, "a", "a", attempts=1, started_at=1.0)
         self.attempt = Attempt(1, "a", 1, state="running", pid=77, created_at=1.0, started_at=1.0)
+        self.task = Task(1, "a", "a", Live(self.attempt, 1.0), attempts=1, started_at=1.0)
         self.path = self.tale.places.log(1, "a", 1)
         self.path.parent.mkdir(parents=True)
         self.path.write_bytes(b"")
@@ -181,7 +181,7 @@ class Growing:
     def end(self, code: int) -> None:
         self.attempt.state, self.attempt.exit_code, self.attempt.finished_at = "ended", code, 9.0
         self.attempt.result = "success" if code == 0 else "failed"
-        self.task.state, self.task.finished_at = ("success" if code == 0 else "failed"), 9.0
+        self.task.phase, self.task.finished_at = Done("success" if code == 0 else "failed", 9.0), 9.0
         self.run.state, self.run.finished_at = self.task.state, 9.0
         self.save()
 

@@ -33,8 +33,8 @@ def test_a_failure_and_its_end_name_jobs_of_other_flows(tmp_path: Path) -> None:
     stage.at(4.5 * HOUR)
     stage.end("2/fetch/1")
     stage.at(5 * HOUR)
-    stage.retry(1)
-    stage.end("4/load/1")
+    (number,) = stage.retry(1).runs
+    stage.end(f"{number}/load/1")
     failure, recovery = bodies(stage, tmp_path)
     assert "Blocks: bill, report, mail" in failure
     assert "Released: bill (running), report (running)" in recovery, "not the run that told that it was blocked"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cronflow.daemon.lock import take_lock
-from cronflow.doctor.machine import holder
+from cronflow.doctor.machine import daemon_pid
 from cronflow.places import Places
 
 HOLD = """
@@ -56,13 +56,13 @@ def test_one_has_it_and_the_other_does_not(places: Places) -> None:
     lock = take_lock(places)
     assert lock is not None
     with lock:
-        assert holder(places) == os.getpid()
+        assert daemon_pid(places) == os.getpid()
         assert places.lock.stat().st_mode & 0o777 == 0o600
         with other(places) as (_, told):
             assert told == "none"
     with other(places) as (process, told):
         assert told == "held"
-        assert holder(places) == process.pid
+        assert daemon_pid(places) == process.pid
         assert take_lock(places) is None
 
 
@@ -81,7 +81,7 @@ def test_it_holds_without_its_file(places: Places) -> None:
         places.lock.unlink()
         assert take_lock(places) is None
         assert take_lock(places, 0.05) is None
-        assert holder(places) == process.pid
+        assert daemon_pid(places) == process.pid
 
 
 def test_one_waits_for_a_holder_that_ends(places: Places) -> None:

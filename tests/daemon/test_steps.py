@@ -73,11 +73,11 @@ def test_every_process_has_the_limit_of_the_job(tmp_path: Path, kind: str) -> No
 
 def test_a_poll_has_what_is_left_of_the_wait(tmp_path: Path) -> None:
     unlimited = JOB._replace(timeout=None)
-    assert asked(tmp_path, "sensor", unlimited, entered=NOW)[0]["timeout"] == 600.0
-    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 590)[0]["timeout"] == 10.0
-    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 700)[0]["timeout"] == 1.0
-    assert asked(tmp_path, "sensor", JOB._replace(timeout=20.0), entered=NOW - 590)[0]["timeout"] == 10.0
-    assert asked(tmp_path, "sensor", JOB._replace(timeout=5.0), entered=NOW - 590)[0]["timeout"] == 5.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW).timeout == 600.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 590).timeout == 10.0
+    assert asked(tmp_path, "sensor", unlimited, entered=NOW - 700).timeout == 1.0
+    assert asked(tmp_path, "sensor", JOB._replace(timeout=20.0), entered=NOW - 590).timeout == 10.0
+    assert asked(tmp_path, "sensor", JOB._replace(timeout=5.0), entered=NOW - 590).timeout == 5.0
 
 
 def test_only_the_command_reads_stdin(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_the_environment_of_a_step_is_that_of_the_command(tmp_path: Path) -> Non
 
 
 def test_a_hook_is_told_how_the_task_ended(tmp_path: Path) -> None:
-    env = asked(tmp_path, "on_failure", exit_code=3, end=End("failed", "exit_code"))[0]["env"]
+    env = asked(tmp_path, "on_failure", exit_code=3, end=End("failed", "exit_code")).env
     assert (env["CRONFLOW_TASK_STATE"], env["CRONFLOW_TASK_REASON"], env["CRONFLOW_EXIT_CODE"]) == ("failed", "exit_code", "3")
-    env = asked(tmp_path, "on_success", end=End("success"))[0]["env"]
+    env = asked(tmp_path, "on_success", end=End("success")).env
     assert (env["CRONFLOW_TASK_STATE"], env["CRONFLOW_TASK_REASON"]) == ("success", "")
     assert "CRONFLOW_EXIT_CODE" not in env
 

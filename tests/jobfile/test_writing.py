@@ -16,7 +16,7 @@ from cronflow.jobfile.keys import JOB
 from cronflow.jobfile.read import check, read
 from cronflow.jobfile.writing import table, toml
 from tests.docs.man_play import displays
-from tests.docs.readme import ROOT, job_file
+from tests.docs.pages import ROOT, job_file
 from tests.jobfile.conftest import ReadText
 
 
