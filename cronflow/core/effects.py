@@ -69,8 +69,7 @@ class Effects:
     def saving(cls, *rows: Any) -> Effects:
         """Effects that save these rows and do nothing else."""
         out = cls()
-        for row in rows:
-            out.save(row)
+        out.save(*rows)
         return out
 
     @property
@@ -81,13 +80,14 @@ class Effects:
     def __bool__(self) -> bool:
         return bool(self.rows or self.patches or self.actions or self.replies)
 
-    def save(self, row: Any) -> None:
-        """Have a row saved, in the table of its kind."""
-        table = TABLE_OF[type(row)]
-        rows = self.rows.get(table)
-        if rows is None:
-            rows = self.rows[table] = {}
-        rows[table.key_of(row) if table.key_of is not None else len(rows)] = row
+    def save(self, *rows: Any) -> None:
+        """Have rows saved, each in the table of its kind."""
+        for row in rows:
+            table = TABLE_OF[type(row)]
+            there = self.rows.get(table)
+            if there is None:
+                there = self.rows[table] = {}
+            there[table.key_of(row) if table.key_of is not None else len(there)] = row
 
     def delete(self, table: Table, key: Any) -> None:
         """Have the row with this key deleted."""

@@ -29,6 +29,7 @@ from cronflow.core.effects import Effects, Reply, StopAttempt
 from cronflow.core.events import Event
 from cronflow.core.jobs import JobSet
 from cronflow.core.notify import health, lateness
+from cronflow.core.notify.expectations import Timer
 from cronflow.core.plan.flow import Plan
 from cronflow.core.records import Act, Approval, End, Held, Pause, Pausing, Queued
 from cronflow.core.run import attempts, byhand, gates, queue, retries, tasks
@@ -161,8 +162,7 @@ def _skip_unstarted(turn: Turn, job: str) -> None:
     state = turn.state
     for number in list(state.active.get(job, ())):
         run = state.runs[number]
-        for name in list(state.by_job[number].get(job, ())):
-            task = run.tasks[name]
+        for task in list(state.by_job[number].get(job, ())):
             if isinstance(task.phase, Held | Queued | Pausing | Approval) and not task.attempts and job not in run.named:
                 tasks.close(turn, task, End("skipped", "paused"))
 
@@ -194,56 +194,68 @@ def _drain(turn: Turn, event: happened.DrainAsked) -> None:
 
 def _settle(turn: Turn) -> None:
     """Do all that time, free limits and ended runs make possible, until nothing more is."""
-    if turn.state.up_since is None:
+    state = turn.state
+    if state.up_since is None:
         return
     _open_due(turn)
-    queue.start_ready(turn)
-    health.tell_missed(turn)
+    if state.ready:
+        queue.start_ready(turn)
+    if state.missed or state.interrupted:
+        health.tell_missed(turn)
+    state.down_from = None
 
 
 def _open_due(turn: Turn) -> None:
-    """Timers and slots that have come, runs that nothing holds any more; nothing is started yet."""
+    """Timers and slots that have come, runs that nothing holds any more; nothing is started yet. Only what has something to do is
+    asked."""
     state = turn.state
     awake = state.slots and not state.draining
-    if awake:
+    if awake and state.dirty_edges:
         waiting.look(turn)
-    _ring(turn)
+    while state.timers and state.timers[0][0] <= turn.now:
+        _ring(turn, heapq.heappop(state.timers))
     moved = True
     while moved:
-        moved = awake and due.fire_due(turn)
-        moved = (awake and waiting.look(turn)) or moved
+        moved = False
+        while awake and state.due and state.due[0][0] <= turn.now:
+            _, flow, key = heapq.heappop(state.due)
+            due.fire(turn, state.plan.flows[flow], key)
+            moved = True
+        if awake and state.dirty_edges:
+            moved = waiting.look(turn) or moved
         if state.dirty:
             state.dirty = False
-            moved = gates.release_held(turn) or moved
-            if awake:
+            if state.held:
+                moved = gates.release_held(turn) or moved
+            if awake and state.catching_up:
                 moved = due.continue_catchup(turn) or moved
 
 
-def _ring(turn: Turn) -> None:
-    """Timers that have come: tasks go in line again, are late or slow, pauses end. One that stands for nothing any more is
+def _ring(turn: Turn, timer: Timer) -> None:
+    """A timer has come: a task goes in line again, is late or slow, a pause ends. One that stands for nothing any more is
     dropped."""
     state = turn.state
-    while state.timers and state.timers[0][0] <= turn.now:
-        at, kind, number, name = heapq.heappop(state.timers)
-        if kind == "resume":
-            pause = state.pauses.get(name)
-            if pause is not None and pause.until == at:
-                del state.pauses[name]
-                turn.delete(PAUSES, name)
-            continue
-        if kind in ("late", "slow"):
-            lateness.ring(turn, (at, kind, number, name))
-            continue
-        if kind == "edges":
-            if state.slots and not state.draining and number in state.runs and state.runs[number].gate_until == at:
-                waiting.expire(turn, state.runs[number])
-            continue
-        run = state.runs.get(number)
-        task = run.tasks.get(name) if run else None
-        if run is None or task is None or task.final:
-            continue
-        phase = task.phase
-        if kind == "again" and isinstance(phase, Pausing) and phase.again_at == at:
-            queue.enqueue(turn, task, Queued(phase.stage, turn.now, phase.entered, phase.polls))
-        elif kind == "wait_timeout" and state.gives_up_at(run, task) == at:
-            attempts.waited_too_long(turn, task)
+    at, kind, number, name = timer
+    if kind == "resume":
+        pause = state.pauses.get(name)
+        if pause is not None and pause.until == at:
+            del state.pauses[name]
+            turn.delete(PAUSES, name)
+        return
+    run = state.runs.get(number)
+    if run is None:
+        return
+    if kind == "edges":
+        if state.slots and not state.draining and run.gate_until == at:
+            waiting.expire(turn, run)
+        return
+    task = run.tasks.get(name)
+    if task is None or task.final:
+        return
+    phase = task.phase
+    if kind in ("late", "slow"):
+        lateness.ring(turn, run, task, timer)
+    elif kind == "again" and isinstance(phase, Pausing) and phase.again_at == at:
+        queue.enqueue(turn, turn.job(task), task, Queued(phase.stage, turn.now, phase.entered, phase.polls))
+    elif kind == "wait_timeout" and state.gives_up_at(run, task) == at:
+        attempts.waited_too_long(turn, task)

@@ -14,7 +14,7 @@ from cronflow.core.effects import Effects, StartAttempt
 from cronflow.core.engine import next_wakeup, step
 from cronflow.core.events import AttemptEnded, Event, Started, Woke
 from cronflow.core.notify.expectations import deadline_of
-from cronflow.core.records import AttemptRef, Queued, Run, Task
+from cronflow.core.records import Attempt, AttemptRef, Queued, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.core.tables import RUNS, TASKS
 
@@ -132,7 +132,7 @@ class _Simulation:
         for task in list(self.state.live()):
             assert task.live is not None
             began = task.live.started_at or task.live.created_at
-            self._later(max(found.start, began + self._length(task)), task.live.ref)
+            self._later(max(found.start, began + self._length(task, task.live)), task.live.ref)
         self._do(started, found.start)
         while self.left > 0:
             wakeup = next_wakeup(self.state)
@@ -153,12 +153,12 @@ class _Simulation:
         self._note(out, now)
         for action in out.actions:
             if isinstance(action, StartAttempt):
-                task = self.state.task_at(action.ref)
-                if task is not None:
-                    self._later(now + self._length(task), action.ref)
+                live = self.state.live_at(action.ref)
+                if live is not None:
+                    self._later(now + self._length(*live), action.ref)
 
-    def _length(self, task: Task) -> float:
-        if task.live is None or task.live.kind != "command":
+    def _length(self, task: Task, attempt: Attempt) -> float:
+        if attempt.kind != "command":
             return 0.0
         if task.job not in self.usual:
             self.found.unknown[task.job] = None

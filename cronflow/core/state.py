@@ -17,6 +17,7 @@ from cronflow.core.plan.flow import Flow, Plan, flow_of_definition
 from cronflow.core.records import (
     COMMAND,
     RUN_RANK,
+    Attempt,
     AttemptRef,
     Cursor,
     Health,
@@ -50,11 +51,6 @@ def queue_of(job: Job, task: Task) -> str:
     return job.pool or "" if task.phase.stage == COMMAND else ""
 
 
-def queue_entry(job: Job, task: Task, since: float) -> QueueEntry:
-    """The entry of a task; the higher its priority, the lower its rank."""
-    return QueueEntry(-job.priority, since, task.run, task.job, len(task.name), task.name)
-
-
 @dataclass(slots=True)
 class LiveState:
     """Everything the engine decides upon. Only `engine.step` changes it."""
@@ -78,7 +74,7 @@ class LiveState:
     draining: bool = False
 
     active: dict[str, dict[int, None]] = field(default_factory=dict)
-    by_job: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    by_job: dict[int, dict[str, list[Task]]] = field(default_factory=dict)
     open_by_job: dict[int, dict[str, int]] = field(default_factory=dict)
     with_outputs: dict[int, set[str]] = field(default_factory=dict)
     flows: dict[int, Flow] = field(default_factory=dict)
@@ -114,8 +110,6 @@ class LiveState:
                 self.timers.append((pause.until, "resume", 0, pause.job))
         self.catching_up = {key for key, cursor in self.cursors.items() if cursor.catching_up}
         self.link_up()
-        for line in self.ready.values():
-            heapq.heapify(line)
         heapq.heapify(self.timers)
         self.dirty = True
 
@@ -134,7 +128,7 @@ class LiveState:
         if task.live is not None:
             self.take_place(job, task)
         elif isinstance(phase, Queued | Hook):
-            self.ready.setdefault(queue_of(job, task), []).append(queue_entry(job, task, phase.since))
+            self.enqueue(job, task, phase.since)
         elif isinstance(phase, Pausing):
             self.timers.append((phase.again_at, "again", run.id, task.name))
         at = self.gives_up_at(run, task)
@@ -147,6 +141,11 @@ class LiveState:
         if not isinstance(phase, Queued | Live | Pausing) or phase.stage != "sensor":
             return None
         return phase.entered + self.job(run, task).wait_timeout
+
+    def enqueue(self, job: Job, task: Task, since: float) -> None:
+        """Put a task into its queue; the higher its priority, the lower its rank."""
+        entry = QueueEntry(-job.priority, since, task.run, task.job, len(task.name), task.name)
+        heapq.heappush(self.ready.setdefault(queue_of(job, task), []), entry)
 
     def take_place(self, job: Job, task: Task) -> None:
         """A process of a task takes its place in the limits; in its pool once the command has had an attempt."""
@@ -195,17 +194,17 @@ class LiveState:
 
     def enter_task(self, task: Task) -> None:
         """Take a task into the indexes of its run."""
-        self.by_job[task.run].setdefault(task.job, []).append(task.name)
-        self.note_outputs(task)
+        self.by_job[task.run].setdefault(task.job, []).append(task)
+        if task.outputs:
+            self.note_outputs(task)
         if not task.final:
             left = self.open_by_job[task.run]
             left[task.job] = left.get(task.job, 0) + 1
             self.active.setdefault(task.job, {})[task.run] = None
 
     def note_outputs(self, task: Task) -> None:
-        """Remember whether a task has something to hand on."""
-        if task.outputs:
-            self.with_outputs[task.run].add(task.job)
+        """Remember that a task has something to hand on."""
+        self.with_outputs[task.run].add(task.job)
 
     def leave_task(self, task: Task) -> None:
         """A task has become final, or is replaced by its copies: it is in nobody's way any more, unless copies of it are."""
@@ -229,20 +228,21 @@ class LiveState:
         if digest not in self.definitions:
             self.definitions[digest] = jobs_from_definition(body)
 
-    def task_at(self, ref: AttemptRef) -> Task | None:
-        """The task whose attempt `ref` is still going on; None for a late or foreign report."""
+    def live_at(self, ref: AttemptRef) -> tuple[Task, Attempt] | None:
+        """The attempt `ref`, if it is still going on, and its task; None for a late or foreign report."""
         run = self.runs.get(ref.run)
         task = run.tasks.get(ref.task) if run else None
         live = task.live if task is not None else None
-        return task if live is not None and live.ref == ref else None
+        return (task, live) if task is not None and live is not None and live.ref == ref else None
 
     def queued(self, entry: QueueEntry) -> Task | None:
         """The task of an entry of the queue; None if it has left the queue since."""
         run = self.runs.get(entry.run)
         task = run.tasks.get(entry.task) if run else None
-        if task is None or not isinstance(task.phase, Queued | Hook) or task.live is not None:
-            return None
-        return task if task.phase.since == entry.since else None
+        phase = task.phase if task is not None else None
+        if isinstance(phase, Queued) or (isinstance(phase, Hook) and phase.attempt is None):
+            return task if phase.since == entry.since else None
+        return None
 
     def live(self) -> Iterator[Task]:
         """Every task that has a process."""
@@ -267,9 +267,6 @@ class LiveState:
             and ((other.gate_after or 0, other.id) < place if other.gate == "overlap" else other.id <= place[0])
         ]
         return [other for other in others if not other.kind.paced] if run.kind.paced else others
-
-    def health_of(self, job: str) -> Health:
-        return self.health.setdefault(job, Health(job))
 
 
 @dataclass(slots=True)

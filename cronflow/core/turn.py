@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cronflow.core.effects import Action, Effects, Move
 from cronflow.core.jobs import Job
-from cronflow.core.records import PHASE_MOVES, Phase, Run, Task
+from cronflow.core.records import PHASE_MOVES, Health, Phase, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.core.tables import Patch, Table
 
@@ -20,8 +20,7 @@ class Turn(NamedTuple):
 
     def save(self, *rows: Any) -> None:
         """Have rows saved, as they are at the end of the turn."""
-        for row in rows:
-            self.out.save(row)
+        self.out.save(*rows)
 
     def delete(self, table: Table, key: Any) -> None:
         """Have a row deleted."""
@@ -35,6 +34,14 @@ class Turn(NamedTuple):
         """Have something done once the rows are saved."""
         self.out.actions.extend(actions)
 
+    def health(self, job: str) -> Health:
+        """What alerts have to know of a job, to be changed: it is saved."""
+        one = self.state.health.get(job)
+        if one is None:
+            one = self.state.health[job] = Health(job)
+        self.out.save(one)
+        return one
+
     def run(self, task: Task) -> Run:
         """The run of a task."""
         return self.state.runs[task.run]
@@ -47,10 +54,10 @@ class Turn(NamedTuple):
     def enter(self, task: Task, phase: Phase, reason: str | None = None, note: str | None = None) -> None:
         """Have a task enter a phase, along the table of moves, and say why it is there."""
         assert type(phase) in PHASE_MOVES[type(task.phase)], f"{task.run}/{task.name}: {task.phase} -> {phase}"
-        before = task.phase.state
+        before, after = task.phase.state, phase.state
         task.phase, task.reason, task.note = phase, reason, note
-        if phase.state != before:
-            self.out.moves.append(Move(task.run, task.name, before, phase.state, reason))
+        if after != before:
+            self.out.moves.append(Move(task.run, task.name, before, after, reason))
         self.out.save(task)
 
     def moved(self, run: Run, before: str, reason: str | None = None) -> None:

@@ -49,12 +49,17 @@ class RunRecord:
         self.files = Files()
         self._by_job: dict[str, list[Task]] = {}
 
-    def tasks_of(self, job: str) -> list[Task]:
-        """The task of a job, or all its copies."""
+    @property
+    def by_job(self) -> Mapping[str, list[Task]]:
+        """The task of each job, or all its copies."""
         if not self._by_job:
             for task in self.run.tasks.values():
                 self._by_job.setdefault(task.job, []).append(task)
-        return self._by_job.get(job, [])
+        return self._by_job
+
+    def tasks_of(self, job: str) -> list[Task]:
+        """The task of a job, or all its copies."""
+        return self.by_job.get(job, [])
 
     def job(self, task: Task) -> Job:
         """The definition that a task runs under; a job without any keys where that is not known."""
@@ -62,7 +67,7 @@ class RunRecord:
 
     def upstreams(self, task: Task) -> list[tuple[Edge, Sequence[Task]]]:
         """The tasks of this run that a task comes after, edge by edge."""
-        return list(upstream_tasks(self.jobs, task, self.tasks_of)) if task.job in self.jobs else []
+        return list(upstream_tasks(self.jobs, task, self.by_job)) if task.job in self.jobs else []
 
     def awaited(self, task: Task) -> list[Task]:
         """The tasks of this run that a task waits for."""

@@ -36,8 +36,8 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "a late report ends the successor",
         "core/state.py",
-        "return task if live is not None and live.ref == ref else None",
-        "return task if live is not None else None",
+        "return (task, live) if task is not None and live is not None and live.ref == ref else None",
+        "return (task, live) if task is not None and live is not None else None",
     ),
     (
         "a lost start is not said again",
@@ -59,7 +59,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a cursor is moved but not saved",
-        "core/slots/cursors.py",
+        "core/slots/due_slots.py",
         "        before, cursor.row = cursor.row, row\n        turn.save(cursor)\n",
         "        before, cursor.row = cursor.row, row\n",
     ),
@@ -132,8 +132,8 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "a job with copies has ended with the first of them",
         "core/edges/ends.py",
-        "if not all(task.final for task in tasks):",
-        "if not any(task.final for task in tasks):",
+        "    if len(ends) < len(tasks):\n        return None\n    state",
+        "    if not ends:\n        return None\n    state",
     ),
     (
         "a pool has one slot more",
@@ -143,8 +143,8 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "a sensor waits for ever",
-        "core/run/stages.py",
-        '        heapq.heappush(turn.state.timers, (now + job.wait_timeout, "wait_timeout", task.run, task.name))',
+        "core/run/queue.py",
+        '        heapq.heappush(turn.state.timers, (turn.now + job.wait_timeout, "wait_timeout", task.run, task.name))',
         "        pass",
     ),
     (
@@ -233,9 +233,9 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "nobody has to approve",
-        "core/run/stages.py",
-        "return job.approve is not None",
-        "return False",
+        "core/run/queue.py",
+        "job.wait_until, job.approve, lines",
+        "job.wait_until, None, lines",
     ),
 )
 

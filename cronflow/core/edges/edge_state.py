@@ -38,11 +38,9 @@ def own_slot(run: Run) -> int | None:
 
 
 def ended(turn: Turn, run: Run, job: str) -> None:
-    """All tasks of a job in a run are final. Backfills and runs of only one job are no ends for others, nor are tasks that
-    were not to run: with them a slot is over, and no more."""
-    if job not in turn.state.linked:
-        return
-    mine = [run.tasks[name] for name in turn.state.by_job[run.id][job]]
+    """All tasks of a job in a run are final, and roots of other flows come after it. Backfills and runs of only one job are no
+    ends for others, nor are tasks that were not to run: with them a slot is over, and no more."""
+    mine = turn.state.by_job[run.id][job]
     end = end_of(mine)
     assert end is not None
     counts = run.is_end and not all(_not_to_run(task) for task in mine)

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from cronflow.core.jobs import Edge, Job
-from cronflow.core.records import RUN_RANK, End, Task, TaskState
+from cronflow.core.records import RUN_RANK, Done, End, Task, TaskState
 
 
 class Answer(Enum):
@@ -35,10 +35,12 @@ class JobEnd(NamedTuple):
 
 def end_of(tasks: Sequence[Task]) -> JobEnd | None:
     """How a job ended in a run, all its copies taken together as a run of them would be; None while one has not."""
-    if not all(task.final for task in tasks):
+    ends = [task.phase.state for task in tasks if isinstance(task.phase, Done)]
+    if len(ends) < len(tasks):
         return None
-    first = min(tasks, key=lambda task: RUN_RANK.index(task.state))
-    return JobEnd(first.state, first.name, first.caused_by)
+    state = next(state for state in RUN_RANK if state in ends)
+    first = tasks[ends.index(state)]
+    return JobEnd(state, first.name, first.caused_by)
 
 
 def met(edge: Edge, end: JobEnd) -> bool:

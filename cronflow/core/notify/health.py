@@ -37,12 +37,11 @@ def targets_of(state: LiveState, job: str, kind: str) -> list[AlertTarget]:
 def failed(turn: Turn, task: Task) -> None:
     """A task failed for good: count it, and tell it if the job was well before or has not been told for a day."""
     state, now, run = turn.state, turn.now, turn.run(task)
-    health = state.health_of(task.job)
+    health = turn.health(task.job)
     first = health.failing_since is None
     if first:
         health.failing_since, health.failures, health.told_at = now, 0, None
-    health.failures += not _copy_failed(state, run, task)
-    turn.save(health)
+    health.failures += not _copy_failed(state, task)
     if task.reason == "lost" and state.up_since is None:
         health.told_at = now if targets_of(state, task.job, "missed") else None
         if health.told_at is not None:
@@ -65,24 +64,23 @@ def failed(turn: Turn, task: Task) -> None:
 
 def succeeded(turn: Turn, task: Task) -> None:
     """A task succeeded: the job is well, and whoever was told that it failed is told so; of copies once all of them are well."""
-    state, run = turn.state, turn.run(task)
-    if task.job in state.open_by_job[run.id] or _copy_failed(state, run, task):
+    state = turn.state
+    if task.job in state.open_by_job[task.run] or _copy_failed(state, task):
         return
-    health = state.health_of(task.job)
+    health = turn.health(task.job)
     if health.told_at is not None:
         facts = {
             "failing_since": health.failing_since,
             "failures": health.failures,
-            "released": list(dict.fromkeys(job.name for job in _after(state, run, task.job))),
+            "released": list(dict.fromkeys(job.name for job in _after(state, turn.run(task), task.job))),
         }
         _tell(turn, "recovery", targets_of(state, task.job, "recovery"), facts, task)
     health.failing_since, health.failures, health.told_at, health.last_success_at = None, 0, None, turn.now
-    turn.save(health)
 
 
-def _copy_failed(state: LiveState, run: Run, task: Task) -> bool:
+def _copy_failed(state: LiveState, task: Task) -> bool:
     """Whether another copy of a task's job has failed in its run."""
-    return any(run.tasks[name].state == "failed" for name in state.by_job[run.id][task.job] if name != task.name)
+    return any(copy.state == "failed" for copy in state.by_job[task.run][task.job] if copy is not task)
 
 
 def ask_approval(turn: Turn, task: Task) -> None:
@@ -142,8 +140,6 @@ def tell_missed(turn: Turn) -> None:
     state, now = turn.state, turn.now
     report, interrupted = state.missed, state.interrupted
     state.missed, state.interrupted = {}, []
-    down_from = state.down_from
-    state.down_from = None
     if not interrupted and all(_hardly_late(one, now) for one in report.values()):
         return
     jobs = [*report, *(job for job, *_ in interrupted)]
@@ -153,7 +149,7 @@ def tell_missed(turn: Turn) -> None:
             by_target.setdefault(target.name, []).append(job)
     for name, mine in by_target.items():
         facts = _missed_facts(mine, report, interrupted)
-        facts["down_from"], facts["down_to"] = down_from, now
+        facts["down_from"], facts["down_to"] = state.down_from, now
         facts["cause"] = "down" if now == state.up_since else "clock"
         facts["rebooted"] = state.rebooted
         turn.save(Alert(now, "missed", name, facts=facts))
@@ -208,8 +204,7 @@ def _tell(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str
 
 def tell_once(turn: Turn, kind: str, targets: Iterable[AlertTarget], facts: dict[str, Any], task: Task) -> None:
     """An alert that there is at most once for a job in a run, however many copies it has and whether or not anybody wants it."""
-    tasks = turn.run(task).tasks
-    first = not any(kind in tasks[name].told for name in turn.state.by_job[task.run][task.job])
+    first = not any(kind in copy.told for copy in turn.state.by_job[task.run][task.job])
     task.told = (*task.told, kind)
     turn.save(task)
     if first:

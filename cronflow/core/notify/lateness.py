@@ -11,7 +11,7 @@ import heapq
 
 from cronflow.core.notify import health
 from cronflow.core.notify.expectations import REMEMBERED, Timer, deadline_of, slow_after, timers, usual
-from cronflow.core.records import Attempt, Done, Health, Task
+from cronflow.core.records import Attempt, Done, Health, Run, Task
 from cronflow.core.state import LiveState
 from cronflow.core.turn import Turn
 
@@ -34,12 +34,10 @@ def watch(state: LiveState, task: Task) -> None:
             heapq.heappush(state.timers, timer)
 
 
-def ring(turn: Turn, timer: Timer) -> None:
+def ring(turn: Turn, run: Run, task: Task, timer: Timer) -> None:
     """A timer has come: tell it, unless it stands for nothing any more."""
     state = turn.state
-    run = state.runs.get(timer[2])
-    task = run.tasks.get(timer[3]) if run else None
-    if run is None or task is None or timer not in timers(run, task, state.job(run, task), _durations(state, task.job)):
+    if timer not in timers(run, task, state.job(run, task), _durations(state, task.job)):
         return
     if timer[1] == "slow":
         _tell_slow(turn, task)
@@ -53,19 +51,16 @@ def ran(turn: Turn, task: Task, attempt: Attempt) -> None:
     state = turn.state
     if attempt.kind != "command" or attempt.started_at is None or attempt.finished_at is None:
         return
-    one = state.health_of(task.job)
+    one = turn.health(task.job)
     one.durations = (*one.durations, max(attempt.finished_at - attempt.started_at, 0.0))[-REMEMBERED:]
-    turn.save(one)
-    for number in list(state.active.get(task.job, ())):
-        run = state.runs[number]
-        for other in [run.tasks[name] for name in state.by_job[number].get(task.job, ())]:
+    for number in state.active.get(task.job, ()):
+        for other in state.by_job[number].get(task.job, ()):
             if other is not task:
                 watch(state, other)
 
 
-def ended(turn: Turn, task: Task) -> None:
-    """A task is final: was it in time, and if it never will be, does everybody know?"""
-    run = turn.run(task)
+def ended(turn: Turn, run: Run, task: Task) -> None:
+    """A task with a deadline is final: was it in time, and if it never will be, does everybody know?"""
     at = deadline_of(turn.job(task), run)
     if at is None or "late" in task.told:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cronflow.core.jobs import Edge, Job
 from cronflow.core.records import Task
@@ -46,14 +46,14 @@ def paired(jobs: Mapping[str, Job], upstream: str, job: Job) -> bool:
 
 
 def upstream_tasks(
-    jobs: Mapping[str, Job], task: Task, tasks_of: Callable[[str], Sequence[Task]]
+    jobs: Mapping[str, Job], task: Task, by_job: Mapping[str, Sequence[Task]]
 ) -> Iterator[tuple[Edge, Sequence[Task]]]:
-    """The tasks of its run that a task comes after, edge by edge; `tasks_of` gives those of a job. Copy by copy it is only the
+    """The tasks of its run that a task comes after, edge by edge, out of those of all its jobs. Copy by copy it is only the
     counterpart, where there is one. Edges from jobs outside the run are left out."""
     job = jobs[task.job]
     for edge in job.after:
-        tasks = tasks_of(edge.job)
-        if paired(jobs, edge.job, job):
+        tasks = by_job.get(edge.job, ())
+        if task.matrix and paired(jobs, edge.job, job):
             tasks = [one for one in tasks if one.matrix == task.matrix] or tasks
         if tasks:
             yield edge, tasks

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cronflow.core.jobs import NOTHING, Edge, Job, definition
+from cronflow.core.records import Definition
 from cronflow.core.time.schedule import ScheduleError
 from cronflow.core.time.triggers import Trigger, starts_by_itself, triggers_of
 from cronflow.core.words import closest
@@ -34,7 +35,7 @@ class Flow:
     down: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NOTHING)
     external_edges: tuple[Edge, ...] = field(init=False)
     """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
-    _definition: tuple[str, str] | None = field(init=False, default=None, repr=False, compare=False)
+    _definition: Definition | None = field(init=False, default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         edges = self.settings_root.after if self.roots else ()
@@ -46,17 +47,11 @@ class Flow:
         return self.jobs[self.roots[0]]
 
     @property
-    def digest(self) -> str:
-        return self._defined()[0]
-
-    @property
-    def body(self) -> str:
-        return self._defined()[1]
-
-    def _defined(self) -> tuple[str, str]:
-        """Made for the first run, and kept: there may be many flows that never have one."""
+    def definition(self) -> Definition:
+        """Its jobs as a run of it points to them. Made for the first run, and kept: many flows may never have one."""
         if self._definition is None:
-            object.__setattr__(self, "_definition", definition(self.jobs))
+            digest, body = definition(self.jobs)
+            object.__setattr__(self, "_definition", Definition(digest, self.name, body))
         assert self._definition is not None
         return self._definition
 

@@ -29,7 +29,7 @@ from cronflow.core.records import (
     Task,
     TaskState,
 )
-from cronflow.core.run import queue, stages, tasks
+from cronflow.core.run import queue, tasks
 from cronflow.core.stable import stable_fraction
 from cronflow.core.tables import ATTEMPTS, TASKS
 from cronflow.core.turn import Turn
@@ -42,10 +42,10 @@ WAITED_TOO_LONG = End("failed", "wait_timeout")
 
 def began(turn: Turn, event: AttemptBegan) -> None:
     """The process of an attempt exists."""
-    task = turn.state.task_at(event.ref)
-    attempt = task.live if task is not None else None
-    if task is None or attempt is None or attempt.state != "starting":
+    found = turn.state.live_at(event.ref)
+    if found is None or found[1].state != "starting":
         return
+    task, attempt = found
     attempt.state, attempt.pid, attempt.started_at = "running", event.pid, event.at
     turn.save(attempt)
     lateness.watch(turn.state, task)
@@ -53,10 +53,10 @@ def began(turn: Turn, event: AttemptBegan) -> None:
 
 def unclaimed(turn: Turn, ref: AttemptRef) -> None:
     """An attempt that was committed but never begun: it is begun now, under its own number, or ends if it was cancelled."""
-    task = turn.state.task_at(ref)
-    attempt = task.live if task is not None else None
-    if attempt is None or attempt.state != "starting":
+    found = turn.state.live_at(ref)
+    if found is None or found[1].state != "starting":
         return
+    _, attempt = found
     if attempt.stop is None:
         turn.act(StartAttempt(ref))
     else:
@@ -65,30 +65,30 @@ def unclaimed(turn: Turn, ref: AttemptRef) -> None:
 
 def ended(turn: Turn, event: AttemptEnded) -> None:
     """The process is gone: what it was for goes on, is tried again, or ends with it."""
-    task = turn.state.task_at(event.ref)
-    attempt = task.live if task is not None else None
-    if task is None or attempt is None:
+    found = turn.state.live_at(event.ref)
+    if found is None:
         return
+    task, attempt = found
     job = turn.job(task)
     _fill_in(job, attempt, event)
-    turn.save(attempt, task)
+    turn.save(attempt)
     turn.state.give_place_back(job, task)
-    if _cancelled(job, task, attempt):
+    if attempt.stop is not None and _cancelled(job, task, attempt):
         tasks.close(turn, task, End("cancelled", attempt.stop, task.note, at=event.at))
     elif isinstance(task.phase, Hook):
         tasks.close(turn, task, task.phase.end, event.at)
     elif attempt.kind == COMMAND:
-        _command_ended(turn, task, attempt, event)
+        _command_ended(turn, job, task, attempt, event)
     elif attempt.kind == "check":
-        _check_ended(turn, task, attempt, event)
+        _check_ended(turn, job, task, attempt, event)
     else:
-        _step_ended(turn, task, attempt, event)
+        _step_ended(turn, job, task, attempt, event)
 
 
 def _cancelled(job: Job, task: Task, attempt: Attempt) -> bool:
     """Whether the task ends with a process that somebody wanted to end: always where it was a step. A command that has ended by
     itself all the same has, unless it was still to be checked."""
-    if attempt.stop in (None, "wait_timeout") or isinstance(task.phase, Hook):
+    if attempt.stop == "wait_timeout" or isinstance(task.phase, Hook):
         return False
     checked = attempt.result == "success" and bool(job.check)
     return attempt.kind != COMMAND or attempt.result == "cancelled" or checked
@@ -128,10 +128,11 @@ def classify(job: Job, event: AttemptEnded) -> tuple[Result, str | None]:
 # ---- the command and its checks -------------------------------------------------------------------------------------------
 
 
-def _command_ended(turn: Turn, task: Task, attempt: Attempt, event: AttemptEnded) -> None:
-    state, job = turn.state, turn.job(task)
+def _command_ended(turn: Turn, job: Job, task: Task, attempt: Attempt, event: AttemptEnded) -> None:
+    state = turn.state
     task.outputs = dict(event.outputs)
-    state.note_outputs(task)
+    if task.outputs:
+        state.note_outputs(task)
     if attempt.result == "success":
         lateness.ran(turn, task, attempt)
     if attempt.result == "lost" and state.up_since is None:
@@ -139,30 +140,29 @@ def _command_ended(turn: Turn, task: Task, attempt: Attempt, event: AttemptEnded
     if attempt.result == "success" and job.check:
         queue.follow(turn, task, 0)
     elif attempt.result in BAD and _tried_again(job, task, attempt, event):
-        _retry_later(turn, task, attempt.reason, event)
+        _retry_later(turn, job, task, attempt.reason, event)
     else:
-        conclude(turn, task, End(_final_state(attempt), attempt.reason, event.message, at=event.at))
+        conclude(turn, job, task, End(_final_state(attempt), attempt.reason, event.message, at=event.at))
 
 
-def _check_ended(turn: Turn, task: Task, check: Attempt, event: AttemptEnded) -> None:
+def _check_ended(turn: Turn, job: Job, task: Task, check: Attempt, event: AttemptEnded) -> None:
     """A check that says no makes a failure of the attempt that it looked at, which is then judged as such. One whose answer
     nobody knows is asked again."""
-    job = turn.job(task)
     assert isinstance(task.phase, Live)
     passed = task.phase.passed + (check.result == "success")
     unknown = check.result == "lost" and not event.survivors
     if unknown or (check.result == "success" and passed < len(job.check)):
         queue.follow(turn, task, passed)
     elif check.result == "success":
-        conclude(turn, task, End("success", at=event.at))
+        conclude(turn, job, task, End("success", at=event.at))
     else:
         command = AttemptRef(task.run, task.name, task.attempts)
         turn.patch(ATTEMPTS, command._asdict(), result="failed", reason="check")
         attempt = Attempt(task.run, task.name, task.attempts, result="failed", reason="check")
         if _tried_again(job, task, attempt, event):
-            _retry_later(turn, task, "check", AttemptEnded(command, event.at, message=event.message))
+            _retry_later(turn, job, task, "check", AttemptEnded(command, event.at, message=event.message))
         else:
-            conclude(turn, task, End("failed", "check", event.message, at=event.at))
+            conclude(turn, job, task, End("failed", "check", event.message, at=event.at))
 
 
 def _final_state(attempt: Attempt) -> TaskState:
@@ -203,67 +203,65 @@ def pace(job: Job, task: Task, stage: str) -> float:
     return retry_delay(job, AttemptRef(task.run, task.name, task.attempts))
 
 
-def _retry_later(turn: Turn, task: Task, reason: str | None, event: AttemptEnded) -> None:
-    again_at = turn.now + retry_delay(turn.job(task), event.ref)
-    stages.come_again(turn, task, Pausing(COMMAND, again_at, turn.now, task.passed), reason, event.message)
+def _retry_later(turn: Turn, job: Job, task: Task, reason: str | None, event: AttemptEnded) -> None:
+    again_at = turn.now + retry_delay(job, event.ref)
+    queue.come_again(turn, task, Pausing(COMMAND, again_at, turn.now, task.passed), reason, event.message)
 
 
 # ---- the steps before the command -----------------------------------------------------------------------------------------
 
 
-def _step_ended(turn: Turn, task: Task, step: Attempt, event: AttemptEnded) -> None:
+def _step_ended(turn: Turn, job: Job, task: Task, step: Attempt, event: AttemptEnded) -> None:
     """A condition, a poll or the lines of a `foreach`. One whose status nobody knows is asked again."""
     phase = task.phase
     assert isinstance(phase, Live)
-    if end := tasks.excluded(turn, task):
+    if end := tasks.excluded(turn, turn.run(task), job):
         tasks.close(turn, task, end)
     elif step.stop == "wait_timeout" and step.result != "success":
-        conclude(turn, task, WAITED_TOO_LONG)
+        conclude(turn, job, task, WAITED_TOO_LONG)
     elif step.result == "lost" and not event.survivors:
-        queue.enqueue(turn, task, Queued(step.kind, turn.now, phase.entered, phase.polls))
+        queue.enqueue(turn, job, task, Queued(step.kind, turn.now, phase.entered, phase.polls))
     elif event.reason is not None or step.result == "lost":
-        conclude(turn, task, End("failed", step.reason, event.message, at=event.at))
+        conclude(turn, job, task, End("failed", step.reason, event.message, at=event.at))
     elif step.kind == "sensor" and step.result != "success":
-        _poll_later(turn, task, phase)
+        _poll_later(turn, job, task, phase)
+    elif step.kind == "foreach" and step.result != "success":
+        conclude(turn, job, task, End("failed", "foreach", event.message, at=event.at))
     elif step.kind == "foreach":
-        _items_known(turn, task, step, event)
+        _items_known(turn, job, task, event)
     elif step.result == "success":
-        stages.begin(turn, task, step.kind)
+        queue.next_stage(turn, job, task, step.kind)
     else:
         tasks.close(turn, task, End("skipped", "condition"))
 
 
-def _poll_later(turn: Turn, task: Task, phase: Live) -> None:
-    job = turn.job(task)
+def _poll_later(turn: Turn, job: Job, task: Task, phase: Live) -> None:
     if turn.now >= phase.entered + job.wait_timeout:
-        conclude(turn, task, WAITED_TOO_LONG)
+        conclude(turn, job, task, WAITED_TOO_LONG)
     else:
         again_at = turn.now + pace(job, task, "sensor")
-        stages.come_again(turn, task, Pausing("sensor", again_at, phase.entered, polls=phase.polls), "sensor")
+        queue.come_again(turn, task, Pausing("sensor", again_at, phase.entered, polls=phase.polls), "sensor")
 
 
 def waited_too_long(turn: Turn, task: Task) -> None:
     """The time of a sensor is over: its task fails; a poll that is going on is ended first."""
     live = task.live
     if live is None:
-        conclude(turn, task, WAITED_TOO_LONG)
+        conclude(turn, turn.job(task), task, WAITED_TOO_LONG)
     elif live.stop is None:
         live.stop = "wait_timeout"
         turn.save(live)
         turn.act(StopAttempt(live.ref))
 
 
-def _items_known(turn: Turn, task: Task, step: Attempt, event: AttemptEnded) -> None:
+def _items_known(turn: Turn, job: Job, task: Task, event: AttemptEnded) -> None:
     """Put a task for each line in the place of this one."""
-    if step.result != "success":
-        conclude(turn, task, End("failed", "foreach", event.message, at=event.at))
-        return
     if not event.items:
         tasks.close(turn, task, End("skipped", "no_items"))
         return
-    state, run, job = turn.state, turn.run(task), turn.job(task)
+    state, run = turn.state, turn.run(task)
     del run.tasks[task.name]
-    state.by_job[run.id][task.job].remove(task.name)
+    state.by_job[run.id][task.job].remove(task)
     turn.delete(TASKS, (run.id, task.name))
     turn.out.moves.append(Move(run.id, task.name, task.state, f"{len(event.items)} copies", None))
     copies = [Task(run.id, name, job.name, told=task.told, matrix=values) for name, values in item_copies(job, event.items)]
@@ -273,7 +271,7 @@ def _items_known(turn: Turn, task: Task, step: Attempt, event: AttemptEnded) -> 
         lateness.expect(turn, copy)
     state.leave_task(task)
     for copy in copies:
-        stages.begin(turn, copy, "foreach")
+        queue.next_stage(turn, job, copy, "foreach")
 
 
 # ---- approval -------------------------------------------------------------------------------------------------------------
@@ -284,30 +282,29 @@ def approval_given(turn: Turn, event: ApprovalGiven) -> Reply:
     run = turn.state.runs.get(event.run)
     if run is None:
         return Reply(refused=f"run {event.run} has ended already")
-    names = [event.task] if event.task in run.tasks else list(turn.state.by_job[run.id].get(event.task, ()))
-    if not names:
+    mine = [run.tasks[event.task]] if event.task in run.tasks else turn.state.by_job[run.id].get(event.task)
+    if not mine:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=Exit.NOT_FOUND)
-    waiting = [task for name in names if isinstance((task := run.tasks[name]).phase, Approval)]
+    waiting = [task for task in mine if isinstance(task.phase, Approval)]
     if not waiting:
-        first = run.tasks[names[0]]
+        first = mine[0]
         how = f"has ended already: {first.state}" if first.final else "does not wait for an approval"
         hint = f"`cronflow why {pasted(f'{run.id}/{event.task}')}`"
         return Reply(refused=f"task `{run.id}/{event.task}` {how}", hint=hint)
     for task in waiting:
         if event.approved:
-            stages.begin(turn, task, "approval")
+            queue.next_stage(turn, turn.job(task), task, "approval")
         else:
             note = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
-            conclude(turn, task, End("failed", "rejected", note))
+            conclude(turn, turn.job(task), task, End("failed", "rejected", note))
     return Reply((run.id,))
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------------
 
 
-def conclude(turn: Turn, task: Task, end: End) -> None:
+def conclude(turn: Turn, job: Job, task: Task, end: End) -> None:
     """End a task as decided, after its hook if it has one for this end. A hook changes nothing about it."""
-    job = turn.job(task)
     if {"failed": job.on_failure, "success": job.on_success}.get(end.state) is None:
         tasks.close(turn, task, end)
         return
@@ -315,4 +312,4 @@ def conclude(turn: Turn, task: Task, end: End) -> None:
     if task.state == "running":
         queue.follow(turn, task, hook)
     else:
-        queue.enqueue(turn, task, hook)
+        queue.enqueue(turn, job, task, hook)

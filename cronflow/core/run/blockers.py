@@ -45,8 +45,7 @@ def blockers(state: LiveState, run: Run, task: Task) -> list[Blocker]:
             return [Blocker(code, run.id, task.name, until=phase.again_at)]
         case Approval():
             return [Blocker("approval", run.id, task.name)]
-    jobs, groups = state.flows[run.id].jobs, state.by_job[run.id]
-    before = upstream_tasks(jobs, task, lambda job: [run.tasks[name] for name in groups.get(job, ())])
+    before = upstream_tasks(state.flows[run.id].jobs, task, state.by_job[run.id])
     return [Blocker("upstream", run.id, one.name, edge) for edge, tasks in before for one in tasks if not one.final]
 
 

@@ -149,12 +149,12 @@ def ask_cancel(turn: Turn, event: CancelAsked) -> Reply:
     if event.task is None:
         tasks.cancel_run(turn, run, "cancelled", note)
         return Reply((run.id,))
-    names = [event.task] if event.task in run.tasks else list(turn.state.by_job[run.id].get(event.task, ()))
-    if not names:
+    mine = [run.tasks[event.task]] if event.task in run.tasks else turn.state.by_job[run.id].get(event.task)
+    if not mine:
         return Reply(refused=f"run {run.id} has no task `{event.task}`", exit_status=Exit.NOT_FOUND)
-    going_on = [task for name in names if not (task := run.tasks[name]).final]
+    going_on = [task for task in mine if not task.final]
     if not going_on:
-        return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {run.tasks[names[0]].state}")
+        return Reply(refused=f"task `{run.id}/{event.task}` has ended already: {mine[0].state}")
     for task in going_on:
         tasks.cancel(turn, task, "cancelled", note)
     return Reply((run.id,))

@@ -9,7 +9,7 @@ from cronflow.core.edges.ends import GO, WAIT, Answer
 from cronflow.core.jobs import Job
 from cronflow.core.records import QUEUE_LIMIT, Held, Run, Upstreams
 from cronflow.core.run import tasks
-from cronflow.core.slots.cursors import end_row
+from cronflow.core.slots.due_slots import end_row
 from cronflow.core.state import LiveState
 from cronflow.core.turn import Turn
 

@@ -9,7 +9,7 @@ from cronflow.core.jobs import NOTHING
 from cronflow.core.notify import lateness
 from cronflow.core.plan.copies import matrix_copies
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Definition, Done, End, Run, Task
+from cronflow.core.records import Done, End, Run, Task
 from cronflow.core.run import tasks
 from cronflow.core.tables import RUN_SLOTS, RUNS, TASKS
 from cronflow.core.turn import Turn
@@ -22,7 +22,7 @@ NOT_WELL = ("failed", "blocked", "cancelled")
 
 def new(turn: Turn, flow: Flow, trigger: str, roots: tuple[str, ...] = ()) -> Run:
     """A run of a flow that is not open yet, under the next number."""
-    return Run(turn.state.next_run, flow.name, trigger, turn.now, flow.digest, roots=roots)
+    return Run(turn.state.next_run, flow.name, trigger, turn.now, flow.definition.digest, roots=roots)
 
 
 def new_after(turn: Turn, flow: Flow, upstreams: Mapping[str, int], slot: int | None) -> Run:
@@ -51,15 +51,16 @@ def open_blocked(turn: Turn, flow: Flow, run: Run, end: End) -> None:
 def block(turn: Turn, run: Run, roots: tuple[str, ...], end: End) -> None:
     """End the roots of a run without running, and let the run go on with that."""
     for task in [task for task in run.tasks.values() if task.job in roots and not task.final]:
-        tasks.end_unrun(turn, task, end)
+        tasks.end_unrun(turn, run, task, end)
     begin(turn, run)
 
 
 def begin(turn: Turn, run: Run) -> None:
     """Let a run begin, as far as no gate holds it back; from then on its tasks may be late."""
     tasks.begin(turn, run)
+    jobs = turn.state.definitions[run.definition]
     for task in run.tasks.values():
-        if not task.final:
+        if jobs[task.job].deadline is not None and not task.final:
             lateness.expect(turn, task)
 
 
@@ -73,8 +74,8 @@ def enter(turn: Turn, flow: Flow, run: Run, jobs: Iterable[str], old: Mapping[st
         else:
             made = [Task(run.id, copy, name, matrix=values) for copy, values in matrix_copies(job)] if name in chosen else []
         run.tasks.update((task.name, task) for task in made)
-    state.know(flow.digest, flow.body)
-    turn.save(Definition(flow.digest, flow.name, flow.body))
+    state.know(run.definition, flow.definition.body)
+    turn.save(flow.definition)
     state.runs[run.id] = run
     turn.moved(run, "", f"{run.flow}, {run.trigger}")
     turn.save(*run.tasks.values())
@@ -83,10 +84,10 @@ def enter(turn: Turn, flow: Flow, run: Run, jobs: Iterable[str], old: Mapping[st
 
 def refresh(turn: Turn, flow: Flow, run: Run) -> None:
     """Have a run that has not begun go by the job file that is in force now, unless a person has ended some of it."""
-    if run.definition != flow.digest and not run.partly_ended:
+    if run.definition != flow.definition.digest and not run.partly_ended:
         _drop_tasks(turn, run)
         turn.state.leave(run, turn.now)
-        run.flow, run.definition = flow.name, flow.digest
+        run.flow, run.definition = flow.name, flow.definition.digest
         enter(turn, flow, run, flow.jobs)
 
 
@@ -106,7 +107,7 @@ def skip(turn: Turn, run: Run, reason: str) -> None:
             answer = judge(turn.job(task), tasks.upstreams(turn.state, run, task))
             if not isinstance(answer, End) or answer.state == "skipped":
                 answer = End("skipped", reason)
-            tasks.end_unrun(turn, task, answer)
+            tasks.end_unrun(turn, run, task, answer)
     tasks.finish_if_done(turn, run)
 
 

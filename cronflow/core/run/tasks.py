@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from cronflow.core.edges import edge_state
 from cronflow.core.edges.ends import GO, JobEnd, end_of, judge
 from cronflow.core.effects import StopAttempt
-from cronflow.core.jobs import Edge
+from cronflow.core.jobs import Edge, Job
 from cronflow.core.notify import health, lateness
 from cronflow.core.plan.copies import paired, upstream_tasks
 from cronflow.core.records import Done, End, Held, Hook, Run, Task, Upstreams
-from cronflow.core.run import stages
+from cronflow.core.run import queue
 from cronflow.core.slots import skips
-from cronflow.core.slots.cursors import end_row
+from cronflow.core.slots.due_slots import end_row
 from cronflow.core.state import LiveState, judge_run
 from cronflow.core.turn import Turn
 
@@ -27,56 +27,57 @@ from cronflow.core.turn import Turn
 
 def upstreams(state: LiveState, run: Run, task: Task) -> list[tuple[Edge, JobEnd | None]]:
     """The edges from jobs of this run and how these ended; edges from jobs outside the run count as met."""
-    jobs, groups = state.flows[run.id].jobs, state.by_job[run.id]
-    before = upstream_tasks(jobs, task, lambda job: [run.tasks[name] for name in groups.get(job, ())])
+    before = upstream_tasks(state.flows[run.id].jobs, task, state.by_job[run.id])
     return [(edge, end_of(tasks)) for edge, tasks in before]
 
 
-def advance(turn: Turn, run: Run, names: Iterable[str]) -> None:
+def advance(turn: Turn, run: Run, tasks: Iterable[Task]) -> None:
     """Look at tasks that wait for their upstreams: they go on to their first stage, wait, or end, and then those after them are
     looked at."""
     if run.gate is not None:
         return
-    todo = deque(names)
+    jobs = turn.state.definitions[run.definition]
+    todo = deque(tasks)
     while todo:
-        task = run.tasks[todo.popleft()]
+        task = todo.popleft()
         if not isinstance(task.phase, Upstreams):
             continue
-        answer = judge(turn.job(task), upstreams(turn.state, run, task))
+        job = jobs[task.job]
+        answer = judge(job, upstreams(turn.state, run, task))
         if answer is GO:
-            answer = excluded(turn, task) or GO
+            answer = excluded(turn, run, job) or GO
         if answer is GO:
-            stages.begin(turn, task)
+            queue.next_stage(turn, job, task)
         elif isinstance(answer, End):
-            end_unrun(turn, task, answer)
+            end_unrun(turn, run, task, answer)
             todo.extend(_after(turn.state, run, task))
 
 
-def end_unrun(turn: Turn, task: Task, end: End) -> None:
+def end_unrun(turn: Turn, run: Run, task: Task, end: End) -> None:
     """End a task that does not run; those after it are still to be looked at."""
     note = edge_state.in_vain(turn.state, turn.job(task)) if end.reason == "after_timeout" else None
-    _close(turn, task, end._replace(note=note))
+    _close(turn, run, task, end._replace(note=note))
 
 
-def _after(state: LiveState, run: Run, task: Task) -> Iterator[str]:
+def _after(state: LiveState, run: Run, task: Task) -> Iterator[Task]:
     """The tasks to look at when this one has ended: of jobs that come after its own, once all its copies have."""
     flow, groups = state.flows[run.id], state.by_job[run.id]
     copies_left = task.job in state.open_by_job[run.id]
     for down in flow.down.get(task.job, ()):
-        for name in groups.get(down, ()):
-            if not copies_left or (paired(flow.jobs, task.job, flow.jobs[down]) and run.tasks[name].matrix == task.matrix):
-                yield name
+        for other in groups.get(down, ()):
+            if not copies_left or (paired(flow.jobs, task.job, flow.jobs[down]) and other.matrix == task.matrix):
+                yield other
 
 
-def excluded(turn: Turn, task: Task) -> End | None:
+def excluded(turn: Turn, run: Run, job: Job) -> End | None:
     """A job that is disabled, paused or to be skipped does not run, unless a person named it."""
-    if task.job in turn.run(task).named:
+    if job.name in run.named:
         return None
-    if not turn.job(task).enabled:
+    if not job.enabled:
         return End("skipped", "disabled")
-    if task.job in turn.state.pauses:
+    if job.name in turn.state.pauses:
         return End("skipped", "paused")
-    return End("skipped", "skip") if skips.consume_skip(turn, task) else None
+    return End("skipped", "skip") if skips.consume_skip(turn, run, job) else None
 
 
 def hold(turn: Turn, run: Run) -> None:
@@ -88,7 +89,7 @@ def hold(turn: Turn, run: Run) -> None:
 
 def begin(turn: Turn, run: Run) -> None:
     """Look at every task once: roots go in the queue, and what cannot run ends. A run of nothing but such ends at once."""
-    advance(turn, run, list(run.tasks))
+    advance(turn, run, list(run.tasks.values()))
     finish_if_done(turn, run)
 
 
@@ -99,12 +100,12 @@ def close(turn: Turn, task: Task, end: End, finished_at: float | None = None) ->
     """End a task, look at those after it, and end the run if it was the last one. `finished_at` is when its hook had ended, where
     it has one."""
     run = turn.run(task)
-    _close(turn, task, end, finished_at)
+    _close(turn, run, task, end, finished_at)
     advance(turn, run, list(_after(turn.state, run, task)))
     finish_if_done(turn, run)
 
 
-def _close(turn: Turn, task: Task, end: End, finished_at: float | None = None) -> None:
+def _close(turn: Turn, run: Run, task: Task, end: End, finished_at: float | None = None) -> None:
     state, now, phase = turn.state, turn.now, task.phase
     decided_at = phase.since if isinstance(phase, Hook) else now if end.at is None else min(end.at, now)
     task.finished_at = decided_at if finished_at is None else min(finished_at, now)
@@ -115,9 +116,10 @@ def _close(turn: Turn, task: Task, end: End, finished_at: float | None = None) -
         health.failed(turn, task)
     elif end.state == "success":
         health.succeeded(turn, task)
-    lateness.ended(turn, task)
-    if task.job not in state.open_by_job[task.run]:
-        edge_state.ended(turn, turn.run(task), task.job)
+    if state.definitions[run.definition][task.job].deadline is not None:
+        lateness.ended(turn, run, task)
+    if task.job in state.linked and task.job not in state.open_by_job[run.id]:
+        edge_state.ended(turn, run, task.job)
 
 
 def finish_if_done(turn: Turn, run: Run) -> None:
@@ -159,7 +161,7 @@ def cancel_run(turn: Turn, run: Run, reason: str, note: str | None) -> None:
     """End every task of a run that is not final, those that come after with `done` too."""
     for task in run.tasks.values():
         if not task.final and task.live is None:
-            _close(turn, task, _cut_short(task, reason, note))
+            _close(turn, run, task, _cut_short(task, reason, note))
     for task in run.tasks.values():
         cancel(turn, task, reason, note)
     finish_if_done(turn, run)

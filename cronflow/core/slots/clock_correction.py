@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from cronflow.core.events import ClockSetBack
 from cronflow.core.plan.flow import Plan
 from cronflow.core.records import Cursor, Live, Pausing, Queued, Run, Task
-from cronflow.core.run import attempts, gates, runs, stages
+from cronflow.core.run import attempts, gates, queue, runs
 from cronflow.core.slots import due
 from cronflow.core.slots.due_slots import cursors_of
 from cronflow.core.state import LiveState
@@ -90,7 +90,7 @@ def _bring_nearer(turn: Turn, run: Run, task: Task) -> None:
     state, now, job, phase = turn.state, turn.now, turn.job(task), task.phase
     if isinstance(phase, Pausing) and _too_late(state, run, task, now):
         phase = phase._replace(again_at=now + attempts.pace(job, task, phase.stage))
-        stages.come_again(turn, task, phase, task.reason, task.note)
+        queue.come_again(turn, task, phase, task.reason, task.note)
     if isinstance(phase, Queued | Live | Pausing) and phase.stage == "sensor" and phase.entered > now:
         task.phase = phase._replace(entered=now)
         turn.save(task)

@@ -21,8 +21,7 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Cursor, Run, RunSlot
 from cronflow.core.run import gates, runs
 from cronflow.core.slots import skips
-from cronflow.core.slots.cursors import advance
-from cronflow.core.slots.due_slots import DueSlots, cursors_of, trigger_of
+from cronflow.core.slots.due_slots import DueSlots, advance, cursors_of, trigger_of
 from cronflow.core.slots.rows import ON_A_FORBIDDEN_DAY, Why, record
 from cronflow.core.state import LiveState, MissedReport
 from cronflow.core.tables import CURSORS
@@ -70,17 +69,6 @@ def push(state: LiveState, flow: Flow, trigger: Trigger) -> None:
         heapq.heappush(state.due, (slot + trigger.delay(state.jobs.host, flow.name), flow.name, trigger.key))
 
 
-def fire_due(turn: Turn) -> bool:
-    """Deal with every slot that is due. True if there was any."""
-    state = turn.state
-    fired = False
-    while state.due and state.due[0][0] <= turn.now:
-        _, name, key = heapq.heappop(state.due)
-        fired = True
-        fire(turn, state.plan.flows[name], key)
-    return fired
-
-
 def continue_catchup(turn: Turn) -> bool:
     """Open the next run of each trigger that is being caught up, if the one before has ended. True if a cursor moved."""
     state = turn.state
@@ -97,16 +85,18 @@ def fire(turn: Turn, flow: Flow, key: str) -> None:
     """Bring the cursors of one trigger up to now, as far as that is possible, and have it looked at again at its next slot. While
     slots are caught up one by one, or one waits for jobs of other flows, newer ones line up behind it."""
     trigger = trigger_of(flow, key)
-    if trigger is not None and cursors_of(turn.state, flow, trigger) and _bring_up(turn, flow, trigger):
+    if trigger is not None and _bring_up(turn, flow, trigger):
         push(turn.state, flow, trigger)
 
 
 def _bring_up(turn: Turn, flow: Flow, trigger: Trigger) -> bool:
     state = turn.state
+    cursors = cursors_of(state, flow, trigger)
+    if not cursors:
+        return False
     delay = trigger.delay(state.jobs.host, flow.name)
     horizon = turn.now - delay
     while True:
-        cursors = cursors_of(state, flow, trigger)
         first = min(cursor.at for cursor in cursors)
         if first >= horizon:
             return True
@@ -175,6 +165,9 @@ def _find_missed(turn: Turn, slots: DueSlots) -> bool:
     state = turn.state
     assert state.up_since is not None
     gone = min(max(state.up_since, turn.now - ON_TIME) - slots.delay, slots.until)
+    first = slots.next()
+    if first is None or first > gone:
+        return False
     newest = last_allowed(slots.trigger, slots.calendars, gone, slots.at)
     while newest is not None and _all_excluded(turn, slots, gone):
         newest = last_allowed(slots.trigger, slots.calendars, gone, slots.at)

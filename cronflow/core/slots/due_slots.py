@@ -1,20 +1,24 @@
-"""The slots of one trigger that are due, for those roots of a flow that have been dealt with up to the same place."""
+"""Up to where the slots of a trigger have been dealt with, those that are due from there on, and the row of slots that did not
+run which the next one continues."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from math import ceil, floor
 
 from cronflow.core.edges.alignment import AskingSlot
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Cursor
+from cronflow.core.records import Cursor, Run
 from cronflow.core.state import LiveState
 from cronflow.core.time.triggers import Calendars, Trigger, allowed, count_allowed
+from cronflow.core.turn import Turn
 
 
 @dataclass(slots=True)
 class DueSlots:
-    """The slots after `at`, up to `until`, in the time of slots. `delay` is how long after its slot the trigger is due."""
+    """The slots of a trigger after `at`, up to `until`, in the time of slots, for those roots of a flow whose cursors stand at
+    `at`. `delay` is how long after its slot the trigger is due."""
 
     flow: Flow
     trigger: Trigger
@@ -22,14 +26,14 @@ class DueSlots:
     until: float
     calendars: Calendars
     delay: int = 0
+    roots: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.roots = tuple(cursor.job for cursor in self.cursors)
 
     @property
     def at(self) -> float:
         return self.cursors[0].at
-
-    @property
-    def roots(self) -> tuple[str, ...]:
-        return tuple(cursor.job for cursor in self.cursors)
 
     def next(self) -> int | None:
         return self.trigger.schedule.next_after(self.at)
@@ -68,3 +72,31 @@ def cursors_of(state: LiveState, flow: Flow, trigger: Trigger) -> list[Cursor]:
 def trigger_of(flow: Flow, key: str) -> Trigger | None:
     """The trigger of a flow with this key; None if it has none any more."""
     return next((trigger for trigger in flow.triggers if trigger.key == key), None)
+
+
+def advance(turn: Turn, slots: DueSlots, at: float, row: int | None) -> None:
+    """Move the cursors on over slots: into a row of slots that did not run, or, without one, past slots that ran."""
+    for cursor in slots.cursors:
+        cursor.at = at
+    _continue(turn, slots.cursors, row)
+
+
+def end_row(turn: Turn, run: Run) -> None:
+    """The slot of a run that waited for jobs of other flows has become that run: no later slot continues the row before it."""
+    places = [(root, run.trigger_key or "") for root in run.roots]
+    _continue(turn, [turn.state.cursors[place] for place in places if place in turn.state.cursors], None)
+
+
+def _continue(turn: Turn, cursors: Iterable[Cursor], row: int | None) -> None:
+    rows = turn.state.rows
+    for cursor in cursors:
+        before, cursor.row = cursor.row, row
+        turn.save(cursor)
+        if before is not None and before != row and before in rows and not _is_continued(turn.state, rows[before]):
+            del rows[before]
+
+
+def _is_continued(state: LiveState, row: Run) -> bool:
+    """Whether a root may still continue a row, in whatever flow it is today."""
+    places = [(root, row.trigger_key or "") for root in row.roots]
+    return any(state.cursors[place].row == row.id for place in places if place in state.cursors)

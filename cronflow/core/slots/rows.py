@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from cronflow.core.edges import edge_state
 from cronflow.core.notify import health
-from cronflow.core.records import Definition, Run, TaskState
+from cronflow.core.records import Run, TaskState
 from cronflow.core.run import runs
-from cronflow.core.slots.cursors import advance
-from cronflow.core.slots.due_slots import DueSlots
+from cronflow.core.slots.due_slots import DueSlots, advance
 from cronflow.core.state import LiveState
 from cronflow.core.tables import RUNS
 from cronflow.core.time.triggers import stretch
@@ -57,7 +56,7 @@ def _add(turn: Turn, slots: DueSlots, span: range, count: int, why: Why, number:
         row.state, row.reason = why
         state.next_run = max(state.next_run, row.id + 1)
         state.rows[row.id] = row
-        turn.save(Definition(slots.flow.digest, slots.flow.name, slots.flow.body))
+        turn.save(slots.flow.definition)
     row.slot_last, row.slots, row.finished_at = last, row.slots + count, turn.now
     turn.save(row)
     health.tell_skipped(turn, row, slots.flow.jobs, row.slots - count)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from cronflow.core.effects import Reply
 from cronflow.core.events import SkipAsked
+from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
-from cronflow.core.records import Skip, Task
+from cronflow.core.records import Run, Skip
 from cronflow.core.state import LiveState
 from cronflow.core.tables import SKIPS
 from cronflow.core.turn import Turn
@@ -61,15 +62,13 @@ def _why_not(state: LiveState, flow: Flow, root: str) -> str | None:
     return "paused" if root in state.pauses else "skip" if root in state.skips else None
 
 
-def consume_skip(turn: Turn, task: Task) -> bool:
-    """Whether a task that would start now is to be skipped; if so that is used up, once for all copies of the job in the run."""
-    run, job = turn.run(task), turn.job(task)
-    if run.kind.by_person:
-        return False
-    if job.copies and any(one.job == job.name and one.reason == "skip" for one in run.tasks.values()):
+def consume_skip(turn: Turn, run: Run, job: Job) -> bool:
+    """Whether a task of a job that would start now is to be skipped; if so that is used up, once for all copies of the job in the
+    run."""
+    if any(copy.reason == "skip" for copy in turn.state.by_job[run.id][job.name]):
         return True
     skip = turn.state.skips.get(job.name)
-    if skip is None or run.created_at < skip.since:
+    if skip is None or run.kind.by_person or run.created_at < skip.since:
         return False
     use_up(turn, job.name, 1)
     return True

@@ -70,6 +70,8 @@ class Schedule:
     _times: tuple[WallTimes, ...] = field(compare=False, repr=False)
     moments: tuple[int, ...] = field(default=(), compare=False)
     """The slots themselves, in order, where they are neither."""
+    _last: tuple[int, int] | None = field(default=None, init=False, compare=False, repr=False)
+    """What was found last: an instant, and the first slot after it. It is the same for all instants between the two."""
 
     @staticmethod
     def cron(exprs: str | Sequence[str], zone: str) -> Schedule:
@@ -113,10 +115,13 @@ class Schedule:
             return (floor(t) // self.period + 1) * self.period
         if not self._times:
             return next((moment for moment in self.moments if moment > t), None)
+        if self._last is not None and self._last[0] <= t < self._last[1]:
+            return self._last[1]
         start = max(floor(t) + 1, _EARLIEST)
         for piece in _zone(self.zone).forward(start, min(start + _HORIZON, _LATEST)):
             found = [slot for times in self._times if (slot := piece.next(times, start)) is not None]
             if found:
+                object.__setattr__(self, "_last", (floor(t), min(found)))
                 return min(found)
         return None
 

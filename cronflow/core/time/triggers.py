@@ -147,7 +147,7 @@ ALWAYS = Stretch(True, float("-inf"), float("inf"))
 
 def allowed(trigger: Trigger, calendars: Calendars, slot: float) -> bool:
     """Whether the calendars of a trigger let a slot run: its local date is in none of `skip_on`, and in one of `only_on`."""
-    return stretch(trigger, calendars, slot).runs
+    return not trigger.dated or stretch(trigger, calendars, slot).runs
 
 
 def stretch(trigger: Trigger, calendars: Calendars, slot: float) -> Stretch:

@@ -35,7 +35,7 @@ SHORTEST = 1.0
 
 def start(state: LiveState, ref: AttemptRef, places: Places, keepers: Keepers, store: Store, secrets: Secrets) -> Event | None:
     """Have the keeper start an attempt, if it is still to be started. Returns the event of a start that has failed."""
-    if state.task_at(ref) is None:
+    if state.live_at(ref) is None:
         return None
     code = store.last_exit_code(ref.run, ref.task) if ref.kind in HOOKS else None
     try:

@@ -154,9 +154,10 @@ def append(log: str | Path, lines: Iterable[str]) -> None:
 def complete(event: AttemptEnded, state: LiveState, places: Places, secrets: Secrets) -> AttemptEnded:
     """The end of an attempt; of a command with its outputs, of a `foreach` with its items. Known values of secrets are masked in
     all that is kept. What cannot be taken is said in the log of the attempt."""
-    task = state.task_at(event.ref)
-    if task is None:
+    found = state.live_at(event.ref)
+    if found is None:
         return event
+    task, _ = found
     job = state.job(state.runs[task.run], task)
     if event.reason is None and event.ref.kind == "command":
         event = _with_outputs(event, job, task, places)
