@@ -47,7 +47,7 @@ def daemon(invocation: Invocation) -> int:
             known = f"{count(len(jobs), 'job')} in {count(len(source.plan.flows), 'flow')}"
             log(f"cronflow is up: {known} from {invocation.places.file}")
             life.run()
-            log(f"cronflow is {life.leaving}; {_going_on(life.state.running)}")
+            log(f"cronflow is {life.life.leaving}; {_going_on(life.state.running)}")
         finally:
             life.close()
     return 0
