@@ -33,9 +33,9 @@ from cronflow.daemon.part import Life, Part, Ready, wait
 from cronflow.daemon.processes.commands import Commands
 from cronflow.daemon.processes.secrets import Secrets, command_orders
 from cronflow.daemon.signals import Signals
-from cronflow.daemon.upkeep import disk, recovery
+from cronflow.daemon.upkeep import recovery
 from cronflow.daemon.upkeep.alive import SignOfLife
-from cronflow.daemon.upkeep.disk import Disk
+from cronflow.daemon.upkeep.disk import Disk, make_room
 from cronflow.daemon.upkeep.integrity import IntegrityCheck
 from cronflow.daemon.upkeep.memory import give_back
 from cronflow.daemon.upkeep.retention import Retention
@@ -62,7 +62,7 @@ class Daemon:
         os.umask(0o077)  # what the daemon writes is for its user alone; commands have a umask of their own
         self.life = life = Life(places, slots, log)
         self.source = source
-        disk.make_room(places.state)
+        make_room(places.state)
         self.database, self.state, self._boot_before = recovery.revive(places, life.since, log)
         database, state = self.database, self.state
         if database.store.copied is not None:
@@ -227,7 +227,7 @@ class Daemon:
             self._save_at = time.monotonic() + SAVE_AGAIN
         if "unsaved" not in self.state.troubles:
             self.life.log(f"the database cannot be written: {error}; nothing is started until it can")
-            for event in disk.unsavable(self.life.places.state, "disk" in self.state.troubles, error):
+            for event in self.disk.unsavable(error):
                 out.add(step(self.state, event, time.time()))
 
     def _replace_database(self, damage: sqlite3.DatabaseError) -> None:

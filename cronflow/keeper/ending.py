@@ -9,7 +9,7 @@ from . import tree
 from .attempt import NEVER, HeldAttempt
 from .cgroup import Cgroup, Cgroups
 from .escalation import GIVE_UP, LOOK_EVERY, Escalation
-from .tree import Children, Process, Table
+from .tree import Process, Table
 
 BUSY = 5
 """If a look at a tree that is being ended takes long, the next one is due after this many times as long."""
@@ -28,7 +28,6 @@ class Trees:
         self._sessions: dict[int, str] = {}
         self._cgroups: dict[str, str] = {}
         self._places: dict[str, Cgroup] = {}
-        self._children = Children()
         self._own = os.getpid()
 
     def place(self, attempt: HeldAttempt) -> int | None:
@@ -79,7 +78,7 @@ class Trees:
 
     def left_behind(self, attempt: HeldAttempt) -> list[dict[str, Any]]:
         """What is still alive when the main process has ended: pid and command of at most 20."""
-        pids = self._children.pids()
+        pids = tree.children()
         if pids is not None and not [pid for pid in pids if self._belongs(pid, attempt.id)]:
             return []
         return _shown(self.members(attempt, tree.table()))

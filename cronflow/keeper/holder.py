@@ -7,10 +7,8 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from cronflow.linux import SIGNALFD_SIGINFO
-from cronflow.wire import ProtocolError
 
 from . import protocol, spawn, syscalls
 from .attempt import NEVER, HeldAttempt, State
@@ -156,14 +154,12 @@ class Keeper:
     # --- requests
 
     def answer(self, message: Message) -> list[Message]:
-        """What is said to a request; ProtocolError for one that makes no sense."""
-        request = _REQUESTS.get(message["type"])
-        if request is None:
-            raise ProtocolError(f"`{message['type']}` is not known")
-        request.check(message)
-        if request.sees_started:
+        """What is said to a request, after what was asked for has started, but for one that asks for more: those are forked
+        together. ProtocolError for one that makes no sense."""
+        protocol.check(message)
+        if message["type"] != "spawn":
             self._start_ready()
-        return request.answer(self, message)
+        return _ANSWERS[message["type"]](self, message)
 
     def _hello(self, message: Message) -> list[Message]:
         self._until = 0.0
@@ -336,21 +332,8 @@ class Keeper:
         self.peers.tell(attempt.message())
 
 
-class _Request(NamedTuple):
-    """What a client may ask: how it is checked, who answers, and whether it is answered after what was asked for has started.
-    Several spawns in a row are forked together."""
-
-    check: Callable[[Message], None]
-    answer: Callable[[Keeper, Message], list[Message]]
-    sees_started: bool = True
-
-
-_REQUESTS = {
-    "hello": _Request(protocol.check_hello, Keeper._hello),
-    "spawn": _Request(protocol.check_spawn, Keeper._spawn, sees_started=False),
-    "stop": _Request(protocol.check_id, Keeper._stop),
-    "ack": _Request(protocol.check_id, Keeper._acknowledge),
-    "list": _Request(lambda _message: None, Keeper._list),
+_ANSWERS: dict[str, Callable[[Keeper, Message], list[Message]]] = {
+    "hello": Keeper._hello, "spawn": Keeper._spawn, "stop": Keeper._stop, "ack": Keeper._acknowledge, "list": Keeper._list,
 }
 
 

@@ -34,11 +34,18 @@ def size_of(path: str) -> int:
 
 def written(path: str, limit: int | None) -> int:
     """The bytes that the command has written to its log, those included that were dropped since; 0 without a log."""
-    with suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        gap = None if limit is None or size <= limit // 2 else _GAP.match(os.pread(file.fileno(), _LINE, limit // 2))
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        size = os.fstat(fd).st_size
+        gap = None if limit is None or size <= limit // 2 else _GAP.match(os.pread(fd, _LINE, limit // 2))
         return size + int(gap.group(1)) - len(gap.group()) if gap else size
-    return 0
+    except OSError:
+        return 0
+    finally:
+        os.close(fd)
 
 
 def trim(path: str, limit: int) -> None:

@@ -124,7 +124,7 @@ class Peers:
 
     def _fence_off(self, peer: Peer, message: Message) -> None:
         """Make who says hello the client, in the place of all who have said it; ProtocolError for an older daemon."""
-        protocol.check_hello(message)
+        protocol.check(message)
         generation: int = message["generation"]
         if generation < self.fence:
             peer.outgoing += protocol.encode({"type": "refused", "id": None, "why": "fenced"})

@@ -61,38 +61,35 @@ def decode(line: bytes) -> Message:
     return message
 
 
-def check_hello(request: Message) -> None:
-    """ProtocolError unless a hello names the generation of its daemon."""
-    if not isinstance(request.get("generation"), int):
-        raise ProtocolError("a hello without generation")
-
-
-def check_id(request: Message) -> None:
-    """ProtocolError unless a request names an attempt."""
-    if not isinstance(request.get("id"), str):
-        raise ProtocolError(f"`{request['type']}` without an id")
-
-
+_NEEDED: dict[str, dict[str, type]] = {
+    "hello": {"generation": int}, "spawn": {"id": str, "log": str, "argv": list, "env": dict}, "stop": {"id": str},
+    "ack": {"id": str}, "list": {},
+}
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "cwd": (str,), "stdin": (str,), "uid": (int,), "gid": (int,), "groups": (list,), "umask": (int,), "nice": (int,),
     "timeout": (int, float), "kill_after": (int, float), "max_output": (int,),
 }
 
 
-def check_spawn(request: Message) -> None:
-    """ProtocolError unless every key of a spawn is of its type, so that nothing can go wrong half way."""
-    strings = [request.get("id"), request.get("log"), *_items(request.get("argv")), *_items(request.get("env"))]
+def check(request: Message) -> None:
+    """ProtocolError unless this is a request and every key of it of its type, so that nothing can go wrong half way."""
+    kind = request["type"]
+    if kind not in _NEEDED:
+        raise ProtocolError(f"`{kind}` is not known")
+    for name, wanted in _NEEDED[kind].items():
+        if not isinstance(request.get(name), wanted):
+            raise ProtocolError(f"`{kind}` without `{name}`")
+    if kind == "spawn":
+        _check_spawn(request)
+
+
+def _check_spawn(request: Message) -> None:
+    strings = [request["id"], request["log"], *request["argv"], *request["env"], *request["env"].values()]
     if not all(isinstance(text, str) and "\0" not in text for text in strings) or not request["argv"]:
-        raise ProtocolError("a spawn needs id, log, argv and env")
+        raise ProtocolError("a spawn needs a command, in texts without NUL characters")
     for name, types in _OPTIONAL.items():
         value = request.get(name)
         if value is not None and not isinstance(value, types):
             raise ProtocolError(f"`{name}` of a spawn is no {types[0].__name__}")
     if not all(isinstance(number, int) for number in request.get("groups") or ()):
         raise ProtocolError("`groups` of a spawn are no numbers")
-
-
-def _items(value: object) -> list[object]:
-    if isinstance(value, list):
-        return value
-    return [*value.keys(), *value.values()] if isinstance(value, dict) else [None]

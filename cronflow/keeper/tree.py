@@ -180,22 +180,10 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-class Children:
-    """The pids of our own children, zombies included, from one small file that stays open; None where /proc lacks it."""
-
-    def __init__(self) -> None:
-        try:
-            self._fd = os.open("/proc/thread-self/children", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._fd = -1
-
-    def pids(self) -> list[int] | None:
-        """Our children now."""
-        if self._fd < 0:
-            return None
-        parts = []
-        offset = 0
-        while part := os.pread(self._fd, 65536, offset):
-            parts.append(part)
-            offset += len(part)
-        return [int(pid) for pid in b"".join(parts).split()]
+def children() -> list[int] | None:
+    """The pids of our own children, zombies included; None where /proc does not tell."""
+    try:
+        with open("/proc/thread-self/children", "rb", buffering=0) as file:
+            return [int(pid) for pid in file.readall().split()]
+    except OSError:
+        return None

@@ -134,11 +134,6 @@ class Control:
         """Forget those who have gone, also while they were being answered: their descriptor may be another one's by now."""
         self.clients = {client for client in self.clients if not client.closed}
 
-    def tell_followers(self, run: int, message: Message) -> None:
-        for client in list(self.clients):
-            if run in client.follows:
-                client.say(message)
-
     def close(self) -> None:
         """Take the socket away and say goodbye to all: whoever has asked and has no answer knows that nothing was done."""
         with contextlib.suppress(FileNotFoundError):

@@ -12,7 +12,6 @@ from cronflow.core.plan.flow import several_flows
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError, Exit
-from cronflow.store.loading import definition_text
 from cronflow.store.sound import LATEST
 from cronflow.store.store import Store
 
@@ -54,7 +53,7 @@ def _retry(message: Message, number: int, by: str, words: str, state: LiveState,
     run = state.runs.get(run_id) or store.run(run_id)
     if run is None:
         raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", Exit.NOT_FOUND)
-    jobs = jobs_from_definition(definition_text(store.connection, run.definition))
+    jobs = jobs_from_definition(store.definition(run.definition))
     return RetryAsked(number, run, frozenset(jobs), by, words, _text(message, "from"), several_flows(jobs))
 
 

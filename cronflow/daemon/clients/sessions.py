@@ -226,7 +226,9 @@ class Sessions(Part):
                 self._tell(run.id, run_event(run))
 
     def _tell(self, run: int, message: dict[str, Any]) -> None:
-        self._control.tell_followers(run, message)
+        for client in list(self._control.clients):
+            if run in client.follows:
+                client.say(message)
         for observer in self.observers:
             observer(message)
 

@@ -24,19 +24,18 @@ class Orphan:
     attempt_id: str
     entry: dict[str, Any]
     main: Pidfd | None
-    status: int | None
-    stopped: str | None
-    ticks: int | None
-    deadline: float | None
-    kill_at: float | None
+    status: int | None = field(init=False)
+    stopped: str | None = field(init=False)
+    deadline: float | None = field(init=False)
+    kill_at: float | None = field(init=False)
     ending: Escalation = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ending = Escalation(self._survivors, self._strike)
-
-    def _survivors(self) -> list[tree.Process]:
-        """What is alive of it. Where it is not known when its main process began, nothing is taken for its session."""
-        return tree.survivors(self.attempt_id, self.entry.get("pid") if self.ticks else None, self.ticks)
+        for name in ("status", "stopped", "deadline", "kill_at"):
+            setattr(self, name, self.entry.get(name))
+        ticks = self.main.ticks if self.main is not None else self.entry.get("ticks") or None
+        pid = self.entry.get("pid") if ticks else None  # without ticks nothing is taken for its session
+        self.ending = Escalation(lambda: tree.survivors(self.attempt_id, pid, ticks), self._strike)
 
     def goes_on(self, now: float) -> bool:
         """Do what is due to end the tree; whether something is left of it that is not given up."""
@@ -59,12 +58,11 @@ class Orphans:
         to end the rest: then nothing is to be waited for."""
         if attempt_id in self.watched:
             return
-        status, stopped = entry.get("status"), entry.get("stopped")
-        main = _main(attempt_id, entry) if status is None else None
+        stopped = entry.get("stopped")
+        main = _main(attempt_id, entry) if entry.get("status") is None else None
         if main is None and stopped is None:
             return
-        ticks = main.ticks if main is not None else entry.get("ticks") or None
-        one = Orphan(attempt_id, entry, main, status, stopped, ticks, entry.get("deadline"), entry.get("kill_at"))
+        one = Orphan(attempt_id, entry, main)
         if stopped is not None:
             now = time.monotonic()
             one.kill_at = max(one.kill_at or now + entry["kill_after"], now)

@@ -39,7 +39,18 @@ class Disk(Part):
 
     def changes(self) -> list[Event]:
         """The event of a shortage that has begun, or of one that is over."""
-        return changes(self.life.places.state, "disk" in self.state.troubles)
+        known = "disk" in self.state.troubles
+        message = shortage(self.life.places.state, known)
+        if message is None:
+            return [TroubleGone("disk")] if known else []
+        return [] if known else [TroubleFound(Trouble("disk", "system", message, time.time()))]
+
+    def unsavable(self, error: Exception) -> list[Event]:
+        """The events of a database that cannot be written. Where the disk is full there is one alert about it, not two."""
+        events = self.changes()
+        full = any(isinstance(one, TroubleFound) for one in events) or ("disk" in self.state.troubles and not events)
+        trouble = Trouble("unsaved", "system", f"the database could not be written: {error}", time.time())
+        return [*events, TroubleFound(trouble, quiet=full)]
 
     def reserve(self, anew: bool = False) -> None:
         """Have free room in the database and beside it, and notice a database that is not in its place any more."""
@@ -50,26 +61,10 @@ class Disk(Part):
             keep_ballast(self.life.places.state)
 
 
-def changes(folder: Path, known: bool) -> list[Event]:
-    """The event of a shortage that has begun, or of one that was `known` and is over."""
-    message = shortage(folder, known)
-    if message is None:
-        return [TroubleGone("disk")] if known else []
-    return [] if known else [TroubleFound(Trouble("disk", "system", message, time.time()))]
-
-
 def make_room(folder: Path) -> None:
     """Before a start: where the disk is nearly full, give back what was kept in reserve for this moment."""
     if shortage(folder, known=False) is not None:
         drop_ballast(folder)
-
-
-def unsavable(folder: Path, known: bool, error: Exception) -> list[Event]:
-    """The events of a database that cannot be written. Where the disk is full there is one alert about it, not two."""
-    events = changes(folder, known)
-    full = any(isinstance(one, TroubleFound) for one in events) or (known and not events)
-    trouble = Trouble("unsaved", "system", f"the database could not be written: {error}", time.time())
-    return [*events, TroubleFound(trouble, quiet=full)]
 
 
 def shortage(folder: Path, known: bool) -> str | None:
