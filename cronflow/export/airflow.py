@@ -66,12 +66,12 @@ def export(request: ExportRequest) -> ExportResult:
     for flow, text in dags:
         losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in report.of(job) if loss not in shared]
         parts.append("".join(losses) + text)
-    return ExportResult({"": "\n\n".join(parts)}, report, _next(request), summary(report))
+    steps = [f"next: {step}" for step in (*_pools(request), "put it into your DAGs folder")]
+    return ExportResult({"": "\n\n".join(parts)}, report, steps, summary(report))
 
 
-def _next(request: ExportRequest) -> list[str]:
-    pools = [f"next: airflow pools set {name} {slots} ''" for name, slots in request.jobs.pools.items()]
-    return [*pools, "next: put it into your DAGs folder"]
+def _pools(request: ExportRequest) -> list[str]:
+    return [f"airflow pools set {name} {slots} ''" for name, slots in request.jobs.pools.items()]
 
 
 def _head(file: DagFile, shared: Sequence[str]) -> str:
@@ -79,9 +79,8 @@ def _head(file: DagFile, shared: Sequence[str]) -> str:
     lines = [f"{file.report.request.source} as DAGs for Airflow 3, written by `cronflow export airflow`."]
     lines += ["", *(f"{note}." for note in summary(file.report))] if file.report.compared else []
     lines += ["", "Lost of every job:", *(f"- {message}" for message in shared)] if shared else []
-    if file.report.request.jobs.pools:
-        pools = [f"airflow pools set {name} {slots} ''" for name, slots in file.report.request.jobs.pools.items()]
-        lines += ["", "To create the pools:", *(f"- {pool}" for pool in pools)]
+    pools = [f"- {pool}" for pool in _pools(file.report.request)]
+    lines += ["", "To create the pools:", *pools] if pools else []
     left_out = [line for line in file.report.lines() if ": not written: " in line]
     lines += ["", *(f"- {line}" for line in left_out)] if left_out else []
     doc = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")

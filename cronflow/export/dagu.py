@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
-from cronflow.core.time.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, WEEKDAY, parse, spell
+from cronflow.core.time.cronfields import DAY, WEEKDAY, parse, spell
+from cronflow.core.time.cronhints import NICKNAMES
 from cronflow.core.time.triggers import REBOOT
+from cronflow.core.words import untaken
 from cronflow.export.crontimes import cron_lines, every_lines
 from cronflow.export.dates import guard
 from cronflow.export.losses import report_calendars, report_losses, report_variables, written
-from cronflow.export.pythontext import free, ids
+from cronflow.export.pythontext import ids
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.script import script
 from cronflow.export.selection import select, write_flows
@@ -195,7 +197,7 @@ def _robfig(when: str) -> str:
         raise UnwritableError(f'`schedule = "{when}"` has days that match both day fields; Dagu takes those that match one')
     words = NICKNAMES.get(when.lower(), when).split()
     words[2] = "*" if fields.every_day else words[2] if words[2] != "*" else spell(DAY, fields.days)
-    words[4] = "*" if fields.every_weekday else spell(WEEKDAY, fields.weekdays & ALL_WEEKDAYS) if "7" in words[4] else words[4]
+    words[4] = "*" if fields.every_weekday else spell(WEEKDAY, fields.plain_weekdays) if "7" in words[4] else words[4]
     return " ".join(words)
 
 
@@ -230,7 +232,7 @@ def _steps(job: Job, roles: Roles, report: ExportReport) -> Iterator[dict[str, A
     taken = {*roles.of, *(re.sub(r"\W", "_", name, flags=re.ASCII) for name in roles.of)}
     if job.wait_until is not None:
         loop = polling_loop(text_of(job.wait_until), job.wait_every)
-        called = free(f"{job.name}-wait", taken, "-")
+        called = untaken(f"{job.name}-wait", taken)
         yield _ordered(
             called,
             before,
@@ -238,7 +240,7 @@ def _steps(job: Job, roles: Roles, report: ExportReport) -> Iterator[dict[str, A
         )
         before = [called]
     if job.approve is not None:
-        called = free(re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII), taken, "_")
+        called = untaken(re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII), taken, "_")
         prompt = {"prompt": job.approve or f"May {job.name} run?"}
         yield {"id": called, **({"depends": before} if before else {}), "action": "human.task", "with": prompt}
         before = [called]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
-from cronflow.core.time.cronfields import ALL_WEEKDAYS, HOUR, MINUTE, MONTH, parse
+from cronflow.core.time.cronfields import HOUR, MINUTE, MONTH, parse
 from cronflow.core.time.cronhints import KINDS
 from cronflow.core.time.triggers import cron_expressions
 from cronflow.core.words import iso, local
@@ -82,7 +82,7 @@ def _any_zone(expression: str, zone: str, now: float) -> bool:
     """Whether an expression has the same times in UTC as in a zone in which systemd would skip the second pass of an hour."""
     fields = parse(expression)
     whole = all(mask & KINDS[kind].every == KINDS[kind].every for kind, mask in ((HOUR, fields.hours), (MONTH, fields.months)))
-    if not (fields.elapsed and whole and fields.every_day and fields.weekdays & ALL_WEEKDAYS == ALL_WEEKDAYS):
+    if not (fields.elapsed and whole and fields.every_day and fields.every_weekday):
         return False
     offsets = {local(now + 15 * 86_400 * n, zone).utcoffset() for n in range(25)}
     every = KINDS[MINUTE].every

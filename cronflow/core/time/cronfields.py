@@ -15,10 +15,12 @@ run backwards, `5/15`, steps beyond the field, years) is refused with the spelli
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from cronflow.core.time.cronhints import (
     KINDS,
+    NICKNAMES,
     Kind,
     ScheduleError,
     crontab_line,
@@ -34,15 +36,6 @@ LAST_DAY = 1
 NTH_SHIFT = 8
 """Bit 8 + 7 * (n - 1) + weekday of `CronFields.weekdays` is `weekday#n`; n = 6 stands for the last one of the month."""
 
-NICKNAMES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
 ALL_DAYS = 0xFFFFFFFE
 ALL_WEEKDAYS = 0x7F
 SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY = range(6)
@@ -75,7 +68,16 @@ class CronFields:
     @property
     def every_weekday(self) -> bool:
         """The day-of-week field leaves out no day."""
-        return self.weekdays & ALL_WEEKDAYS == ALL_WEEKDAYS
+        return self.plain_weekdays == ALL_WEEKDAYS
+
+    @property
+    def plain_weekdays(self) -> int:
+        """The mask of the weekdays that are meant in every week."""
+        return self.weekdays & ALL_WEEKDAYS
+
+    def nths(self) -> list[tuple[int, int]]:
+        """The weeks of a month that `#` (from 0) and `L` (5, the last one) select, each with the mask of its weekdays."""
+        return [(n, days) for n in range(6) if (days := self.weekdays >> NTH_SHIFT + 7 * n & ALL_WEEKDAYS)]
 
     def _text(self) -> str:
         masks = (self.seconds, self.minutes, self.hours, self.days, self.months, self.weekdays)
@@ -108,7 +110,7 @@ def parse(text: str) -> CronFields:
     masks = [1] * first
     for kind, word in enumerate(words, first):
         try:
-            masks.append(_field(kind, word))
+            masks.append(field_mask(kind, word))
         except ScheduleError as fault:
             raise _placed(fault, text, words, kind - first) from None
     minute, hour, day, _, weekday = words[-5:]
@@ -139,8 +141,8 @@ def _reads(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _field(index: int, word: str) -> int:
-    """The bit mask of one field; bits of LAST_DAY and NTH_SHIFT included."""
+def field_mask(index: int, word: str) -> int:
+    """The bit mask of one field, its bits of LAST_DAY and NTH_SHIFT included. Raises ScheduleError."""
     mask = 0
     for item in word.split(","):
         try:
@@ -221,26 +223,33 @@ def _weekday_of_month(item: str) -> int:
     return mask
 
 
+def bits(mask: int) -> list[int]:
+    """The numbers of the bits of a mask that are set, in order."""
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+
+
+def runs(values: Iterable[int]) -> list[tuple[int, int]]:
+    """The runs of consecutive numbers in ascending ones, each with its first and its last."""
+    found: list[tuple[int, int]] = []
+    for value in values:
+        if found and found[-1][1] == value - 1:
+            found[-1] = found[-1][0], value
+        else:
+            found.append((value, value))
+    return found
+
+
 @lru_cache(maxsize=1024)
 def spell(index: int, mask: int) -> str:
     """The shortest plain spelling of a field's mask, in numbers: the same for every way to write it."""
     kind = KINDS[index]
     if mask & kind.every == kind.every:
         return "*"
-    items = []
-    value = kind.low
-    while value <= kind.high:
-        if mask >> value & 1:
-            end = value
-            while end < kind.high and mask >> end + 1 & 1:
-                end += 1
-            items.append(f"{value}-{end}" if end > value else str(value))
-            value = end
-        value += 1
+    items = [f"{first}-{last}" if last > first else str(first) for first, last in runs(bits(mask & kind.every))]
     if index == DAY and mask & LAST_DAY:
         items.append("L")
     if index == WEEKDAY:
-        nths = [(n, day) for n in range(6) for day in range(7) if mask >> NTH_SHIFT + 7 * n + day & 1]
+        nths = [divmod(bit, 7) for bit in bits(mask >> NTH_SHIFT)]
         items.extend(f"L{day}" if n == 5 else f"{day}#{n + 1}" for n, day in nths)
     return ",".join(items)
 
@@ -256,17 +265,15 @@ def days_of_month(fields: CronFields, first_weekday: int, length: int) -> int:
     if fields.every_weekday:
         weekdays = inside
     else:
-        turned = fields.weekdays & ALL_WEEKDAYS
+        turned = fields.plain_weekdays
         turned = (turned >> first_weekday | turned << 7 - first_weekday) & ALL_WEEKDAYS
         weekdays = turned * 0x10204081 & inside
-        nths = fields.weekdays >> NTH_SHIFT
-        for bit in range(nths.bit_length()):
-            if nths >> bit & 1:
-                n, weekday = divmod(bit, 7)
-                day = (weekday - first_weekday) % 7 + 7 * n
-                if n == 5:
-                    day -= 7 * (1 + (day - 7 >= length))
-                weekdays |= 1 << day & inside
+        for bit in bits(fields.weekdays >> NTH_SHIFT):
+            n, weekday = divmod(bit, 7)
+            day = (weekday - first_weekday) % 7 + 7 * n
+            if n == 5:
+                day -= 7 * (1 + (day - 7 >= length))
+            weekdays |= 1 << day & inside
     return days & weekdays if fields.both else days | weekdays
 
 

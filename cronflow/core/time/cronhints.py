@@ -49,6 +49,15 @@ KINDS = (
     Kind("a day of the week", "day-of-week", 0, 6, "sun mon tue wed thu fri sat"),
 )
 _TIMES, _DAY, _MONTH, _WEEKDAY = KINDS[:3], KINDS[3], KINDS[4], KINDS[5]
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 FIVE = "a schedule has 5 fields, minute hour day month weekday, or 6 with seconds in front"
 
 Complaint = tuple[str, str]
@@ -223,17 +232,14 @@ def mixture(field: str) -> Complaint:
     return message, f"write a list of two schedules, one with `{','.join(weekly)}` and one with `{','.join(nths)}`"
 
 
-def impossible(days: int, months: int, plain: bool) -> tuple[str, str]:
+def impossible(days: int, months: int, plain: bool) -> Complaint:
     """Message and hint for day and month masks that never meet; `plain`: the day of the week plays no part."""
     if not plain:
         return "no day is ever in both day fields", "write two schedules in a list for days that are in one of them"
     names = [name for number, name in enumerate(MONTHS, 1) if months >> number & 1]
-    lengths = {name: 29 if name == "February" else 30 for name in names}
     first = min(day for day in range(1, 32) if days >> day & 1)
-    most = max(lengths.values())
-    listed = conjunction(names)
-    has = "have" if len(names) > 1 else "has"
-    return f"day {first} never comes: {listed} {has} at most {most} days", "write `L` for the last day of a month"
+    has, most = "have" if len(names) > 1 else "has", 29 if names == ["February"] else 30
+    return f"day {first} never comes: {conjunction(names)} {has} at most {most} days", "write `L` for the last day of a month"
 
 
 def is_field(word: str) -> bool:
@@ -272,16 +278,15 @@ def not_five(text: str) -> ScheduleError:
     return ScheduleError(f"`{text.strip()}` has {count} field{'s' * (count > 1)}", FIVE, offset, length)
 
 
-def _at_sign(words: list[str]) -> tuple[str, str]:
+def _at_sign(words: list[str]) -> Complaint:
     nickname = words[0].lower()
-    known = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"]
-    others = f"the names are {', '.join(known)} and @reboot"
     if nickname == "@reboot":
         return "`@reboot` is an event and has no timetable", 'a job with `schedule = "@reboot"` starts once in each boot'
     if nickname == "@every":
         interval = words[1] if len(words) > 1 else "5m"
         return f"`{' '.join(words)}` is an interval, not a schedule", f'write the key `every = "{interval}"`'
-    if nickname in known:
+    if nickname in NICKNAMES:
         return f"`{words[1]}` is not a part of the schedule", f"the schedule is `{nickname}`; what to run goes into `command`"
-    near = closest(nickname, known)
-    return f"`{words[0]}` is not a schedule", f"did you mean `{near}`?" if near else others
+    near = closest(nickname, NICKNAMES)
+    hint = f"did you mean `{near}`?" if near else f"the names are {', '.join(NICKNAMES)} and @reboot"
+    return f"`{words[0]}` is not a schedule", hint

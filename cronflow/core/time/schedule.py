@@ -120,6 +120,13 @@ class Schedule:
                 return min(found)
         return None
 
+    def slots_after(self, t: float) -> Iterator[int]:
+        """All slots strictly after t, in order; of a cron expression or an interval there is no end."""
+        slot = self.next_after(t)
+        while slot is not None:
+            yield slot
+            slot = self.next_after(slot)
+
     def last_until(self, t: float, after: float) -> int | None:
         """The newest slot s with after < s <= t, found from its end: `after` may lie years back."""
         if self.period:

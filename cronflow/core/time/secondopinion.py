@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
-from cronflow.core.time.cronfields import NICKNAMES, NTH_SHIFT, parse, spell
+from cronflow.core.time.cronfields import field_mask, parse, spell
+from cronflow.core.time.cronhints import NICKNAMES
 from cronflow.core.time.schedule import ClockChange, Schedule, clock_changes
 from cronflow.core.time.triggers import cron_expressions
 
@@ -94,7 +95,7 @@ def opinion(expression: str, zone: str, now: float) -> Opinion:
     """What croniter says to an expression of five fields, from an instant on."""
     wall = int(datetime.fromtimestamp(now, ZoneInfo(zone)).replace(tzinfo=UTC).timestamp())
     fields = parse(expression)
-    if fields.weekdays >> NTH_SHIFT and not fields.both:
+    if fields.nths() and not fields.both:
         return _dated_nth(expression, zone, wall)
     changes = list(clock_changes(zone, now, now + YEAR))
     schedule = Schedule.cron(expression, "UTC")
@@ -170,8 +171,8 @@ def _merged(schedule: Schedule, theirs: Theirs, spans: Sequence[Span]) -> Compar
     only: tuple[set[int], set[int]] = (set(), set())
     whole = len(spans) == 1 and spans[0][1] is not None
     for after, end, most in spans:
-        others = theirs(after)
-        mine, other = schedule.next_after(after), next(others, None)
+        ours, others = schedule.slots_after(after), theirs(after)
+        mine, other = next(ours, None), next(others, None)
         for _ in range(most):
             time = min((one for one in (mine, other) if one is not None), default=None)
             if time is None or (end is not None and time >= end):
@@ -179,10 +180,7 @@ def _merged(schedule: Schedule, theirs: Theirs, spans: Sequence[Span]) -> Compar
             seen.add(time)
             if mine != other:
                 only[mine != time].add(time)
-            mine, other = (
-                schedule.next_after(time) if mine == time else mine,
-                next(others, None) if other == time else other,
-            )
+            mine, other = (next(ours, None) if mine == time else mine, next(others, None) if other == time else other)
         else:
             whole = False
     return Compared(len(seen), whole, tuple(sorted(only[0])), tuple(sorted(only[1])))
@@ -249,8 +247,7 @@ def without_lone_ranges(expression: str) -> str:
 
 
 def _lone(index: int, item: str) -> str:
-    fields = parse(" ".join(["*"] * index + [item] + ["*"] * (4 - index)))
-    mask = (fields.minutes, fields.hours, fields.days, fields.months, fields.weekdays)[index]
+    mask = field_mask(index + 1, item)
     return spell(index + 1, mask) if mask.bit_count() == 1 else item
 
 
