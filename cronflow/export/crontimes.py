@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
 from cronflow.core.time.cronfields import DAY, HOUR, LAST_DAY, WEEKDAY, CronFields, bits, days_of_month, parse, spell
 from cronflow.core.time.triggers import REBOOT, cron_expressions
+from cronflow.core.words import local
 from cronflow.export.report import UnwritableError
 from cronflow.jobfile.values import format_duration
 
@@ -109,11 +109,13 @@ def _hours(mask: int) -> str:
 
 def shifted(every: int, zone: str, now: float) -> bool:
     """Whether an interval counted from midnight in a zone ever differs, within a year, from one counted from the epoch."""
-    from datetime import datetime
+    return any(offset % every for offset in utc_offsets(zone, now))
 
-    info = ZoneInfo(zone)
-    offsets = {info.utcoffset(datetime.fromtimestamp(now + 15 * 86400 * n, info)) for n in range(25)}
-    return any(offset is not None and offset.total_seconds() % every for offset in offsets)
+
+def utc_offsets(zone: str, now: float) -> set[int]:
+    """The offsets of a zone within a year, in seconds."""
+    offsets = {local(now + 15 * 86_400 * n, zone).utcoffset() for n in range(25)}
+    return {int(offset.total_seconds()) for offset in offsets if offset is not None}
 
 
 def _refuse_double_starts(lines: Sequence[CronLine]) -> None:

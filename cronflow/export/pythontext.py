@@ -37,8 +37,8 @@ def mapping(values: Mapping[str, str], indent: str) -> str:
 
 
 def call(name: str, arguments: Iterable[tuple[str, str]], indent: str) -> str:
-    """A call; its arguments are (keyword, expression), with an empty keyword for positional ones."""
-    lines = "".join(f"{indent}    {f'{key}=' if key else ''}{value},\n" for key, value in arguments)
+    """A call; its arguments are (keyword, expression), with no keyword for positional ones; an empty one is left out."""
+    lines = "".join(f"{indent}    {f'{key}=' if key else ''}{value},\n" for key, value in arguments if value)
     return f"{name}(\n{lines}{indent})"
 
 

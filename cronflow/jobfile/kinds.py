@@ -18,7 +18,7 @@ from cronflow.jobfile.values import RefusalError
 Complain = Callable[..., None]
 """complain(message, hint, *path): reports the part of the value that the path leads to, or its key."""
 Read = Callable[[str, Any, Complain], Any]
-Check = Callable[[str, str], None]
+Check = Callable[[str, str], object]
 Schema = Mapping[str, Any]
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
-"""Cron expressions, checked: the text that a person wrote becomes sets of numbers.
+"""Parses cron expressions: the text that a person wrote becomes sets of numbers.
 
-The grammar is that of Debian's cron (crontab(5)): numbers, names, `*`, ranges, steps after `*` or a range, lists. To it come a
-field for the seconds in front, and in the day fields these forms, with the meaning that croniter gives them:
+The grammar is that of Debian's cron (crontab(5)): numbers, names, `*`, ranges, steps after `*` or a range, lists. In addition
+there may be a field for the seconds in front, and these forms in the day fields, with the meaning that croniter gives them:
 
     day of the month   `L`               the last day of the month
                        `20-L`            from the 20th to the end of the month (`20-31`)
@@ -9,7 +9,7 @@ field for the seconds in front, and in the day fields these forms, with the mean
                        `L5`              the last Friday of the month
 
 A list in the day-of-week field has either plain days or the forms with `#` and `L`. All forms follow cron's rule for two day
-fields (one of them; both of them where one starts with `*`). What is more lenient elsewhere (`?`, `H`, `R`, `W`, ranges that
+fields (one of them; both of them where one starts with `*`). What other programs also accept (`?`, `H`, `R`, `W`, ranges that
 run backwards, `5/15`, steps beyond the field, years) is refused with the spelling that was meant.
 """
 
@@ -155,7 +155,7 @@ def field_mask(index: int, word: str) -> int:
 
 
 def _item(index: int, item: str) -> int:
-    """The bit mask of one item of a field's list. ValueError if it is none; `explain` knows why."""
+    """The bit mask of one item of a field's list. Raises ValueError for anything else; `explain` says why."""
     kind = KINDS[index]
     if item == "*":
         return kind.every
@@ -198,7 +198,7 @@ def _number(kind: Kind, token: str) -> int:
 
 
 def _step(kind: Kind, token: str) -> int:
-    """A step moves, and not beyond the field: `*/60` is `0`, and says so."""
+    """The step of `*/n`, which must not leave the field: `*/60` of the minutes only ever meets 0."""
     pace = int(token) if token.isdigit() and len(token) < 5 else 0
     if not 0 < pace <= kind.high - kind.low:
         raise ValueError
@@ -257,7 +257,7 @@ def spell(index: int, mask: int) -> str:
 def days_of_month(fields: CronFields, first_weekday: int, length: int) -> int:
     """The days that fit the day fields by cron's rule, as a mask whose bit 0 is the first of the month.
 
-    The month begins on `first_weekday` (0 = Sunday) and has `length` days; the month field is not looked at."""
+    The month begins on `first_weekday` (0 = Sunday) and has `length` days; the month field is ignored."""
     inside = (1 << length) - 1
     days = fields.days >> 1 & inside
     if fields.days & LAST_DAY:
@@ -278,7 +278,7 @@ def days_of_month(fields: CronFields, first_weekday: int, length: int) -> int:
 
 
 def _ever(fields: CronFields) -> bool:
-    """Does any day fit? Every combination of weekday and length of a month comes up within the 400 years of the calendar."""
+    """Whether any day fits. All combinations of weekday and length of a month occur within the 400 years of the calendar."""
     if not fields.both or (fields.every_weekday and (fields.days & 0x1FFFFFFF)):
         return True
     for month in range(1, 13):

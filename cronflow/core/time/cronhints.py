@@ -1,6 +1,6 @@
 """What is wrong with a cron expression, and how to write what was meant.
 
-Only reached by expressions that are not accepted; the fields and their ranges are here because every message needs them.
+Only expressions that are refused get here; the fields and their ranges are here because every message needs them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _values(kind: Kind) -> str:
 
 
 def _foreign(kind: Kind, item: str) -> Complaint | None:
-    """Signs of other programs: `?`, `H`, `R`, `W`."""
+    """Characters that only other programs know: `?`, `H`, `R`, `W`."""
     if "?" in item:
         return f"`{item}` has no meaning in the {kind.field} field", "write `*`"
     if item[0] in "hr" and item[1:2] in ("", "(", "/"):
@@ -112,7 +112,7 @@ def _nth(kind: Kind, item: str) -> Complaint:
 
 
 def _last(kind: Kind, item: str) -> Complaint | None:
-    """`L` where it does not stand, or in the spelling of others: `5L`, `Lfri`, `L-3`."""
+    """`L` where it does not belong, or in the spelling of other programs: `5L`, `Lfri`, `L-3`."""
     rest = item.strip("l")
     if kind is _WEEKDAY and (rest in kind.names or rest in tuple("01234567")):
         number = kind.names.get(rest, rest)
@@ -128,7 +128,7 @@ def _last(kind: Kind, item: str) -> Complaint | None:
 
 
 def _name(kind: Kind, item: str) -> Complaint | None:
-    """Names spelled out, and names in the field of the others."""
+    """Names that are written out, and names in the wrong field."""
     span = item.partition("/")[0]
     meant = item
     for token in span.split("-"):
@@ -145,7 +145,7 @@ def _name(kind: Kind, item: str) -> Complaint | None:
 
 
 def _short(token: str, names: Sequence[str]) -> bool:
-    """Is it one of these names, or the beginning of one?"""
+    """Whether it is one of these names, or the beginning of one."""
     return len(token) > 2 and any(name.lower().startswith(token) for name in names)
 
 
@@ -243,7 +243,7 @@ def impossible(days: int, months: int, plain: bool) -> Complaint:
 
 
 def is_field(word: str) -> bool:
-    """Could this word be a field of a schedule (and not a user or a command)?"""
+    """Whether a word could be a field of a schedule (and not a user or a command)."""
     for sign in ",-/#":
         word = word.replace(sign, " ")
     names = _MONTH.names.keys() | _WEEKDAY.names.keys()
@@ -252,7 +252,7 @@ def is_field(word: str) -> bool:
 
 
 def crontab_line(text: str, count: int) -> ScheduleError:
-    """A whole line of a crontab: the words after the first `count` are not of the schedule."""
+    """The error for a whole line of a crontab: the words after the first `count` are not part of the schedule."""
     words = text.split()
     time, rest = " ".join(words[:count]), words[count]
     offset = len(text) - len(text.split(None, count)[count])
@@ -262,7 +262,7 @@ def crontab_line(text: str, count: int) -> ScheduleError:
 
 
 def not_five(text: str) -> ScheduleError:
-    """An expression that has not 5 or 6 fields, or that begins with `@`."""
+    """The error for an expression that does not have 5 or 6 fields, or begins with `@`."""
     words = text.split()
     if not words:
         return ScheduleError("the schedule is empty", "`0 4 * * *` is 04:00 every day", 0, len(text))

@@ -1,4 +1,4 @@
-"""Schedules in words. Where plain words are not surely right, the expression itself is given back."""
+"""Schedules in words. Where plain words could mislead, the expression itself is returned."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class WallTimes:
-    """The wall times of one expression. Immutable, but for its memory of what the 28 kinds of month look like."""
+    """The wall times of one expression. Immutable except for its cache of what the 28 kinds of month look like."""
 
     __slots__ = ("_first", "_kinds", "_last", "_minutes", "fields")
 
@@ -61,7 +61,7 @@ class WallTimes:
         return first - _EPOCH_ORDINAL, days
 
     def on(self, day: int) -> bool:
-        """Does this day, in days since 1970-01-01, have any of the times?"""
+        """Whether this day, in days since 1970-01-01, has any of the times."""
         return self._next_day(day, day) is not None
 
     def _next_day(self, day: int, last: int) -> int | None:
@@ -133,7 +133,7 @@ def _count_in_day(union: Sequence[WallTimes], day: int, start: int, stop: int) -
 
 
 def _count_days(union: Sequence[WallTimes], first: int, end: int) -> int:
-    """The same over whole days, [first, end): days on which the same expressions fit have equally many times."""
+    """The same over whole days, [first, end): days that fit the same expressions have the same number of times."""
     total = 0
     day = first
     sizes: dict[int, int] = {}
