@@ -251,6 +251,15 @@ def listing(names: Sequence[str], most: int = 8) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
+def untaken(name: str, taken: set[str], sign: str = "-") -> str:
+    """A name that is not taken yet, with a number from 2 on if it needs one; it is taken then."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}{sign}{number}", number + 1
+    taken.add(free)
+    return free
+
+
 def conjunction(names: Sequence[str]) -> str:
     """All of the names: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

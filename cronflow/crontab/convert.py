@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cronflow.core.words import WEEKDAYS
 from cronflow.crontab import mail, naming, prose, variables
 from cronflow.crontab.spelling import spell
 from cronflow.crontab.tables import Comment, CrontabEntry, CronTable, Daemon, Refusal, Setting, TableKind
@@ -117,13 +118,17 @@ class _Conversion:
             if isinstance(item, Setting) and item.line not in used:
                 self.notes.append(Note(table.name, item.line, f"`{item.name}` applies to no job below it: left out"))
 
+    def _take_comments(self, describes: bool) -> prose.CommentBlock:
+        """Interpret the comments read so far. `describes`: a job follows them directly."""
+        block = prose.interpret(self.group, describes)
+        self.left_out += block.left_out
+        self.group = []
+        return block
+
     def _keep_comments(self) -> None:
         """Keep comments that no job follows directly as comments."""
-        if self.group:
-            block = prose.interpret(self.group, False)
-            self.left_out += block.left_out
-            self.free.extend([*block.kept, GAP] if block.kept else [])
-            self.group = []
+        kept = self._take_comments(False).kept
+        self.free.extend([*kept, GAP] if kept else [])
 
     def _refuse(self, table: CronTable, refusal: Refusal) -> None:
         self.refused.append(Refused(table.name, refusal))
@@ -133,10 +138,7 @@ class _Conversion:
         if self.group and self.group[0].line == 1:
             self._keep_comments()  # the first comment is about the crontab
         elif self.group:
-            block = prose.interpret(self.group, False)
-            self.left_out += block.left_out
-            self.about.setdefault((setting.name, setting.value), []).extend(block.kept)
-            self.group = []
+            self.about.setdefault((setting.name, setting.value), []).extend(self._take_comments(False).kept)
         verdict = variables.check(setting, f"{setting.name}={setting.value}", table.kind, table.daemon)
         if isinstance(verdict, Refusal):
             self._refuse(table, verdict)
@@ -147,10 +149,8 @@ class _Conversion:
         self.sets_path |= setting.name == "PATH"
 
     def _entry(self, table: CronTable, entry: CrontabEntry, in_force: Mapping[str, Setting]) -> None:
-        block = prose.interpret(self.group, True)
-        self.left_out += block.left_out
+        block = self._take_comments(True)
         self.free.extend(block.kept)
-        self.group = []
         values = {name: setting.value for name, setting in in_force.items()}
         keys: dict[str, Any] = {"description": block.description} if block.description else {}
         notes = [*entry.notes]
@@ -233,6 +233,5 @@ def moment(entry: CrontabEntry) -> str:
         return "every-minute" if len(times.minutes) == 60 else f"min-{min(times.minutes)}"
     if len(times.hours) == 24:
         return f"hourly-{min(times.minutes):02}"
-    days = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
     clock = f"{min(times.hours):02}-{min(times.minutes):02}"
-    return f"{days[min(times.weekdays)]}-{clock}" if len(times.weekdays) == 1 else clock
+    return f"{WEEKDAYS[min(times.weekdays)][:3].lower()}-{clock}" if len(times.weekdays) == 1 else clock

@@ -120,13 +120,8 @@ def _job(line: int, text: str, tokens: list[Token], read: _Reading, notes: list[
         return _refusal(line, text, end, "there is no command after the time")
     if tokens[0].word[0] == "*":
         hint = "a crontab has five time fields, not six or seven: the first one is the minute"
-        return _refusal(
-            line,
-            text,
-            tokens[0],
-            f"`{tokens[0].word}` is where the {'user' if read.kind == 'system' else 'command'} belongs",
-            hint,
-        )
+        place = "user" if read.kind == "system" else "command"
+        return _refusal(line, text, tokens[0], f"`{tokens[0].word}` is where the {place} belongs", hint)
     if tokens[0].word == "?":
         return _refusal(line, text, tokens[0], *foreign.QUARTZ)
     if read.kind == "system":

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 from cronflow.crontab import entries, foreign
-from cronflow.crontab.settings import Assignment, assignment, unquoted_again
+from cronflow.crontab.settings import SPACES, Assignment, assignment, unquoted_again
 from cronflow.crontab.tables import Blank, Comment, CrontabEntry, CronTable, Daemon, Item, Refusal, Setting, TableKind
 
 MOST_LINES = 10_000
 """Lines of a crontab beyond which Debian's cron ignores it (MAX_TAB_LINES in cron.h)."""
-BLANKS = " \t\r\v\f"
 VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -26,10 +25,10 @@ def read(name: str, text: str, kind: TableKind, daemon: Daemon, owner: str | Non
 
 def _item(line: int, text: str, kind: TableKind, daemon: Daemon) -> Item:
     rest = text.lstrip(" \t")
-    if not rest.strip(BLANKS):
+    if not rest.strip(SPACES):
         return Blank(line)
     if rest[0] == "#":
-        return Comment(line, _shown(rest.rstrip(BLANKS)))
+        return Comment(line, _shown(rest.rstrip(SPACES)))
     found = _undecodable(text)
     if found:
         rule = "it has bytes that are not UTF-8, which no job file can hold"

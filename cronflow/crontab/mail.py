@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote
 
+from cronflow.core.words import untaken
 from cronflow.crontab.naming import slug
 
 SENDER = "root"
@@ -42,7 +43,7 @@ class MailTargets:
         taken = {target.name for target in self._found.values()}
         name = slug(addresses(mailto)[0].partition("@")[0]) or "mail"
         name = name if re.search("[a-z]", name) else f"mail-{name}"
-        return next(free for free in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if free not in taken)
+        return untaken(name, taken)
 
     @property
     def all(self) -> list[MailTarget]:

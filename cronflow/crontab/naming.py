@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cronflow.core.words import untaken
 from cronflow.crontab import commandwords as known
 
 LONGEST = 40
@@ -211,7 +212,8 @@ def unique(requests: Sequence[NameRequest]) -> list[str]:
         names = _distinguish(names, ["".join(request.idea.more[number : number + 1]) for request in requests])
     for words in zip(*((request.when, request.user, request.table) for request in requests), strict=True):
         names = _distinguish(names, words)
-    return _numbered([_legal(name) for name in names])
+    taken: set[str] = set()
+    return [untaken(_legal(name), taken) for name in names]
 
 
 def _distinguish(names: Sequence[str], words: Sequence[str]) -> list[str]:
@@ -228,16 +230,3 @@ def _distinguish(names: Sequence[str], words: Sequence[str]) -> list[str]:
 
 def _legal(name: str) -> str:
     return name if re.search("[a-z]", name) else f"job-{name}".rstrip("-")
-
-
-def _numbered(names: Sequence[str]) -> list[str]:
-    taken: set[str] = set()
-    numbered = []
-    for name in names:
-        number, free = 1, name
-        while free in taken:
-            number += 1
-            free = f"{name}-{number}"
-        taken.add(free)
-        numbered.append(free)
-    return numbered

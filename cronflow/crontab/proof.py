@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import takewhile
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -69,12 +70,7 @@ def prove(imported_jobs: Sequence[ImportedJob], jobs: Mapping[str, Job], start: 
 
 def slots_between(schedule: Schedule, start: int, end: int) -> list[int]:
     """The slots of a schedule within [start, end), in epoch seconds."""
-    found = []
-    slot = schedule.next_after(start - 1)
-    while slot is not None and slot < end:
-        found.append(slot)
-        slot = schedule.next_after(slot)
-    return found
+    return list(takewhile(lambda slot: slot < end, schedule.slots_after(start - 1)))
 
 
 def _differences(

@@ -59,17 +59,14 @@ def interpret(block: Sequence[Comment], describes: bool) -> CommentBlock:
         lines.pop(0)
     while lines and not lines[-1]:
         lines.pop()
-    if not describes:
-        return CommentBlock("", lines, sum(headings))
-    description, rest = _description(lines)
+    description, rest = _description(lines) if describes else ("", lines)
     return CommentBlock(description, rest, sum(headings))
 
 
 def _bare(text: str) -> str:
     """A comment without its `#`; "" for a line of only punctuation."""
-    text = text.lstrip("#").rstrip()
-    text = text.removeprefix(" ")
-    return "" if not re.search(r"\w", text) else text
+    text = text.lstrip("#").rstrip().removeprefix(" ")
+    return text if re.search(r"\w", text) else ""
 
 
 def _explains(texts: Sequence[str]) -> bool:

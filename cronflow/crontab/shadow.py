@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
 from cronflow.core.time.triggers import triggers_of
+from cronflow.core.words import MONTHS
 from cronflow.crontab.convert import ImportedJob
 from cronflow.crontab.proof import slots_between
 
 LATE = 5 * 60
 """Seconds after its minute within which a start still counts: cron may have been busy."""
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS_SHORT = tuple(month[:3] for month in MONTHS)
 _CMD = re.compile(r"\((?P<user>[^()]+)\) CMD \((?:\[\d+\] )?(?P<command>.*)\)\s*$")
 _BUSYBOX = re.compile(r"crond?(?:\[\d+\])?: (?:crond: )?USER (?P<user>\S+) pid +\d+ cmd (?P<command>.*)$")
 _SYSLOG = re.compile(r"(?:<\d+>)?(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)")
@@ -46,6 +47,11 @@ class Comparison(NamedTuple):
     only_file: list[tuple[int, str]]
     others: list[LoggedStart]
     boots: int
+
+    @property
+    def unexplained(self) -> int:
+        """The number of starts that only one of the two has."""
+        return len(self.only_log) + len(self.only_file)
 
 
 def read(text: str, now: float, zone: str) -> list[LoggedStart]:
@@ -91,8 +97,8 @@ def _instant(head: str, now: float, zone: str) -> int | None:
         if iso is not None:
             then = datetime.fromisoformat(re.sub(r" (?=[+-])", "", iso[0]).replace(",", "."))
             return int((then if then.tzinfo else then.replace(tzinfo=info)).timestamp())
-        if syslog is not None and syslog["month"] in MONTHS:
-            return _without_year(MONTHS.index(syslog["month"]) + 1, int(syslog["day"]), syslog["clock"], now, info)
+        if syslog is not None and syslog["month"] in MONTHS_SHORT:
+            return _without_year(MONTHS_SHORT.index(syslog["month"]) + 1, int(syslog["day"]), syslog["clock"], now, info)
     except ValueError:
         return None
     return None
@@ -168,8 +174,3 @@ def _plain(command: str) -> str:
     text = command.replace("^I", " ").replace("#011", " ")
     text = re.sub(r"(?:M-.|\\[0-7]{3}|#[0-7]{3}|[^\x20-\x7e])+", "?", text)
     return " ".join(text.split())
-
-
-def unexplained(compared: Comparison) -> int:
-    """The number of starts that only one of the two has."""
-    return len(compared.only_log) + len(compared.only_file)

@@ -217,7 +217,8 @@ def _read(path: str) -> bytes:
 
 
 def _unreadable(subject: str, reason: str, denied: bool) -> CronflowError:
-    return CronflowError(f"{subject} cannot be read: {reason}", "run it with `sudo`" if denied else None, 5 if denied else 1)
+    message = f"{subject} cannot be read: {reason}"
+    return CronflowError(message, "run it with `sudo`", Exit.NOT_PERMITTED) if denied else CronflowError(message)
 
 
 def _bytes_of(raw: bytes, name: str) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from cronflow.core.time.cronfields import NTH_SHIFT, CronFields, days_of_month, parse
+from cronflow.core.time.cronfields import NTH_SHIFT, CronFields, bits, days_of_month, field_mask, parse, runs
 from cronflow.core.time.cronhints import KINDS, ScheduleError
 from cronflow.crontab.cronrules import NICKNAMES, Times
 
@@ -33,7 +33,7 @@ def spell(words: Sequence[str], times: Times, plain: bool = False) -> Spelling:
     spelled = list(NICKNAMES[words[0]].split()) if len(words) == 1 else list(words)
     sets = (times.minutes, times.hours, times.days & ALL[DAY], times.months, times.weekdays)
     for place, values in enumerate(sets):
-        if _field(place, spelled) != values or "~" in spelled[place]:
+        if _field(place, spelled[place]) != values or "~" in spelled[place]:
             spelled[place] = _respelled(place, values, spelled[place][0] == "*")
     for candidate in _candidates(spelled, times):
         if means(candidate, times, plain):
@@ -77,9 +77,9 @@ def means(expression: str, times: Times, plain: bool = False, any_weekday: bool 
         times = times._replace(weekdays=ALL[WEEKDAY])
     same = (
         fields.seconds == 1
-        and _bits(times.minutes) == fields.minutes
-        and _bits(times.hours) == fields.hours
-        and _bits(times.months) == fields.months
+        and times.minutes == set(bits(fields.minutes))
+        and times.hours == set(bits(fields.hours))
+        and times.months == set(bits(fields.months))
         and (plain or fields.elapsed == times.wild)
     )
     return same and _days(fields) == _cron_days(times.days, times.weekdays, times.both)
@@ -103,22 +103,15 @@ def _cron_days(days: frozenset[int], weekdays: frozenset[int], both: bool) -> tu
     return tuple(found)
 
 
-def _bits(values: Iterable[int]) -> int:
-    return sum(1 << value for value in values)
-
-
-def _field(place: int, words: Sequence[str]) -> frozenset[int] | None:
-    """How a job file reads one field; None if it refuses it."""
-    alone = ["*"] * 5
-    alone[place] = words[place]
+def _field(place: int, word: str) -> frozenset[int] | None:
+    """How a job file reads one field; None if it refuses it, or cron has no such thing."""
     try:
-        fields = parse(" ".join(alone))
+        mask = field_mask(place + 1, word)
     except ScheduleError:
         return None
-    mask = (fields.minutes, fields.hours, fields.days, fields.months, fields.weekdays)[place]
     if place == WEEKDAY and mask >> NTH_SHIFT:
         return None
-    return frozenset(value for value in range(KINDS[place + 1].low, KINDS[place + 1].high + 1) if mask >> value & 1)
+    return frozenset(bits(mask & KINDS[place + 1].every))
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------------
@@ -133,14 +126,8 @@ def _plain(place: int, values: frozenset[int]) -> str:
     """The values as numbers and ranges; `*` for all."""
     if values == ALL[place]:
         return "*"
-    items: list[str] = []
-    left = sorted(values)
-    while left:
-        first = last = left.pop(0)
-        while left and left[0] == last + 1:
-            last = left.pop(0)
-        items.append(str(first) if first == last else f"{first},{last}" if last == first + 1 else f"{first}-{last}")
-    return ",".join(items)
+    parts = runs(sorted(values))
+    return ",".join(str(first) if first == last else f"{first}{',' if last == first + 1 else '-'}{last}" for first, last in parts)
 
 
 def _starred(place: int, values: frozenset[int]) -> str | None:

@@ -79,7 +79,7 @@ def _defaults(imported_jobs: Sequence[ImportedJob]) -> tuple[dict[str, Any], dic
     """The keys of `[defaults]`, and the variables of its `env`: what the jobs share."""
     defaults: dict[str, Any] = {}
     for key in SHARED:
-        values = [_plain(imported.keys.get(key)) for imported in imported_jobs]
+        values = [json.dumps(imported.keys.get(key)) for imported in imported_jobs]
         if key in BY_MOST and values:
             defaults[key] = json.loads(Counter(values).most_common(1)[0][0])
         elif values and len(set(values)) == 1 and values[0] != "null" and (key != "alert" or values[0] == "[]"):
@@ -93,10 +93,6 @@ def _defaults(imported_jobs: Sequence[ImportedJob]) -> tuple[dict[str, Any], dic
             if often == len(imported_jobs) or often > 1:
                 env[name] = str(value)
     return defaults, env
-
-
-def _plain(value: object) -> str:
-    return json.dumps(value)
 
 
 def _tables(done: Import, defaults: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[str]:

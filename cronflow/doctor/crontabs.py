@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
-import subprocess
 from collections.abc import Iterator
 
 from cronflow.core.jobs import Command
@@ -17,14 +15,13 @@ from cronflow.core.words import count
 from cronflow.crontab import sources
 from cronflow.crontab.sources import ReadingOptions, daemon_of, ignored_reason, of_file, table
 from cronflow.crontab.tables import CrontabEntry, CronTable, TableKind
-from cronflow.doctor.finding import Context, Finding, ok, problem, warning
+from cronflow.doctor.finding import Context, Finding, ask, ok, problem, warning
 from cronflow.errors import CronflowError
 
 SYSTEM = "/etc/crontab"
 FOLDER = "/etc/cron.d"
 ANACRON = "/etc/anacrontab"
 SPOOLS = tuple(f"/{spool}" for spool in sources.SPOOLS)
-SECONDS = 5.0
 CRONS = frozenset(("cron", "crond", "anacron", "fcron"))
 """Programs that run crontabs."""
 GENERATED = "/run/systemd/generator"
@@ -88,14 +85,8 @@ def _tables() -> Iterator[CronTable]:
 
 def _own() -> bytes | None:
     """The crontab of this user; None if there is none."""
-    program = shutil.which("crontab")
-    if program is None:
-        return None
-    try:
-        done = subprocess.run([program, "-l"], capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    done = ask("crontab", "-l")
+    return done.stdout if done is not None and done.returncode == 0 else None
 
 
 def _names(folder: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +34,8 @@ class Context(NamedTuple):
     not_ours: str = ""
 
 
+SECONDS = 5.0
+"""The longest that a program which is asked may take to answer."""
 Check = Callable[[Context], Iterator[Finding]]
 
 
@@ -48,6 +52,16 @@ def warning(check: str, message: str, hint: str | None = None, job: str | None =
 def problem(check: str, message: str, hint: str | None = None, job: str | None = None) -> Finding:
     """Something that does not work."""
     return Finding(check, "problem", message, hint, job)
+
+
+def ask(program: str, *words: str) -> subprocess.CompletedProcess[bytes] | None:
+    """What a program of the system answers; None if it does not exist or takes too long."""
+    if (path := shutil.which(program)) is None:
+        return None
+    try:
+        return subprocess.run([path, *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
 
 
 def run_check(check: Check, context: Context) -> list[Finding]:

@@ -98,8 +98,8 @@ def _child(job: Job, folder: str, environ: Mapping[str, str], fd: int) -> NoRetu
 
 def _child_findings(job: Job, fd: int, pid: int, answered: bool) -> list[Finding]:
     """The findings of a child, whose processes are killed; one that hangs is not waited for, since it may never end."""
-    found = [Finding(*one) for one in json.loads(_read_all(fd))] if answered else []
-    os.close(fd)
+    with open(fd, "rb") as answer:
+        found = [Finding(*one) for one in json.loads(answer.read() or b"[]")] if answered else []
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     if answered:
@@ -108,14 +108,6 @@ def _child_findings(job: Job, fd: int, pid: int, answered: bool) -> list[Finding
     message = f"its files did not answer within {SECONDS:g} s"
     where = f"is `{job.cwd or 'its home'}` on a file system that hangs? `df` tells"
     return [problem("job_hangs", message, where, job.name)]
-
-
-def _read_all(fd: int) -> bytes:
-    """Read until the other end is closed."""
-    data = b""
-    while piece := os.read(fd, 65536):
-        data += piece
-    return data or b"[]"
 
 
 class Launch(NamedTuple):
@@ -133,11 +125,7 @@ class Launch(NamedTuple):
 def _findings(job: Job, folder: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         user = account(job)
-    except Unstartable as error:
-        yield problem(error.reason, error.message, None, job.name)
-        return
-    yield from _secrets(job, user, folder, environ)
-    try:
+        yield from _secrets(job, user, folder, environ)
         env = environment(job, user, {}, environ)
     except Unstartable as error:
         yield problem(error.reason, error.message, None, job.name)
@@ -235,11 +223,8 @@ def _resolve(words: list[str], shell: str, env: Mapping[str, str]) -> list[str]:
     if not words:
         return []
     ask = [shell, "-c", 'for word in "$@"; do command -v -- "$word" || echo; done', shell, *words]
-    nowhere = subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            ask, env=dict(env), stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere, timeout=SECONDS / 2, check=False
-        )
+        done = subprocess.run(ask, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS / 2, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ["a shell"] * len(words)
     found = os.fsdecode(done.stdout).split("\n")[:-1]

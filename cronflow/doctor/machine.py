@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 
 from cronflow import __version__
 from cronflow.core.words import count, iso
-from cronflow.doctor.finding import Context, Finding, ok, problem, warning
+from cronflow.doctor.finding import Context, Finding, ask, ok, problem, warning
 from cronflow.doctor.jobs import daemon_environ
 from cronflow.jobfile.machine import caller_name, machine_zone
 from cronflow.places import Places, find_places
@@ -21,8 +19,6 @@ BOOTED = "/run/systemd/system"
 """Exists if systemd is the init system (sd_booted(3))."""
 SYSTEM_UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 LINGER = "/var/lib/systemd/linger"
-SECONDS = 5.0
-"""The longest that systemctl may take to answer."""
 FEW_WATCHES = 8192
 OLD_ZONES = 2
 """Years after which the rules of some time zone have probably changed."""
@@ -141,15 +137,8 @@ def _units(root: bool) -> list[str]:
 
 def _systemctl(root: bool, *words: str) -> str | None:
     """The output of systemctl(1); None if there is none."""
-    program = shutil.which("systemctl")
-    if program is None:
-        return None
-    command = [program, *([] if root else ["--user"]), *words]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
+    done = ask("systemctl", *([] if root else ["--user"]), *words)
+    return done.stdout.decode(errors="replace").strip() or None if done is not None else None
 
 
 def _lingers() -> bool:

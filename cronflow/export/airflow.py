@@ -66,12 +66,12 @@ def export(request: ExportRequest) -> ExportResult:
     for flow, text in dags:
         losses = [f"# lost: {job}: {loss}\n" for job in flow.jobs for loss in report.of(job) if loss not in shared]
         parts.append("".join(losses) + text)
-    return ExportResult({"": "\n\n".join(parts)}, report, _next(request), summary(report))
+    steps = [f"next: {step}" for step in (*_pools(request), "put it into your DAGs folder")]
+    return ExportResult({"": "\n\n".join(parts)}, report, steps, summary(report))
 
 
-def _next(request: ExportRequest) -> list[str]:
-    pools = [f"next: airflow pools set {name} {slots} ''" for name, slots in request.jobs.pools.items()]
-    return [*pools, "next: put it into your DAGs folder"]
+def _pools(request: ExportRequest) -> list[str]:
+    return [f"airflow pools set {name} {slots} ''" for name, slots in request.jobs.pools.items()]
 
 
 def _head(file: DagFile, shared: Sequence[str]) -> str:
@@ -79,9 +79,8 @@ def _head(file: DagFile, shared: Sequence[str]) -> str:
     lines = [f"{file.report.request.source} as DAGs for Airflow 3, written by `cronflow export airflow`."]
     lines += ["", *(f"{note}." for note in summary(file.report))] if file.report.compared else []
     lines += ["", "Lost of every job:", *(f"- {message}" for message in shared)] if shared else []
-    if file.report.request.jobs.pools:
-        pools = [f"airflow pools set {name} {slots} ''" for name, slots in file.report.request.jobs.pools.items()]
-        lines += ["", "To create the pools:", *(f"- {pool}" for pool in pools)]
+    pools = [f"- {pool}" for pool in _pools(file.report.request)]
+    lines += ["", "To create the pools:", *pools] if pools else []
     left_out = [line for line in file.report.lines() if ": not written: " in line]
     lines += ["", *(f"- {line}" for line in left_out)] if left_out else []
     doc = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
@@ -109,17 +108,19 @@ def _dag(flow: Flow, dag_id: str, file: DagFile) -> str:
         _report_job(job, flow, file.report)
     now = local(file.report.request.now, root.timezone)
     start = f"pendulum.datetime({now:%Y, %-m, %-d, %-H, %-M}, tz={literal(root.timezone)})"
-    arguments = [("", literal(dag_id)), ("schedule", schedule), ("start_date", start)]
-    arguments += [("description", literal(root.description))] if root.description else []
-    arguments += [("catchup", str(root.catchup == "all"))]
-    if root.overlap != "allow":
-        arguments.append(("max_active_runs", "1"))
-    tags = list(dict.fromkeys(tag for job in flow.jobs.values() for tag in job.tags))
-    arguments += [("tags", f"[{', '.join(map(literal, tags))}]")] if tags else []
+    tags = dict.fromkeys(tag for job in flow.jobs.values() for tag in job.tags)
     params = _params(flow, file.report)
-    arguments += [("params", mapping(params, INDENT))] if params else []
-    if flow.disabled:
-        arguments.append(("is_paused_upon_creation", "True"))
+    arguments = [
+        ("", literal(dag_id)),
+        ("schedule", schedule),
+        ("start_date", start),
+        ("description", literal(root.description) if root.description else ""),
+        ("catchup", str(root.catchup == "all")),
+        ("max_active_runs", "1" if root.overlap != "allow" else ""),
+        ("tags", f"[{', '.join(map(literal, tags))}]" if tags else ""),
+        ("params", mapping(params, INDENT) if params else ""),
+        ("is_paused_upon_creation", "True" if flow.disabled else ""),
+    ]
     return "\n".join([f"with {call('DAG', arguments, '')}:", *_tasks(flow, params, file)]) + "\n"
 
 
@@ -162,9 +163,8 @@ def _tasks(flow: Flow, params: dict[str, str], file: DagFile) -> Iterator[str]:
         before = list(_before(job, names, rule, file))
         for kind, text in before:
             yield f"{INDENT}{names.variables[kind]} = {text}"
-        arguments = _arguments(job, names.ids[name], params, file)
-        if rule != "all_success" and not before:
-            arguments.append(("trigger_rule", literal(rule)))
+        own_rule = literal(rule) if rule != "all_success" and not before else ""
+        arguments = [*_arguments(job, names.ids[name], params, file), ("trigger_rule", own_rule)]
         yield f"{INDENT}{names.variables[name]} = {call('BashOperator', arguments, INDENT)}"
         line = [names.variables[kind] for kind in (*(kind for kind, _ in before), name)]
         for number, edge in enumerate(inner, 1) if gated else ():
@@ -237,32 +237,33 @@ def _arguments(job: Job, task_id: str, params: dict[str, str], file: DagFile) ->
     text = script(job, file.report, flow_guard)
     env = _env(job, params)
     codes = [*job.skip_codes, *([SKIP] if (flow_guard or job.only_if) and SKIP not in job.skip_codes else [])]
-    found = [("task_id", literal(task_id)), ("bash_command", _rendered(text, INDENT * 2))]
-    found += [("env", mapping(env, INDENT * 2)), ("append_env", "True")] if env else []
-    found.append(("cwd", literal(_jinja(folder_of(job, file.report.request.user)))))
-    found.append(("skip_on_exit_code", "None" if not codes else str(codes[0]) if len(codes) == 1 else str(codes)))
-    if job.retries:
+    if job.retries or job.timeout is not None:
         file.imports.add(("datetime", "timedelta"))
-        found += [("retries", str(job.retries)), ("retry_delay", period(job.retry_delay))]
-        if job.retries > 1 and job.retry_backoff != 1.0:
-            found.append(("retry_exponential_backoff", f"{job.retry_backoff:g}"))
-            found.append(("max_retry_delay", period(job.retry_max_delay)))
-    if job.timeout is not None:
-        file.imports.add(("datetime", "timedelta"))
-        found.append(("execution_timeout", period(job.timeout)))
-    if job.pool is not None:
-        found += [("pool", literal(job.pool)), ("pool_slots", str(job.pool_slots))]
-    if job.priority:
-        found += [("priority_weight", str(job.priority)), ("weight_rule", literal("absolute"))]
-    return found + _about(job, file)
+    grows = job.retries > 1 and job.retry_backoff != 1.0
+    return [
+        ("task_id", literal(task_id)),
+        ("bash_command", _rendered(text, INDENT * 2)),
+        ("env", mapping(env, INDENT * 2) if env else ""),
+        ("append_env", "True" if env else ""),
+        ("cwd", literal(_jinja(folder_of(job, file.report.request.user)))),
+        ("skip_on_exit_code", "None" if not codes else str(codes[0]) if len(codes) == 1 else str(codes)),
+        ("retries", str(job.retries) if job.retries else ""),
+        ("retry_delay", period(job.retry_delay) if job.retries else ""),
+        ("retry_exponential_backoff", f"{job.retry_backoff:g}" if grows else ""),
+        ("max_retry_delay", period(job.retry_max_delay) if grows else ""),
+        ("execution_timeout", period(job.timeout) if job.timeout is not None else ""),
+        ("pool", literal(job.pool) if job.pool is not None else ""),
+        ("pool_slots", str(job.pool_slots) if job.pool is not None else ""),
+        ("priority_weight", str(job.priority) if job.priority else ""),
+        ("weight_rule", literal("absolute") if job.priority else ""),
+        *_about(job, file),
+    ]
 
 
 def _about(job: Job, file: DagFile) -> list[tuple[str, str]]:
     """The arguments for user, owner, documentation, callbacks and assets."""
-    found = [("run_as_user", literal(job.user))] if job.user is not None else []
-    found += [("owner", literal(job.owner))] if job.owner else []
     about = "\n\n".join(filter(None, (job.description, job.runbook)))
-    found += [("doc_md", literal(about))] if about else []
+    found = [(key, literal(text)) for key, text in (("run_as_user", job.user), ("owner", job.owner), ("doc_md", about)) if text]
     for key, argument in (("on_failure", "on_failure_callback"), ("on_success", "on_success_callback")):
         command = getattr(job, key)
         if command is not None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
-from cronflow.core.time.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, NTH_SHIFT, WEEKDAY, parse, spell
+from cronflow.core.time.cronfields import DAY, WEEKDAY, parse, spell
+from cronflow.core.time.cronhints import NICKNAMES
 from cronflow.core.time.schedule import Schedule
 from cronflow.core.time.secondopinion import without_lone_ranges
 from cronflow.core.time.triggers import cron_expressions
@@ -94,15 +95,15 @@ def _croniter(text: str) -> list[str]:
         )
     words = NICKNAMES.get(text.strip().lower(), text).split()
     seconds, words = words[:-5], without_lone_ranges(" ".join(words[-5:])).split()
-    if "-sun" in words[4].lower() or fields.weekdays >> NTH_SHIFT:
-        words[4] = spell(WEEKDAY, fields.weekdays if fields.weekdays >> NTH_SHIFT else fields.weekdays & ALL_WEEKDAYS)
+    if "-sun" in words[4].lower() or fields.nths():
+        words[4] = spell(WEEKDAY, fields.weekdays)
     if fields.every_day and not fields.every_weekday:
         words[2] = "*"
     if fields.every_weekday and not fields.every_day:
         words[4] = "*"
     if "l" in words[2].lower():
         words[2] = spell(DAY, fields.days).lower()
-    if fields.weekdays >> NTH_SHIFT and not fields.both:
+    if fields.nths() and not fields.both:
         days = [[*words[:4], "*"], [*words[:2], "*", *words[3:]]]
         return [" ".join([*one, *seconds]) for one in days]
     return [" ".join([*words, *seconds])]

@@ -115,7 +115,7 @@ def _table(entries: Sequence[FlowLines], report: ExportReport) -> str:
             lines = list(_lines(entry, outside, report))
             settings = [variables.assigned(name, value) for name, value in outside.items() if in_force.get(name) != value]
         except UnwritableError as error:
-            report.refuse([job.name for job in entry.chain.jobs], error.reason)
+            report.refuse([job.name for job in entry.chain.jobs], str(error))
             continue
         in_force.update(outside)
         found.append((entry, settings, lines))

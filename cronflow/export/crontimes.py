@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
-from cronflow.core.time.cronfields import (
-    ALL_WEEKDAYS,
-    DAY,
-    HOUR,
-    LAST_DAY,
-    NTH_SHIFT,
-    WEEKDAY,
-    CronFields,
-    days_of_month,
-    parse,
-    spell,
-)
+from cronflow.core.time.cronfields import DAY, HOUR, LAST_DAY, WEEKDAY, CronFields, bits, days_of_month, parse, spell
 from cronflow.core.time.triggers import REBOOT, cron_expressions
+from cronflow.core.words import local
 from cronflow.export.report import UnwritableError
 from cronflow.jobfile.values import format_duration
 
@@ -56,9 +45,10 @@ def _lines(text: str, date: str) -> list[CronLine]:
     if len(words) == 1:
         return [CronLine(words[0].lower())]
     words = words[-5:]
-    last, nths = fields.days & LAST_DAY, fields.weekdays >> NTH_SHIFT
+    last, nths = fields.days & LAST_DAY, fields.nths()
     if not last and not nths:
-        return [CronLine(" ".join([*words[:2], _plain(words[2], DAY, fields.days), words[3], _weekday(words[4], fields)]))]
+        words[2], words[4] = _plain(words[2], DAY, fields.days), _plain(words[4], WEEKDAY, fields.plain_weekdays)
+        return [CronLine(" ".join(words))]
     if (last and not fields.every_weekday) or (nths and not fields.every_day):
         raise UnwritableError(f'`schedule = "{text}"` has `L` or `#` beside another day field, which cron cannot express')
     return _last_day(words, fields, date) if last else _nth_weekdays(words, nths, date)
@@ -70,10 +60,6 @@ def _plain(word: str, kind: int, mask: int) -> str:
     return spell(kind, mask) if "l" in lower or "-sun" in lower else word
 
 
-def _weekday(word: str, fields: CronFields) -> str:
-    return _plain(word, WEEKDAY, fields.weekdays & ALL_WEEKDAYS)
-
-
 def _last_day(words: Sequence[str], fields: CronFields, date: str) -> list[CronLine]:
     """`L`, and the other days of its list: the last day is the one before a first."""
     times, month = " ".join(words[:2]), words[3]
@@ -82,14 +68,11 @@ def _last_day(words: Sequence[str], fields: CronFields, date: str) -> list[CronL
     return [CronLine(f"{times} {spell(DAY, others)} {month} *"), *found] if others else found
 
 
-def _nth_weekdays(words: Sequence[str], nths: int, date: str) -> list[CronLine]:
+def _nth_weekdays(words: Sequence[str], nths: Sequence[tuple[int, int]], date: str) -> list[CronLine]:
     """`fri#2` is a Friday among the 8th to the 14th; `L5` a Friday whose next one is in another month."""
     found = []
-    for n in range(6):
-        days = nths >> 7 * n & ALL_WEEKDAYS
-        if not days:
-            continue
-        numbers = [str(day) for day in range(7) if days >> day & 1]
+    for n, days in nths:
+        numbers = list(map(str, bits(days)))
         test = f'test "$({date} +%w)" = {numbers[0]}'
         if len(numbers) > 1:
             test = f"{date} +%w | grep -q '[{''.join(numbers)}]'"
@@ -126,11 +109,13 @@ def _hours(mask: int) -> str:
 
 def shifted(every: int, zone: str, now: float) -> bool:
     """Whether an interval counted from midnight in a zone ever differs, within a year, from one counted from the epoch."""
-    from datetime import datetime
+    return any(offset % every for offset in utc_offsets(zone, now))
 
-    info = ZoneInfo(zone)
-    offsets = {info.utcoffset(datetime.fromtimestamp(now + 15 * 86400 * n, info)) for n in range(25)}
-    return any(offset is not None and offset.total_seconds() % every for offset in offsets)
+
+def utc_offsets(zone: str, now: float) -> set[int]:
+    """The offsets of a zone within a year, in seconds."""
+    offsets = {local(now + 15 * 86_400 * n, zone).utcoffset() for n in range(25)}
+    return {int(offset.total_seconds()) for offset in offsets if offset is not None}
 
 
 def _refuse_double_starts(lines: Sequence[CronLine]) -> None:

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
-from cronflow.core.time.cronfields import ALL_WEEKDAYS, DAY, NICKNAMES, WEEKDAY, parse, spell
+from cronflow.core.time.cronfields import DAY, WEEKDAY, parse, spell
+from cronflow.core.time.cronhints import NICKNAMES
 from cronflow.core.time.triggers import REBOOT
+from cronflow.core.words import untaken
 from cronflow.export.crontimes import cron_lines, every_lines
 from cronflow.export.dates import guard
 from cronflow.export.losses import report_calendars, report_losses, report_variables, written
-from cronflow.export.pythontext import free, ids
+from cronflow.export.pythontext import ids
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.script import script
 from cronflow.export.selection import select, write_flows
@@ -69,27 +71,31 @@ def _dag(flow: Flow, name: str, report: ExportReport) -> dict[str, Any]:
         raise UnwritableError("it comes after jobs with other schedules, which a DAG cannot wait for")
     root = flow.settings_root
     roles = _roles(flow, report)
-    found: dict[str, Any] = {"name": name}
-    if root.description:
-        found["description"] = root.description
     tags = list(dict.fromkeys(tag for job in flow.jobs.values() for tag in job.tags))
-    found |= {"labels": tags} if tags else {}
-    found |= {"type": "graph", "shell": "/bin/sh", "dotenv": []}
-    found |= _when(flow, report)
+    when = _when(flow, report)
     for job in flow.jobs.values():
         if job.name not in report.refused:
             _report_job(job, flow, report)
     params = {key: value for job in flow.jobs.values() for key, value in job.params.items()}
-    found |= {"params": [{key: value} for key, value in params.items()]} if params else {}
-    secrets = [one for job in flow.jobs.values() for one in _secrets(job)]
-    found |= {"secrets": secrets} if secrets else {}
     handlers = {role: _step(job, roles, report, handler=True) for job, role in roles.handlers(flow)}
     if len(flow.jobs) == 1:
         for key, event in (("on_failure", "failure"), ("on_success", "success")):
             if getattr(root, key) is not None:
                 handlers[event] = {"run": text_of(getattr(root, key))}
-    steps = [step for job in flow.jobs.values() if roles.of.get(job.name) == "step" for step in _steps(job, roles, report)]
-    return found | ({"handler_on": handlers} if handlers else {}) | {"steps": steps}
+    return {
+        **_filled({"name": name, "description": root.description, "labels": tags}),
+        "type": "graph",
+        "shell": "/bin/sh",
+        "dotenv": [],
+        **when,
+        **_filled({"params": [{key: value} for key, value in params.items()]}),
+        **_filled({"secrets": [one for job in flow.jobs.values() for one in _secrets(job)], "handler_on": handlers}),
+        "steps": [step for job in flow.jobs.values() if roles.of.get(job.name) == "step" for step in _steps(job, roles, report)],
+    }
+
+
+def _filled(keys: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if value}
 
 
 class Roles(NamedTuple):
@@ -172,16 +178,15 @@ def _when(flow: Flow, report: ExportReport) -> dict[str, Any]:
         report_calendars(root, report)
     conditions = [*tests, *([days] if days else [])]
     delay = report.request.delay_of(flow)
-    found: dict[str, Any] = {}
+    catchup: dict[str, Any] = {}
     if not root.enabled and schedule:
         report.lose(root.name, "enabled", "`enabled = false`: it is written without a schedule")
-    elif schedule:
-        found["schedule"] = schedule
-        if root.catchup != "none":
-            found["catchup_window"] = f"{int((root.catchup_window or A_MONTH) // 3600) or 1}h"
-            found["overlap_policy"] = "all" if root.catchup == "all" else "latest"
-    found |= {"delay_sec": delay} if delay else {}
-    return found | ({"preconditions": [{"condition": one} for one in conditions]} if conditions else {})
+        schedule = []
+    elif schedule and root.catchup != "none":
+        catchup["catchup_window"] = f"{int((root.catchup_window or A_MONTH) // 3600) or 1}h"
+        catchup["overlap_policy"] = "all" if root.catchup == "all" else "latest"
+    preconditions = [{"condition": one} for one in conditions]
+    return _filled({"schedule": schedule, **catchup, "delay_sec": delay, "preconditions": preconditions})
 
 
 def _zoned(when: str, zone: str) -> str:
@@ -195,7 +200,7 @@ def _robfig(when: str) -> str:
         raise UnwritableError(f'`schedule = "{when}"` has days that match both day fields; Dagu takes those that match one')
     words = NICKNAMES.get(when.lower(), when).split()
     words[2] = "*" if fields.every_day else words[2] if words[2] != "*" else spell(DAY, fields.days)
-    words[4] = "*" if fields.every_weekday else spell(WEEKDAY, fields.weekdays & ALL_WEEKDAYS) if "7" in words[4] else words[4]
+    words[4] = "*" if fields.every_weekday else spell(WEEKDAY, fields.plain_weekdays) if "7" in words[4] else words[4]
     return " ".join(words)
 
 
@@ -230,23 +235,20 @@ def _steps(job: Job, roles: Roles, report: ExportReport) -> Iterator[dict[str, A
     taken = {*roles.of, *(re.sub(r"\W", "_", name, flags=re.ASCII) for name in roles.of)}
     if job.wait_until is not None:
         loop = polling_loop(text_of(job.wait_until), job.wait_every)
-        called = free(f"{job.name}-wait", taken, "-")
-        yield _ordered(
-            called,
-            before,
-            {"run": loop, "timeout_sec": ceil(job.wait_timeout), "working_dir": folder_of(job, report.request.user)},
-        )
+        called = untaken(f"{job.name}-wait", taken)
+        folder = folder_of(job, report.request.user)
+        yield _ordered(called, before, {"run": loop, "timeout_sec": ceil(job.wait_timeout), "working_dir": folder})
         before = [called]
     if job.approve is not None:
-        called = free(re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII), taken, "_")
+        called = untaken(re.sub(r"\W", "_", f"{job.name}_approve", flags=re.ASCII), taken, "_")
         prompt = {"prompt": job.approve or f"May {job.name} run?"}
-        yield {"id": called, **({"depends": before} if before else {}), "action": "human.task", "with": prompt}
+        yield {**_filled({"id": called, "depends": before}), "action": "human.task", "with": prompt}
         before = [called]
     yield _ordered(job.name, before, _step(job, roles, report))
 
 
 def _ordered(name: str, before: list[str], step: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, **({"depends": before} if before else {}), **{key: one for key, one in step.items() if key != "name"}}
+    return {**_filled({"name": name, "depends": before}), **step}
 
 
 def _step(job: Job, roles: Roles, report: ExportReport, handler: bool = False) -> dict[str, Any]:
@@ -257,20 +259,19 @@ def _step(job: Job, roles: Roles, report: ExportReport, handler: bool = False) -
     shell = job.shell if os.path.basename(job.shell) in POSIX_SHELLS else "/bin/sh"
     asked = job._replace(env=inside, secrets=fetched, only_if=None, shell="/bin/sh" if shell == job.shell else job.shell)
     text = script(asked, report, env=True)
-    found: dict[str, Any] = {"description": job.description} if job.description and not handler else {}
-    if shell != "/bin/sh":
-        found["with"] = {"shell": shell}
-    found |= {"env": [{name: value} for name, value in plain.items()]} if plain else {}
-    found["working_dir"] = folder_of(job, report.request.user)
-    if job.only_if is not None:
-        found["preconditions"] = [{"condition": text_of(job.only_if)}]
-    if job.timeout is not None:
-        found["timeout_sec"] = ceil(job.timeout)
-    if job.retries and not handler:
-        found["retry_policy"] = _retries(job)
-    if job.name in roles.continued:
-        found["continue_on"] = {"failure": True, "skipped": True}
-    return found | {"run": text}
+    return _filled(
+        {
+            "description": "" if handler else job.description,
+            "with": {"shell": shell} if shell != "/bin/sh" else {},
+            "env": [{name: value} for name, value in plain.items()],
+            "working_dir": folder_of(job, report.request.user),
+            "preconditions": [{"condition": text_of(job.only_if)}] if job.only_if is not None else [],
+            "timeout_sec": ceil(job.timeout) if job.timeout is not None else None,
+            "retry_policy": _retries(job) if job.retries and not handler else {},
+            "continue_on": {"failure": True, "skipped": True} if job.name in roles.continued else {},
+            "run": text,
+        }
+    )
 
 
 def _retries(job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cronflow.core.jobs import Command, Job
 from cronflow.export.report import ExportReport
-from cronflow.jobfile.values import format_duration
+from cronflow.jobfile import writing
 
 CONSEQUENCES: Mapping[str, str] = {
     "owner": "it has no owner",
@@ -82,23 +82,14 @@ def written(key: str, value: Any) -> str:
 
 
 def _toml(key: str, value: Any) -> str:
-    if key in ("jitter", "timeout", "kill_after", "retry_delay", "retry_max_delay", "after_timeout", "catchup_window", "every"):
-        return f'"{format_duration(value)}"'
-    if key == "umask":
-        return f'"{value:03o}"'
-    if key == "deadline":
-        kind, seconds = value
-        hour, minute = divmod(int(seconds) // 60, 60)
-        return f'"{format_duration(seconds)}"' if kind == "duration" else f'"{hour:02}:{minute:02}"'
-    if key == "slow":
-        return f'"{format_duration(value[1])}"' if value[0] == "duration" else f"{value[1]:g}"
     if key == "at":
         return "…"
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{name} = …" for name in value) + " }"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(json.dumps(one, ensure_ascii=False) for one in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    if key == "slow" and value[0] == "factor":
+        return f"{value[1]:g}"
+    plain = writing.written(key, value, "UTC") if key in ("deadline", "slow") or not isinstance(value, tuple) else value
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def texts(job: Job) -> list[str]:

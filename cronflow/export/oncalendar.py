@@ -9,23 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from cronflow.core.time.cronfields import (
-    ALL_WEEKDAYS,
-    DAY,
-    HOUR,
-    LAST_DAY,
-    MINUTE,
-    MONTH,
-    NTH_SHIFT,
-    SECOND,
-    CronFields,
-    parse,
-)
+from cronflow.core.time.cronfields import DAY, HOUR, LAST_DAY, MINUTE, MONTH, SECOND, CronFields, bits, parse, runs
 from cronflow.core.time.cronhints import KINDS
+from cronflow.core.words import WEEKDAYS
 from cronflow.export.report import UnwritableError
 
-_NAMES = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-_ANY_DAY = "*"
 DAY_SECONDS = 86_400
 
 
@@ -43,26 +31,22 @@ def _days(fields: CronFields) -> Iterator[tuple[str, str]]:
     """Pairs of a weekday and a day of the month that must both match, one pair for each line."""
     dates = list(_dates(fields))
     weeks = list(_weekdays(fields))
-    if not fields.both:
-        yield from (("", date) for date in dates)
-        yield from weeks
-        return
-    if fields.every_weekday:
-        yield from (("", date) for date in dates)
-    elif fields.every_day:
-        yield from weeks
-    else:
+    if fields.both and not (fields.every_day or fields.every_weekday):
         yield from _both(fields, dates)
+        return
+    if not fields.both or fields.every_weekday:
+        yield from (("", date) for date in dates)
+    if not (fields.both and fields.every_weekday):
+        yield from weeks
 
 
 def _both(fields: CronFields, dates: list[str]) -> Iterator[tuple[str, str]]:
     """Dates that must fall on such a weekday too; the n-th weekday of a month is itself a range of dates."""
-    plain = fields.weekdays & ALL_WEEKDAYS
-    if plain:
-        yield from ((_weekday_names(plain), date) for date in dates)
-    if fields.weekdays >> NTH_SHIFT and fields.days & LAST_DAY:
+    if fields.plain_weekdays:
+        yield from ((_weekday_names(fields.plain_weekdays), date) for date in dates)
+    if fields.nths() and fields.days & LAST_DAY:
         raise UnwritableError("its days must match both `L` and `#`, which `OnCalendar=` cannot express")
-    for n, days in _nths(fields):
+    for n, days in fields.nths():
         if n == 5:
             raise UnwritableError("its days must match both a date and `L`, which `OnCalendar=` cannot express")
         within = fields.days & _week(n)
@@ -81,18 +65,10 @@ def _dates(fields: CronFields) -> Iterator[str]:
 
 def _weekdays(fields: CronFields) -> Iterator[tuple[str, str]]:
     """`Fri` on any day; `fri#2` is a Friday among the 8th to the 14th, `L5` one among the last seven days."""
-    if fields.weekdays & ALL_WEEKDAYS:
-        yield _weekday_names(fields.weekdays & ALL_WEEKDAYS), f"-{_ANY_DAY}"
-    for n, days in _nths(fields):
+    if fields.plain_weekdays:
+        yield _weekday_names(fields.plain_weekdays), "-*"
+    for n, days in fields.nths():
         yield _weekday_names(days), "~07/1" if n == 5 else f"-{_numbers(DAY, _week(n))}"
-
-
-def _nths(fields: CronFields) -> Iterator[tuple[int, int]]:
-    """The weeks that `#` and `L` select, with 5 for the last one, and their weekdays."""
-    for n in range(6):
-        days = fields.weekdays >> NTH_SHIFT >> 7 * n & ALL_WEEKDAYS
-        if days:
-            yield n, days
 
 
 def _week(n: int) -> int:
@@ -102,33 +78,24 @@ def _week(n: int) -> int:
 
 def _weekday_names(mask: int) -> str:
     """`Mon..Fri `, `Tue,Sat `: systemd's week begins on Monday."""
-    order = [*range(1, 7), 0]
-    runs: list[list[int]] = []
-    for place, day in enumerate(order):
-        if mask >> day & 1:
-            if runs and runs[-1][-1] == place - 1:
-                runs[-1].append(place)
-            else:
-                runs.append([place])
     items = []
-    for run in runs:
-        names = [_NAMES[order[place]] for place in run]
+    for first, last in runs(sorted((day - 1) % 7 for day in bits(mask))):
+        names = [WEEKDAYS[(place + 1) % 7][:3] for place in range(first, last + 1)]
         items.append(f"{names[0]}..{names[-1]}" if len(names) > 2 else ",".join(names))
     return ",".join(items) + " "
 
 
 def _numbers(kind: int, mask: int) -> str:
     """A field: `*`, `00/15`, `09..17`, `00,30`."""
-    low, high = KINDS[kind].low, KINDS[kind].high
-    values = [value for value in range(low, high + 1) if mask >> value & 1]
-    if len(values) == high - low + 1:
+    if mask & KINDS[kind].every == KINDS[kind].every:
         return "*"
+    values = bits(mask & KINDS[kind].every)
     steps = {after - before for before, after in pairwise(values)}
     if len(values) > 2 and len(steps) == 1:
         step = steps.pop()
         if step == 1:
             return f"{values[0]:02}..{values[-1]:02}"
-        if values[-1] + step > high and kind not in (DAY, MONTH):
+        if values[-1] + step > KINDS[kind].high and kind not in (DAY, MONTH):
             return f"{values[0]:02}/{step}"
     return ",".join(f"{value:02}" for value in values)
 

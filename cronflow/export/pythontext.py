@@ -7,6 +7,8 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 
+from cronflow.core.words import untaken
+
 WIDTH = 110
 
 
@@ -35,8 +37,8 @@ def mapping(values: Mapping[str, str], indent: str) -> str:
 
 
 def call(name: str, arguments: Iterable[tuple[str, str]], indent: str) -> str:
-    """A call; its arguments are (keyword, expression), with an empty keyword for positional ones."""
-    lines = "".join(f"{indent}    {f'{key}=' if key else ''}{value},\n" for key, value in arguments)
+    """A call; its arguments are (keyword, expression), with no keyword for positional ones; an empty one is left out."""
+    lines = "".join(f"{indent}    {f'{key}=' if key else ''}{value},\n" for key, value in arguments if value)
     return f"{name}(\n{lines}{indent})"
 
 
@@ -55,7 +57,7 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "job"
         plain = f"job_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) or plain in RESERVED else plain
-        found[name] = free(plain, taken, "_")
+        found[name] = untaken(plain, taken, "_")
     return found
 
 
@@ -71,13 +73,4 @@ RESERVED = frozenset(
 def ids(names: Iterable[str]) -> dict[str, str]:
     """Name → a unique id of letters, digits, `.`, `_` and `-`, as Airflow takes for a dag_id or task_id."""
     taken: set[str] = set()
-    return {name: free(re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-"), taken, "-") for name in names}
-
-
-def free(plain: str, taken: set[str], sign: str) -> str:
-    """A name that is not taken yet, with a number if needed; adds it to `taken`."""
-    name, number = plain, 2
-    while name in taken:
-        name, number = f"{plain}{sign}{number}", number + 1
-    taken.add(name)
-    return name
+    return {name: untaken(re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-"), taken) for name in names}

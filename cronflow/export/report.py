@@ -13,10 +13,6 @@ from cronflow.core.time.secondopinion import Compared
 class UnwritableError(Exception):
     """Why a job cannot be written for a target: a fact about the job, without its name."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
 
 class Loss(NamedTuple):
     """Something that is lost of a job: the key, and the consequence."""

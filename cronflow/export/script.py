@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from shlex import quote
 
 from cronflow.core.jobs import Job
 from cronflow.export.report import ExportReport
-from cronflow.export.shell import in_shell, is_program, is_simple, quoted, setup_statements, text_of
+from cronflow.export.shell import in_shell, is_program, is_simple, setup_statements, text_of
 
 SHELLS = frozenset({"/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"})
 """Shells whose code bash can run."""
@@ -18,7 +19,7 @@ def script(job: Job, report: ExportReport, guard: str = "", *, cwd: bool = False
     """The script: what comes before the command, the command, the handling of its exit status, its checks.
 
     `guard` is a statement that exits with SKIP on some days. `cwd` and `env`: the target has no setting for these."""
-    variables = [f"export {name}={quoted(value)}" for name, value in job.env.items() if env or job.env_file]
+    variables = [f"export {name}={quote(value)}" for name, value in job.env.items() if env or job.env_file]
     before = [*([guard] if guard else []), *setup_statements(job, variables, cwd, report)]
     if job.only_if is not None:
         before.append(f"{grouped(text_of(job.only_if))} || exit {SKIP}")
@@ -37,9 +38,9 @@ def grouped(text: str) -> str:
 def _command(job: Job) -> str:
     text = text_of(job.command)
     if isinstance(job.command, str) and job.shell not in SHELLS:
-        text = in_shell(text, job.shell) if "\n" not in text else f"{quoted(job.shell)} -c {quoted(text)}"
+        text = in_shell(text, job.shell) if "\n" not in text else f"{quote(job.shell)} -c {quote(text)}"
     if job.nice is not None:
-        program = text if is_program(text) else f"{os.path.basename(job.shell)} -c {quoted(text)}"
+        program = text if is_program(text) else f"{os.path.basename(job.shell)} -c {quote(text)}"
         text = f"nice -n {job.nice} {program}"
     return text
 
@@ -60,7 +61,7 @@ def _fed(body: str, stdin: str | None) -> str:
     if not stdin:
         return body
     if not stdin.endswith("\n"):
-        return f"printf %s {quoted(stdin)} | {grouped(body)}"
+        return f"printf %s {quote(stdin)} | {grouped(body)}"
     mark = "END"
     while mark in stdin.split("\n"):
         mark += "_"

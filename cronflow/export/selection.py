@@ -22,7 +22,7 @@ def select(report: ExportReport, check: Callable[[Job], None] = lambda _job: Non
             try:
                 _check(job, check)
             except UnwritableError as error:
-                report.refuse([name], error.reason)
+                report.refuse([name], str(error))
     refused_before = None
     while refused_before != len(report.refused):
         refused_before = len(report.refused)
@@ -42,7 +42,7 @@ def write_flows(plan: Plan, report: ExportReport, write: Callable[[Flow], T]) ->
         try:
             written.append((flow, write(flow)))
         except UnwritableError as error:
-            report.refuse(flow.jobs, error.reason)
+            report.refuse(flow.jobs, str(error))
     return written
 
 

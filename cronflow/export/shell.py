@@ -7,8 +7,8 @@ several lines becomes the argument of a shell.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
+from shlex import join, quote
 
 from cronflow.core.jobs import Command, Job
 from cronflow.export.report import ExportReport
@@ -27,14 +27,9 @@ _QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 _REDIRECTION = re.compile(r"[0-9]*(?:>>|>\||<>|[<>]&[0-9-]*|&>>?|[<>])")
 
 
-def quoted(word: str) -> str:
-    """A word quoted for a shell."""
-    return shlex.quote(word)
-
-
 def text_of(command: Command) -> str:
     """A command as shell code, without blanks around it."""
-    return command.strip() if isinstance(command, str) else shlex.join(command)
+    return command.strip() if isinstance(command, str) else join(command)
 
 
 def is_simple(text: str) -> bool:
@@ -66,9 +61,9 @@ def piece(text: str, shell: str) -> str:
 def in_shell(text: str, shell: str) -> str:
     """A call of a shell with code, on one line: several lines become arguments of printf(1)."""
     if "\n" not in text:
-        return f"{quoted(shell)} -c {quoted(text)}"
-    lines = " ".join(quoted(line) for line in text.split("\n"))
-    return f"{quoted(shell)} -c \"$(printf '%s\\n' {lines})\""
+        return f"{quote(shell)} -c {quote(text)}"
+    lines = " ".join(quote(line) for line in text.split("\n"))
+    return f"{quote(shell)} -c \"$(printf '%s\\n' {lines})\""
 
 
 def as_program(text: str, shell: str) -> str:
@@ -79,9 +74,9 @@ def as_program(text: str, shell: str) -> str:
 def fed(text: str, stdin: str) -> str:
     """A piece of code that reads a text on its standard input."""
     if stdin.endswith("\n"):
-        lines = " ".join(quoted(line) for line in stdin[:-1].split("\n"))
+        lines = " ".join(quote(line) for line in stdin[:-1].split("\n"))
         return f"printf '%s\\n' {lines} | {text}"
-    return f"printf '%s' {quoted(stdin)} | {text}" if "\n" not in stdin else f"printf %b {quoted(_escaped(stdin))} | {text}"
+    return f"printf '%s' {quote(stdin)} | {text}" if "\n" not in stdin else f"printf %b {quote(_escaped(stdin))} | {text}"
 
 
 def _escaped(text: str) -> str:
@@ -91,7 +86,7 @@ def _escaped(text: str) -> str:
 def exports(values: Mapping[str, str]) -> list[str]:
     """Statements that set variables for what comes after them."""
     return [
-        f"export {name}={quoted(value)}" if "\n" not in value else f'export {name}="$(printf %b {quoted(_escaped(value))})"'
+        f"export {name}={quote(value)}" if "\n" not in value else f'export {name}="$(printf %b {quote(_escaped(value))})"'
         for name, value in values.items()
     ]
 
@@ -116,7 +111,7 @@ def home_word(path: str) -> str:
     """A path as a word for a shell; a leading `~` is the home of the user."""
     if path == "~":
         return '"$HOME"'
-    return f'"$HOME"/{quoted(path[2:])}' if path.startswith("~/") else quoted(path)
+    return f'"$HOME"/{quote(path[2:])}' if path.startswith("~/") else quote(path)
 
 
 def folder_of(job: Job, user: str) -> str:

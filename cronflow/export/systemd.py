@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from itertools import islice, pairwise
+from shlex import quote
 
 from cronflow.core.jobs import Command, Job
 from cronflow.core.plan.flow import Flow
@@ -13,7 +14,7 @@ from cronflow.export.dates import guard
 from cronflow.export.losses import report_calendars, report_losses, report_variables
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.selection import select, write_flows
-from cronflow.export.shell import in_shell, polling_loop, quoted, seconds, text_of
+from cronflow.export.shell import in_shell, polling_loop, seconds, text_of
 from cronflow.export.timers import report_clock_changes, starter_units
 from cronflow.export.units import Settings, UnitContext, command_line, input_lines, plain_line, span, unit_names, unit_text, word
 from cronflow.export.wiring import Wiring, wire
@@ -103,16 +104,8 @@ def _report_job(job: Job, flow: Flow, context: UnitContext) -> None:
 
 def _gap(flow: Flow, request: ExportRequest) -> float | None:
     """The shortest time between two of the next slots of a flow, in seconds; None if it has no timetable."""
-    slots: list[int] = []
-    for trigger in flow.triggers:
-        at: float = request.now
-        for _ in range(50):
-            found = trigger.schedule.next_after(at)
-            if found is None:
-                break
-            slots.append(found)
-            at = found
-    gaps = [after - before for before, after in pairwise(sorted(set(slots)))]
+    slots = {slot for trigger in flow.triggers for slot in islice(trigger.schedule.slots_after(request.now), 50)}
+    gaps = [after - before for before, after in pairwise(sorted(slots))]
     return float(min(gaps)) if gaps else None
 
 
@@ -214,16 +207,14 @@ def _fetched(job: Job) -> Iterator[str]:
         if form == "command":
             yield f'export {name}="$({rest})"'
         elif form == "credential" or (form == "file" and rest.startswith("/")):
-            yield f'export {name}="$(cat "$CREDENTIALS_DIRECTORY"/{quoted(rest if form == "credential" else name)})"'
+            yield f'export {name}="$(cat "$CREDENTIALS_DIRECTORY"/{quote(rest if form == "credential" else name)})"'
 
 
 def _timeouts(job: Job) -> Settings:
-    lines: Settings = []
-    if job.timeout is not None:
-        waits = job.wait_timeout if job.wait_until is not None else 0.0
-        lines.append(("TimeoutStartSec", span(job.timeout + waits)))
-        lines.append(("TimeoutStopSec", span(job.kill_after)))
-    return lines
+    if job.timeout is None:
+        return []
+    waits = job.wait_timeout if job.wait_until is not None else 0.0
+    return [("TimeoutStartSec", span(job.timeout + waits)), ("TimeoutStopSec", span(job.kill_after))]
 
 
 def _conditions(job: Job, days: str) -> Settings:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow
-from cronflow.core.time.cronfields import ALL_WEEKDAYS, HOUR, MINUTE, MONTH, parse
+from cronflow.core.time.cronfields import HOUR, MINUTE, MONTH, parse
 from cronflow.core.time.cronhints import KINDS
 from cronflow.core.time.triggers import cron_expressions
 from cronflow.core.words import iso, local
+from cronflow.export.crontimes import utc_offsets
 from cronflow.export.losses import written
 from cronflow.export.oncalendar import calendar_lines, interval_lines
 from cronflow.export.report import ExportReport, ExportRequest
@@ -23,10 +24,7 @@ MOST_LISTED = 3
 
 
 def starter_units(
-    flow: Flow,
-    starts: Sequence[str],
-    services: Mapping[str, dict[str, Settings]],
-    context: UnitContext,
+    flow: Flow, starts: Sequence[str], services: Mapping[str, dict[str, Settings]], context: UnitContext
 ) -> dict[str, str]:
     """The timer and the path unit of a flow. A start at boot goes into the [Install] section of the service itself."""
     root, report, names = flow.settings_root, context.report, context.names
@@ -82,11 +80,11 @@ def _any_zone(expression: str, zone: str, now: float) -> bool:
     """Whether an expression has the same times in UTC as in a zone in which systemd would skip the second pass of an hour."""
     fields = parse(expression)
     whole = all(mask & KINDS[kind].every == KINDS[kind].every for kind, mask in ((HOUR, fields.hours), (MONTH, fields.months)))
-    if not (fields.elapsed and whole and fields.every_day and fields.weekdays & ALL_WEEKDAYS == ALL_WEEKDAYS):
+    if not (fields.elapsed and whole and fields.every_day and fields.every_weekday):
         return False
-    offsets = {local(now + 15 * 86_400 * n, zone).utcoffset() for n in range(25)}
+    offsets = utc_offsets(zone, now)
     every = KINDS[MINUTE].every
-    turns = {int(offset.total_seconds()) // 60 % 60 for offset in offsets if offset is not None}
+    turns = {offset // 60 % 60 for offset in offsets}
     same = all((fields.minutes << turn | fields.minutes >> 60 - turn) & every == fields.minutes for turn in turns)
     return len(offsets) > 1 and same
 

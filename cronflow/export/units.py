@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from cronflow.core.words import untaken
 from cronflow.export.report import ExportReport, ExportRequest, UnwritableError
 
 Settings = list[tuple[str, str]]
@@ -29,16 +30,9 @@ class UnitContext(NamedTuple):
 
 def unit_names(jobs: Iterable[str]) -> dict[str, str]:
     """Job → name of its units without the suffix: `load[eu]` is `job-load-eu`, with a number if that is taken."""
-    found: dict[str, str] = {}
     taken: set[str] = set()
-    for job in jobs:
-        plain = PREFIX + re.sub(r"[^A-Za-z0-9._]+", "-", job.replace(" on_", " on-")).strip("-")
-        name, number = plain, 2
-        while name in taken:
-            name, number = f"{plain}-{number}", number + 1
-        taken.add(name)
-        found[job] = name
-    return found
+    plain = {job: re.sub(r"[^A-Za-z0-9._]+", "-", job.replace(" on_", " on-")).strip("-") for job in jobs}
+    return {job: untaken(PREFIX + name, taken) for job, name in plain.items()}
 
 
 def escaped(text: str) -> str:

@@ -10,13 +10,12 @@ from typing import Any
 from cronflow.core.jobs import AlertTarget, Job, Settings
 from cronflow.jobfile import keys
 from cronflow.jobfile.calendars import read_calendars, read_pools
-from cronflow.jobfile.jobkinds import name_hint
 from cronflow.jobfile.kinds import type_name
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.machine import home
 from cronflow.jobfile.report import Report
 from cronflow.jobfile.source import Part, Source
-from cronflow.jobfile.tables import read_keys, refuse_tables, table_of
+from cronflow.jobfile.tables import check_name, read_keys, refuse_tables, table_of
 from cronflow.jobfile.timekinds import instant
 
 STARTING_KEYS = frozenset({"schedule", "every", "at", "watch", "timezone", "jitter", "skip_on", "only_on", "after", "join"})
@@ -101,8 +100,7 @@ class ParsedJobFile:
 
     def _refuse_name(self, noun: str, name: str, path: Path, source: Source, first: Source | None) -> None:
         """Report a name that is not valid, or that `first` has given already."""
-        if hint := name_hint(name):
-            self.report.error(source, path, f"`{name}` is not a valid {noun} name", hint, "key")
+        check_name(noun, name, path, source, self.report)
         if first is not None:
             hint = f"the other one is at {first.file}:{first.line_of(path)}"
             self.report.error(source, path, f"{noun} `{name}` is defined twice", hint, "key")

@@ -10,13 +10,12 @@ from datetime import date
 from typing import Any
 
 from cronflow.jobfile import keys
-from cronflow.jobfile.jobkinds import name_hint
 from cronflow.jobfile.kinds import type_name
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.machine import home
 from cronflow.jobfile.report import Report
 from cronflow.jobfile.source import Source, content
-from cronflow.jobfile.tables import read_keys, table_of
+from cronflow.jobfile.tables import check_name, read_keys, table_of
 from cronflow.jobfile.values import RefusalError, brief
 
 SIZE_LIMIT = 1_000_000
@@ -31,7 +30,7 @@ def read_pools(source: Source, report: Report) -> dict[str, int]:
     pools = {}
     for name, slots in table_of(source, ("pools",), report).items():
         path: Path = ("pools", name)
-        _check_name("pool", name, path, source, report)
+        check_name("pool", name, path, source, report)
         pools[name] = keys.POOL_LIMIT
         try:
             pools[name] = keys.POOL.read(name, slots, lambda *_: None)
@@ -47,7 +46,7 @@ def read_calendars(source: Source, report: Report) -> tuple[dict[str, frozenset[
     for name, body in table_of(source, ("calendars",), report).items():
         path: Path = ("calendars", name)
         calendars[name] = frozenset()
-        _check_name("calendar", name, path, source, report)
+        check_name("calendar", name, path, source, report)
         if not isinstance(body, dict):
             message = f"calendar `{name}` is {type_name(body)}, where a table belongs"
             report.error(source, path, message, f"write `[calendars.{name}]`, and below it `dates = [2026-12-25]`", "key")
@@ -71,11 +70,6 @@ def dates_file(folder: str, file: str) -> str:
     if file == "~" or file.startswith("~/"):
         return os.path.normpath((home(None) or "/") + file[1:])
     return os.path.normpath(os.path.join(folder, file))
-
-
-def _check_name(noun: str, name: str, path: Path, source: Source, report: Report) -> None:
-    if hint := name_hint(name):
-        report.error(source, path, f"`{name}` is not a valid {noun} name", hint, "key")
 
 
 def _check_origin(name: str, body: Mapping[str, Any], source: Source, report: Report) -> bool:

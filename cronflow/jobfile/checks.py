@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cronflow.core.jobs import Job
-from cronflow.core.plan.flow import Fault, faults
+from cronflow.core.plan.flow import Fault, faults, reach
 from cronflow.core.time.schedule import Schedule, ScheduleError
 from cronflow.core.time.triggers import cron_expressions
 from cronflow.jobfile.build import STARTING_KEYS, ParsedJobFile
@@ -19,7 +19,7 @@ def check(parsed: ParsedJobFile) -> None:
     """Report all errors that take more than one value to see."""
     doubtful = {name for name, entry in parsed.entries.items() if entry.refused & STARTING_KEYS}
     doubtful |= _check_schedules(parsed)
-    for fault in faults(_with_doubtful_triggerless(parsed.jobs, doubtful)):
+    for fault in faults(_with_doubtful_triggerless(parsed.jobs, doubtful) if doubtful else parsed.jobs):
         _report_fault(parsed, fault)
     check_references(parsed)
     check_conflicts(parsed)
@@ -56,21 +56,13 @@ def _check_each_expression(parsed: ParsedJobFile, job: Job) -> None:
 
 def _with_doubtful_triggerless(jobs: dict[str, Job], doubtful: Iterable[str]) -> dict[str, Job]:
     """The jobs, without triggers if connected with a doubtful one: of those only names and cycles can be checked."""
-    todo = list(doubtful)
-    if not todo:
-        return jobs
     neighbours: dict[str, set[str]] = {name: set() for name in jobs}
     for name, job in jobs.items():
         for edge in job.after:
             if edge.job in jobs:
                 neighbours[name].add(edge.job)
                 neighbours[edge.job].add(name)
-    seen: set[str] = set()
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo.extend(neighbours[name])
+    seen = reach(doubtful, neighbours)
 
     def triggerless(job: Job) -> Job:
         bare = job._replace(schedule=(), every=None, at=(), watch=(), jitter=0.0, skip_on=(), only_on=())

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from cronflow.core.jobs import Job
 from cronflow.core.plan.copies import ITEM
+from cronflow.core.plan.flow import downstream, reach
 from cronflow.jobfile.build import ParsedJobFile
 from cronflow.jobfile.locate import Path
 from cronflow.jobfile.source import Source
@@ -72,18 +73,15 @@ def _check_outputs(parsed: ParsedJobFile) -> None:
         alike.setdefault(_output_name(name), []).append(name)
     if len(alike) == len(parsed.jobs):
         return
-    down: dict[str, list[str]] = {}
-    for job in parsed.jobs.values():
-        for edge in job.after:
-            down.setdefault(edge.job, []).append(job.name)
+    down = downstream(parsed.jobs)
     for names in alike.values():
         for first, second in combinations(names[:MOST_COMPARED], 2):
             _report_shared_outputs(parsed, first, second, down)
 
 
-def _report_shared_outputs(parsed: ParsedJobFile, first: str, second: str, down: Mapping[str, list[str]]) -> None:
+def _report_shared_outputs(parsed: ParsedJobFile, first: str, second: str, down: Mapping[str, tuple[str, ...]]) -> None:
     """Report the jobs at which the paths from two such jobs first meet."""
-    reached = _downstream(first, down), _downstream(second, down)
+    reached = reach(down.get(first, ()), down), reach(down.get(second, ()), down)
     both = reached[0] & reached[1]
     for name, job in parsed.jobs.items() if both else ():
         upstreams = [edge.job for edge in job.after]
@@ -92,15 +90,3 @@ def _report_shared_outputs(parsed: ParsedJobFile, first: str, second: str, down:
             variable = f"`CRONFLOW_OUTPUT_{_output_name(first)}__…`"
             message = f"outputs of `{first}` and of `{second}` would both reach job `{name}` as {variable}"
             parsed.error(name, f"after.{last}", message, "rename one of the two: only letters and digits tell them apart")
-
-
-def _downstream(start: str, down: Mapping[str, list[str]]) -> set[str]:
-    """The jobs that follow one, directly or not."""
-    seen: set[str] = set()
-    todo = [start]
-    while todo:
-        for name in down.get(todo.pop(), ()):
-            if name not in seen:
-                seen.add(name)
-                todo.append(name)
-    return seen

@@ -29,7 +29,8 @@ def name_hint(name: str) -> str | None:
     return None
 
 
-def _argument(key: str, text: str) -> str:
+def argument(key: str, text: str) -> str:
+    """The text itself. Raises RefusalError if it cannot be an argument of a process."""
     if len(text) * 4 > ARGUMENT_LIMIT and len(text.encode()) >= ARGUMENT_LIMIT:
         raise RefusalError(f"`{key}` is longer than an argument can be (128 KiB)", "put it into a script")
     return without_nul(key, text)
@@ -44,7 +45,7 @@ def command(key: str, value: Any, complain: Complain) -> str | tuple[str, ...]:
     if isinstance(value, str):
         if not value.strip():
             raise RefusalError(f"`{key}` is empty", _instead_of_empty(key, '"true"'))
-        return _argument(key, value)
+        return argument(key, value)
     if not isinstance(value, list):
         raise wrong_type(key, value, "a string or a list", '"./backup.sh"' if key == "command" else '"test -e /srv/ready"')
     if not value or value[0] == "":
@@ -52,7 +53,7 @@ def command(key: str, value: Any, complain: Complain) -> str | tuple[str, ...]:
 
     def element(item: object) -> str:
         if isinstance(item, str):
-            return _argument(key, item)
+            return argument(key, item)
         literal = str(item).lower() if isinstance(item, bool | int | float) else "…"
         raise RefusalError(f"`{key}` contains {type_name(item)}, where strings belong", f'write it in quotes: `"{literal}"`')
 
@@ -194,11 +195,6 @@ def approve(key: str, value: Any, _: Complain) -> str | None:
         message = f"`{key}` is empty" if empty else f"`{key}` is {type_name(value)}, where true or a message belongs"
         raise RefusalError(message, f'write `{key} = true`, or what is to be approved: `{key} = "send to all customers"`')
     return "" if value else None
-
-
-def checks(key: str, text: str) -> None:
-    """Check one of the commands of `check`."""
-    _argument(key, text)
 
 
 def watched(key: str, text: str) -> None:

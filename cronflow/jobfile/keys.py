@@ -224,7 +224,7 @@ JOB: Keys = {
         "Without it, once 10 successes are known: three times the median, and at least 5 minutes more than it.",
     ),
     "check": Key(
-        strings('"./verify.sh"', lone=True, check=jobkinds.checks),
+        strings('"./verify.sh"', lone=True, check=jobkinds.argument),
         "[]",
         "Commands for the shell that are run after a success, one after the other. If one does not exit with 0, the attempt has "
         "failed (check).",

@@ -18,7 +18,7 @@ from cronflow.jobfile.values import RefusalError
 Complain = Callable[..., None]
 """complain(message, hint, *path): reports the part of the value that the path leads to, or its key."""
 Read = Callable[[str, Any, Complain], Any]
-Check = Callable[[str, str], None]
+Check = Callable[[str, str], object]
 Schema = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -156,33 +156,25 @@ def one_of(words: Iterable[str]) -> ValueKind:
     return ValueKind(" or ".join(f'"{name}"' for name in known), read, {"enum": list(known)})
 
 
-def _check_range(key: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise RefusalError(f"`{key} = {value}` is out of range", f"it is a number from {low:.10g} to {high:.10g}")
-
-
 def integer(low: int, high: int, example: int) -> ValueKind:
     """A whole number within bounds, both included."""
-
-    def read(key: str, value: Any, _: Complain) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise wrong_type(key, value, "a whole number", str(example))
-        _check_range(key, value, low, high)
-        return value
-
-    return ValueKind("whole number", read, {"type": "integer", "minimum": low, "maximum": high})
+    return _numeric("whole number", int, low, high, example)
 
 
 def number(low: float, high: float, example: float) -> ValueKind:
     """A number within bounds, both included."""
+    return _numeric("number", float, low, high, example)
 
+
+def _numeric(name: str, kind: type[int] | type[float], low: float, high: float, example: float) -> ValueKind:
     def read(key: str, value: Any, _: Complain) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise wrong_type(key, value, "a number", str(example))
-        _check_range(key, value, low, high)
-        return float(value)
+        if isinstance(value, bool) or not isinstance(value, int | kind):
+            raise wrong_type(key, value, f"a {name}", str(example))
+        if not low <= value <= high:
+            raise RefusalError(f"`{key} = {value}` is out of range", f"it is a number from {low:.10g} to {high:.10g}")
+        return kind(value)
 
-    return ValueKind("number", read, {"type": "number", "minimum": low, "maximum": high})
+    return ValueKind(name, read, {"type": "integer" if kind is int else "number", "minimum": low, "maximum": high})
 
 
 def duration(low: float = 0.0, *, whole_seconds: bool = False, instead: str = "") -> ValueKind:
@@ -223,14 +215,14 @@ def size(low: int, high: int) -> ValueKind:
 
 
 def umask(key: str, value: Any, _: Complain) -> int:
-    """A umask: `"027"`, or a TOML number written `0o27`."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if 0 <= value <= 0o777:
-            return value
-        raise RefusalError(f"`{key} = {value}` is not a umask", f'write three octal digits: `{key} = "027"`')
-    if not isinstance(value, str):
+    """A umask in octal, as for umask(1): `"027"` or `"0o27"`, or a TOML number written `0o27`."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_type(key, value, "a string", '"027"')
-    return values.umask(key, value)
+    match = re.fullmatch(r"(?:0o)?([0-7]{1,4})", str(value))
+    mask = value if isinstance(value, int) else int(match[1], 8) if match else -1
+    if not 0 <= mask <= 0o777:
+        raise RefusalError(f"`{key} = {values.brief(value)}` is not a umask", f'write three octal digits: `{key} = "027"`')
+    return mask
 
 
 TRUTH = ValueKind("true or false", boolean, {"type": "boolean"})

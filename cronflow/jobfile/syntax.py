@@ -32,6 +32,7 @@ KNOWN = (
     ("Cannot declare", "this table already exists", "remove one of the two"),
     ("Duplicate inline table key", "this key already has a value", "remove one of the two"),
 )
+IN_STRING = ("Unterminated string", "Illegal character", "Found invalid character", 'Expected "', "Expected '\"")
 DUPLICATE = ("Cannot overwrite", "Cannot declare", "Duplicate inline")
 TRUTH = {"yes": "true", "on": "true", "True": "true", "TRUE": "true"} | dict.fromkeys(("no", "off", "False", "FALSE"), "false")
 
@@ -64,25 +65,19 @@ def _explain(text: str, words: str) -> Mistake:
     match = POSITION.search(words)
     at = len(text.rstrip())
     if match and match[1]:
-        at = _offset(text, int(match[1]), int(match[2]))
+        at = sum(len(line) + 1 for line in text.split("\n")[: int(match[1]) - 1]) + int(match[2]) - 1
     reason = words[: match.start()] if match else words
     sign = text[at : at + 1]
     if sign and not sign.isprintable() and sign not in "\t\n" and not text.startswith("\r\n", at):
         return _invisible(at, sign)
-    if reason.startswith(("Unterminated string", "Illegal character", "Found invalid character", 'Expected "', "Expected '\"")):
-        found = _unclosed_string(text, at)
-        if found:
-            return found
-    if reason.startswith(DUPLICATE):
-        found = _duplicate(text, at)
-        if found:
-            return found
+    if reason.startswith(IN_STRING) and (found := _unclosed_string(text, at)):
+        return found
+    if reason.startswith(DUPLICATE) and (found := _duplicate(text, at)):
+        return found
     if reason.startswith(("Expected newline", "Invalid value")):
         return _not_a_value(text, at)
-    if reason.startswith(("Unclosed", "Invalid initial")):
-        found = _unclosed_bracket(text, at)
-        if found:
-            return found
+    if reason.startswith(("Unclosed", "Invalid initial")) and (found := _unclosed_bracket(text, at)):
+        return found
     if reason.startswith("Unescaped"):
         at -= 2
         if text.startswith("\\%", at):
@@ -99,13 +94,6 @@ def confidential(before: str, line: str) -> bool:
     headers = re.findall(r"^[ \t]*\[+[ \t]*([^\]\n]*)", before, re.MULTILINE)
     within = bool(headers) and re.match(r"alerts\b|.*\bsecrets?\b", headers[-1]) is not None
     return (within and not line.lstrip().startswith("[")) or re.search(r"\b(urls?|secrets?)\b", line) is not None
-
-
-def _offset(text: str, line: int, column: int) -> int:
-    start = 0
-    for _ in range(line - 1):
-        start = text.index("\n", start) + 1
-    return start + column - 1
 
 
 def _line_end(text: str, at: int) -> int:

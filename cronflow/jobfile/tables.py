@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cronflow.jobfile import keys
+from cronflow.jobfile.jobkinds import name_hint
 from cronflow.jobfile.keys import Keys
 from cronflow.jobfile.kinds import type_name
 from cronflow.jobfile.locate import Path
@@ -24,6 +25,12 @@ def table_of(source: Source, path: Path, report: Report) -> Mapping[str, Any]:
     example = f"[{name}.NAME]" if name in ("jobs", "alerts", "calendars") else f"[{name}]"
     report.error(source, path, f"`{name}` is {type_name(table)}, where a table belongs", f"write `{example}`", "key")
     return {}
+
+
+def check_name(noun: str, name: str, path: Path, source: Source, report: Report) -> None:
+    """Report a name that is not valid."""
+    if hint := name_hint(name):
+        report.error(source, path, f"`{name}` is not a valid {noun} name", hint, "key")
 
 
 def read_keys(

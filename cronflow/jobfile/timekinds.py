@@ -53,20 +53,13 @@ def instant(local: datetime.datetime, zone: str) -> int:
     """The epoch second of a datetime, in the zone if it has no offset: the first of a repeated time, the end of a gap."""
     if local.tzinfo is not None:
         return int(local.timestamp())
-    from cronflow.core.time.schedule import Schedule
+    from cronflow.core.time.schedule import Schedule, clock_changes
 
     info = Schedule.every(1, zone).local(0).tzinfo
     found = int(local.replace(tzinfo=info).timestamp())
     before = int(local.replace(tzinfo=info, fold=1).timestamp())
-    if before >= found:  # a fold, or a plain time
-        return found
-    while found - before > 1:
-        middle = (found + before) // 2
-        if datetime.datetime.fromtimestamp(middle, info).replace(tzinfo=None) > local:
-            found = middle
-        else:
-            before = middle
-    return found
+    change = next(clock_changes(zone, before, found), None)  # there is one in between where the time is in a gap
+    return found if change is None else change.at
 
 
 def deadline(key: str, value: Any, complain: Complain) -> tuple[str, float]:

@@ -1,4 +1,4 @@
-"""Strings that stand for numbers: durations, sizes, a umask. Each refusal says what is wrong and how to write what was meant."""
+"""Strings that stand for numbers: durations and sizes. Each refusal says what is wrong and how to write what was meant."""
 
 from __future__ import annotations
 
@@ -112,11 +112,3 @@ def size(key: str, text: str) -> int:
         hint = f'write `{key} = "{count}{right}"`' if known else "units are B, KB, MB, GB, KiB, MiB and GiB"
         raise RefusalError(f"`{key} = {brief(text)}` has an unknown unit `{unit}`", hint)
     return round(float(count) * SIZES[unit])
-
-
-def umask(key: str, text: str) -> int:
-    """The mask of `"027"` or `"0o27"`, in octal as for umask(1). Raises RefusalError for anything else."""
-    match = re.fullmatch(r"(?:0o)?([0-7]{1,4})", text)
-    if match is None or int(match[1], 8) > 0o777:
-        raise RefusalError(f"`{key} = {brief(text)}` is not a umask", f'write three octal digits: `{key} = "027"`')
-    return int(match[1], 8)

@@ -30,7 +30,7 @@ def asked(expression: str, zone: str = "UTC") -> Opinion:
 
 
 def rules(found: Opinion) -> list[str]:
-    return ["+".join(parting.rules) for parting in found.partings]
+    return ["+".join(difference.rules) for difference in found.differences]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_all_of_a_year_is_compared(expression: str, times: int) -> None:
 
 def test_of_more_times_the_first_are_compared_and_those_where_readings_part() -> None:
     found = asked("* * * * *", BERLIN)
-    assert (found.partings, found.whole) == ((), False)
+    assert (found.differences, found.whole) == ((), False)
     assert MOST - 100 < found.times <= MOST
 
 
@@ -77,13 +77,13 @@ def test_rules_by_which_the_two_part(expression: str, rule: str) -> None:
 
 
 def test_the_times_that_only_one_has() -> None:
-    (parting,) = asked("0 4 */2 * mon").partings
-    assert parting.ours == ()
-    assert parting.theirs[:3] == tuple(instant(f"2026-12-{day}T04:00+00:00") for day in ("03", "05", "09"))
-    (parting,) = asked("0 4 13 * fri#2").partings
-    assert 0 < len(parting.ours) < FEW_DAYS
-    assert parting.ours[0] == instant("2026-12-13T04:00+00:00")
-    assert parting.theirs == ()
+    (difference,) = asked("0 4 */2 * mon").differences
+    assert difference.ours == ()
+    assert difference.theirs[:3] == tuple(instant(f"2026-12-{day}T04:00+00:00") for day in ("03", "05", "09"))
+    (difference,) = asked("0 4 13 * fri#2").differences
+    assert 0 < len(difference.ours) < FEW_DAYS
+    assert difference.ours[0] == instant("2026-12-13T04:00+00:00")
+    assert difference.theirs == ()
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_the_times_that_only_one_has() -> None:
     ],
 )
 def test_changes_of_the_clock(expression: str, zone: str, rule: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
-    (parting,) = asked(expression, zone).partings
-    assert parting == ((rule,), tuple(map(instant, ours)), tuple(map(instant, theirs)))
+    (difference,) = asked(expression, zone).differences
+    assert difference == ((rule,), tuple(map(instant, ours)), tuple(map(instant, theirs)))
 
 
 def test_where_day_fields_are_read_otherwise_changes_of_the_clock_are_told_beside_it() -> None:
@@ -133,4 +133,4 @@ def test_the_two_part_only_by_rules_that_are_known(seed: int, zone: str) -> None
         parse(expression)
     except ScheduleError:
         return  # a day that never comes
-    assert "unknown" not in {rule for parting in opinion(expression, zone, NOW).partings for rule in parting.rules}
+    assert "unknown" not in {rule for difference in opinion(expression, zone, NOW).differences for rule in difference.rules}

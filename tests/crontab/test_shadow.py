@@ -74,7 +74,7 @@ def test_what_both_have_is_counted_and_the_rest_is_listed(tmp_path: Path) -> Non
         ("04:00", "a"),
     ]
     assert [start.command for start in found.others] == ["other"]
-    assert shadow.unexplained(found) == 4
+    assert found.unexplained == 4
 
 
 def test_a_busy_cron_starts_late(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_busy_cron_starts_late(tmp_path: Path) -> None:
 
 def test_the_same_command_at_two_times_is_two_jobs(tmp_path: Path) -> None:
     found = compare("0 1 * * * a\n0 2 * * * a\n", logged("04T01:00|a", "04T02:00|a"), tmp_path)
-    assert (found.same, shadow.unexplained(found)) == (2, 0)
+    assert (found.same, found.unexplained) == (2, 0)
 
 
 def test_what_a_percent_sign_cuts_off_is_not_in_the_log(tmp_path: Path) -> None:
@@ -94,4 +94,4 @@ def test_what_a_percent_sign_cuts_off_is_not_in_the_log(tmp_path: Path) -> None:
 
 def test_starts_at_boot_are_counted_apart(tmp_path: Path) -> None:
     found = compare("0 1 * * * a\n@reboot b\n", logged("04T01:00|a", "04T01:00|b"), tmp_path)
-    assert (found.same, found.boots, shadow.unexplained(found)) == (1, 1, 0)
+    assert (found.same, found.boots, found.unexplained) == (1, 1, 0)

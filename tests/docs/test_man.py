@@ -20,8 +20,8 @@ from cronflow.core.jobs import Job
 from cronflow.core.records import FINAL, GOING_ON, Result, Run, RunKind
 from cronflow.daemon.processes import environment, reports, spawning
 from cronflow.facts.sentences import REASONS
-from cronflow.jobfile import manpage
 from cronflow.keeper import tree
+from tests.docs import manpage
 from tests.docs.man_play import displays
 from tests.docs.pages import ROOT
 
@@ -193,12 +193,12 @@ def names(value: Any, above: str = "") -> set[str]:
 
 
 def test_the_keys_are_those_of_the_table() -> None:
-    """`python -m cronflow.jobfile.manpage` prints the section."""
+    """`python -m tests.docs.manpage` prints the section."""
     assert manpage.section() in JOBS
 
 
 def test_the_kinds_of_runs_are_those_of_the_table() -> None:
-    """`python -m cronflow.jobfile.manpage` prints the table as well."""
+    """`python -m tests.docs.manpage` prints the table as well."""
     assert set(manpage.RUN_COLUMNS) == set(RunKind._fields)
     assert manpage.run_kinds() in part(JOBS, "What a run is")
 

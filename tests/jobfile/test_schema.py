@@ -14,9 +14,10 @@ import pytest
 
 from cronflow.core.jobs import Job, Settings
 from cronflow.errors import JobFileError
-from cronflow.jobfile import keys, manpage
+from cronflow.jobfile import keys
 from cronflow.jobfile.read import read
 from cronflow.jobfile.schema import schema
+from tests.docs import manpage
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronflow.jobfile import values
+from cronflow.jobfile import kinds, values
 from cronflow.jobfile.values import RefusalError
 
 
@@ -96,10 +96,10 @@ def test_what_is_no_size(text: str, hint: str) -> None:
 
 @pytest.mark.parametrize(("text", "mask"), [("027", 0o27), ("0o27", 0o27), ("77", 0o77), ("0", 0), ("0777", 0o777)])
 def test_umasks(text: str, mask: int) -> None:
-    assert values.umask("umask", text) == mask
+    assert kinds.umask("umask", text, print) == mask
 
 
 @pytest.mark.parametrize("text", ["888", "1777", "rwx", "", "-1"])
 def test_what_is_no_umask(text: str) -> None:
     with pytest.raises(RefusalError, match="is not a umask"):
-        values.umask("umask", text)
+        kinds.umask("umask", text, print)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cronflow.core.time.secondopinion import RULES, Opinion, Parting
+from cronflow.core.time.secondopinion import RULES, Difference, Opinion
 from cronflow.core.words import iso, listing
 
 
@@ -13,11 +13,11 @@ def notes(opinions: Sequence[Opinion]) -> list[str]:
     """A line for each time that croniter and cronflow part, and one for all schedules on which they agree."""
     if not opinions:
         return ["note: there is no schedule of five fields to compare with croniter"]
-    agreeing = [one for one in opinions if not one.partings]
+    agreeing = [one for one in opinions if not one.differences]
     lines = [f"note: {_agreement(agreeing, len(opinions))}"]
     for one in opinions:
         shown = f"`{one.expression}` ({listing(one.jobs)})"
-        lines += [f"note: {shown}: {_parting(parting, one)}" for parting in one.partings]
+        lines += [f"note: {shown}: {_difference(difference, one)}" for difference in one.differences]
     return lines
 
 
@@ -31,29 +31,29 @@ def _agreement(agreeing: Sequence[Opinion], number: int) -> str:
     return f"croniter agrees on {some} {'schedule' if number == 1 else 'schedules'}{compared}"
 
 
-def _parting(parting: Parting, opinion: Opinion) -> str:
-    sides = (("cronflow", parting.ours), ("croniter", parting.theirs))
-    told = " and ".join(f"only {name} has {_first(times, parting, opinion)}" for name, times in sides if times)
-    compared = "" if _at_change(parting) else f" (of {opinion.times:,} times)"
-    return f"{told}{compared}: {_reason(parting)}"
+def _difference(difference: Difference, opinion: Opinion) -> str:
+    sides = (("cronflow", difference.ours), ("croniter", difference.theirs))
+    told = " and ".join(f"only {name} has {_first(times, difference, opinion)}" for name, times in sides if times)
+    compared = "" if _at_change(difference) else f" (of {opinion.times:,} times)"
+    return f"{told}{compared}: {_reason(difference)}"
 
 
-def _first(times: Sequence[int], parting: Parting, opinion: Opinion) -> str:
+def _first(times: Sequence[int], difference: Difference, opinion: Opinion) -> str:
     more = f" and {len(times) - 1:,} more" if len(times) > 1 else ""
-    return f"{_shown(times[0], parting, opinion)}{more}"
+    return f"{_shown(times[0], difference, opinion)}{more}"
 
 
-def _shown(time: int, parting: Parting, opinion: Opinion) -> str:
+def _shown(time: int, difference: Difference, opinion: Opinion) -> str:
     """An instant with its offset, or a wall time without one."""
-    return iso(time, opinion.zone) if _at_change(parting) else iso(time, "UTC").partition("+")[0]
+    return iso(time, opinion.zone) if _at_change(difference) else iso(time, "UTC").partition("+")[0]
 
 
-def _at_change(parting: Parting) -> bool:
-    return parting.rules[0] in ("gap", "fold")
+def _at_change(difference: Difference) -> bool:
+    return difference.rules[0] in ("gap", "fold")
 
 
-def _reason(parting: Parting) -> str:
-    return "; ".join(RULES[rule] for rule in parting.rules)
+def _reason(difference: Difference) -> str:
+    return "; ".join(RULES[rule] for rule in difference.rules)
 
 
 def answer(opinions: Sequence[Opinion]) -> list[dict[str, Any]]:
@@ -67,13 +67,13 @@ def answer(opinions: Sequence[Opinion]) -> list[dict[str, Any]]:
             "whole_year": one.whole,
             "differences": [
                 {
-                    "at": _shown(min((*parting.ours, *parting.theirs)), parting, one),
-                    "cronflow": len(parting.ours),
-                    "croniter": len(parting.theirs),
-                    "rules": list(parting.rules),
-                    "reason": _reason(parting),
+                    "at": _shown(min((*difference.ours, *difference.theirs)), difference, one),
+                    "cronflow": len(difference.ours),
+                    "croniter": len(difference.theirs),
+                    "rules": list(difference.rules),
+                    "reason": _reason(difference),
                 }
-                for parting in one.partings
+                for difference in one.differences
             ],
         }
         for one in opinions

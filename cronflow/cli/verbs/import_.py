@@ -227,7 +227,7 @@ def _checked(invocation: Invocation, done: Import, jobs: JobSet, days: int | Non
             hint = "lines of syslog or the journal that say `(USER) CMD (…)`: `journalctl -u cron -o short-iso`"
             raise CronflowError("there is no start of cron in the log", hint)
         compared = shadow.compare(done.jobs, jobs.jobs, starts)
-        wrong |= bool(shadow.unexplained(compared))
+        wrong |= bool(compared.unexplained)
         told["shadow"] = importing.shadow_answer(compared, invocation.zone)
         if not invocation.json:
             invocation.out(importing.shadow_screen(compared, invocation.zone))

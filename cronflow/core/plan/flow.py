@@ -8,7 +8,7 @@ flow. A job whose upstreams sign differently, or otherwise than its own triggers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -62,15 +62,16 @@ class Flow:
 
     def after(self, start: Iterable[str]) -> set[str]:
         """The jobs named and everything that comes after them in the flow."""
-        return _reach(start, self.down)
+        return reach(start, self.down)
 
     def before(self, start: Iterable[str]) -> set[str]:
         """The jobs named and everything that they come after in the flow."""
         up = {name: tuple(edge.job for edge in job.after if edge.job in self.jobs) for name, job in self.jobs.items()}
-        return _reach(start, up)
+        return reach(start, up)
 
 
-def _reach(start: Iterable[str], graph: Mapping[str, tuple[str, ...]]) -> set[str]:
+def reach(start: Iterable[str], graph: Mapping[str, Collection[str]]) -> set[str]:
+    """Everything that can be reached in a graph, the start included."""
     seen: set[str] = set()
     todo = list(start)
     while todo:
@@ -110,11 +111,11 @@ def with_upstream(plan: Plan, flow: Flow, jobs: Iterable[str]) -> Flow:
     """A flow with all that some of its jobs need first, of other flows too, as one graph."""
     every = {name: plan.flows[home].jobs[name] for name, home in plan.flow_of.items()}
     up = {name: tuple(edge.job for edge in job.after) for name, job in every.items()}
-    more = _reach(jobs, up) - flow.jobs.keys()
+    more = reach(jobs, up) - flow.jobs.keys()
     if not more:
         return flow
     mine = {name: every[name] for name in _sorted({name: every[name] for name in every if name in more or name in flow.jobs})}
-    return Flow(flow.name, mine, flow.roots, flow.triggers, _downstream(mine))
+    return Flow(flow.name, mine, flow.roots, flow.triggers, downstream(mine))
 
 
 def several_flows(jobs: Mapping[str, Job]) -> bool:
@@ -124,7 +125,7 @@ def several_flows(jobs: Mapping[str, Job]) -> bool:
 
 def flow_of_definition(jobs: Mapping[str, Job], name: str, roots: tuple[str, ...]) -> Flow:
     """The flow that a run was started with, from its stored jobs, whatever the job file says today."""
-    return Flow(name, jobs, roots, (), _downstream(jobs))
+    return Flow(name, jobs, roots, (), downstream(jobs))
 
 
 def _assemble(jobs: Mapping[str, Job], signs: Mapping[str, Signature]) -> Plan:
@@ -166,10 +167,10 @@ def _flow(jobs: Mapping[str, Job]) -> Flow:
     first = next(iter(ordered))
     sources = {name for name, job in jobs.items() if not any(edge.job in jobs for edge in job.after)}
     others = (name for name, job in jobs.items() if name != first and (name in sources or starts_by_itself(job)))
-    return Flow(first, ordered, (first, *others), triggers_of(jobs[first]), _downstream(ordered))
+    return Flow(first, ordered, (first, *others), triggers_of(jobs[first]), downstream(ordered))
 
 
-def _downstream(jobs: Mapping[str, Job]) -> Mapping[str, tuple[str, ...]]:
+def downstream(jobs: Mapping[str, Job]) -> Mapping[str, tuple[str, ...]]:
     """The jobs that come after each one that has such."""
     down: dict[str, list[str]] = {}
     for name, job in jobs.items():
@@ -182,7 +183,7 @@ def _downstream(jobs: Mapping[str, Job]) -> Mapping[str, tuple[str, ...]]:
 def _sorted(jobs: Mapping[str, Job]) -> list[str]:
     """Each job after its upstreams, otherwise in the order of the file. Jobs of a cycle come last."""
     waits = {name: sum(edge.job in jobs for edge in job.after) for name, job in jobs.items()}
-    down = _downstream(jobs)
+    down = downstream(jobs)
     order = [name for name, count in waits.items() if count == 0]
     for name in order:
         for after in down.get(name, ()):

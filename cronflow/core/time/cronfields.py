@@ -1,7 +1,7 @@
-"""Cron expressions, checked: the text that a person wrote becomes sets of numbers.
+"""Parses cron expressions: the text that a person wrote becomes sets of numbers.
 
-The grammar is that of Debian's cron (crontab(5)): numbers, names, `*`, ranges, steps after `*` or a range, lists. To it come a
-field for the seconds in front, and in the day fields these forms, with the meaning that croniter gives them:
+The grammar is that of Debian's cron (crontab(5)): numbers, names, `*`, ranges, steps after `*` or a range, lists. In addition
+there may be a field for the seconds in front, and these forms in the day fields, with the meaning that croniter gives them:
 
     day of the month   `L`               the last day of the month
                        `20-L`            from the 20th to the end of the month (`20-31`)
@@ -9,16 +9,18 @@ field for the seconds in front, and in the day fields these forms, with the mean
                        `L5`              the last Friday of the month
 
 A list in the day-of-week field has either plain days or the forms with `#` and `L`. All forms follow cron's rule for two day
-fields (one of them; both of them where one starts with `*`). What is more lenient elsewhere (`?`, `H`, `R`, `W`, ranges that
+fields (one of them; both of them where one starts with `*`). What other programs also accept (`?`, `H`, `R`, `W`, ranges that
 run backwards, `5/15`, steps beyond the field, years) is refused with the spelling that was meant.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from cronflow.core.time.cronhints import (
     KINDS,
+    NICKNAMES,
     Kind,
     ScheduleError,
     crontab_line,
@@ -34,15 +36,6 @@ LAST_DAY = 1
 NTH_SHIFT = 8
 """Bit 8 + 7 * (n - 1) + weekday of `CronFields.weekdays` is `weekday#n`; n = 6 stands for the last one of the month."""
 
-NICKNAMES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
 ALL_DAYS = 0xFFFFFFFE
 ALL_WEEKDAYS = 0x7F
 SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY = range(6)
@@ -75,7 +68,16 @@ class CronFields:
     @property
     def every_weekday(self) -> bool:
         """The day-of-week field leaves out no day."""
-        return self.weekdays & ALL_WEEKDAYS == ALL_WEEKDAYS
+        return self.plain_weekdays == ALL_WEEKDAYS
+
+    @property
+    def plain_weekdays(self) -> int:
+        """The mask of the weekdays that are meant in every week."""
+        return self.weekdays & ALL_WEEKDAYS
+
+    def nths(self) -> list[tuple[int, int]]:
+        """The weeks of a month that `#` (from 0) and `L` (5, the last one) select, each with the mask of its weekdays."""
+        return [(n, days) for n in range(6) if (days := self.weekdays >> NTH_SHIFT + 7 * n & ALL_WEEKDAYS)]
 
     def _text(self) -> str:
         masks = (self.seconds, self.minutes, self.hours, self.days, self.months, self.weekdays)
@@ -108,7 +110,7 @@ def parse(text: str) -> CronFields:
     masks = [1] * first
     for kind, word in enumerate(words, first):
         try:
-            masks.append(_field(kind, word))
+            masks.append(field_mask(kind, word))
         except ScheduleError as fault:
             raise _placed(fault, text, words, kind - first) from None
     minute, hour, day, _, weekday = words[-5:]
@@ -139,8 +141,8 @@ def _reads(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _field(index: int, word: str) -> int:
-    """The bit mask of one field; bits of LAST_DAY and NTH_SHIFT included."""
+def field_mask(index: int, word: str) -> int:
+    """The bit mask of one field, its bits of LAST_DAY and NTH_SHIFT included. Raises ScheduleError."""
     mask = 0
     for item in word.split(","):
         try:
@@ -153,7 +155,7 @@ def _field(index: int, word: str) -> int:
 
 
 def _item(index: int, item: str) -> int:
-    """The bit mask of one item of a field's list. ValueError if it is none; `explain` knows why."""
+    """The bit mask of one item of a field's list. Raises ValueError for anything else; `explain` says why."""
     kind = KINDS[index]
     if item == "*":
         return kind.every
@@ -196,7 +198,7 @@ def _number(kind: Kind, token: str) -> int:
 
 
 def _step(kind: Kind, token: str) -> int:
-    """A step moves, and not beyond the field: `*/60` is `0`, and says so."""
+    """The step of `*/n`, which must not leave the field: `*/60` of the minutes only ever meets 0."""
     pace = int(token) if token.isdigit() and len(token) < 5 else 0
     if not 0 < pace <= kind.high - kind.low:
         raise ValueError
@@ -221,26 +223,33 @@ def _weekday_of_month(item: str) -> int:
     return mask
 
 
+def bits(mask: int) -> list[int]:
+    """The numbers of the bits of a mask that are set, in order."""
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+
+
+def runs(values: Iterable[int]) -> list[tuple[int, int]]:
+    """The runs of consecutive numbers in ascending ones, each with its first and its last."""
+    found: list[tuple[int, int]] = []
+    for value in values:
+        if found and found[-1][1] == value - 1:
+            found[-1] = found[-1][0], value
+        else:
+            found.append((value, value))
+    return found
+
+
 @lru_cache(maxsize=1024)
 def spell(index: int, mask: int) -> str:
     """The shortest plain spelling of a field's mask, in numbers: the same for every way to write it."""
     kind = KINDS[index]
     if mask & kind.every == kind.every:
         return "*"
-    items = []
-    value = kind.low
-    while value <= kind.high:
-        if mask >> value & 1:
-            end = value
-            while end < kind.high and mask >> end + 1 & 1:
-                end += 1
-            items.append(f"{value}-{end}" if end > value else str(value))
-            value = end
-        value += 1
+    items = [f"{first}-{last}" if last > first else str(first) for first, last in runs(bits(mask & kind.every))]
     if index == DAY and mask & LAST_DAY:
         items.append("L")
     if index == WEEKDAY:
-        nths = [(n, day) for n in range(6) for day in range(7) if mask >> NTH_SHIFT + 7 * n + day & 1]
+        nths = [divmod(bit, 7) for bit in bits(mask >> NTH_SHIFT)]
         items.extend(f"L{day}" if n == 5 else f"{day}#{n + 1}" for n, day in nths)
     return ",".join(items)
 
@@ -248,7 +257,7 @@ def spell(index: int, mask: int) -> str:
 def days_of_month(fields: CronFields, first_weekday: int, length: int) -> int:
     """The days that fit the day fields by cron's rule, as a mask whose bit 0 is the first of the month.
 
-    The month begins on `first_weekday` (0 = Sunday) and has `length` days; the month field is not looked at."""
+    The month begins on `first_weekday` (0 = Sunday) and has `length` days; the month field is ignored."""
     inside = (1 << length) - 1
     days = fields.days >> 1 & inside
     if fields.days & LAST_DAY:
@@ -256,22 +265,20 @@ def days_of_month(fields: CronFields, first_weekday: int, length: int) -> int:
     if fields.every_weekday:
         weekdays = inside
     else:
-        turned = fields.weekdays & ALL_WEEKDAYS
+        turned = fields.plain_weekdays
         turned = (turned >> first_weekday | turned << 7 - first_weekday) & ALL_WEEKDAYS
         weekdays = turned * 0x10204081 & inside
-        nths = fields.weekdays >> NTH_SHIFT
-        for bit in range(nths.bit_length()):
-            if nths >> bit & 1:
-                n, weekday = divmod(bit, 7)
-                day = (weekday - first_weekday) % 7 + 7 * n
-                if n == 5:
-                    day -= 7 * (1 + (day - 7 >= length))
-                weekdays |= 1 << day & inside
+        for bit in bits(fields.weekdays >> NTH_SHIFT):
+            n, weekday = divmod(bit, 7)
+            day = (weekday - first_weekday) % 7 + 7 * n
+            if n == 5:
+                day -= 7 * (1 + (day - 7 >= length))
+            weekdays |= 1 << day & inside
     return days & weekdays if fields.both else days | weekdays
 
 
 def _ever(fields: CronFields) -> bool:
-    """Does any day fit? Every combination of weekday and length of a month comes up within the 400 years of the calendar."""
+    """Whether any day fits. All combinations of weekday and length of a month occur within the 400 years of the calendar."""
     if not fields.both or (fields.every_weekday and (fields.days & 0x1FFFFFFF)):
         return True
     for month in range(1, 13):

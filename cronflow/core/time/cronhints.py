@@ -1,6 +1,6 @@
 """What is wrong with a cron expression, and how to write what was meant.
 
-Only reached by expressions that are not accepted; the fields and their ranges are here because every message needs them.
+Only expressions that are refused get here; the fields and their ranges are here because every message needs them.
 """
 
 from __future__ import annotations
@@ -49,6 +49,15 @@ KINDS = (
     Kind("a day of the week", "day-of-week", 0, 6, "sun mon tue wed thu fri sat"),
 )
 _TIMES, _DAY, _MONTH, _WEEKDAY = KINDS[:3], KINDS[3], KINDS[4], KINDS[5]
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 FIVE = "a schedule has 5 fields, minute hour day month weekday, or 6 with seconds in front"
 
 Complaint = tuple[str, str]
@@ -80,7 +89,7 @@ def _values(kind: Kind) -> str:
 
 
 def _foreign(kind: Kind, item: str) -> Complaint | None:
-    """Signs of other programs: `?`, `H`, `R`, `W`."""
+    """Characters that only other programs know: `?`, `H`, `R`, `W`."""
     if "?" in item:
         return f"`{item}` has no meaning in the {kind.field} field", "write `*`"
     if item[0] in "hr" and item[1:2] in ("", "(", "/"):
@@ -103,7 +112,7 @@ def _nth(kind: Kind, item: str) -> Complaint:
 
 
 def _last(kind: Kind, item: str) -> Complaint | None:
-    """`L` where it does not stand, or in the spelling of others: `5L`, `Lfri`, `L-3`."""
+    """`L` where it does not belong, or in the spelling of other programs: `5L`, `Lfri`, `L-3`."""
     rest = item.strip("l")
     if kind is _WEEKDAY and (rest in kind.names or rest in tuple("01234567")):
         number = kind.names.get(rest, rest)
@@ -119,7 +128,7 @@ def _last(kind: Kind, item: str) -> Complaint | None:
 
 
 def _name(kind: Kind, item: str) -> Complaint | None:
-    """Names spelled out, and names in the field of the others."""
+    """Names that are written out, and names in the wrong field."""
     span = item.partition("/")[0]
     meant = item
     for token in span.split("-"):
@@ -136,7 +145,7 @@ def _name(kind: Kind, item: str) -> Complaint | None:
 
 
 def _short(token: str, names: Sequence[str]) -> bool:
-    """Is it one of these names, or the beginning of one?"""
+    """Whether it is one of these names, or the beginning of one."""
     return len(token) > 2 and any(name.lower().startswith(token) for name in names)
 
 
@@ -223,21 +232,18 @@ def mixture(field: str) -> Complaint:
     return message, f"write a list of two schedules, one with `{','.join(weekly)}` and one with `{','.join(nths)}`"
 
 
-def impossible(days: int, months: int, plain: bool) -> tuple[str, str]:
+def impossible(days: int, months: int, plain: bool) -> Complaint:
     """Message and hint for day and month masks that never meet; `plain`: the day of the week plays no part."""
     if not plain:
         return "no day is ever in both day fields", "write two schedules in a list for days that are in one of them"
     names = [name for number, name in enumerate(MONTHS, 1) if months >> number & 1]
-    lengths = {name: 29 if name == "February" else 30 for name in names}
     first = min(day for day in range(1, 32) if days >> day & 1)
-    most = max(lengths.values())
-    listed = conjunction(names)
-    has = "have" if len(names) > 1 else "has"
-    return f"day {first} never comes: {listed} {has} at most {most} days", "write `L` for the last day of a month"
+    has, most = "have" if len(names) > 1 else "has", 29 if names == ["February"] else 30
+    return f"day {first} never comes: {conjunction(names)} {has} at most {most} days", "write `L` for the last day of a month"
 
 
 def is_field(word: str) -> bool:
-    """Could this word be a field of a schedule (and not a user or a command)?"""
+    """Whether a word could be a field of a schedule (and not a user or a command)."""
     for sign in ",-/#":
         word = word.replace(sign, " ")
     names = _MONTH.names.keys() | _WEEKDAY.names.keys()
@@ -246,7 +252,7 @@ def is_field(word: str) -> bool:
 
 
 def crontab_line(text: str, count: int) -> ScheduleError:
-    """A whole line of a crontab: the words after the first `count` are not of the schedule."""
+    """The error for a whole line of a crontab: the words after the first `count` are not part of the schedule."""
     words = text.split()
     time, rest = " ".join(words[:count]), words[count]
     offset = len(text) - len(text.split(None, count)[count])
@@ -256,7 +262,7 @@ def crontab_line(text: str, count: int) -> ScheduleError:
 
 
 def not_five(text: str) -> ScheduleError:
-    """An expression that has not 5 or 6 fields, or that begins with `@`."""
+    """The error for an expression that does not have 5 or 6 fields, or begins with `@`."""
     words = text.split()
     if not words:
         return ScheduleError("the schedule is empty", "`0 4 * * *` is 04:00 every day", 0, len(text))
@@ -272,16 +278,15 @@ def not_five(text: str) -> ScheduleError:
     return ScheduleError(f"`{text.strip()}` has {count} field{'s' * (count > 1)}", FIVE, offset, length)
 
 
-def _at_sign(words: list[str]) -> tuple[str, str]:
+def _at_sign(words: list[str]) -> Complaint:
     nickname = words[0].lower()
-    known = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"]
-    others = f"the names are {', '.join(known)} and @reboot"
     if nickname == "@reboot":
         return "`@reboot` is an event and has no timetable", 'a job with `schedule = "@reboot"` starts once in each boot'
     if nickname == "@every":
         interval = words[1] if len(words) > 1 else "5m"
         return f"`{' '.join(words)}` is an interval, not a schedule", f'write the key `every = "{interval}"`'
-    if nickname in known:
+    if nickname in NICKNAMES:
         return f"`{words[1]}` is not a part of the schedule", f"the schedule is `{nickname}`; what to run goes into `command`"
-    near = closest(nickname, known)
-    return f"`{words[0]}` is not a schedule", f"did you mean `{near}`?" if near else others
+    near = closest(nickname, NICKNAMES)
+    hint = f"did you mean `{near}`?" if near else f"the names are {', '.join(NICKNAMES)} and @reboot"
+    return f"`{words[0]}` is not a schedule", hint

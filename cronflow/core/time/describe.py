@@ -1,18 +1,17 @@
-"""Schedules in words. Where plain words are not surely right, the expression itself is given back."""
+"""Schedules in words. Where plain words could mislead, the expression itself is returned."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from cronflow.core import words
-from cronflow.core.time.cronfields import ALL_WEEKDAYS, LAST_DAY, NTH_SHIFT, CronFields
+from cronflow.core.time.cronfields import LAST_DAY, CronFields, bits
 
 _MONTHS = ("", *(name[:3] for name in words.MONTHS))
 _WEEKDAYS = tuple(name[:3] for name in words.WEEKDAYS)
 _ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "last")
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_UNITS = ((3_600, "hour"), (60, "minute"), (1, "second"))
 _ALL_MONTHS = 0x1FFE
-_ALL_HOURS = 0xFFFFFF
 _MANY = 4
 """Longer lists are not read aloud: the expression is shorter."""
 
@@ -33,9 +32,8 @@ def describe_period(seconds: int) -> str:
     if seconds % 86_400 == 0:
         days = seconds // 86_400
         return f"every {'day' if days == 1 else f'{days} days'} at 00:00 UTC"
-    parts = []
-    rest = seconds
-    for size, name in _UNITS[1:]:
+    parts, rest = [], seconds
+    for size, name in _UNITS:
         number, rest = divmod(rest, size)
         if number:
             parts.append((number, name))
@@ -63,7 +61,7 @@ def _sentence(fields: CronFields) -> str | None:
 
 def _clock_times(fields: CronFields) -> list[str]:
     """The times of a day, if they are few: `02:30`, or `02:30:15` where seconds are given."""
-    hours, minutes, seconds = _values(fields.hours), _values(fields.minutes), _values(fields.seconds)
+    hours, minutes, seconds = bits(fields.hours), bits(fields.minutes), bits(fields.seconds)
     if len(hours) * len(minutes) * len(seconds) > _MANY:
         return []
     plain = seconds == [0]
@@ -77,7 +75,7 @@ def _clock_times(fields: CronFields) -> list[str]:
 
 def _pace(fields: CronFields) -> str | None:
     """Times of a day that are evenly spaced over it, or from one clock time to another."""
-    hours, minutes, seconds = _values(fields.hours), _values(fields.minutes), _values(fields.seconds)
+    hours, minutes, seconds = bits(fields.hours), bits(fields.minutes), bits(fields.seconds)
     within = _within(hours)
     if seconds != [0]:
         step = _even(seconds, 60)
@@ -109,7 +107,7 @@ def _even(values: list[int], size: int) -> int:
 
 def _days(fields: CronFields) -> str | None:
     """The days in words, or None."""
-    months = _runs(_values(fields.months), _MONTHS)
+    months = _runs(bits(fields.months), _MONTHS)
     if months is None:
         return None
     every_month = fields.months == _ALL_MONTHS
@@ -117,10 +115,10 @@ def _days(fields: CronFields) -> str | None:
     if fields.every_day and fields.every_weekday:
         return f"every day{in_months}"
     if fields.every_day:
-        return _weekdays(fields.weekdays, "each month" if every_month else months, in_months)
+        return _weekdays(fields, "each month" if every_month else months, in_months)
     if not fields.every_weekday:
         return None
-    numbers = [words.ordinal(day) for day in _values(fields.days & ~LAST_DAY)]
+    numbers = [words.ordinal(day) for day in bits(fields.days & ~LAST_DAY)]
     numbers += ["last day"] if fields.days & LAST_DAY else []
     if len(numbers) > _MANY:
         return None
@@ -128,11 +126,11 @@ def _days(fields: CronFields) -> str | None:
     return f"on the {words.conjunction(numbers)} of {'each month' if every_month else months}{' that has it' if short else ''}"
 
 
-def _weekdays(mask: int, of_months: str, in_months: str) -> str | None:
-    if mask >> NTH_SHIFT == 0:
-        days = _runs(_values(mask & ALL_WEEKDAYS), _WEEKDAYS)
-        return None if days is None else f"on {days}{in_months}"
-    nths = [divmod(bit, 7) for bit in _values(mask >> NTH_SHIFT)]
+def _weekdays(fields: CronFields, of_months: str, in_months: str) -> str | None:
+    nths = [(nth, day) for nth, days in fields.nths() for day in bits(days)]
+    if not nths:
+        listed = _runs(bits(fields.weekdays), _WEEKDAYS)
+        return None if listed is None else f"on {listed}{in_months}"
     if len(nths) > _MANY:
         return None
     return f"on the {words.conjunction([f'{_ORDINALS[nth]} {_WEEKDAYS[day]}' for nth, day in nths])} of {of_months}"
@@ -146,7 +144,3 @@ def _runs(values: list[int], names: Sequence[str]) -> str | None:
     if len(values) > 2 and values[-1] - values[0] == len(values) - 1:
         return f"{named[0]}-{named[-1]}"
     return words.conjunction(named) if len(named) <= _MANY else None
-
-
-def _values(mask: int) -> list[int]:
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]

@@ -5,10 +5,10 @@ The rule for clocks that shift, which is here and nowhere else:
     A fixed-time expression is due at the first instant at which the local clock shows its time or a later one, ever.
     An expression that follows elapsed time is due at each instant at which the local clock shows its time.
 
-So a fixed time that a gap leaves out (clock forward) is due at the first instant after the gap, together with all others of
-that gap and with a regular one of that instant; a time that a fold repeats (clock back) is due the first time only. An
-expression follows elapsed time if its minute or hour field starts with `*`: nothing extra for the gap, both passes of the
-fold. (cron(8) of Debian, for changes of less than three hours; here for all. A field for the seconds has no say in it.)
+So a fixed time that a gap skips (clock forward) is due at the first instant after the gap, together with all others of that
+gap and with a regular one of that instant; a time that a fold repeats (clock back) is due the first time only. An expression
+follows elapsed time if its minute or hour field starts with `*`: it gets nothing extra for the gap, and both passes of the
+fold. (cron(8) of Debian, for changes of less than three hours; here for all. The field for the seconds does not matter.)
 
 Instants are Unix epoch seconds. A wall time is local time as if it were UTC: instant + offset (see `walltimes`).
 """
@@ -125,6 +125,13 @@ class Schedule:
                 return min(found)
         return None
 
+    def slots_after(self, t: float) -> Iterator[int]:
+        """All slots strictly after t, in order; of a cron expression or an interval there is no end."""
+        slot = self.next_after(t)
+        while slot is not None:
+            yield slot
+            slot = self.next_after(slot)
+
     def last_until(self, t: float, after: float) -> int | None:
         """The newest slot s with after < s <= t, found from its end: `after` may lie years back."""
         if self.period:
@@ -163,7 +170,7 @@ class Schedule:
         raise AssertionError("no zone is two days off")
 
     def describe(self) -> str:
-        """The schedule in words (`at 02:30 every day`), or the expression itself where no plain words are surely right."""
+        """The schedule in words (`at 02:30 every day`), or the expression itself where plain words could mislead."""
         if self.period:
             return describe_period(self.period)
         if not self._times:
@@ -194,7 +201,7 @@ class _Piece:
         self.start, self.end, self.offset, self.high, self.shift = start, end, offset, high, shift
 
     def _made_up(self, times: WallTimes) -> bool:
-        """Is a fixed time due at the start of this piece because a gap before it left it out?"""
+        """Whether a fixed time is due at the start of this piece because the gap before it skipped that time."""
         wall = self.start + self.offset
         return self.high < wall and not times.fields.elapsed and times.next(self.high, wall) is not None
 
@@ -232,7 +239,7 @@ class _Piece:
         return total
 
     def oddity(self, union: Sequence[WallTimes], elapsed: bool) -> Oddity | None:
-        """What the clock change at the start of this piece does to these expressions, all of one sort."""
+        """What the clock change at the start of this piece does to these expressions, all fixed or all elapsed."""
         wall = self.start + self.offset
         low, end = min(wall, self.high), max(wall, self.high)
         number = count(union, low, end)
@@ -339,7 +346,7 @@ class ClockChange(NamedTuple):
 
 
 def clock_changes(zone: str, after: float, until: float) -> Iterator[ClockChange]:
-    """The changes of a zone's clock at instants in (after, until], in order of time. ZoneError for a zone that is none."""
+    """The changes of a zone's clock at instants in (after, until], in order of time. Raises ZoneError."""
     start = max(floor(after) + 1, _EARLIEST)
     for piece in _zone(zone).forward(start, min(floor(until) + 1, _LATEST)):
         if piece.shift and piece.start >= start:
@@ -347,7 +354,7 @@ def clock_changes(zone: str, after: float, until: float) -> Iterator[ClockChange
 
 
 def check_zone(name: str) -> None:
-    """Raises ZoneError, with a suggestion, for a name that the time zone database does not have."""
+    """Raise ZoneError, with a suggestion, for a name that the time zone database does not have."""
     _zone(name)
 
 

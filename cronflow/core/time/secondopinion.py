@@ -1,10 +1,10 @@
 """A second opinion on cron expressions: their times as croniter reads them, beside ours.
 
-croniter is what Airflow and many programs in Python read schedules with. Both readings are asked for wall times first, on a
-clock that never changes, then for instants around the changes of the zone's clock. Where they part, the rule is looked for by
-asking croniter once more with that rule put right: it is named only if nothing differs then.
+Airflow and many other programs in Python read schedules with croniter. The two readings are compared as wall times first, on a
+clock that never changes, then as instants around the changes of the zone's clock. Where they differ, croniter is asked once more
+with one rule corrected: that rule is named only if nothing differs then.
 
-Comparing costs croniter 20 to 150 µs a time, so at most `MOST` times of an expression are looked at.
+croniter takes 20 to 150 µs for each time, so at most `MOST` times of an expression are compared.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronflow.core.jobs import Job
-from cronflow.core.time.cronfields import NICKNAMES, NTH_SHIFT, parse, spell
+from cronflow.core.time.cronfields import field_mask, parse, spell
+from cronflow.core.time.cronhints import NICKNAMES
 from cronflow.core.time.schedule import ClockChange, Schedule, clock_changes
 from cronflow.core.time.triggers import cron_expressions
 
 MOST = 2_000
 """Times of an expression that are compared: all of a year, or, where there are more, the first `FIRST` and those around the days
-on which readings of cron part."""
+on which readings of cron tend to differ."""
 FIRST = 1_000
 AT_CHANGES = 480
 """Times around all changes of the clock in a year, compared as instants."""
@@ -33,7 +34,7 @@ Rule = Literal["both_days", "one_value", "nth_weekday", "gap", "fold", "unknown"
 RULES: dict[Rule, str] = {
     "one_value": "croniter takes a range from a value to itself, such as `5-5`, for all values",
     "both_days": "a day field begins with `*`: cron wants days that fit both day fields, croniter takes those that fit one",
-    "nth_weekday": "croniter passes over the day of the month beside a `#` or `L` of the weekdays",
+    "nth_weekday": "croniter ignores the day of the month if there is a `#` or `L` among the weekdays",
     "gap": "the clock goes forward",
     "fold": "the clock goes back",
     "unknown": "the reason is unknown",
@@ -42,9 +43,9 @@ Theirs = Callable[[int], Iterator[int]]
 """The other reading: its times after an instant, in order."""
 
 
-class Parting(NamedTuple):
-    """Times that only one of the two readings has, and by which rules: `gap` or `fold`, and the times are instants; or rules of
-    reading, and the times are wall times, in seconds as if the zone were UTC."""
+class Difference(NamedTuple):
+    """Times that only one of the two readings has, and the rules that explain them. With `gap` or `fold` the times are instants;
+    with all other rules they are wall times, in seconds as if the zone were UTC."""
 
     rules: tuple[Rule, ...]
     ours: tuple[int, ...]
@@ -52,14 +53,14 @@ class Parting(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """What croniter says to an expression in a zone. `times`: how many were compared; `whole`: they are all of a year; `jobs`:
-    those that have this schedule."""
+    """What croniter makes of an expression in a zone. `times`: how many were compared; `whole`: they are all those of a year;
+    `jobs`: those that have this schedule."""
 
     expression: str
     zone: str
     times: int
     whole: bool
-    partings: tuple[Parting, ...]
+    differences: tuple[Difference, ...]
     jobs: tuple[str, ...] = ()
 
 
@@ -78,8 +79,8 @@ class Compared(NamedTuple):
 
 
 def opinions(jobs: Iterable[Job], now: float) -> Iterator[Opinion]:
-    """What croniter says to each different schedule of five fields, or of a nickname that stands for five, with the jobs that
-    have it. Six fields are left out: where the seconds stand differs from program to program."""
+    """What croniter makes of each different schedule of five fields (or nickname), with the jobs that have it. Six fields are
+    left out: programs disagree on where the seconds go."""
     found: dict[tuple[str, str], list[str]] = {}
     for job in jobs:
         for expression in cron_expressions(job.schedule):
@@ -91,27 +92,27 @@ def opinions(jobs: Iterable[Job], now: float) -> Iterator[Opinion]:
 
 
 def opinion(expression: str, zone: str, now: float) -> Opinion:
-    """What croniter says to an expression of five fields, from an instant on."""
+    """What croniter makes of an expression of five fields, from an instant on."""
     wall = int(datetime.fromtimestamp(now, ZoneInfo(zone)).replace(tzinfo=UTC).timestamp())
     fields = parse(expression)
-    if fields.weekdays >> NTH_SHIFT and not fields.both:
+    if fields.nths() and not fields.both:
         return _dated_nth(expression, zone, wall)
     changes = list(clock_changes(zone, now, now + YEAR))
     schedule = Schedule.cron(expression, "UTC")
     compared = compare(schedule, Question(expression).walls, wall, [change.at + change.offset for change in changes])
-    partings: list[Parting] = []
+    differences: list[Difference] = []
     theirs: Question | None = Question(expression)
     if compared.differing:
         rules, theirs = _explained(expression, schedule, wall)
-        partings.append(Parting(rules, compared.ours, compared.theirs))
+        differences.append(Difference(rules, compared.ours, compared.theirs))
     if theirs is not None:
-        partings += _at_changes(Schedule.cron(expression, zone), theirs.instants(zone), changes)
-    return Opinion(expression, zone, compared.times, compared.whole, tuple(partings))
+        differences += _at_changes(Schedule.cron(expression, zone), theirs.instants(zone), changes)
+    return Opinion(expression, zone, compared.times, compared.whole, tuple(differences))
 
 
 def _dated_nth(expression: str, zone: str, wall: int) -> Opinion:
     """The opinion on an expression with `#` or `L` beside a day of the month. For each time croniter searches years for a day
-    that is both, so a few days are compared, one time on each."""
+    that is both, so only a few days are compared, with one time each."""
     words = without_lone_ranges(expression).split()
     fields = parse(expression)
     time = [str((mask & -mask).bit_length() - 1) for mask in (fields.minutes, fields.hours)]
@@ -121,14 +122,14 @@ def _dated_nth(expression: str, zone: str, wall: int) -> Opinion:
     compared = _merged(schedule, theirs, spans)
     if not compared.differing:
         return Opinion(expression, zone, compared.times, False, ())
-    passes_over = next(theirs(wall), None) is None or not _merged(undated, theirs, spans).differing
-    rule: Rule = "nth_weekday" if passes_over else "unknown"
-    return Opinion(expression, zone, compared.times, False, (Parting((rule,), compared.ours, compared.theirs),))
+    ignores_day = next(theirs(wall), None) is None or not _merged(undated, theirs, spans).differing
+    rule: Rule = "nth_weekday" if ignores_day else "unknown"
+    return Opinion(expression, zone, compared.times, False, (Difference((rule,), compared.ours, compared.theirs),))
 
 
 def compare(ours: Schedule, theirs: Theirs, start: int, more: Iterable[int] = ()) -> Compared:
-    """The times of a schedule beside another reading of it, from a time on. `more` are times around which to look as well where
-    there are too many to look at all: changes of the clock, beside month ends and 29 February."""
+    """Compare a schedule with another reading of it, from a time on. Where it has too many times to compare all, those around the
+    ends of months, 29 February and the times `more` (changes of the clock) are compared."""
     number = ours.count(start - 1, start + YEAR - 1)
     if FEW <= number <= MOST:
         return _merged(ours, theirs, [(start - 1, start + YEAR, MOST)])
@@ -142,11 +143,11 @@ def compare(ours: Schedule, theirs: Theirs, start: int, more: Iterable[int] = ()
 
 
 Span = tuple[int, int | None, int]
-"""Times after the first and before the second, at most so many."""
+"""After the first and before the second time, up to this many times."""
 
 
 def _back(schedule: Schedule, time: int, number: int) -> int:
-    """The time so many times of a schedule before another."""
+    """Go back by a number of times of a schedule."""
     for _ in range(number):
         time = schedule.last_until(time - 1, time - YEAR) or time - 1
     return time - 1
@@ -165,13 +166,13 @@ def _month_ends(start: int, zone: ZoneInfo) -> Iterator[int]:
 
 
 def _merged(schedule: Schedule, theirs: Theirs, spans: Sequence[Span]) -> Compared:
-    """Both readings walked through together."""
+    """Walk through both readings together."""
     seen: set[int] = set()
     only: tuple[set[int], set[int]] = (set(), set())
     whole = len(spans) == 1 and spans[0][1] is not None
     for after, end, most in spans:
-        others = theirs(after)
-        mine, other = schedule.next_after(after), next(others, None)
+        ours, others = schedule.slots_after(after), theirs(after)
+        mine, other = next(ours, None), next(others, None)
         for _ in range(most):
             time = min((one for one in (mine, other) if one is not None), default=None)
             if time is None or (end is not None and time >= end):
@@ -179,10 +180,7 @@ def _merged(schedule: Schedule, theirs: Theirs, spans: Sequence[Span]) -> Compar
             seen.add(time)
             if mine != other:
                 only[mine != time].add(time)
-            mine, other = (
-                schedule.next_after(time) if mine == time else mine,
-                next(others, None) if other == time else other,
-            )
+            mine, other = (next(ours, None) if mine == time else mine, next(others, None) if other == time else other)
         else:
             whole = False
     return Compared(len(seen), whole, tuple(sorted(only[0])), tuple(sorted(only[1])))
@@ -213,7 +211,7 @@ class Question(NamedTuple):
         return times
 
     def times(self, start: datetime) -> Iterator[datetime]:
-        """croniter's times after another, until it finds none."""
+        """croniter's times after a start, until it finds no more."""
         from croniter import CroniterBadDateError, croniter
 
         source = croniter(self.expression, start, datetime, implement_cron_bug=self.cron_rule)
@@ -225,11 +223,11 @@ class Question(NamedTuple):
             yield found
 
 
-# ---- why they part --------------------------------------------------------------------------------------------------------
+# ---- why they differ ------------------------------------------------------------------------------------------------------
 
 
 def _explained(expression: str, schedule: Schedule, wall: int) -> tuple[tuple[Rule, ...], Question | None]:
-    """By which rules wall times differ, and the question to which croniter gives our times, if there is one."""
+    """The rules by which wall times differ, and the question to which croniter gives our times, if there is one."""
     single = without_lone_ranges(expression)
     tries: list[tuple[tuple[Rule, ...], Question]] = [(("both_days",), Question(expression, True))]
     if single != expression:
@@ -249,16 +247,15 @@ def without_lone_ranges(expression: str) -> str:
 
 
 def _lone(index: int, item: str) -> str:
-    fields = parse(" ".join(["*"] * index + [item] + ["*"] * (4 - index)))
-    mask = (fields.minutes, fields.hours, fields.days, fields.months, fields.weekdays)[index]
+    mask = field_mask(index + 1, item)
     return spell(index + 1, mask) if mask.bit_count() == 1 else item
 
 
-def _at_changes(schedule: Schedule, theirs: Theirs, changes: Sequence[ClockChange]) -> Iterator[Parting]:
-    """Where the two part because the clock changes."""
+def _at_changes(schedule: Schedule, theirs: Theirs, changes: Sequence[ClockChange]) -> Iterator[Difference]:
+    """What differs because the clock changes."""
     for change in changes:
         margin = abs(change.by) + 1_800
         before = schedule.last_until(change.at - margin, change.at - YEAR) or change.at - margin
         compared = _merged(schedule, theirs, [(before, change.at + margin, AT_CHANGES // len(changes))])
         if compared.differing:
-            yield Parting(("gap" if change.by > 0 else "fold",), compared.ours, compared.theirs)
+            yield Difference(("gap" if change.by > 0 else "fold",), compared.ours, compared.theirs)

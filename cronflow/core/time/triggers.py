@@ -1,11 +1,11 @@
 """Triggers: what makes a root start by itself, when it is due, and on which days it does not run.
 
-A timetable (`schedule`, `every`, `at`) has slots that are known beforehand. A boot and a change of watched files are events:
-their trigger has a schedule without slots, and each event is a slot of its own, made when it happens (`core.occasions`).
+A timetable (`schedule`, `every`, `at`) has slots that are known in advance. A boot and a change of watched files are events:
+their trigger has a schedule without slots, and each event gets a slot when it happens (`core/slots/event_slots.py`).
 
 A slot is the timetable's own time. With `jitter` it is due a fixed delay later, with calendars it runs only on the days that
-they allow; neither moves it. Days are looked at as stretches of neighbouring days that are alike, so that a year of forbidden
-slots costs as little as one. Instants are Unix epoch seconds, days are proleptic ordinals.
+they allow; neither moves it. Consecutive days that are alike are treated as one stretch, so that a year of forbidden slots
+costs as little as one. Instants are Unix epoch seconds, days are proleptic ordinals.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ REBOOT = "@reboot"
 
 
 class Trigger(NamedTuple):
-    """What makes a root start by itself. `key` is the same for triggers that are the very same, however written: it holds the
-    zone, the jitter and the names of the calendars, not their dates. `jitter` and `settle` are seconds."""
+    """What makes a root start by itself. Triggers that mean the same have the same `key`, however they are written: it
+    holds the zone, the jitter and the names of the calendars, not their dates. `jitter` and `settle` are seconds."""
 
     kind: Kind
     key: str
@@ -68,15 +68,15 @@ class Trigger(NamedTuple):
 
 
 def starts_by_itself(job: Job) -> bool:
-    """Whether a job has a trigger of its own."""
+    """Whether a job itself has a trigger."""
     return bool(job.schedule or job.every is not None or job.at or job.watch)
 
 
 def triggers_of(job: Job) -> tuple[Trigger, ...]:
-    """The triggers of a job of its own. An expression or zone that is none is a ScheduleError.
+    """The triggers of a job itself. Raises ScheduleError for an expression or a zone that does not exist.
 
     Each moment of `at` is a trigger, so that an edit of the list touches no other one. Neither jitter nor calendars apply to
-    it; jitter applies to no event. Jobs that start at the same times share what says so."""
+    it, and jitter does not apply to events. Jobs that start at the same times share their triggers."""
     days = tuple(sorted(job.skip_on)), tuple(sorted(job.only_on))
     timed = _timetable(job.schedule, job.every, job.timezone, job.jitter, *days)
     found = list(timed)
@@ -109,7 +109,7 @@ def _timetable(
 
 
 def _days(skip: tuple[str, ...], only: tuple[str, ...]) -> str:
-    """The part of a trigger's key that tells its calendars."""
+    """The part of a trigger's key that names its calendars."""
     return (f" skip_on {','.join(skip)}" if skip else "") + (f" only_on {','.join(only)}" if only else "")
 
 
@@ -119,13 +119,13 @@ def cron_expressions(schedule: Iterable[str]) -> tuple[str, ...]:
 
 
 def untimed_words(job: Job) -> list[str]:
-    """The triggers of a job that are neither `schedule` nor `every`, about as its file has them."""
+    """The triggers of a job other than `schedule` and `every`, much as the job file writes them."""
     moments = [f"at {local(moment, job.timezone):%Y-%m-%d %H:%M}" for moment in sorted(set(job.at))]
     return [*moments, *(f"watch {pattern}" for pattern in job.watch)]
 
 
 def described(triggers: Sequence[Trigger]) -> str:
-    """Several triggers in words; the moments of an `at` are listed together. Empty where there is none."""
+    """Several triggers in words; the moments of an `at` are listed together. Empty without any."""
     moments = [trigger.schedule.describe().removeprefix("once at ") for trigger in triggers if trigger.kind == "at"]
     said = [trigger.describe() for trigger in triggers if trigger.kind != "at"]
     return "; ".join([*said, *([f"once at {listing(moments, 3)}"] if moments else [])])
@@ -135,7 +135,7 @@ def described(triggers: Sequence[Trigger]) -> str:
 
 
 class Stretch(NamedTuple):
-    """Neighbouring days that are alike: whether slots run on them, their first instant and the first one after them."""
+    """Consecutive days that are alike: whether slots run on them, their first instant and the first one after them."""
 
     runs: bool
     start: float
@@ -151,7 +151,7 @@ def allowed(trigger: Trigger, calendars: Calendars, slot: float) -> bool:
 
 
 def stretch(trigger: Trigger, calendars: Calendars, slot: float) -> Stretch:
-    """The longest stretch of days like that of a slot. A calendar that is not there is empty."""
+    """The longest stretch of days like that of a slot. A calendar that does not exist is empty."""
     if not trigger.dated:
         return ALWAYS
     skip = _dates(trigger.skip_on, calendars)
@@ -175,7 +175,7 @@ def _runs(day: int, skip: frozenset[int], only: frozenset[int] | None) -> bool:
 
 @lru_cache(maxsize=256)
 def _borders(skip: frozenset[int], only: frozenset[int] | None) -> tuple[int, ...]:
-    """The days on which it is otherwise than on the day before."""
+    """The days that differ from the day before."""
     named = skip | (only or frozenset())
     near = sorted({day + step for day in named for step in (0, 1)})
     return tuple(day for day in near if _runs(day, skip, only) != _runs(day - 1, skip, only))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
-from cronflow.core.time.cronfields import CronFields, days_of_month, parse
+from cronflow.core.time.cronfields import CronFields, bits, days_of_month, parse
 
 DAY = 86_400
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
@@ -18,44 +18,35 @@ _LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class WallTimes:
-    """The wall times of one expression. Immutable, but for its memory of what the 28 kinds of month look like."""
+    """The wall times of one expression. Immutable except for its cache of what the 28 kinds of month look like."""
 
-    __slots__ = ("_first", "_kinds", "_last", "fields")
+    __slots__ = ("_first", "_kinds", "_last", "_minutes", "fields")
 
     def __init__(self, fields: CronFields) -> None:
         self.fields = fields
         self._kinds: dict[int, int] = {}
-        self._first = _clock(_lowest(fields.hours), _lowest(fields.minutes), _lowest(fields.seconds))
-        self._last = _clock(_highest(fields.hours), _highest(fields.minutes), _highest(fields.seconds))
+        self._minutes = _repeated(fields.minutes, fields.hours, 60)
+        self._first = _lowest(self._minutes) * 60 + _lowest(fields.seconds)
+        self._last = _highest(self._minutes) * 60 + _highest(fields.seconds)
 
     def next(self, low: int, end: int) -> int | None:
         """The first wall time in [low, end)."""
         today, now = divmod(low, DAY)
-        last = (end - 1) // DAY
-        day = self._next_day(today, last)
-        second: int | None = self._first
-        if day == today:
-            second = self._next_second(now)
-            if second is None:
-                day, second = self._next_day(today + 1, last), self._first
-        if day is None or second is None:
+        second = self._next_second(now)
+        day = self._next_day(today + (second is None), (end - 1) // DAY)
+        if day is None:
             return None
-        wall = day * DAY + second
+        wall = day * DAY + (self._first if second is None or day > today else second)
         return wall if wall < end else None
 
     def previous(self, low: int, high: int) -> int | None:
         """The last wall time in [low, high]."""
         today, now = divmod(high, DAY)
-        first = low // DAY
-        day = self._previous_day(today, first)
-        second: int | None = self._last
-        if day == today:
-            second = self._previous_second(now)
-            if second is None:
-                day, second = self._previous_day(today - 1, first), self._last
-        if day is None or second is None:
+        second = self._previous_second(now)
+        day = self._previous_day(today - (second is None), low // DAY)
+        if day is None:
             return None
-        wall = day * DAY + second
+        wall = day * DAY + (self._last if second is None or day < today else second)
         return wall if wall >= low else None
 
     def month(self, year: int, month: int) -> tuple[int, int]:
@@ -70,7 +61,7 @@ class WallTimes:
         return first - _EPOCH_ORDINAL, days
 
     def on(self, day: int) -> bool:
-        """Does this day, in days since 1970-01-01, have any of the times?"""
+        """Whether this day, in days since 1970-01-01, has any of the times."""
         return self._next_day(day, day) is not None
 
     def _next_day(self, day: int, last: int) -> int | None:
@@ -97,37 +88,21 @@ class WallTimes:
 
     def _next_second(self, now: int) -> int | None:
         """The first time of a day that is not before `now`, both in seconds since midnight."""
-        fields = self.fields
-        hour, rest = divmod(now, 3600)
-        minute, second = divmod(rest, 60)
-        if fields.hours >> hour & 1:
-            left = fields.seconds >> second
-            if left and fields.minutes >> minute & 1:
-                return now + _lowest(left)
-            left = fields.minutes >> minute + 1
-            if left:
-                return _clock(hour, minute + 1 + _lowest(left), _lowest(fields.seconds))
-        left = fields.hours >> hour + 1
-        if left:
-            return _clock(hour + 1 + _lowest(left), _lowest(fields.minutes), _lowest(fields.seconds))
-        return None
+        minute, second = divmod(now, 60)
+        left = self.fields.seconds >> second
+        if left and self._minutes >> minute & 1:
+            return now + _lowest(left)
+        left = self._minutes >> minute + 1
+        return (minute + 1 + _lowest(left)) * 60 + _lowest(self.fields.seconds) if left else None
 
     def _previous_second(self, now: int) -> int | None:
         """The last time of a day that is not after `now`, both in seconds since midnight."""
-        fields = self.fields
-        hour, rest = divmod(now, 3600)
-        minute, second = divmod(rest, 60)
-        if fields.hours >> hour & 1:
-            left = fields.seconds & (2 << second) - 1
-            if left and fields.minutes >> minute & 1:
-                return _clock(hour, minute, _highest(left))
-            left = fields.minutes & (1 << minute) - 1
-            if left:
-                return _clock(hour, _highest(left), _highest(fields.seconds))
-        left = fields.hours & (1 << hour) - 1
-        if left:
-            return _clock(_highest(left), _highest(fields.minutes), _highest(fields.seconds))
-        return None
+        minute, second = divmod(now, 60)
+        left = self.fields.seconds & (2 << second) - 1
+        if left and self._minutes >> minute & 1:
+            return minute * 60 + _highest(left)
+        left = self._minutes & (1 << minute) - 1
+        return _highest(left) * 60 + _highest(self.fields.seconds) if left else None
 
 
 @lru_cache(maxsize=4096)
@@ -158,7 +133,7 @@ def _count_in_day(union: Sequence[WallTimes], day: int, start: int, stop: int) -
 
 
 def _count_days(union: Sequence[WallTimes], first: int, end: int) -> int:
-    """The same over whole days, [first, end): days on which the same expressions fit have equally many times."""
+    """The same over whole days, [first, end): days that fit the same expressions have the same number of times."""
     total = 0
     day = first
     sizes: dict[int, int] = {}
@@ -200,24 +175,17 @@ def _size(union: Sequence[WallTimes], members: int) -> int:
 @lru_cache(maxsize=128)
 def _seconds_of_day(seconds: int, minutes: int, hours: int) -> int:
     """A mask with a bit for each of the 86,400 seconds of a day."""
-    in_hour = 0
-    for minute in range(60):
-        if minutes >> minute & 1:
-            in_hour |= seconds << minute * 60
-    in_day = 0
-    for hour in range(24):
-        if hours >> hour & 1:
-            in_day |= in_hour << hour * 3600
-    return in_day
+    return _repeated(_repeated(seconds, minutes, 60), hours, 3600)
+
+
+def _repeated(mask: int, places: int, size: int) -> int:
+    """A mask of `size` bits once for each bit of `places`, there."""
+    return sum(mask << place * size for place in bits(places))
 
 
 def _month_length(year: int, month: int) -> int:
     leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     return 29 if leap else _LENGTHS[month]
-
-
-def _clock(hour: int, minute: int, second: int) -> int:
-    return hour * 3600 + minute * 60 + second
 
 
 def _lowest(mask: int) -> int:
