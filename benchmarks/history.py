@@ -76,7 +76,7 @@ class History:
             reason = {"skipped": "overlap", "failed": "exit_code"}.get(state)
             began = None if state == "skipped" else at
             roots, key, slot = json.dumps(flow.roots), flow.triggers[0].key, int(at)
-            yield run, flow.name, "schedule", key, roots, flow.digest, slot, slot, 1, state, reason, at, began, at + TOOK
+            yield run, flow.name, "schedule", key, roots, flow.definition.digest, slot, slot, 1, state, reason, at, began, at + TOOK
 
     def slot_rows(self) -> Iterator[tuple[Any, ...]]:
         for run in range(1, self.runs + 1):
@@ -138,7 +138,7 @@ def fill(places: Places, runs: int = RUNS, days: float = DAYS, now: float | None
         db.execute("PRAGMA journal_mode = MEMORY")
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
-        _insert(db, "definitions", "digest, flow, body", ((flow.digest, flow.name, flow.body) for flow in flows))
+        _insert(db, "definitions", "digest, flow, body", (flow.definition for flow in flows))
         columns = "id, flow, trigger, trigger_key, roots, definition, slot, slot_last, slots, state, reason,"
         _insert(db, "runs", f"{columns} created_at, started_at, finished_at", history.run_rows())
         _insert(db, "run_slots", "root, trigger_key, slot, run", sorted(history.slot_rows()))

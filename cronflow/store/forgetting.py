@@ -86,23 +86,33 @@ def _beyond(db: sqlite3.Connection, count: int) -> Portions:
     """A run may go when each of its jobs has `count` newer ones; a row of slots that did not run, when its flow has."""
     oldest: dict[str, int] = {}
     for job in _names(db, "tasks", "job"):
-        oldest[job] = yield from _nth(db, "tasks", "job", "run", job, count)
+        oldest[job] = yield from _nth(db, _Named("tasks", "job", "run", job), count)
     for job in oldest:
         last = 0
-        while found := _step(db, "tasks", "job", "run", job, last, RUNS, oldest[job]):
+        while found := _step(db, _Named("tasks", "job", "run", job), last, RUNS, oldest[job]):
             found = found[: _few(db, found)]
             last = found[-1]
             yield _unneeded(db, _of_job(db, found, job, oldest))
     for flow in _names(db, "runs", "flow"):
-        first = yield from _nth(db, "runs", "flow", "id", flow, count)
+        named = _Named("runs", "flow", "id", flow)
+        first = yield from _nth(db, named, count)
         last = 0
-        while found := _step(db, "runs", "flow", "id", flow, last, ENTRIES, first):
+        while found := _step(db, named, last, ENTRIES, first):
             last = found[-1]
             query = "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE run = value)"
             rows = [row[0] for row in db.execute(query, (json.dumps(found),))]
             yield []
             for place in range(0, len(rows), RUNS):
                 yield _unneeded(db, rows[place : place + RUNS])
+
+
+class _Named(NamedTuple):
+    """The runs of one name: where these have it, and their number."""
+
+    table: str
+    column: str
+    number: str
+    name: str
 
 
 def _names(db: sqlite3.Connection, table: str, column: str) -> Iterator[str]:
@@ -113,11 +123,11 @@ def _names(db: sqlite3.Connection, table: str, column: str) -> Iterator[str]:
         yield name
 
 
-def _nth(db: sqlite3.Connection, table: str, column: str, number: str, name: str, count: int) -> Generator[list[int], None, int]:
+def _nth(db: sqlite3.Connection, named: _Named, count: int) -> Generator[list[int], None, int]:
     """The run that has `count` - 1 newer ones of the same name; 0 where there is none."""
     last, left = 1 << 62, count
     while left:
-        found = _step(db, table, column, number, name, last, min(left, ENTRIES))
+        found = _step(db, named, last, min(left, ENTRIES))
         if len(found) < min(left, ENTRIES):
             return 0
         last, left = found[-1], left - len(found)
@@ -125,10 +135,9 @@ def _nth(db: sqlite3.Connection, table: str, column: str, number: str, name: str
     return last
 
 
-def _step(
-    db: sqlite3.Connection, table: str, column: str, number: str, name: str, last: int, most: int, end: int | None = None
-) -> list[int]:
+def _step(db: sqlite3.Connection, named: _Named, last: int, most: int, end: int | None = None) -> list[int]:
     """The next runs of a name, each once whatever it has of copies: newest first, or oldest first up to before `end`."""
+    table, column, number, name = named
     seek = f"max({number})" if end is None else f"min({number})"
     bounds = f"{number} < found.run AND ?4 IS NULL" if end is None else f"{number} > found.run AND {number} < ?4"
     query = (

@@ -45,7 +45,7 @@ def ended(turn: Turn, run: Run, job: str) -> None:
     assert end is not None
     counts = run.is_end and not all(_not_to_run(task) for task in mine)
     at = max(turn.now if task.finished_at is None else task.finished_at for task in mine)
-    _note(turn, job, end if counts else None, run, own_slot(run), at)
+    _note(turn, job, end if counts else None, run, at)
 
 
 NOT_TO_RUN = frozenset({"paused", "disabled", "skip", "edited", "upstream_not_new", "overlap", "queue_full"})
@@ -83,11 +83,11 @@ def not_run(turn: Turn, flow: Flow, row: Run) -> None:
     for job in flow.jobs:
         if job in turn.state.linked:
             end = JobEnd("skipped", job) if row.reason == "calendar" else None
-            _note(turn, job, end, row, row.slot_last, turn.now)
+            _note(turn, job, end, row, turn.now)
 
 
-def _note(turn: Turn, job: str, end: JobEnd | None, run: Run, slot: int | None, at: float) -> None:
-    state = turn.state
+def _note(turn: Turn, job: str, end: JobEnd | None, run: Run, at: float) -> None:
+    state, slot = turn.state, run.slot_last if run.is_row else own_slot(run)
     for root in state.linked[job]:
         if _takes_part(state, run, root):
             continue

@@ -78,7 +78,7 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
     Each moment of `at` is a trigger, so that an edit of the list touches no other one. Neither jitter nor calendars apply to
     it, and jitter does not apply to events. Jobs that start at the same times share their triggers."""
     days = tuple(sorted(job.skip_on)), tuple(sorted(job.only_on))
-    timed = _timetable(job.schedule, job.every, job.timezone, job.jitter, *days)
+    timed = _timetable(job.schedule, job.every, job.timezone, job.jitter, days)
     found = list(timed)
     for moment in sorted(set(job.at)):
         found.append(Trigger("at", f"at {moment}", Schedule.at((moment,), job.timezone)))
@@ -93,18 +93,18 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
 
 @lru_cache(maxsize=4096)
 def _timetable(
-    schedule: tuple[str, ...], every: float | None, zone: str, jitter: float, skip: tuple[str, ...], only: tuple[str, ...]
+    schedule: tuple[str, ...], every: float | None, zone: str, jitter: float, days: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> tuple[Trigger, ...]:
     """The triggers of `schedule` and `every`."""
     found = []
-    late = (f" jitter {jitter:g}" if jitter else "") + _days(skip, only)
+    late = (f" jitter {jitter:g}" if jitter else "") + _days(*days)
     expressions = cron_expressions(schedule)
     if expressions:
         times = Schedule.cron(expressions, zone)
-        found.append(Trigger("schedule", times.key + late, times, jitter, skip, only))
+        found.append(Trigger("schedule", times.key + late, times, jitter, *days))
     if every is not None:
         times = Schedule.every(every, zone)
-        found.append(Trigger("every", times.key + late, times, jitter, skip, only))
+        found.append(Trigger("every", times.key + late, times, jitter, *days))
     return tuple(found)
 
 
