@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
@@ -111,7 +110,7 @@ def _read_back(text: str) -> JobSet:
 
     with tempfile.TemporaryDirectory(prefix="cronflow-import-") as folder:
         path = os.path.join(folder, "jobs.toml")
-        Path(path).write_text(text, encoding="utf-8")
+        create(path, text, "", "")
         return read(path, thorough=False).jobs
 
 
