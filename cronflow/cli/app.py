@@ -141,9 +141,6 @@ def _unknown(path: str, word: str, known: list[str]) -> CronflowError:
     return CronflowError(f"there is no verb `{path}{word}`", hint, Exit.USAGE)
 
 
-# ---- made by typer --------------------------------------------------------------------------------------------------------
-
-
 def build() -> Any:
     """The whole app, as the command of click that typer makes of it."""
     app = _typer(cls=Verbs, invoke_without_command=True)

@@ -76,8 +76,6 @@ class Invocation:
         self._reading: Reading | None = None
         self._masking: Masking | None = None
 
-    # ---- answering -------------------------------------------------------------------------------------------------------
-
     def out(self, text: str, end: str = "\n") -> None:
         """A result, to standard output. Signs that the locale cannot show become ASCII."""
         sys.stdout.write(self._shown(text) + end)
@@ -87,6 +85,13 @@ class Invocation:
         sys.stdout.flush()
         sys.stderr.write(self._shown(text) + end)
         sys.stderr.flush()
+
+    def notes(self, reply: Mapping[str, Any]) -> list[str]:
+        """The notes in a reply of the daemon; without `--json` they are shown at once."""
+        notes = list(reply.get("notes", ()))
+        for note in () if self.json else notes:
+            self.warn(note)
+        return notes
 
     def _shown(self, text: str) -> str:
         """A text as the locale can show it; a cut line still fits the terminal, although its sign has become longer."""
@@ -130,8 +135,6 @@ class Invocation:
         from cronflow.facts.json_form import JsonForm
 
         return JsonForm(self.places, self.zone)
-
-    # ---- what there is ---------------------------------------------------------------------------------------------------
 
     @property
     def reading(self) -> Reading:

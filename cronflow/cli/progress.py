@@ -20,7 +20,7 @@ from cronflow.core.records import FINAL
 
 _BEAT = 0.1
 """Seconds between two drawings."""
-OWN_CONDITIONS = ("condition", "skip_code")
+_OWN_CONDITIONS = ("condition", "skip_code")
 """Reasons for which a skipped run is as it should be."""
 
 
@@ -57,7 +57,7 @@ class Progress:
             self.runs[number] = event
             if not self.live and before is None:
                 self._begin_line(event)
-            if event["state"] in FINAL and number not in self.ended:
+            if event["state"] in FINAL:
                 self.ended.add(number)
         self.tick()
 
@@ -93,9 +93,7 @@ class Progress:
 
     def exit_status(self) -> int:
         """0 only if every run succeeded, or was skipped by a condition of its own."""
-        return 0 if all(_as_it_should(self.runs.get(number)) for number in self.numbers) else 1
-
-    # ---- drawing ---------------------------------------------------------------------------------------------------------
+        return 0 if all(number in self.runs and went_well(self.runs[number]) for number in self.numbers) else 1
 
     def _style(self, color: bool = False) -> Style:
         width = shutil.get_terminal_size((80, 24)).columns if self.live else None
@@ -140,7 +138,6 @@ def _told(task: Mapping[str, Any] | None) -> tuple[Any, ...]:
     return task["state"], stage, task.get("attempts"), attempt.get("pid") if task["state"] == "running" else None
 
 
-def _as_it_should(run: Mapping[str, Any] | None) -> bool:
-    if run is None:
-        return False
-    return run["state"] == "success" or (run["state"] == "skipped" and run.get("reason") in OWN_CONDITIONS)
+def went_well(run: Mapping[str, Any]) -> bool:
+    """Whether a run succeeded, or was skipped by a condition of its own."""
+    return run["state"] == "success" or (run["state"] == "skipped" and run.get("reason") in _OWN_CONDITIONS)

@@ -104,8 +104,6 @@ class Context:
         """The command that shows a task's output, if it has any."""
         return f"cronflow logs {words.pasted(f'{task.run}/{task.name}')}" if record.attempts.get(task.name) else ""
 
-    # ---- pauses ----------------------------------------------------------------------------------------------------------
-
     def paused(self, job: str, at: float | None) -> Evidence:
         """Who had paused a job that did not run at an instant."""
         pause = self.pauses.get(job)

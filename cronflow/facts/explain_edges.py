@@ -19,9 +19,6 @@ def needs(condition: str) -> str:
     return "" if condition == "success" else f" (needs {condition.replace('_', ' ')})"
 
 
-# ---- what waits now -------------------------------------------------------------------------------------------------------
-
-
 def waiting(context: Context, name: str, slot: int | None = None) -> Answer | None:
     """Why a job has not started, if it waits for jobs of other flows: one of its slots waits (perhaps a certain one), or only
     some edges of a flow without a timetable have new ends. None if it does not wait."""
@@ -116,9 +113,6 @@ def _of(context: Context, slot: int | None) -> str:
     return "" if slot is None else f" (slot {context.clock.day_when(slot)})"
 
 
-# ---- what counted ---------------------------------------------------------------------------------------------------------
-
-
 def counted(context: Context, record: RunRecord, task: Task | None = None) -> list[Evidence]:
     """The ends of other flows that decided a run or a row; only for its roots."""
     run = record.run
@@ -153,9 +147,6 @@ def _end(other: RunRecord, job: str) -> tuple[JobEnd, str, float | None]:
     why = f": {cause_words(task)}" if end.state in ("blocked", "skipped") and task.reason else ""
     times = [one.finished_at for one in tasks if one.finished_at is not None]
     return end, why, max(times, default=None)
-
-
-# ---- slots that waited in vain --------------------------------------------------------------------------------------------
 
 
 def timed_out(context: Context, record: RunRecord, task: Task) -> list[Evidence]:

@@ -100,9 +100,6 @@ def forbidding(context: Context, job: Job, first: int, last: int) -> str | None:
     return None
 
 
-# ---- what is to come ------------------------------------------------------------------------------------------------------
-
-
 def never_ran(context: Context, job: str) -> Answer:
     """A job without any history."""
     answer = Answer(job, None, None, "never_ran", f"{job} has not run yet.")
@@ -139,9 +136,6 @@ def outlook(context: Context, name: str, answer: Answer) -> list[Evidence]:
     if name in context.skips:
         return [context.to_be_skipped(name), *found]
     return found or [Evidence("no_slot", f"no slot is to come: it starts {described(flow.triggers)}")]
-
-
-# ---- at an instant --------------------------------------------------------------------------------------------------------
 
 
 def flow_of(context: Context, name: str) -> Flow | None:

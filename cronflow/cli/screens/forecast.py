@@ -36,9 +36,6 @@ def _moment(t: float, style: Style) -> str:
     return words.day_clock(t, style.clock.now, style.clock.zone) if style.clock.human else words.iso(t, style.clock.zone)
 
 
-# ---- the runs -------------------------------------------------------------------------------------------------------------
-
-
 def _timeline(found: Forecast, plan: Plan, style: Style) -> list[str]:
     flows: dict[str, list[Course]] = {}
     for course in found.courses.values():
@@ -94,9 +91,6 @@ def _many(flow: str, courses: list[Course], found: Forecast, style: Style) -> tu
     text = f"{len(courses)} runs" + (f" of {words.duration(took[len(took) // 2])}" if took else "")
     parts = [flow, text, f"{waited} of them wait" if waited else ""]
     return first.begin, _span(first.begin, last.begin, style), parts
-
-
-# ---- what to look at ------------------------------------------------------------------------------------------------------
 
 
 def _late(found: Forecast, style: Style) -> list[str]:

@@ -78,9 +78,6 @@ def _undelivered(style: Style, one: Undelivered) -> str:
     return style.fold(f"  {style.mark('waiting')} ", parts, _INDENT)
 
 
-# ---- failing --------------------------------------------------------------------------------------------------------------
-
-
 def _failing(view: Overview, style: Style) -> list[str]:
     width = column_width([one.job for one in view.failing] + [one.job for one in view.blocked])
     rows = [_failing_row(style, one, width) for one in view.failing] + [_blocked_row(style, one, width) for one in view.blocked]
@@ -109,9 +106,6 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
     cause = f": {one.task.caused_by} failed" if one.task.caused_by else ""
     parts = [f"{style.paint('blocked')}{since}{cause}", f"blocks: {words.listing(one.blocks)}" if one.blocks else ""]
     return _row(style, "blocked", one.job, width, [*parts, style.paint("dim", f"run {one.task.run}")])
-
-
-# ---- going ----------------------------------------------------------------------------------------------------------------
 
 
 def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting]) -> list[str]:
@@ -211,9 +205,6 @@ def _to_skip(style: Style, skips: list[Skip]) -> list[str]:
 def skip_phrase(skip: Skip) -> str:
     """How many slots are to be skipped, and who said so: `the next 3 slots (anna)`."""
     return f"the next {'slot' if skip.left == 1 else f'{skip.left} slots'} ({skip.by})"
-
-
-# ---- next -----------------------------------------------------------------------------------------------------------------
 
 
 def _next(view: Overview, style: Style) -> list[str]:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 AT_ONCE = 4
 
 
-# ---- test ----------------------------------------------------------------------------------------------------------------
-
-
 def send_test(
     invocation: Invocation,
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help="Targets, `[alerts.NAME]`; all without one.")] = None,
@@ -108,9 +105,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user has no name
         return str(os.getuid())
-
-
-# ---- list ----------------------------------------------------------------------------------------------------------------
 
 
 def list_alerts(

@@ -16,7 +16,7 @@ from typing import Any
 
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
-from cronflow.cli.progress import OWN_CONDITIONS
+from cronflow.cli.progress import went_well
 from cronflow.cli.screens import backfill as views
 from cronflow.cli.screens.style import Style, style_for
 from cronflow.cli.verbs import run
@@ -45,8 +45,6 @@ class Backfill:
         self.interrupted = False
         self.by_daemon = False
         self.known = {slot.at: slot.last.run for slot in slots if slot.last is not None}
-
-    # ---- what there is to do ---------------------------------------------------------------------------------------------
 
     @property
     def has_room(self) -> bool:
@@ -85,8 +83,6 @@ class Backfill:
                 self.began(last.run)
         return False
 
-    # ---- what is heard ---------------------------------------------------------------------------------------------------
-
     def event(self, event: Mapping[str, Any]) -> None:
         """Take in an event about a run."""
         number = int(event["run"])
@@ -99,7 +95,7 @@ class Backfill:
         if not self.bar:
             self.invocation.out(views.ended_line(slot, event, self._style()))
             sys.stdout.flush()
-        elif not _well(event):
+        elif not went_well(event):
             self._clear()
             self.invocation.warn(views.ended_line(slot, event, self._style()))
         self.drawn_at = 0.0
@@ -110,7 +106,7 @@ class Backfill:
         now = time.monotonic()
         if self.bar and now - self.drawn_at >= BEAT:
             self.drawn_at = now
-            bad = sum(not _well(event) for _, event in self.ended.values())
+            bad = sum(not went_well(event) for _, event in self.ended.values())
             line = views.bar_line(len(self.ended), self.total, bad, list(self.going.items()), self._style())
             self._clear()
             self.invocation.warn(line[: shutil.get_terminal_size((80, 24)).columns - 1], end="")
@@ -121,8 +117,6 @@ class Backfill:
     def _style(self) -> Style:
         width = shutil.get_terminal_size((80, 24)).columns if self.bar else None
         return style_for(self.invocation.zone, time.time(), width, self.invocation.color)
-
-    # ---- how it came out -------------------------------------------------------------------------------------------------
 
     def finish(self) -> int:
         """Say how it came out; the exit status."""
@@ -139,7 +133,7 @@ class Backfill:
             if self.going:
                 self.invocation.warn(f"{run.in_words(sorted(self.going))} will end without this command")
             self.invocation.warn("the same command again goes on with what is left")
-        well = all(_well(event) for _, event in self.ended.values())
+        well = all(went_well(event) for _, event in self.ended.values())
         return Exit.INTERRUPTED if self.interrupted else 0 if well and not left and not self.going else 1
 
     def _print_json(self) -> None:
@@ -150,13 +144,6 @@ class Backfill:
             {"slot": form.time(slot), "run": number, "state": state, "reason": why} for slot, number, state, why in sorted(runs)
         ]
         self.invocation.print_json({"job": self.job, "slots": told, "left": len(self.todo)})
-
-
-def _well(event: Mapping[str, Any]) -> bool:
-    return event["state"] == "success" or (event["state"] == "skipped" and event.get("reason") in OWN_CONDITIONS)
-
-
-# ---- who does it ----------------------------------------------------------------------------------------------------------
 
 
 def work(invocation: Invocation, batch: Backfill) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cronflow.cli.invocation import Invocation
+from cronflow.cli.writing import failed
 from cronflow.core.words import count
 from cronflow.errors import CronflowError, Exit
 
@@ -127,6 +128,4 @@ def _save(written: ExportResult, out: Path, folder: bool, force: bool) -> None:
             fresh.write_text(text, encoding="utf-8", errors="surrogateescape")
             fresh.replace(path)
     except OSError as error:
-        status = 5 if isinstance(error, PermissionError) else 1
-        why = (error.strerror or str(error)).lower()
-        raise CronflowError(f"`{error.filename}` cannot be written: {why}", "name another place with `-o`", status) from None
+        raise failed(error, "written", "name another place with `-o`") from None

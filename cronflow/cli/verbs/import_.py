@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 import typer
 
 from cronflow.cli.invocation import Invocation
+from cronflow.cli.writing import create, failed
 from cronflow.core.words import count
 from cronflow.errors import CronflowError, Exit, Problem, Span
 
@@ -65,7 +66,7 @@ def import_(
     done = convert(found.tables, found.folders)
     text = writing.write(done)
     if output is not None:
-        _write(output, text)
+        create(output, text, "name another file with `-o`, or move it away", "name another file")
     if not invocation.json:
         _tell(invocation, done, found.left_out)
     status = 1 if done.refused else 0
@@ -101,20 +102,6 @@ def _choice(file: str | None, tables: Tables, prove: int | None) -> ReadingOptio
     return ReadingOptions(kind, next(one for one in get_args(Daemon) if one == dialect))
 
 
-def _write(path: str, text: str) -> None:
-    """Write the job file. It never overwrites one."""
-    try:
-        # O_EXCL: never over what is there; 0644: root runs no file that others can write
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileExistsError:
-        raise CronflowError(f"`{path}` is there already", "name another file with `-o`, or move it away") from None
-    except OSError as error:
-        status = 5 if isinstance(error, PermissionError) else 1
-        raise CronflowError(f"`{path}` cannot be made: {(error.strerror or '').lower()}", "name another file", status) from None
-    with open(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
 def _read_back(text: str) -> JobSet:
     """The jobs of the written job file, read as the daemon does."""
     import tempfile
@@ -123,11 +110,8 @@ def _read_back(text: str) -> JobSet:
 
     with tempfile.TemporaryDirectory(prefix="cronflow-import-") as folder:
         path = os.path.join(folder, "jobs.toml")
-        _write(path, text)
+        create(path, text, "", "")
         return read(path, thorough=False).jobs
-
-
-# ---- what a person has to know --------------------------------------------------------------------------------------------
 
 
 def _tell(invocation: Invocation, done: Import, left_out: list[tuple[str, str]]) -> None:
@@ -186,9 +170,6 @@ def _as_data(done: Import, left_out: list[tuple[str, str]], output: str | None, 
     }
 
 
-# ---- the proof ------------------------------------------------------------------------------------------------------------
-
-
 def _log(path: str) -> str:
     """The text of a log, `-` for standard input."""
     try:
@@ -197,9 +178,8 @@ def _log(path: str) -> str:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError as error:
-        status = 5 if isinstance(error, PermissionError) else 1
-        hint = "call it with `sudo`" if status == 5 else "`journalctl -u cron -o short-iso > LOG` makes one"
-        raise CronflowError(f"`{path}` cannot be read: {(error.strerror or '').lower()}", hint, status) from None
+        other = "`journalctl -u cron -o short-iso > LOG` makes one"
+        raise failed(error, "read", "call it with `sudo`" if isinstance(error, PermissionError) else other) from None
 
 
 def _checked(invocation: Invocation, done: Import, jobs: JobSet, days: int | None, log: str | None) -> bool:

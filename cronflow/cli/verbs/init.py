@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cronflow.cli.invocation import Invocation
+from cronflow.cli.writing import create, failed
 from cronflow.errors import CronflowError
 
 EXAMPLE = '''\
@@ -45,28 +46,19 @@ def init(invocation: Invocation) -> None:
     It is written where `--file`, CRONFLOW_FILE or the default says; its folders are made.
     """
     path = invocation.places.file
-    _write(str(path))
+    taken, elsewhere = "edit it, or name another one with `--file`", "name another file with `--file`"
+    if os.path.lexists(path):
+        raise CronflowError(f"`{path}` is there already", taken)
+    try:
+        os.makedirs(path.parent, mode=0o755, exist_ok=True)
+    except FileExistsError as error:
+        raise CronflowError(f"`{error.filename}` is there already", taken) from None
+    except OSError as error:
+        raise failed(error, "made", elsewhere) from None
+    create(str(path), EXAMPLE, taken, elsewhere)
     if invocation.json:
         invocation.print_json({"file": str(path)})
         return
     invocation.out(f"wrote {path}")
     service = "cronflow service install" + (" --user" if os.geteuid() else "")
     invocation.warn(f"next: edit it; `cronflow check`; `cronflow run disk-space`; `{service}`")
-
-
-def _write(path: str) -> None:
-    hint = "edit it, or name another one with `--file`"
-    if os.path.lexists(path):
-        raise CronflowError(f"`{path}` is there already", hint)
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        # O_EXCL: of two who come at once, one is told; 0644: root runs no file that others can write
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileExistsError as error:
-        raise CronflowError(f"`{error.filename}` is there already", hint) from None
-    except OSError as error:
-        status = 5 if isinstance(error, PermissionError) else 1
-        why = (error.strerror or "").lower()
-        raise CronflowError(f"`{error.filename}` cannot be made: {why}", "name another file with `--file`", status) from None
-    with open(fd, "w", encoding="utf-8") as file:
-        file.write(EXAMPLE)

@@ -35,14 +35,12 @@ def pause(
     invocation.use_zone_of_file()
     with client.connect(invocation.places, "nothing was paused") as daemon:
         reply = ask_about(invocation, daemon, "pause", jobs=names, until=until, reason=reason)
-    notes = list(reply.get("notes", ()))
+    notes = invocation.notes(reply)
     if invocation.json:
         invocation.print_json(
             {"paused": names, "until": iso(until, invocation.zone) if until else None, "reason": reason, "notes": notes}
         )
         return
-    for note in notes:
-        invocation.warn(note)
     end = f"`cronflow resume {'--all' if names is None else ' '.join(names)}`"
     if until is not None:
         end = invocation.clock.when(until)

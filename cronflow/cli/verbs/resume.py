@@ -23,10 +23,8 @@ def resume(
     names = chosen(jobs, everything)
     with client.connect(invocation.places, "nothing was resumed") as daemon:
         reply = ask_about(invocation, daemon, "resume", jobs=names)
-    notes = list(reply.get("notes", ()))
+    notes = invocation.notes(reply)
     if invocation.json:
         invocation.print_json({"resumed": names, "notes": notes})
         return
-    for note in notes:
-        invocation.warn(note)
     invocation.out(f"resumed {in_words(names)}")
