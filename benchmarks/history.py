@@ -75,8 +75,8 @@ class History:
             flow, at, state = self.flow(run), self.at(run), self.state(run)
             reason = {"skipped": "overlap", "failed": "exit_code"}.get(state)
             began = None if state == "skipped" else at
-            roots, key, slot = json.dumps(flow.roots), flow.triggers[0].key, int(at)
-            yield run, flow.name, "schedule", key, roots, flow.definition.digest, slot, slot, 1, state, reason, at, began, at + TOOK
+            roots, key, slot, digest = json.dumps(flow.roots), flow.triggers[0].key, int(at), flow.definition.digest
+            yield run, flow.name, "schedule", key, roots, digest, slot, slot, 1, state, reason, at, began, at + TOOK
 
     def slot_rows(self) -> Iterator[tuple[Any, ...]]:
         for run in range(1, self.runs + 1):
