@@ -119,8 +119,7 @@ class ParsedJobFile:
             self.entries[name] = JobEntry(Job(name, ""), source, {}, STARTING_KEYS)
             return
         found, refused = read_keys(body, keys.JOB, source, path, self.report)
-        if "umask" in body:
-            _refuse_decimal_umask(body, source, path, self.report)
+        _refuse_decimal_umask(body, source, path, self.report)
         job = self._job(name, body, _with_absolute_paths(found, source), source)
         self.entries[name] = JobEntry(job, source, body, frozenset(refused | (self._refused - body.keys())))
 
@@ -176,11 +175,9 @@ class ParsedJobFile:
 def _settings(source: Source, report: Report) -> Settings:
     path: Path = ("settings",)
     found, _ = read_keys(table_of(source, path, report), keys.SETTINGS, source, path, report)
-    keep = found.pop("keep_runs", None)
-    settings = Settings(**found)
-    if isinstance(keep, int):
-        return settings._replace(keep_runs=None, keep_runs_count=keep)
-    return settings if keep is None else settings._replace(keep_runs=keep)
+    if isinstance(keep := found.get("keep_runs"), int):
+        found |= {"keep_runs": None, "keep_runs_count": keep}
+    return Settings(**found)
 
 
 def _refuse_decimal_umask(table: Mapping[str, Any], source: Source, path: Path, report: Report) -> None:

@@ -109,7 +109,6 @@ def _included(parsed: ParsedJobFile) -> list[Source]:
 
 
 def _absolute(parsed: ParsedJobFile, pattern: str) -> str:
-    """A pattern of `include` as an absolute one; it is relative to the job file."""
     import glob
 
     return os.path.join(glob.escape(os.path.dirname(parsed.main.file)), pattern)

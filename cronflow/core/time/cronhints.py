@@ -145,12 +145,10 @@ def _name(kind: Kind, item: str) -> Complaint | None:
 
 
 def _short(token: str, names: Sequence[str]) -> bool:
-    """Whether it is one of these names, or the beginning of one."""
     return len(token) > 2 and any(name.lower().startswith(token) for name in names)
 
 
 def _bounds(kind: Kind, item: str) -> Complaint | None:
-    """Numbers beyond the field."""
     for token in item.partition("/")[0].split("-"):
         if token.isdigit() and not (_small(token) and kind.low <= int(token) <= kind.top):
             extra = "; midnight is `0`" if kind is KINDS[2] and token == "24" else ""
