@@ -57,13 +57,11 @@ def command_of(chain: Chain, before: Sequence[str], outside: Mapping[str, str], 
         stdin = _input(job)
         body = _body(job, shell, fed_before=bool(stdin))
         statements = [*before, *setups[0]]
-    elif all(setup == setups[0] for setup in setups):
-        body = joined(chain, lambda job: _part(job, shell, []))
-        statements = [*before, *setups[0]]
     else:
-        ready = {job.name: setup for job, setup in zip(chain.jobs, setups, strict=True)}
-        body = joined(chain, lambda job: _part(job, shell, ready[job.name]))
-        statements = [*before]
+        shared = setups[0] if all(setup == setups[0] for setup in setups) else []
+        own = {job.name: [] if shared else setup for job, setup in zip(chain.jobs, setups, strict=True)}
+        body = joined(chain, lambda job: _part(job, shell, own[job.name]))
+        statements = [*before, *shared]
     return _encoded(_sequence(statements, body), chain, report) + stdin
 
 
@@ -82,9 +80,8 @@ def whole_minutes(root: Job) -> int:
 
 def _setup(job: Job, outside: Mapping[str, str], report: ExportReport) -> list[str]:
     """Statements before the command: variables that the crontab does not set, the umask, the folder."""
-    inside = {
-        name: value for name, value in job.env.items() if outside.get(name) != value or (job.env_file and name not in ("SHELL",))
-    }
+    lasting = {"SHELL"} if job.env_file else job.env.keys()  # an env file may override all others
+    inside = {name: value for name, value in job.env.items() if outside.get(name) != value or name not in lasting}
     return setup_statements(job, exports(inside), job.cwd != outside.get("HOME"), report)
 
 

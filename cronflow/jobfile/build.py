@@ -62,10 +62,6 @@ class ParsedJobFile:
         """The jobs in the order of the files."""
         return {name: entry.job for name, entry in self.entries.items()}
 
-    def raw_value(self, job: str, key: str) -> Any:
-        """The value of a job's key as the file has it, in its own table or in `[defaults]`; None where neither sets it."""
-        return self.entries[job].own.get(key, self.defaults.get(key))
-
     def error(self, job: str, key: str, message: str, hint: str | None, part: Part = "value") -> None:
         """Report an error at a key of a job."""
         self.report.error(*self.location(job, key), message, hint, part)
