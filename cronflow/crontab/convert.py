@@ -174,7 +174,6 @@ class _Conversion:
                 self.free.append(f"in {folder} now: {', '.join(scripts) or 'nothing'}")
 
     def _when(self, table: CronTable, entry: CrontabEntry, notes: list[str]) -> dict[str, Any]:
-        """The keys of the trigger; notes about its spelling are added."""
         keys: dict[str, Any] = {}
         if entry.every is not None:
             keys["every"] = f"{entry.every}d"

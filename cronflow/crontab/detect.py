@@ -1,4 +1,4 @@
-"""What a table is, found by looking at it: a user's, one with a user column, an anacrontab; and whose rules it follows."""
+"""Detects the kind of a crontab (a user's, one with a user column, an anacrontab) and the daemon whose rules it follows."""
 
 from __future__ import annotations
 

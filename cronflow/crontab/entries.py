@@ -6,13 +6,16 @@ import re
 from typing import NamedTuple
 from zlib import crc32
 
-from cronflow.crontab import cronrules, foreign, percent
+from cronflow.crontab import cronrules, foreign
 from cronflow.crontab.cronrules import NICKNAMES, Dialect, Pick, RefusedError, Times
 from cronflow.crontab.tables import CrontabEntry, Daemon, Refusal, TableKind
 
 WORD = re.compile(r"[^ \t]+")
 USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?")
 REBOOT, MINUTELY = "@reboot", "@every_minute"
+# percent signs: crontab(5); child_process() in do_command.c of cron
+_SIGN = re.compile(r"\\(.)|%", re.DOTALL)
+_INPUT = re.compile(r"\\%|%")
 LONGEST = 998
 """Characters of a command beyond which Debian's cron refuses it (MAX_COMMAND in cron.h)."""
 
@@ -113,7 +116,6 @@ def picker(text: str) -> Pick:
 
 
 def _job(line: int, text: str, tokens: list[Token], read: _Reading, notes: list[str]) -> CrontabEntry | Refusal:
-    """Read the rest of the line: the user, and the command."""
     end = Token(text.rstrip()[-1:], max(len(text.rstrip()) - 1, 0))
     user = None
     if not tokens:
@@ -135,7 +137,7 @@ def _job(line: int, text: str, tokens: list[Token], read: _Reading, notes: list[
     if option:
         return _refusal(line, text, tokens[0], *option)
     halved = read.daemon == "debian"
-    command, stdin = (written, None) if read.daemon == "busybox" else percent.split(written, halved)
+    command, stdin = (written, None) if read.daemon == "busybox" else split_percent(written, halved)
     notes.extend(_remarks(written, command, stdin, read))
     return CrontabEntry(line, text, read.words, read.times, _trimmed(command), stdin, user, tuple(notes))
 
@@ -153,7 +155,6 @@ def _options(command: str, daemon: Daemon, notes: list[str]) -> tuple[str, tuple
 
 
 def _remarks(written: str, command: str, stdin: str | None, read: _Reading) -> list[str]:
-    """What may surprise a person about a command."""
     remarks = []
     if stdin is not None:
         remarks.append("a `%` without a backslash ends the command; what follows is its standard input")
@@ -177,3 +178,27 @@ def _trimmed(command: str) -> str:
 
 def _refusal(line: int, text: str, token: Token, rule: str, hint: str = "") -> Refusal:
     return Refusal(line, text, rule, hint, token.column + 1, max(len(token.word), 1))
+
+
+def split_percent(text: str, halve: bool) -> tuple[str, str | None]:
+    """Split a command from its standard input, which follows the first `%` without a backslash; each further `%` is a newline.
+
+    `halve`: the shell gets one of two backslashes, as under Debian's cron; cronie leaves both."""
+    command: list[str] = []
+    place = 0
+    for sign in _SIGN.finditer(text):
+        command.append(text[place : sign.start()])
+        place = sign.end()
+        if sign[0] == "%":
+            return "".join(command), _input(text[place:])
+        kept = sign[1] if sign[1] == "%" or (halve and sign[1] == "\\") else sign[0]
+        command.append(kept)
+    return "".join(command) + text[place:], None
+
+
+def _input(text: str) -> str | None:
+    """The standard input, to which cron adds a final newline; None if there is none."""
+    if not text:
+        return None
+    read = _INPUT.sub(lambda sign: "%" if len(sign[0]) == 2 else "\n", text)
+    return read if read.endswith("\n") else read + "\n"

@@ -29,10 +29,9 @@ def _item(line: int, text: str, kind: TableKind, daemon: Daemon) -> Item:
         return Blank(line)
     if rest[0] == "#":
         return Comment(line, _shown(rest.rstrip(SPACES)))
-    found = _undecodable(text)
-    if found:
+    if found := re.search("[\ud800-\udfff]+", text):
         rule = "it has bytes that are not UTF-8, which no job file can hold"
-        return Refusal(line, _shown(text), rule, "`iconv` converts the crontab to UTF-8", found[0], found[1])
+        return Refusal(line, _shown(text), rule, "`iconv` converts the crontab to UTF-8", found.start() + 1, len(found[0]))
     if foreign.zoned(rest):
         rule = "a time zone in front of the time is Go's syntax: cron takes the whole line for the zone"
         return Refusal(line, text, rule, "use `timezone` of a job", text.index(rest) + 1, len(rest.split()[0]))
@@ -61,18 +60,11 @@ def _setting(line: int, text: str, setting: Assignment, daemon: Daemon) -> Setti
     return Setting(line, name, value, note)
 
 
-def _undecodable(text: str) -> tuple[int, int] | None:
-    """The bytes that are not UTF-8: column from 1, and how many; None if there are none."""
-    found = re.search("[\ud800-\udfff]+", text)
-    return None if found is None else (found.start() + 1, len(found[0]))
-
-
 def _shown(text: str) -> str:
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _notes(text: str, lines: list[str], ended: bool, items: tuple[Item, ...], daemon: Daemon) -> list[str]:
-    """The notes about the crontab as a whole."""
     notes = []
     if text.startswith("\ufeff"):
         notes.append("it begins with a byte order mark, because of which cron refuses the first line; left out")

@@ -46,7 +46,6 @@ def _significant(command: str, depth: int = 0) -> list[str]:
 
 
 def _parts(command: str) -> list[list[str]]:
-    """The commands of a line, each as its words."""
     masked = QUOTED.sub(lambda found: "\0" * len(found[0]), command)
     parts = []
     start = 0
@@ -107,7 +106,6 @@ def _unwrap(words: list[str], depth: int) -> list[str]:
 
 
 def _after_options(words: list[str], valued: frozenset[str]) -> list[str]:
-    """The words after the leading options."""
     words = [*words]
     while words and words[0].startswith("-") and len(words[0]) > 1:
         option = words.pop(0)
@@ -131,7 +129,6 @@ def _unquoted(word: str) -> str:
 
 
 def _base(word: str) -> str:
-    """The name of a program, without its folder and its quotes."""
     return _unquoted(word).rstrip("/").rpartition("/")[2]
 
 
@@ -213,7 +210,7 @@ def unique(requests: Sequence[NameRequest]) -> list[str]:
     for words in zip(*((request.when, request.user, request.table) for request in requests), strict=True):
         names = _distinguish(names, words)
     taken: set[str] = set()
-    return [untaken(_legal(name), taken) for name in names]
+    return [untaken(name if re.search("[a-z]", name) else f"job-{name}".rstrip("-"), taken) for name in names]
 
 
 def _distinguish(names: Sequence[str], words: Sequence[str]) -> list[str]:
@@ -226,7 +223,3 @@ def _distinguish(names: Sequence[str], words: Sequence[str]) -> list[str]:
         fits = word and len(groups[name]) > 1 and len(name) + len(word) < 64
         longer.append(f"{name}-{word}" if fits else name)
     return longer
-
-
-def _legal(name: str) -> str:
-    return name if re.search("[a-z]", name) else f"job-{name}".rstrip("-")

@@ -78,7 +78,6 @@ def _explains(texts: Sequence[str]) -> bool:
 
 
 def _column_heading(text: str) -> bool:
-    """Whether a line only names the columns of a crontab."""
     words = re.findall(r"[A-Za-z]+", text.lower())
     named = HEADING.search(text) or re.match(r"\s*(\*\s+){5}", text)
     return named is not None and COLUMNS.issuperset(words)

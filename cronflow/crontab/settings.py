@@ -38,7 +38,6 @@ def assignment(line: str) -> Assignment | None:
 
 
 def _name(line: str) -> tuple[str, str] | None:
-    """The name at the beginning of a line, and the rest of the line."""
     if line[:1] in ("'", '"'):
         name, quote, rest = line[1:].partition(line[0])
         return (name, rest) if quote and "=" not in name else None

@@ -86,7 +86,6 @@ def _of_line(number: int, line: str, now: float, zone: str) -> LoggedStart | Non
 
 
 def _instant(head: str, now: float, zone: str) -> int | None:
-    """The instant at the beginning of a line; None if there is none."""
     info = ZoneInfo(zone)
     full = _FULL.match(head)
     iso = _ISO.match(head)

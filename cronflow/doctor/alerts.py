@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from cronflow.core.words import count
 from cronflow.doctor.finding import Context, Finding, ok, problem, warning
 from cronflow.doctor.jobs import daemon_environ, exposed
 from cronflow.errors import CronflowError
@@ -44,7 +45,7 @@ def check_alerts(context: Context) -> Iterator[Finding]:
             message = f"Apprise does not understand a `{scheme}://` URL of alert `{name}`, or lacks a module for it"
             yield problem("alerts", message, f"`cronflow alerts test {name}` shows more")
         else:
-            yield ok("alerts", f"alert `{name}` has {len(urls)} URL{'s' if len(urls) > 1 else ''}")
+            yield ok("alerts", f"alert `{name}` has {count(len(urls), 'URL')}")
 
 
 def _in_the_open(urls: Iterable[str], file: Path) -> bool:

@@ -26,8 +26,8 @@ CRONS = frozenset(("cron", "crond", "anacron", "fcron"))
 """Programs that run crontabs."""
 GENERATED = "/run/systemd/generator"
 """Where systemd-cron keeps the units that it generates from crontabs."""
-ELSEWHERE = re.compile(r"(?:\s*[12&]?>{1,2}\s*\S+|\s*2>&1)+\s*$")
-"""The redirections at the end of a command, which nobody needs with a scheduler that keeps the output."""
+REDIRECTIONS = re.compile(r"(?:\s*[12&]?>{1,2}\s*\S+|\s*2>&1)+\s*$")
+"""At the end of a command: a job has none, since its output is kept."""
 
 
 def check_crontabs(context: Context) -> Iterator[Finding]:
@@ -64,7 +64,7 @@ def _active() -> bool:
 
 def _plain(command: Command, stdin: str | None) -> tuple[str, str]:
     text = command if isinstance(command, str) else shlex.join(command)
-    return " ".join(ELSEWHERE.sub("", text).split()), (stdin or "").rstrip("\n")
+    return " ".join(REDIRECTIONS.sub("", text).split()), (stdin or "").rstrip("\n")
 
 
 def _tables() -> Iterator[CronTable]:
@@ -84,7 +84,6 @@ def _tables() -> Iterator[CronTable]:
 
 
 def _own() -> bytes | None:
-    """The crontab of this user; None if there is none."""
     done = ask("crontab", "-l")
     return done.stdout if done is not None and done.returncode == 0 else None
 

@@ -54,12 +54,8 @@ def check_jobs(context: Context) -> Iterator[Finding]:
                 answers[job.name] = _child_findings(job, fd, pid, answered)
     for name, job in context.jobs.jobs.items():
         found = answers[name] or [ok("job", "could start now", name)]
-        yield from found if job.enabled else map(_softened, found)
-
-
-def _softened(found: Finding) -> Finding:
-    """A problem of a disabled job as a warning: it never starts by itself."""
-    return found._replace(result="warning") if found.result == "problem" else found
+        for one in found:  # a disabled job never starts by itself
+            yield one._replace(result="warning") if one.result == "problem" and not job.enabled else one
 
 
 def daemon_environ(context: Context) -> Mapping[str, str]:
@@ -172,7 +168,6 @@ def exposed(path: str, what: str, user: int) -> tuple[str, str] | None:
 
 
 def _commands(job: Job) -> Iterator[tuple[str, Any]]:
-    """All commands of a job, each with its key."""
     for key in ("command", "only_if", "wait_until", "foreach", "on_failure", "on_success"):
         if getattr(job, key) is not None:
             yield key, getattr(job, key)

@@ -19,6 +19,7 @@ BOOTED = "/run/systemd/system"
 """Exists if systemd is the init system (sd_booted(3))."""
 SYSTEM_UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 LINGER = "/var/lib/systemd/linger"
+"""Names the users whose services outlive their sessions (loginctl(1))."""
 FEW_WATCHES = 8192
 OLD_ZONES = 2
 """Years after which the rules of some time zone have probably changed."""
@@ -117,7 +118,7 @@ def check_service(_context: Context) -> Iterator[Finding]:
         return
     if _systemctl(root, "is-enabled", UNIT) not in ("enabled", "enabled-runtime", "static", "alias", "linked", "indirect", None):
         yield warning("service", f"`{unit}` is not enabled", f"`systemctl{option} enable --now cronflow`")
-    elif not root and not _lingers():
+    elif not root and not os.path.exists(f"{LINGER}/{caller_name()}"):
         message = "a user's service ends with the last session"
         yield warning("linger", message, "`loginctl enable-linger`: it then runs while you are not logged in")
     else:
@@ -136,14 +137,8 @@ def _units(root: bool) -> list[str]:
 
 
 def _systemctl(root: bool, *words: str) -> str | None:
-    """The output of systemctl(1); None if there is none."""
     done = ask("systemctl", *([] if root else ["--user"]), *words)
     return done.stdout.decode(errors="replace").strip() or None if done is not None else None
-
-
-def _lingers() -> bool:
-    """Whether the services of this user outlive its sessions (loginctl(1))."""
-    return os.path.exists(f"{LINGER}/{caller_name()}")
 
 
 # ---- what the machine has -------------------------------------------------------------------------------------------------

@@ -116,7 +116,6 @@ def _old_format(db: sqlite3.Connection, path: Path, version: int) -> Finding:
 
 
 def _recorded(context: Context, history: History) -> Iterator[Finding]:
-    """The troubles that the history records."""
     now = standing(history, context.now)
     yield from (problem("trouble", one.message, "`cronflow status` shows more") for one in now.troubles)
     for late in now.undelivered:

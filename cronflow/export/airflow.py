@@ -10,13 +10,12 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.words import local
 from cronflow.export.airflow_proof import summary
 from cronflow.export.airflow_times import schedule_of
-from cronflow.export.dates import guard
 from cronflow.export.losses import mentions, report_calendars, report_losses, report_variables
 from cronflow.export.pythontext import call, identifiers, ids, lines_of, literal, mapping, period
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult
 from cronflow.export.script import SKIP, script
 from cronflow.export.selection import select, write_flows
-from cronflow.export.shell import folder_of, text_of
+from cronflow.export.shell import folder_of, guard, text_of
 
 SUPPORTED = frozenset(
     (
@@ -125,7 +124,6 @@ def _dag(flow: Flow, dag_id: str, file: DagFile) -> str:
 
 
 def _report_job(job: Job, flow: Flow, report: ExportReport) -> None:
-    """Record what is lost of a job."""
     report_losses(job, SUPPORTED, report, REASONS)
     given = {*VARIABLES, "CRONFLOW_JOB", "CRONFLOW_DATE", "CRONFLOW_SCHEDULED_AT"}
     report_variables(job, given, report)
@@ -232,7 +230,6 @@ def _before(job: Job, names: TaskNames, rule: str, file: DagFile) -> Iterator[tu
 
 
 def _arguments(job: Job, task_id: str, params: dict[str, str], file: DagFile) -> list[tuple[str, str]]:
-    """The arguments of a BashOperator."""
     flow_guard = guard(job, file.report.request, f"exit {SKIP}") if not job.after else ""
     text = script(job, file.report, flow_guard)
     env = _env(job, params)

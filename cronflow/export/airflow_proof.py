@@ -21,7 +21,7 @@ Next = Callable[[int], int | None]
 """The start of Airflow after an instant."""
 
 
-def tell_other_times(job: str, schedule: Schedule, expressions: Sequence[str], now: float, report: ExportReport) -> None:
+def report_other_times(job: str, schedule: Schedule, expressions: Sequence[str], now: float, report: ExportReport) -> None:
     """Compare the starts of Airflow, given these expressions, with the slots of a job, and note as a loss how many differ."""
     start, zone = int(now), schedule.zone
     changes = [change.at for change in clock_changes(zone, now, now + YEAR)]

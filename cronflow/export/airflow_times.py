@@ -12,7 +12,7 @@ from cronflow.core.time.schedule import Schedule
 from cronflow.core.time.secondopinion import without_lone_ranges
 from cronflow.core.time.triggers import cron_expressions
 from cronflow.core.words import local
-from cronflow.export.airflow_proof import tell_other_times
+from cronflow.export.airflow_proof import report_other_times
 from cronflow.export.crontimes import every_lines
 from cronflow.export.losses import written
 from cronflow.export.pythontext import call, literal, period
@@ -31,12 +31,12 @@ def schedule_of(flow: Flow, report: ExportReport, imports: set[tuple[str, str]])
     _report_other_triggers(root, report)
     if expressions:
         written_out = [text for one in expressions for text in _croniter(one)]
-        tell_other_times(root.name, Schedule.cron(expressions, root.timezone), written_out, report.request.now, report)
+        report_other_times(root.name, Schedule.cron(expressions, root.timezone), written_out, report.request.now, report)
         return _cron(written_out, root.timezone, imports)
     if root.every is not None:
         try:
             lines = [line.when for line in every_lines(root.every)]
-            tell_other_times(root.name, Schedule.every(root.every, "UTC"), lines, report.request.now, report)
+            report_other_times(root.name, Schedule.every(root.every, "UTC"), lines, report.request.now, report)
             return _cron(lines, "UTC", imports)
         except UnwritableError:
             how = "counted from the start of the DAG, not from 1970-01-01 00:00 UTC"

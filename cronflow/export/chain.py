@@ -25,9 +25,11 @@ def chain_of(flow: Flow, report: ExportReport) -> Chain:
     nothing follows, are put at the end. Raises UnwritableError for any other flow."""
     if len(flow.roots) > 1:
         raise UnwritableError(f"its flow has several roots, {_names(flow.roots)}, which start together, not in a chain `a && b`")
+    done = {name for name, job in flow.jobs.items() if {edge.condition for edge in job.after} == {"done"}}
+    ends = done - {name for name in done if flow.down.get(name)}
     order, tails = [flow.roots[0]], list[str]()
     while after := [name for name in flow.down.get(order[-1], ()) if name not in tails]:
-        last = [name for name in after if len(after) > 1 and _closes(flow, name)]
+        last = [name for name in after if len(after) > 1 and name in ends]
         others = [name for name in after if name not in last] or [last.pop(0)]
         if len(others) > 1:
             raise UnwritableError(f"its flow is not a chain `a && b`: `{order[-1]}` is followed by {_names(others)}")
@@ -44,11 +46,6 @@ def chain_of(flow: Flow, report: ExportReport) -> Chain:
     return Chain(jobs, [OPERATORS[condition] for condition in conditions])
 
 
-def _closes(flow: Flow, name: str) -> bool:
-    """Whether a job can be put at the end of a line, behind all others."""
-    return not flow.down.get(name, ()) and all(edge.condition == "done" for edge in flow.jobs[name].after)
-
-
 def _names(names: Sequence[str]) -> str:
     return conjunction([f"`{name}`" for name in names])
 
@@ -57,18 +54,18 @@ def _refuse_skips(jobs: Sequence[Job], conditions: Sequence[str]) -> None:
     """Raise UnwritableError for a chain in which a shell, which has no status for `skipped`, would run other jobs than cronflow.
 
     To a shell, a job that its own condition skips has failed; one that is skipped because nothing failed before it succeeded."""
-    unwell = well = ""
+    skippable = after_failure = ""
     for job, condition in zip(jobs, [*conditions, "done"], strict=True):
         if job.only_if is not None or job.skip_codes:
-            unwell = job.name
-        if unwell and condition in ("failure", "success_or_skipped"):
-            raise UnwritableError(f"`{unwell}` may be skipped, and a chain would take that for a failure")
-        if well and condition == "success_or_skipped":
-            raise UnwritableError(f"what comes after `{well}` may be skipped, and a chain has no operator for that")
+            skippable = job.name
+        if skippable and condition in ("failure", "success_or_skipped"):
+            raise UnwritableError(f"`{skippable}` may be skipped, and a chain would take that for a failure")
+        if after_failure and condition == "success_or_skipped":
+            raise UnwritableError(f"what comes after `{after_failure}` may be skipped, and a chain has no operator for that")
         if condition == "failure":
-            well = job.name
+            after_failure = job.name
         elif condition == "done":
-            unwell = well = ""
+            skippable = after_failure = ""
 
 
 def joined(chain: Chain, write: Callable[[Job], str]) -> str:

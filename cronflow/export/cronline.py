@@ -14,7 +14,6 @@ from cronflow.export.shell import (
     as_program,
     checked,
     exports,
-    fed,
     in_shell,
     is_simple,
     piece,
@@ -22,6 +21,7 @@ from cronflow.export.shell import (
     seconds,
     setup_statements,
     text_of,
+    with_stdin,
 )
 
 SH = "/bin/sh"
@@ -57,25 +57,19 @@ def command_of(chain: Chain, before: Sequence[str], outside: Mapping[str, str], 
         stdin = _input(job)
         body = _body(job, shell, fed_before=bool(stdin))
         statements = [*before, *setups[0]]
-    elif all(setup == setups[0] for setup in setups):
-        body = joined(chain, lambda job: _part(job, shell, []))
-        statements = [*before, *setups[0]]
     else:
-        ready = {job.name: setup for job, setup in zip(chain.jobs, setups, strict=True)}
-        body = joined(chain, lambda job: _part(job, shell, ready[job.name]))
-        statements = [*before]
+        shared = setups[0] if all(setup == setups[0] for setup in setups) else []
+        own = {job.name: [] if shared else setup for job, setup in zip(chain.jobs, setups, strict=True)}
+        body = joined(chain, lambda job: _part(job, shell, own[job.name]))
+        statements = [*before, *shared]
     return _encoded(_sequence(statements, body), chain, report) + stdin
 
 
 def _sequence(statements: Sequence[str], body: str) -> str:
     """Statements, then a body; `cd folder && command` if that is all."""
-    if statements and statements[-1].startswith("cd ") and (is_simple(body) or _only_and(body)):
+    if statements and statements[-1].startswith("cd ") and all(map(is_simple, body.split(" && "))):
         return "; ".join([*statements[:-1], f"{statements[-1].removesuffix(' || exit 1')} && {body}"])
     return "; ".join([*statements, body])
-
-
-def _only_and(body: str) -> bool:
-    return all(is_simple(part) for part in body.split(" && "))
 
 
 def whole_minutes(root: Job) -> int:
@@ -86,14 +80,12 @@ def whole_minutes(root: Job) -> int:
 
 def _setup(job: Job, outside: Mapping[str, str], report: ExportReport) -> list[str]:
     """Statements before the command: variables that the crontab does not set, the umask, the folder."""
-    inside = {
-        name: value for name, value in job.env.items() if outside.get(name) != value or (job.env_file and name not in ("SHELL",))
-    }
+    lasting = {"SHELL"} if job.env_file else job.env.keys()  # an env file may override all others
+    inside = {name: value for name, value in job.env.items() if outside.get(name) != value or name not in lasting}
     return setup_statements(job, exports(inside), job.cwd != outside.get("HOME"), report)
 
 
 def _part(job: Job, shell: str, setup: Sequence[str]) -> str:
-    """A job as one element of a chain."""
     body = _body(job, shell, fed_before=False)
     if not setup:
         return body if is_simple(body) or _closed(body) else f"({body})"
@@ -120,7 +112,7 @@ def _body(job: Job, shell: str, fed_before: bool) -> str:
         text = " ".join([*program, as_program(text, job.shell)])
     beside = any(getattr(job, key) for key in BESIDE) or job.success_codes != (0,)
     if job.stdin and not fed_before:
-        text = fed(piece(text, job.shell), job.stdin)
+        text = with_stdin(piece(text, job.shell), job.stdin)
     return _beside(job, text, shell) if beside else text
 
 
@@ -138,9 +130,9 @@ def _beside(job: Job, text: str, shell: str) -> str:
     line = " && ".join(parts)
     if job.on_failure is None and job.on_success is None:
         return line
-    well = piece(text_of(job.on_success), shell) if job.on_success is not None else "true"
-    ill = f"{piece(text_of(job.on_failure), shell)}; false" if job.on_failure is not None else "false"
-    return f"if {line}; then {well}; true; else {ill}; fi" if job.on_success else f"if {line}; then true; else {ill}; fi"
+    success = piece(text_of(job.on_success), shell) if job.on_success is not None else "true"
+    failure = f"{piece(text_of(job.on_failure), shell)}; false" if job.on_failure is not None else "false"
+    return f"if {line}; then {success}{'; true' if job.on_success else ''}; else {failure}; fi"
 
 
 # ---- percent signs --------------------------------------------------------------------------------------------------------

@@ -15,11 +15,10 @@ from cronflow.export import variables
 from cronflow.export.chain import Chain, chain_of
 from cronflow.export.cronline import command_of, whole_minutes
 from cronflow.export.crontimes import CronLine, cron_lines, shifted
-from cronflow.export.dates import guard
 from cronflow.export.losses import report_calendars, report_losses, report_variables
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.selection import select, write_flows
-from cronflow.export.shell import seconds
+from cronflow.export.shell import guard, seconds
 from cronflow.jobfile.values import format_duration
 
 SUPPORTED = frozenset(

@@ -16,13 +16,12 @@ from cronflow.core.time.cronhints import NICKNAMES
 from cronflow.core.time.triggers import REBOOT
 from cronflow.core.words import untaken
 from cronflow.export.crontimes import cron_lines, every_lines
-from cronflow.export.dates import guard
 from cronflow.export.losses import report_calendars, report_losses, report_variables, written
 from cronflow.export.pythontext import ids
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.script import script
 from cronflow.export.selection import select, write_flows
-from cronflow.export.shell import POSIX_SHELLS, folder_of, polling_loop, text_of
+from cronflow.export.shell import POSIX_SHELLS, folder_of, guard, polling_loop, text_of
 from cronflow.export.yamltext import document
 
 SUPPORTED = frozenset(
@@ -155,7 +154,6 @@ def _handler(flow: Flow, job: Job, roles: Roles) -> str | None:
 
 
 def _when(flow: Flow, report: ExportReport) -> dict[str, Any]:
-    """The schedule, catch-up, the delay, and the calendars."""
     root = flow.settings_root
     schedule: list[Any] = []
     tests: list[str] = []
@@ -230,7 +228,6 @@ def _secrets(job: Job) -> Iterator[dict[str, Any]]:
 
 
 def _steps(job: Job, roles: Roles, report: ExportReport) -> Iterator[dict[str, Any]]:
-    """The steps of a job: its sensor, its approval, its command."""
     before = [edge.job for edge in job.after]
     taken = {*roles.of, *(re.sub(r"\W", "_", name, flags=re.ASCII) for name in roles.of)}
     if job.wait_until is not None:

@@ -83,17 +83,12 @@ class ExportReport:
     def lines(self) -> list[str]:
         """The whole report, a line each: first what is left out, then what is lost, job by job."""
         shared = self.shared()
-        lines = [f"{names}: not written: {reason}" for names, reason in _grouped(self.refused)]
+        refused: dict[str, list[str]] = {}
+        for job, reason in self.refused.items():
+            refused.setdefault(reason, []).append(job)
+        lines = [f"{', '.join(jobs)}: not written: {reason}" for reason, jobs in refused.items()]
         lines += [f"every job: {message}" for message in sorted(shared)]
         return lines + [f"{job}: {loss}" for job in self.names for loss in self.of(job) if loss not in shared]
-
-
-def _grouped(refused: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Jobs that are left out for the same reason, listed together."""
-    found: dict[str, list[str]] = {}
-    for job, reason in refused.items():
-        found.setdefault(reason, []).append(job)
-    return [(", ".join(jobs), reason) for reason, jobs in found.items()]
 
 
 class ExportResult(NamedTuple):

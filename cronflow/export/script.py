@@ -27,7 +27,7 @@ def script(job: Job, report: ExportReport, guard: str = "", *, cwd: bool = False
     after = _after(job)
     if after and not is_simple(body):
         body = grouped(body)
-    return "\n".join([*before, _fed(body, job.stdin), *after])
+    return "\n".join([*before, _with_stdin(body, job.stdin), *after])
 
 
 def grouped(text: str) -> str:
@@ -46,7 +46,6 @@ def _command(job: Job) -> str:
 
 
 def _after(job: Job) -> Sequence[str]:
-    """The statements that judge the exit status, and the checks."""
     lines = []
     if job.success_codes != (0,):
         lines += ["status=$?", f"case $status in {'|'.join(map(str, job.success_codes))}) ;; *) exit $status ;; esac"]
@@ -56,7 +55,7 @@ def _after(job: Job) -> Sequence[str]:
     return [*lines, *(f"{grouped(check)} || exit 1" for check in job.check)]
 
 
-def _fed(body: str, stdin: str | None) -> str:
+def _with_stdin(body: str, stdin: str | None) -> str:
     """The command with its standard input as a here-document."""
     if not stdin:
         return body

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from shlex import join, quote
 
 from cronflow.core.jobs import Command, Job
-from cronflow.export.report import ExportReport
+from cronflow.core.words import local
+from cronflow.export.report import ExportReport, ExportRequest
 from cronflow.jobfile.machine import home
 
 POSIX_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
@@ -71,7 +73,7 @@ def as_program(text: str, shell: str) -> str:
     return text if is_program(text) else in_shell(text, shell)
 
 
-def fed(text: str, stdin: str) -> str:
+def with_stdin(text: str, stdin: str) -> str:
     """A piece of code that reads a text on its standard input."""
     if stdin.endswith("\n"):
         lines = " ".join(quote(line) for line in stdin[:-1].split("\n"))
@@ -162,3 +164,17 @@ def seconds(value: float) -> str:
         if value >= size and value % size == 0:
             return f"{int(value // size)}{unit}"
     return f"{value:g}s"
+
+
+def guard(job: Job, request: ExportRequest, leave: str) -> str:
+    """The statement that ends a script with `leave` on days that the calendars of a job forbid, without past dates; or ""."""
+    zone = "" if job.timezone == request.zone else f"TZ={job.timezone} "
+    today = f"$({zone}date +%F)"
+    found = []
+    first = local(request.now, job.timezone).date().toordinal() - 1
+    for names, form in ((job.skip_on, "case {} in {}) {};; esac"), (job.only_on, "case {} in {});; *) {};; esac")):
+        days = sorted({one for name in names for one in request.jobs.calendars.get(name, ()) if one >= first})
+        if days or (names and names is job.only_on):
+            listed = "|".join(date.fromordinal(one).isoformat() for one in days) or "none"
+            found.append(form.format(today, listed, leave))
+    return "; ".join(found)

@@ -10,11 +10,10 @@ from shlex import quote
 
 from cronflow.core.jobs import Command, Job
 from cronflow.core.plan.flow import Flow
-from cronflow.export.dates import guard
 from cronflow.export.losses import report_calendars, report_losses, report_variables
 from cronflow.export.report import ExportReport, ExportRequest, ExportResult, UnwritableError
 from cronflow.export.selection import select, write_flows
-from cronflow.export.shell import in_shell, polling_loop, seconds, text_of
+from cronflow.export.shell import guard, in_shell, polling_loop, seconds, text_of
 from cronflow.export.timers import report_clock_changes, starter_units
 from cronflow.export.units import Settings, UnitContext, command_line, input_lines, plain_line, span, unit_names, unit_text, word
 from cronflow.export.wiring import Wiring, wire
@@ -48,7 +47,6 @@ def export(request: ExportRequest) -> ExportResult:
 
 
 def _next(files: Mapping[str, str], request: ExportRequest) -> list[str]:
-    """The steps that are left to do by hand."""
     control, folder = ("systemctl", "/etc/systemd/system") if request.system else ("systemctl --user", "~/.config/systemd/user")
     starters = [name for name, text in files.items() if "\n[Install]\n" in text]
     steps = [f"next: copy them to {folder}, then: {control} daemon-reload"]
@@ -113,7 +111,6 @@ def _gap(flow: Flow, request: ExportRequest) -> float | None:
 
 
 def _sections(job: Job, wiring: Wiring, gap: float | None, days: str, context: UnitContext) -> dict[str, Settings]:
-    """The sections of a job's service."""
     unit: Settings = [("Description", f"{job.name}: {plain_line(job.description)}" if job.description else job.name)]
     if URL.fullmatch(job.runbook):
         unit.append(("Documentation", job.runbook.replace("%", "%%")))
@@ -140,7 +137,6 @@ def _sections(job: Job, wiring: Wiring, gap: float | None, days: str, context: U
 
 
 def _setup(job: Job, context: UnitContext) -> Settings:
-    """The settings for user, folder and environment."""
     request = context.request
     lines: Settings = []
     if request.system:
@@ -201,7 +197,6 @@ def _words(job: Job, command: Command) -> list[str]:
 
 
 def _fetched(job: Job) -> Iterator[str]:
-    """Statements that put secrets into variables."""
     for name, reference in job.secrets.items():
         form, _, rest = reference.partition(":")
         if form == "command":
@@ -247,7 +242,6 @@ def _restart(job: Job, gap: float | None) -> tuple[Settings, Settings]:
 
 
 def _hooks(job: Job, context: UnitContext) -> dict[str, str]:
-    """Services for `on_failure` and `on_success`, with the environment of the job."""
     found = {}
     for key in ("on_success", "on_failure"):
         hook = getattr(job, key)

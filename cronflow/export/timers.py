@@ -15,7 +15,7 @@ from cronflow.core.words import iso, local
 from cronflow.export.crontimes import utc_offsets
 from cronflow.export.losses import written
 from cronflow.export.oncalendar import calendar_lines, interval_lines
-from cronflow.export.report import ExportReport, ExportRequest
+from cronflow.export.report import ExportReport
 from cronflow.export.units import Settings, UnitContext, plain_line, span, unit_text
 
 A_YEAR = 366 * 86_400
@@ -58,7 +58,6 @@ def _all(flow: Flow, starts: Sequence[str], context: UnitContext) -> str:
 
 
 def _times(root: Job, report: ExportReport) -> Settings:
-    """The settings of a timer that give its times."""
     zone = "" if root.timezone == report.request.zone else root.timezone
     lines: Settings = []
     for expression in cron_expressions(root.schedule):
@@ -130,7 +129,8 @@ def report_clock_changes(flow: Flow, report: ExportReport) -> None:
     """Record that systemd starts nothing for a time that a clock change skips, and starts a repeated time only once."""
     root = flow.settings_root
     for trigger in flow.triggers:
-        if trigger.kind != "schedule" or _all_any_zone(root, report.request):
+        expressions = cron_expressions(root.schedule)
+        if trigger.kind != "schedule" or all(_any_zone(one, root.timezone, report.request.now) for one in expressions):
             continue
         oddities = trigger.schedule.oddities(report.request.now, report.request.now + A_YEAR)
         for odd in [odd for odd in oddities if odd.runs == (1 if odd.kind == "gap" else 2)][:MOST_LISTED]:
@@ -140,7 +140,3 @@ def report_clock_changes(flow: Flow, report: ExportReport) -> None:
             else:
                 how = f"comes twice in {root.timezone}: systemd starts it once, cronflow twice"
             report.lose(root.name, "schedule", f"{odd.first:%Y-%m-%d %H:%M} {how}")
-
-
-def _all_any_zone(root: Job, request: ExportRequest) -> bool:
-    return all(_any_zone(expression, root.timezone, request.now) for expression in cron_expressions(root.schedule))

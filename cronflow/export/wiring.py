@@ -69,11 +69,11 @@ def _report_retries(flow: Flow, job: Job, pulled: set[str], report: ExportReport
 
 def _events(flow: Flow, edge: Edge, pulled: set[str]) -> Iterator[Event]:
     """The events that start a job with one upstream: how the upstream ends, and what keeps it from starting."""
-    well, ill = (edge.job, "OnSuccess"), (edge.job, "OnFailure")
+    success, failure = (edge.job, "OnSuccess"), (edge.job, "OnFailure")
     if edge.condition != "failure":
-        yield well
+        yield success
     if edge.condition in ("failure", "done"):
-        yield ill
+        yield failure
         yield from _blocking(flow, edge.job, pulled)
     if edge.condition in ("success_or_skipped", "done"):
         yield from _skipping(flow, edge.job, pulled)

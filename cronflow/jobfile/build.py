@@ -62,10 +62,6 @@ class ParsedJobFile:
         """The jobs in the order of the files."""
         return {name: entry.job for name, entry in self.entries.items()}
 
-    def raw_value(self, job: str, key: str) -> Any:
-        """The value of a job's key as the file has it, in its own table or in `[defaults]`; None where neither sets it."""
-        return self.entries[job].own.get(key, self.defaults.get(key))
-
     def error(self, job: str, key: str, message: str, hint: str | None, part: Part = "value") -> None:
         """Report an error at a key of a job."""
         self.report.error(*self.location(job, key), message, hint, part)
@@ -119,8 +115,7 @@ class ParsedJobFile:
             self.entries[name] = JobEntry(Job(name, ""), source, {}, STARTING_KEYS)
             return
         found, refused = read_keys(body, keys.JOB, source, path, self.report)
-        if "umask" in body:
-            _refuse_decimal_umask(body, source, path, self.report)
+        _refuse_decimal_umask(body, source, path, self.report)
         job = self._job(name, body, _with_absolute_paths(found, source), source)
         self.entries[name] = JobEntry(job, source, body, frozenset(refused | (self._refused - body.keys())))
 
@@ -176,11 +171,9 @@ class ParsedJobFile:
 def _settings(source: Source, report: Report) -> Settings:
     path: Path = ("settings",)
     found, _ = read_keys(table_of(source, path, report), keys.SETTINGS, source, path, report)
-    keep = found.pop("keep_runs", None)
-    settings = Settings(**found)
-    if isinstance(keep, int):
-        return settings._replace(keep_runs=None, keep_runs_count=keep)
-    return settings if keep is None else settings._replace(keep_runs=keep)
+    if isinstance(keep := found.get("keep_runs"), int):
+        found |= {"keep_runs": None, "keep_runs_count": keep}
+    return Settings(**found)
 
 
 def _refuse_decimal_umask(table: Mapping[str, Any], source: Source, path: Path, report: Report) -> None:

@@ -94,7 +94,6 @@ def _settled_stamp(path: str, digest: str) -> list[int] | None:
 
 
 def _stamp(path: str) -> list[int] | None:
-    """Device, inode, size and times of a file; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:

@@ -41,7 +41,7 @@ def _check_schedules(parsed: ParsedJobFile) -> set[str]:
 
 def _check_each_expression(parsed: ParsedJobFile, job: Job) -> None:
     source, path = parsed.location(job.name, "schedule")
-    value = parsed.raw_value(job.name, "schedule")
+    value = parsed.entries[job.name].own.get("schedule", parsed.defaults.get("schedule"))
     expressions = cron_expressions(job.schedule)
     for index, expression in enumerate([value] if isinstance(value, str) else value):
         if expression not in expressions:  # refused when it was read, or @reboot

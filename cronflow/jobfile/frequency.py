@@ -45,7 +45,7 @@ def _ends(flow: Flow, now: float, days: int) -> int:
 
 
 def _warn(parsed: ParsedJobFile, flow: Flow, upstream: str, numbers: tuple[int, int, int], days: int) -> None:
-    """Give the numbers by the day where these are whole; changes of the clock make a day of 23 or 25 hours."""
+    """Warn, with numbers per day where they are whole; clock changes make days of 23 or 25 hours."""
     a_day = [round(number / days) for number in numbers]
     daily = numbers[1] >= days and all(abs(number / days - near) < 0.04 for number, near in zip(numbers, a_day, strict=True))
     often, seldom, vain = a_day if daily else numbers

@@ -74,7 +74,7 @@ def after(key: str, value: Any, complain: Complain) -> tuple[Edge, ...]:
         if not isinstance(item, str):
             raise RefusalError(f"`{key}` contains {type_name(item)}, where job names belong", f'write `{key} = ["extract"]`')
         if item in seen:
-            raise RefusalError(f"`{item}` is twice in `{key}`", "remove one of the two")
+            raise RefusalError(f"`{item}` is listed twice in `{key}`", "remove one of the two")
         seen.add(item)
         return Edge(item)
 

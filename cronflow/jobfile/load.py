@@ -50,7 +50,6 @@ def _printable(before: str, line: str) -> str:
 
 
 def _not_utf8(file: str, body: bytes, start: int, report: Report) -> None:
-    """Report bytes that are not UTF-8."""
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         report.add("error", f"`{file}` is written in UTF-16", "save it as UTF-8", Span(file, 1, 1))
         return

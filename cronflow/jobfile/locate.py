@@ -165,7 +165,6 @@ class Locator(LineIndex):
 
 
 def _unquoted(token: str) -> str:
-    """The key that a bare or quoted token stands for."""
     if token[0] == "'" or (token[0] == '"' and "\\" not in token):
         return token[1:-1]
     if token[0] == '"':

@@ -93,12 +93,9 @@ def has_folder(path: str) -> bool:
 def has_file(path: str) -> bool:
     """Whether there is something of this name now; True also if only others may look."""
     try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
+        return bool(os.stat(path))
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
 @lru_cache(maxsize=4096)

@@ -44,14 +44,6 @@ def read(path: str, *, thorough: bool = True, now: float | None = None) -> Readi
     return replace(reading, problems=problems)
 
 
-def check(path: str, *, now: float | None = None) -> list[Problem]:
-    """Every problem of the job file at a path; none for a good one. Never raises."""
-    try:
-        return read(path, now=now).problems
-    except JobFileError as error:
-        return error.problems
-
-
 def _read(path: str, report: Report, thorough: bool, now: float) -> Reading | None:
     main = load(path, report)
     if main is None:
@@ -109,7 +101,6 @@ def _included(parsed: ParsedJobFile) -> list[Source]:
 
 
 def _absolute(parsed: ParsedJobFile, pattern: str) -> str:
-    """A pattern of `include` as an absolute one; it is relative to the job file."""
     import glob
 
     return os.path.join(glob.escape(os.path.dirname(parsed.main.file)), pattern)

@@ -53,7 +53,6 @@ def _width(cell: str) -> int:
 
 
 def _excerpt(span: Span, indent: str) -> list[str]:
-    """The line of the file, and carets below what is meant."""
     skipped = max(0, span.column - 4 * WIDTH)
     cells = [_cell(sign) for sign in span.text[skipped : span.column + 4 * WIDTH]]
     widths = [_width(cell) for cell in cells]

@@ -132,16 +132,14 @@ def shown(line: str, *, secret: bool = False) -> str:
             begin -= 1
         start = colon + 3
         quote = line[begin - 1 : begin]
-        end = line.find(quote, start) if begin > at and quote in ("'", '"') else _blank(line, start)
+        if begin > at and quote in ("'", '"'):
+            end = line.find(quote, start)
+        else:
+            end = next((blank.start() for blank in BLANK.finditer(line, start)), -1)
         end = len(line) if end < 0 else end
         parts += [line[at:start], "*" * (end - start)]
         at = end
     return "".join([*parts, line[at:]])
-
-
-def _blank(line: str, start: int) -> int:
-    match = BLANK.search(line, start)
-    return match.start() if match else -1
 
 
 def _starred(token: str) -> str:
@@ -179,12 +177,8 @@ def whole(file: str) -> bytes:
         raise RefusalError(f"there is no job file `{file}`", hint) from None
     if len(raw) > SIZE_LIMIT:
         raise RefusalError(f"`{file}` is larger than 10 MB", "a job file holds commands; keep data in separate files")
-    if os.geteuid() == 0 and _open_to_others(about):
+    by_group = about.st_mode & stat.S_IWGRP and about.st_gid != 0
+    if os.geteuid() == 0 and (about.st_uid != 0 or by_group or about.st_mode & stat.S_IWOTH):
         message = f"users other than root can write to `{file}`, and root would run what they write"
         raise RefusalError(message, f"`chown root:root {file}` and `chmod go-w {file}`")
     return raw
-
-
-def _open_to_others(about: os.stat_result) -> bool:
-    by_group = about.st_mode & stat.S_IWGRP and about.st_gid != 0
-    return bool(about.st_uid != 0 or by_group or about.st_mode & stat.S_IWOTH)

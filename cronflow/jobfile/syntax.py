@@ -113,7 +113,6 @@ def _invisible(at: int, sign: str) -> Mistake:
 
 
 def _unclosed_string(text: str, at: int) -> Mistake | None:
-    """The mistake of a string before an offset that is not closed."""
     begin = 0
     while begin < len(text):
         match = TOKEN.match(text, begin)
@@ -130,7 +129,6 @@ def _unclosed_string(text: str, at: int) -> Mistake | None:
 
 
 def _unclosed_bracket(text: str, at: int) -> Mistake | None:
-    """The mistake of a list or an inline table that is still open at an offset."""
     opened: list[int] = []
     begin = 0
     while token := TOKEN.match(text, begin, at):
@@ -196,7 +194,6 @@ def _not_a_value(text: str, at: int) -> Mistake:
 
 
 def _first_too_deep(text: str) -> int:
-    """The offset at which the brackets are first nested more than fifty deep."""
     depth = 0
     for match in SIGNS.finditer(text):
         depth += 1 if match[0] in "[{" else -1

@@ -58,7 +58,6 @@ def read_keys(
 
 
 def _unknown(key: str, value: Any, known: Keys, path: Path) -> tuple[str, str]:
-    """Message and hint for a key that the table at a path cannot have."""
     owner = f"{str(path[0]).removesuffix('s')} `{path[1]}`" if len(path) > 1 else f"`[{path[0]}]`"
     if key in keys.LATER.get(str(path[0]), ()):
         return f"`{key}` in {owner} is not supported yet", "remove it for now"
@@ -73,7 +72,6 @@ def _unknown(key: str, value: Any, known: Keys, path: Path) -> tuple[str, str]:
 
 
 def _right_place(key: str) -> str | None:
-    """A hint that says where a key of this name belongs."""
     if key.startswith("x-"):
         return "your own tables belong at the top level of the file"
     homes = (

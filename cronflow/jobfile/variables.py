@@ -134,7 +134,7 @@ def _choices(key: str, name: str, items: Any, complain: Complain) -> tuple[str, 
             raise RefusalError(message, f'write it in quotes: `"{literal}"`')
         _value(key, name, text)
         if text in numbers:
-            raise RefusalError(f"{values.brief(text)} is twice in `{name}` of `{key}`", "remove one of the two")
+            raise RefusalError(f"{values.brief(text)} is listed twice in `{name}` of `{key}`", "remove one of the two")
         numbers[text] = len(numbers) + 1
         return text
 

@@ -1,4 +1,4 @@
-"""Warnings: what a job file may say but hardly means, and what this machine does not have."""
+"""Warnings: what a job file says but hardly means, and what this machine does not have."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ CASE = re.compile(r"[^\s;()|]+(?:\s*\|\s*[^\s;()|]+)+\s*\)")
 PIPE = re.compile(r"(?<![|>])\|(?!\|)")
 WITH_PIPEFAIL = ("bash", "zsh", "ksh")
 SHELLS = ("sh", "dash", *WITH_PIPEFAIL)
+NEEDED_HERE = (("user", "user", machine.has_user), ("group", "group", machine.has_group), ("cwd", "folder", machine.has_folder))
 FIRST_WORD = re.compile(r"\s*(/[A-Za-z0-9._/+@-]+)(?=\s|$)")
 """The program that a command begins with, where its path is plain to see."""
 
@@ -144,7 +145,6 @@ def _past(parsed: ParsedJobFile, job: Job, now: float) -> None:
 
 
 def _past_calendars(parsed: ParsedJobFile, now: float) -> None:
-    """Calendars whose last date is past while jobs still use them."""
     used = {name for job in parsed.jobs.values() for name in (*job.skip_on, *job.only_on)}
     today = date.fromtimestamp(now).toordinal()
     for name, days in parsed.calendars.items():
@@ -155,20 +155,18 @@ def _past_calendars(parsed: ParsedJobFile, now: float) -> None:
 
 def _environment(parsed: ParsedJobFile, job: Job) -> None:
     """Users, groups, folders and programs that are not here. They may come later, or the file is for another machine."""
-    later = "attempts fail with `no_{}` until there is one"
-    if job.user is not None and not machine.has_user(job.user):
-        parsed.warn(job.name, "user", f"there is no user `{job.user}` on this machine", later.format("user"))
-    if job.group is not None and not machine.has_group(job.group):
-        parsed.warn(job.name, "group", f"there is no group `{job.group}` on this machine", later.format("group"))
-    if job.cwd is not None and not job.cwd.startswith("~") and not machine.has_folder(job.cwd):
-        parsed.warn(job.name, "cwd", f"there is no folder `{job.cwd}` on this machine", later.format("cwd"))
+    for key, noun, exists in NEEDED_HERE:
+        name = getattr(job, key)
+        if name is not None and not (key == "cwd" and name.startswith("~")) and not exists(name):
+            hint = f"attempts fail with `no_{key}` until there is one"
+            parsed.warn(job.name, key, f"there is no {noun} `{name}` on this machine", hint)
     if isinstance(job.command, str):
         if not machine.has_program(job.shell, ""):
             parsed.warn(job.name, "shell", *_no_program("shell", job.shell, ""))
         first = FIRST_WORD.match(job.command) if os.path.basename(job.shell) in SHELLS else None
         if first and not machine.has_program(first[1], ""):
             parsed.warn(job.name, "command", *_no_program("program", first[1], ""))
-    elif job.command and not _relative(job.command[0]):
+    elif job.command and (job.command[0].startswith("/") or "/" not in job.command[0]):  # a relative path counts from `cwd`
         path = job.env.get("PATH") or machine.default_path(os.geteuid() if job.user in (None, "root") else 1)
         if not machine.has_program(job.command[0], path):
             parsed.warn(job.name, "command", *_no_program("program", job.command[0], path))
@@ -182,13 +180,7 @@ def _no_program(noun: str, name: str, path: str) -> tuple[str, str]:
     return f"there is no {noun} `{name}` on this machine", f"attempts fail with exit code 127{searched}"
 
 
-def _relative(program: str) -> bool:
-    """Whether a program is looked for only when it is run: its path is relative to `cwd`."""
-    return "/" in program and not program.startswith("/")
-
-
 def _files(parsed: ParsedJobFile, job: Job) -> None:
-    """Folders in the place of watched files, and missing files of secrets."""
     for pattern in job.watch:
         if machine.has_folder(pattern):
             message = f"`{pattern}` is a folder, and job `{job.name}` watches files"

@@ -79,14 +79,10 @@ def _after(edges: Collection[Any]) -> list[str] | dict[str, str]:
     return {edge.job: edge.condition for edge in edges}
 
 
-def _lone(values: tuple[str, ...]) -> str | list[str]:
-    return values[0] if len(values) == 1 else list(values)
-
-
 WRITERS: Mapping[str, Callable[[Any], Any]] = {
     "duration": _span,
     "size": whole_size,
-    "string or list of strings": _lone,
+    "string or list of strings": lambda values: values[0] if len(values) == 1 else list(values),
     DEADLINE.name: _deadline,
     SLOW.name: lambda value: _span(value[1]) if value[0] == "duration" else value[1],
     AFTER.name: _after,

@@ -13,8 +13,8 @@ from cronflow.crontab import writing
 from cronflow.crontab.convert import convert
 from cronflow.crontab.lines import read
 from cronflow.crontab.naming import NameRequest, idea, unique
-from cronflow.jobfile.read import check
 from tests.crontab.reading import imported, jobs_of, only, table
+from tests.problems import check
 
 
 def written(text: str, **how: Any) -> dict[str, Any]:

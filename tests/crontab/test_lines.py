@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cronflow.crontab import percent
+from cronflow.crontab import entries
 from cronflow.crontab.cronrules import RefusedError, read
 from cronflow.crontab.settings import Assignment, assignment, unquoted_again
 from cronflow.crontab.tables import Blank, Comment, CrontabEntry, Daemon, Refusal, Setting
@@ -152,12 +152,12 @@ def test_where_only_one_of_the_daemons_starts_a_job_it_is_imported_with_a_note()
     ],
 )
 def test_a_percent_sign_ends_the_command(text: str, command: str, stdin: str | None) -> None:
-    assert percent.split(text, False) == (command, stdin)
+    assert entries.split_percent(text, False) == (command, stdin)
 
 
 def test_of_two_backslashes_debian_takes_one() -> None:
-    assert percent.split("echo a\\\\b", True) == ("echo a\\b", None)
-    assert percent.split("echo a\\\\%b", True) == ("echo a\\", "b\n")
+    assert entries.split_percent("echo a\\\\b", True) == ("echo a\\b", None)
+    assert entries.split_percent("echo a\\\\%b", True) == ("echo a\\", "b\n")
     assert entry("0 0 * * * echo a\\\\b", daemon="debian").command == "echo a\\b"
     assert entry("0 0 * * * echo a\\\\b").command == "echo a\\\\b"
     assert "Debian's cron removes one of two backslashes" in entry("0 0 * * * echo a\\\\b").notes[0]

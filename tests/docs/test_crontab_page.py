@@ -18,10 +18,11 @@ from cronflow.crontab.sources import ReadingOptions
 from cronflow.crontab.variables import CRON_PATH
 from cronflow.export import crontab
 from cronflow.jobfile.machine import ROOT_PATH, USER_PATH
-from cronflow.jobfile.read import check, read
+from cronflow.jobfile.read import read
 from tests.docs.man_play import Play, displays, example, instant
 from tests.docs.pages import ROOT
 from tests.export.jobs import wanted
+from tests.problems import check
 
 PAGE = ROOT / "man" / "cronflow-crontab.7"
 TEXT = PAGE.read_text()

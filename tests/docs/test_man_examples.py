@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.jobfile.read import check
 from tests.docs.man_play import PAGE, Play, displays, example, instant
+from tests.problems import check
 
 PLAYED = ("rounds", "waiting slots", "clock changes", "downtime", "overlap")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from cronflow.jobfile.machine import default_path
-from cronflow.jobfile.read import check
 from cronflow.jobfile.render import render
+from tests.problems import check
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(str(path.relative_to(GOLDEN)) for path in GOLDEN.rglob("*.toml") if path.parent.name != "jobs.d")

@@ -11,7 +11,8 @@ import pytest
 
 from cronflow.core.jobs import Edge, Job, Settings
 from cronflow.errors import JobFileError
-from cronflow.jobfile.read import Reading, check, read
+from cronflow.jobfile.read import Reading, read
+from tests.problems import check
 
 Write = Callable[..., str]
 

@@ -9,9 +9,9 @@ import pytest
 
 from cronflow.core.jobs import Job, definition, jobs_from_definition
 from cronflow.errors import JobFileError, Problem
-from cronflow.jobfile.read import check
 from cronflow.jobfile.render import render
 from tests.jobfile.conftest import ReadText
+from tests.problems import check
 
 
 @pytest.fixture(name="job")

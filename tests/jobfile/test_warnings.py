@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cronflow.jobfile.read import check
+from tests.problems import check
 
 
 def warnings(tmp_path: Path, text: str) -> list[str]:

@@ -13,11 +13,12 @@ from cronflow.core.jobs import JobSet
 from cronflow.core.plan.flow import plan
 from cronflow.errors import JobFileError
 from cronflow.jobfile.keys import JOB
-from cronflow.jobfile.read import check, read
+from cronflow.jobfile.read import read
 from cronflow.jobfile.writing import table, toml
 from tests.docs.man_play import displays
 from tests.docs.pages import ROOT, job_file
 from tests.jobfile.conftest import ReadText
+from tests.problems import check
 
 
 def sound(path: Path) -> bool:

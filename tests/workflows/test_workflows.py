@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cronflow.jobfile.read import check, read
+from cronflow.jobfile.read import read
+from tests.problems import check
 from tests.workflows.play import Play
 
 HERE = Path(__file__).parent

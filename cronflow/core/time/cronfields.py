@@ -124,7 +124,7 @@ def parse(text: str) -> CronFields:
 def _placed(fault: ScheduleError, text: str, words: list[str], index: int) -> ScheduleError:
     """The fault of one word with its place; if the line goes on with a command after five good fields, the fault of that."""
     if len(words) == 6 and not is_field(words[5]) and _reads(" ".join(words[:5])):
-        return crontab_line(text, 5)
+        return crontab_line(text)
     end = 0
     for word in words[: index + 1]:
         start = text.index(word, end)

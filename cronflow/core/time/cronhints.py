@@ -145,12 +145,10 @@ def _name(kind: Kind, item: str) -> Complaint | None:
 
 
 def _short(token: str, names: Sequence[str]) -> bool:
-    """Whether it is one of these names, or the beginning of one."""
     return len(token) > 2 and any(name.lower().startswith(token) for name in names)
 
 
 def _bounds(kind: Kind, item: str) -> Complaint | None:
-    """Numbers beyond the field."""
     for token in item.partition("/")[0].split("-"):
         if token.isdigit() and not (_small(token) and kind.low <= int(token) <= kind.top):
             extra = "; midnight is `0`" if kind is KINDS[2] and token == "24" else ""
@@ -251,11 +249,11 @@ def is_field(word: str) -> bool:
     return all(token in names or token.strip("l").isdigit() or token in ("*", "l", "?") for token in tokens)
 
 
-def crontab_line(text: str, count: int) -> ScheduleError:
-    """The error for a whole line of a crontab: the words after the first `count` are not part of the schedule."""
-    words = text.split()
-    time, rest = " ".join(words[:count]), words[count]
-    offset = len(text) - len(text.split(None, count)[count])
+def crontab_line(text: str) -> ScheduleError:
+    """The error for a whole line of a crontab: what comes after its five fields is not part of the schedule."""
+    *fields, command = text.split(None, 5)
+    time, rest = " ".join(fields), command.split()[0]
+    offset = len(text) - len(command)
     return ScheduleError(
         f"`{rest}` is not a part of the schedule", f"the schedule is `{time}`; what to run goes into `command`", offset, len(rest)
     )
@@ -274,7 +272,7 @@ def not_five(text: str) -> ScheduleError:
     if count == 7 and all(map(is_field, words)):
         return ScheduleError(f"`{text.strip()}` has 7 fields", f"{FIVE}; years are not supported", offset, length)
     if count > 5 and not all(map(is_field, words[5:])):
-        return crontab_line(text, 5)
+        return crontab_line(text)
     return ScheduleError(f"`{text.strip()}` has {count} field{'s' * (count > 1)}", FIVE, offset, length)
 
 

@@ -85,7 +85,8 @@ class Schedule:
             try:
                 times = wall_times(text)
             except ScheduleError as fault:
-                raise ScheduleError(fault.message, fault.hint, fault.offset, fault.length, index) from None
+                fault.index = index
+                raise
             parsed.setdefault(times.fields.text, (text, times))
         check_zone(zone)
         key = f"cron {' | '.join(sorted(parsed))} {zone}"

@@ -95,7 +95,6 @@ def triggers_of(job: Job) -> tuple[Trigger, ...]:
 def _timetable(
     schedule: tuple[str, ...], every: float | None, zone: str, jitter: float, days: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> tuple[Trigger, ...]:
-    """The triggers of `schedule` and `every`."""
     found = []
     late = (f" jitter {jitter:g}" if jitter else "") + _days(*days)
     expressions = cron_expressions(schedule)

@@ -6,7 +6,7 @@ Nothing here walks over times: a search goes over months and then over bits, a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -125,10 +125,7 @@ def count(union: Sequence[WallTimes], low: int, end: int) -> int:
 def _count_in_day(union: Sequence[WallTimes], day: int, start: int, stop: int) -> int:
     if start >= stop:
         return 0
-    seconds = 0
-    for times in union:
-        if times.on(day):
-            seconds |= _seconds_of_day(times.fields.seconds, times.fields.minutes, times.fields.hours)
+    seconds = _seconds(times for times in union if times.on(day))
     return (seconds >> start & (1 << stop - start) - 1).bit_count()
 
 
@@ -147,7 +144,7 @@ def _count_days(union: Sequence[WallTimes], first: int, end: int) -> int:
             groups = _split(groups, days, 1 << number) if days else groups
         for members, days in groups.items():
             if members not in sizes:
-                sizes[members] = _size(union, members)
+                sizes[members] = _seconds(times for number, times in enumerate(union) if members >> number & 1).bit_count()
             total += days.bit_count() * sizes[members]
         day = after
     return total
@@ -164,12 +161,12 @@ def _split(groups: dict[int, int], days: int, member: int) -> dict[int, int]:
     return parts
 
 
-def _size(union: Sequence[WallTimes], members: int) -> int:
+def _seconds(union: Iterable[WallTimes]) -> int:
+    """The seconds of a day that any of these has, as a mask."""
     seconds = 0
-    for number, times in enumerate(union):
-        if members >> number & 1:
-            seconds |= _seconds_of_day(times.fields.seconds, times.fields.minutes, times.fields.hours)
-    return seconds.bit_count()
+    for times in union:
+        seconds |= _seconds_of_day(times.fields.seconds, times.fields.minutes, times.fields.hours)
+    return seconds
 
 
 @lru_cache(maxsize=128)
