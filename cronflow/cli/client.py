@@ -49,7 +49,11 @@ class Client(LineSocket):
         self.flush()  # a daemon that has closed the connection may have said why
         reply = self.receive(seconds)
         if reply is None:
-            raise self._gone() if self.ended else self._silent(seconds)
+            message = "went away before it answered" if self.ended else f"has not answered for {seconds:.0f} s"
+            hint = "`cronflow status` tells what became of the request"
+            if not self.ended:
+                hint = "`journalctl -u cronflow` tells what it is doing"
+            raise CronflowError(f"the daemon {message}", hint, Exit.NOT_RUNNING)
         if reply.get("leaving"):
             raise NotRunningError(self._undone)
         if not reply.get("ok"):
@@ -85,14 +89,6 @@ class Client(LineSocket):
         """Return when the daemon has closed the connection, which it does when it ends."""
         while not self.ended:
             self.receive(None)
-
-    def _gone(self) -> CronflowError:
-        hint = "`cronflow status` tells what became of the request"
-        return CronflowError("the daemon went away before it answered", hint, Exit.NOT_RUNNING)
-
-    def _silent(self, seconds: float) -> CronflowError:
-        hint = "`journalctl -u cronflow` tells what it is doing"
-        return CronflowError(f"the daemon has not answered for {seconds:.0f} s", hint, Exit.NOT_RUNNING)
 
 
 def connect(places: Places, undone: str = "") -> Client:

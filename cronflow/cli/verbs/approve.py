@@ -95,15 +95,16 @@ def _list(invocation: Invocation) -> None:
 
     invocation.use_zone_of_file()
     with History.open(invocation.places.database) as history:
-        records = {record.run.id: record for record in history.records({run for run, _, _ in history.waiting_for_approval()})}
-        waiting = [(records[run], records[run].run.tasks[name]) for run, name, _ in history.waiting_for_approval()]
+        found = history.waiting_for_approval()
+        records = {record.run.id: record for record in history.records({run for run, _, _ in found})}
+    waiting = [(records[run], records[run].run.tasks[name]) for run, name, _ in found]
     if invocation.json:
         form = invocation.json_form()
-        found = [
+        told = [
             {"run": task.run, "task": task.name, "since": form.time(task.entered), "message": record.job(task).approve or None}
             for record, task in waiting
         ]
-        invocation.print_json({"waiting": found})
+        invocation.print_json({"waiting": told})
         return
     style = invocation.style()
     if not waiting:

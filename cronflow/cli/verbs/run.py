@@ -208,9 +208,6 @@ def _left(invocation: Invocation, runs: list[int], progress: Progress) -> int:
     return Exit.NOT_RUNNING
 
 
-# ---- here -----------------------------------------------------------------------------------------------------------------
-
-
 def _here(invocation: Invocation, request: dict[str, Any] | None, progress: Progress | None, runs: tuple[int, ...]) -> int | None:
     """Act as the daemon until the runs are over. None if another process is the daemon."""
     from cronflow.daemon.lock import take_lock
@@ -299,9 +296,6 @@ def _after_cancel(invocation: Invocation, runs: list[int], progress: Progress) -
     _complete(invocation, runs, progress)
     _finish(invocation, runs, progress)
     return Exit.INTERRUPTED
-
-
-# ---- answers --------------------------------------------------------------------------------------------------------------
 
 
 def _finish(invocation: Invocation, runs: list[int], progress: Progress) -> int:

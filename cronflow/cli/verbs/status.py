@@ -67,10 +67,10 @@ def show(invocation: Invocation, what: str | None, now: float) -> str:
 
 def _job_screen(invocation: Invocation, history: History, known: KnownJobs, name: str, now: float) -> str:
     from cronflow.cli.screens.job import JobPicture, job_screen
-    from cronflow.store.standing import health_of, pauses, skips
+    from cronflow.store.standing import health_of
 
     job = known.jobs[names.check_job(name, known.jobs)]
-    suspensions = upcoming.Suspensions(known, pauses(history, now), skips(history), now)
+    suspensions = upcoming.suspensions_of(history, known, now)
     flow = known.plan.flows[known.plan.flow_of[name]]
     picture = JobPicture(
         job,
