@@ -92,7 +92,7 @@ class Client(LineSocket):
 
 
 def connect(places: Places, undone: str = "") -> Client:
-    """A connection to the daemon of these places. `undone` ends the sentence of who finds none: "nothing was paused".
+    """A connection to the daemon of these places. `undone` ends the message if there is none: "nothing was paused".
 
     NotRunningError (exit 3) without a daemon, a CronflowError (exit 5) where the socket is another user's.
     """

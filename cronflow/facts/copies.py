@@ -10,7 +10,7 @@ from cronflow.core import words
 from cronflow.core.records import RUN_RANK, Task
 
 FEW = 5
-"""So many copies of a job are shown one by one."""
+"""Up to this many copies of a job are shown one by one."""
 _PRESSING = ("failed", "running", "retrying", "queued", "waiting")
 _COUNTED = ("success", "failed", "blocked", "cancelled", "skipped", "running", "retrying", "queued", "waiting")
 

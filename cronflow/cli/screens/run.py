@@ -29,7 +29,7 @@ from cronflow.facts.sentences import (
 from cronflow.store.queries import RunRecord
 
 _COMMANDS = 5
-"""So many commands to paste are shown of each kind."""
+"""How many commands to paste are shown of each kind."""
 
 
 def run_screen(record: RunRecord, tasks: Sequence[TaskNow], style: Style) -> str:

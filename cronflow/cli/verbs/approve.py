@@ -8,7 +8,7 @@ import typer
 
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
-from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
+from cronflow.cli.names import WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core import words
 from cronflow.errors import CronflowError, Exit
@@ -67,7 +67,7 @@ def _meant(invocation: Invocation, history: History, what: str, verb: str) -> tu
     if task is not None:
         number = resolve_run(history, head, job_names(invocation, history))
         return number, check_task(history, number, task)
-    if head == LAST or is_run(head):
+    if is_run(head):
         return _only_one(history, resolve_run(history, head, ()), verb)
     newest = max((number for number, _, job in history.waiting_for_approval() if job == head), default=None)
     if newest is None:

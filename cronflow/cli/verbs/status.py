@@ -12,7 +12,7 @@ from cronflow.cli.invocation import Invocation
 from cronflow.facts import upcoming
 from cronflow.facts.known import KnownJobs
 from cronflow.facts.live import edges_state
-from cronflow.facts.overview import UNDELIVERED_AFTER, gather, jobs_now, next_start, tasks_now
+from cronflow.facts.overview import gather, jobs_now, next_start, tasks_now
 from cronflow.facts.waits import waiting_of
 from cronflow.store.queries import History, RunRecord
 
@@ -107,7 +107,7 @@ def _print_json(invocation: Invocation, what: str | None) -> None:
                 "daemon": form.daemon(view.daemon),
                 "jobs": [form.job(one) for one in jobs],
                 "runs": [form.run(record) for record in runs],
-                "problems": form.problems(view, invocation.now - UNDELIVERED_AFTER),
+                "problems": form.problems(view),
             }
         )
 
