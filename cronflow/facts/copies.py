@@ -30,7 +30,7 @@ def bundle_name(job: str, number: int) -> str:
     return f"{job} × {number}"
 
 
-def title(bundle: Sequence[Task]) -> str:
+def bundle_title(bundle: Sequence[Task]) -> str:
     """The name of a task, or of many copies of a job."""
     return bundle[0].name if len(bundle) == 1 else bundle_name(bundle[0].job, len(bundle))
 
@@ -61,4 +61,4 @@ def summary(names: Sequence[str], states: Sequence[str]) -> str:
 
 def named(tasks: Sequence[Task], most: int = 4) -> str:
     """Tasks by their names, many copies of a job as one."""
-    return words.listing([title(bundle) for bundle in bundles(tasks, lambda task: task.job)], most)
+    return words.listing([bundle_title(bundle) for bundle in bundles(tasks, lambda task: task.job)], most)

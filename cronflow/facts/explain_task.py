@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cronflow.core import words
 from cronflow.core.records import Task
 from cronflow.facts import explain_edges, explain_stage
-from cronflow.facts.copies import bundles, foremost, named, summary, tally, title
+from cronflow.facts.copies import bundle_title, bundles, foremost, named, summary, tally
 from cronflow.facts.evidence import Answer, Context, Evidence
 from cronflow.facts.expected import Expected, expected
 from cronflow.facts.explain_edges import needs
@@ -64,7 +64,7 @@ def _lines(context: Context, record: RunRecord, bundle: list[Task], job: str | N
     single = bundle if len(bundle) == 1 else [one for one in bundle if one.state == "failed"]
     found = []
     if len(bundle) > 1 and not job:
-        message = f"{title(bundle)}: {tally(one.state for one in bundle)}"
+        message = f"{bundle_title(bundle)}: {tally(one.state for one in bundle)}"
         found.append(Evidence("tasks", message, record.run.id, bundle[0].job))
     for one in single:
         command = approve_command(one) or context.logs_command(record, one)
@@ -256,7 +256,7 @@ def _open_upstreams(context: Context, record: RunRecord, causes: list[Blocker]) 
         for other in still[:_COPIES_TOLD]:
             found += [_open_upstream(context, record, other, needs(edge.condition)), *_tries_again(context, other)]
         if len(still) > _COPIES_TOLD:
-            more = f"and {len(still) - _COPIES_TOLD} more of {title(record.tasks_of(edge.job))}"
+            more = f"and {len(still) - _COPIES_TOLD} more of {bundle_title(record.tasks_of(edge.job))}"
             found.append(Evidence("upstream", more, record.run.id, edge.job))
     if any(other.state == "queued" for _, other in open_):
         from cronflow.core.run.blockers import limits

@@ -9,7 +9,7 @@ from cronflow.cli.screens.status import expectation_words
 from cronflow.cli.screens.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.records import Task
-from cronflow.facts.copies import bundles, foremost, named, summary, telling, title
+from cronflow.facts.copies import bundle_title, bundles, foremost, named, summary, telling
 from cronflow.facts.expected import Expected
 from cronflow.facts.overview import TaskNow
 from cronflow.facts.sentences import (
@@ -36,7 +36,7 @@ def run_screen(record: RunRecord, tasks: Sequence[TaskNow], style: Style) -> str
     """A run with its tasks in the order of its flow, and what to type next."""
     run = record.run
     shown = bundles(tasks, lambda one: one.task.job)
-    width = column_width(title([each.task for each in one]) for one in shown)
+    width = column_width(bundle_title([each.task for each in one]) for one in shown)
     lines = [run_head(record, style)]
     if run.params:
         lines.append(style.fold("  with ", [f"{key}={words.plain(value)}" for key, value in run.params.items()], 7))
@@ -82,7 +82,7 @@ def run_head(record: RunRecord, style: Style) -> str:
 def bundle_row(tasks: list[Task], style: Style, width: int) -> str:
     """Many copies of a job in one line."""
     states = [task.state for task in tasks]
-    lead = f"  {style.mark(foremost(states))} {pad(title(tasks), width)}  "
+    lead = f"  {style.mark(foremost(states))} {pad(bundle_title(tasks), width)}  "
     return style.fold(lead, [summary([task.name for task in tasks], states)], 6)
 
 
@@ -193,5 +193,5 @@ def _failures(record: RunRecord, failed: list[Task], alone: bool) -> str:
     said = []
     for bundle in bundles(failed, lambda task: task.job):
         how = ended_how(bundle[0], telling_attempt(record, bundle[0]))
-        said.append(how if alone else f"{title(bundle)} ({how})")
+        said.append(how if alone else f"{bundle_title(bundle)} ({how})")
     return ", ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")

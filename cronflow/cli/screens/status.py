@@ -10,7 +10,7 @@ from cronflow.core import words
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Pause, Skip, Task, Trouble
 from cronflow.facts import upcoming
-from cronflow.facts.copies import bundles, foremost, summary, title
+from cronflow.facts.copies import bundle_title, bundles, foremost, summary
 from cronflow.facts.expected import Expected
 from cronflow.facts.overview import Blocked, Failing, Overview, TaskNow
 from cronflow.facts.sentences import approve_command, ended_how, stage_phrase, task_phrase
@@ -114,10 +114,10 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
 # ---- going ----------------------------------------------------------------------------------------------------------------
 
 
-def _going(style: Style, heading: str, going: list[TaskNow], held: list[Waiting]) -> list[str]:
+def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting]) -> list[str]:
     every = bundles(going, lambda one: (one.task.run, one.task.job))
     shown = every[:30]
-    names = [title([each.task for each in one]) for one in shown]
+    names = [bundle_title([each.task for each in one]) for one in shown]
     width = column_width(names)
     rows = [
         _going_row(style, one[0], width) if len(one) == 1 else _bundle_row(style, name, one, width)
@@ -127,7 +127,7 @@ def _going(style: Style, heading: str, going: list[TaskNow], held: list[Waiting]
         rows.append(f"  and {sum(map(len, every[len(shown) :]))} more")
     width = max(width, column_width(", ".join(one.roots) for one in held))
     rows += [_row(style, "waiting", ", ".join(one.roots), width, [waiting_phrase(one, style)]) for one in held]
-    return style.section(heading, rows, len(going) + len(held))
+    return style.section(title, rows, len(going) + len(held))
 
 
 def waiting_phrase(one: Waiting, style: Style) -> str:
