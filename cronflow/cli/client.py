@@ -49,7 +49,11 @@ class Client(LineSocket):
         self.flush()  # a daemon that has closed the connection may have said why
         reply = self.receive(seconds)
         if reply is None:
-            raise self._gone() if self.ended else self._silent(seconds)
+            message = "went away before it answered" if self.ended else f"has not answered for {seconds:.0f} s"
+            hint = "`cronflow status` tells what became of the request"
+            if not self.ended:
+                hint = "`journalctl -u cronflow` tells what it is doing"
+            raise CronflowError(f"the daemon {message}", hint, Exit.NOT_RUNNING)
         if reply.get("leaving"):
             raise NotRunningError(self._undone)
         if not reply.get("ok"):
@@ -86,17 +90,9 @@ class Client(LineSocket):
         while not self.ended:
             self.receive(None)
 
-    def _gone(self) -> CronflowError:
-        hint = "`cronflow status` tells what became of the request"
-        return CronflowError("the daemon went away before it answered", hint, Exit.NOT_RUNNING)
-
-    def _silent(self, seconds: float) -> CronflowError:
-        hint = "`journalctl -u cronflow` tells what it is doing"
-        return CronflowError(f"the daemon has not answered for {seconds:.0f} s", hint, Exit.NOT_RUNNING)
-
 
 def connect(places: Places, undone: str = "") -> Client:
-    """A connection to the daemon of these places. `undone` ends the sentence of who finds none: "nothing was paused".
+    """A connection to the daemon of these places. `undone` ends the message if there is none: "nothing was paused".
 
     NotRunningError (exit 3) without a daemon, a CronflowError (exit 5) where the socket is another user's.
     """

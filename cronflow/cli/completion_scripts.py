@@ -21,17 +21,14 @@ _cronflow_waiting() {{
   CRONFLOW_STATE=${{file%/names}} cronflow approve 2>/dev/null | sed 's/ .*//'
 }}
 """
-_DEFAULT_FILE = '"${XDG_STATE_HOME:-$HOME/.local/state}/cronflow/default/names"'
-_ROOT_FILE = "/var/lib/cronflow/default/names"
+_DEFAULT_FILE = """"${XDG_STATE_HOME:-$HOME/.local/state}/cronflow/default/names"
+  [ "$EUID" = 0 ] && file=/var/lib/cronflow/default/names"""
 
 
-def _names_functions(file: str, uid: str) -> str:
+def _names_functions(file: str) -> str:
     """Shell functions that print the names of the jobs, and the tasks that wait for an approval; without `file` those of the
-    state folder of who completes."""
-    text = _NAMES.format(file=file or _DEFAULT_FILE)
-    if not file:
-        text = text.replace(_DEFAULT_FILE, f'{_DEFAULT_FILE}\n  [ "${uid}" = 0 ] && file={_ROOT_FILE}')
-    return text
+    state folder of whoever completes."""
+    return _NAMES.format(file=file or _DEFAULT_FILE)
 
 
 @dataclass(slots=True)
@@ -120,7 +117,7 @@ def bash(words: list[Word], names_file: str) -> str:
             pattern = "|".join(_case(verb, name) for name in inner)
             verbs.append(f'      {pattern}) verb="${{verb:+$verb }}$word" ;;')
     return _BASH.format(
-        names=_names_functions(names_file, "EUID"),
+        names=_names_functions(names_file),
         valued="\n".join(valued),
         values="\n".join(values),
         arguments="\n".join(arguments),
@@ -184,7 +181,7 @@ def zsh(words: list[Word], names_file: str) -> str:
         else:
             cases.append(f"        {word.name}) _arguments {_zsh_rest(word)} ;;")
     return _ZSH.format(
-        names=_names_functions(names_file, "EUID"),
+        names=_names_functions(names_file),
         options=_zsh_options(top),
         verbs=" ".join(shlex.quote(f"{word.name}:{_zsh_text(word.help)}") for word in verbs),
         cases="\n".join(cases),

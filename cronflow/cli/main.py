@@ -155,8 +155,8 @@ def _system_error(error: OSError, arguments: Sequence[str]) -> int:
     where = f"`{error.filename}`" if error.filename else "standard output"
     if not error.filename:
         _no_more(sys.stdout)
-    status = 5 if isinstance(error, PermissionError) else 1
-    hint = "call it as the user that owns it, or with `sudo`" if status == 5 else None
+    status = Exit.NOT_PERMITTED if isinstance(error, PermissionError) else 1
+    hint = "call it as the user that owns it, or with `sudo`" if status == Exit.NOT_PERMITTED else None
     return report(CronflowError(f"{where}: {(error.strerror or str(error)).lower()}", hint, status), "--json" in arguments)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from cronflow.cli.invocation import Invocation
 from cronflow.cli.screens.style import visible
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -24,7 +24,7 @@ def watch(invocation: Invocation, draw: Callable[[float], str]) -> int:
     """Draw `draw(now)` each second. Exit status 0 however it ends; in no terminal a CronflowError with exit status 2."""
     if not (invocation.tty and sys.stdin.isatty()):
         raise CronflowError(
-            "`--watch` draws on a terminal, and this is not one", "`watch cronflow status`, or leave out `--watch`", 2
+            "`--watch` draws on a terminal, and this is not one", "`watch cronflow status`, or leave out `--watch`", Exit.USAGE
         )
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)

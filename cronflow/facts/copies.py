@@ -10,7 +10,7 @@ from cronflow.core import words
 from cronflow.core.records import RUN_RANK, Task
 
 FEW = 5
-"""So many copies of a job are shown one by one."""
+"""Up to this many copies of a job are shown one by one."""
 _PRESSING = ("failed", "running", "retrying", "queued", "waiting")
 _COUNTED = ("success", "failed", "blocked", "cancelled", "skipped", "running", "retrying", "queued", "waiting")
 
@@ -28,6 +28,11 @@ def bundles(tasks: Iterable[T], job: Callable[[T], object]) -> list[list[T]]:
 def bundle_name(job: str, number: int) -> str:
     """The name of many copies: "load × 1000"."""
     return f"{job} × {number}"
+
+
+def bundle_title(bundle: Sequence[Task]) -> str:
+    """The name of a task, or of many copies of a job."""
+    return bundle[0].name if len(bundle) == 1 else bundle_name(bundle[0].job, len(bundle))
 
 
 def tally(states: Iterable[str]) -> str:
@@ -56,8 +61,4 @@ def summary(names: Sequence[str], states: Sequence[str]) -> str:
 
 def named(tasks: Sequence[Task], most: int = 4) -> str:
     """Tasks by their names, many copies of a job as one."""
-    shown = [
-        bundle[0].name if len(bundle) == 1 else bundle_name(bundle[0].job, len(bundle))
-        for bundle in bundles(tasks, lambda task: task.job)
-    ]
-    return words.listing(shown, most)
+    return words.listing([bundle_title(bundle) for bundle in bundles(tasks, lambda task: task.job)], most)

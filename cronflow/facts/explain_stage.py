@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from cronflow.core import words
 from cronflow.core.records import Attempt, Task
 from cronflow.facts.evidence import Context, Evidence
-from cronflow.facts.sentences import HOOKS, ONLY_IF, approve_command, blocker_sentence, hook_words, reason_words, stage_phrase
+from cronflow.facts.sentences import (
+    HOOKS,
+    ONLY_IF,
+    approve_command,
+    at_words,
+    blocker_sentence,
+    exit_words,
+    hook_words,
+    reason_words,
+    stage_phrase,
+)
 from cronflow.store.queries import RunRecord
 
 if TYPE_CHECKING:
@@ -25,8 +35,8 @@ def in_stage(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
     if task.phase.stage == "sensor":
         step = record.step(task.name, "sensor")
         if step is not None and step.state == "ended":
-            at = f" at {context.clock.when(step.finished_at, True)}" if step.finished_at is not None else ""
-            found.append(_step(context, record, step, f"its last poll{at}: {_how(step)}"))
+            at = at_words(step.finished_at, context.clock)
+            found.append(_step(context, record, step, f"its last poll{at}: {exit_words(step)}"))
         if task.again_at is not None:
             again = f"polled again at {context.clock.when(task.again_at, True)}{context.clock.away(task.again_at)}"
             found.append(Evidence("sensor", again, task.run, task.name))
@@ -73,7 +83,7 @@ def decided(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
     if step is None:
         return [Evidence(task.reason or "", lead, task.run, task.name)]
     count = f" (polled {words.times(step.count)})" if kind == "sensor" else ""
-    return [_step(context, record, step, f"{lead}{count}: {_how(step)}", task.reason)]
+    return [_step(context, record, step, f"{lead}{count}: {exit_words(step)}", task.reason)]
 
 
 def _checked(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
@@ -86,7 +96,7 @@ def _checked(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
         number = f" {task.passed + 1} of {len(checks)}" if len(checks) > 1 else ""
         command = words.plain(checks[task.passed].strip().partition("\n")[0])
         which = f"check{number} `{words.end_cut(command, 60)}`"
-    return [_step(context, record, step, f"{which}: {_how(step)}", "check")]
+    return [_step(context, record, step, f"{which}: {exit_words(step)}", "check")]
 
 
 def hooks(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
@@ -98,10 +108,6 @@ def hooks(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
         return [Evidence("hook", stage_phrase(record, task, context.clock), task.run, task.name)]
     said = hook_words(hook)
     return [_step(context, record, hook, f"{said}: nothing about the task changes by that", "hook")] if said else []
-
-
-def _how(step: Attempt) -> str:
-    return words.exit_status(step.exit_code, step.signal, step.result)
 
 
 def _step(context: Context, record: RunRecord, step: Attempt, message: str, code: str | None = None) -> Evidence:

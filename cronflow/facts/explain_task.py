@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from cronflow.core import words
 from cronflow.core.records import Task
 from cronflow.facts import explain_edges, explain_stage
-from cronflow.facts.copies import bundle_name, bundles, foremost, named, summary, tally
+from cronflow.facts.copies import bundle_title, bundles, foremost, named, summary, tally
 from cronflow.facts.evidence import Answer, Context, Evidence
 from cronflow.facts.expected import Expected, expected
 from cronflow.facts.explain_edges import needs
 from cronflow.facts.sentences import (
     approve_command,
+    at_words,
     cause_words,
     ended_how,
+    exit_words,
     reason_words,
     stage_phrase,
     telling_attempt,
@@ -62,7 +64,7 @@ def _lines(context: Context, record: RunRecord, bundle: list[Task], job: str | N
     single = bundle if len(bundle) == 1 else [one for one in bundle if one.state == "failed"]
     found = []
     if len(bundle) > 1 and not job:
-        message = f"{bundle_name(bundle[0].job, len(bundle))}: {tally(one.state for one in bundle)}"
+        message = f"{bundle_title(bundle)}: {tally(one.state for one in bundle)}"
         found.append(Evidence("tasks", message, record.run.id, bundle[0].job))
     for one in single:
         command = approve_command(one) or context.logs_command(record, one)
@@ -108,9 +110,6 @@ def _short(context: Context, record: RunRecord, task: Task) -> str:
     return stage_phrase(record, task, context.clock) if task.phase.stage not in ("", "command") else task.state
 
 
-# ---- final ----------------------------------------------------------------------------------------------------------------
-
-
 def _succeeded(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
     if task.reason == "taken_over":
         old = record.run.retry_of
@@ -151,12 +150,12 @@ def _attempts(context: Context, record: RunRecord, task: Task) -> list[Evidence]
     for attempt in record.commands(task.name)[-_ATTEMPTS_TOLD:]:
         if attempt.state != "ended":
             continue
-        how = words.exit_status(attempt.exit_code, attempt.signal, attempt.result)
+        how = exit_words(attempt)
         if how == "failed":
             how = reason_words(attempt.reason)
         elif attempt.reason == "check":
             how += ", and then a check failed"
-        at = f" at {context.clock.when(attempt.finished_at, True)}" if attempt.finished_at is not None else ""
+        at = at_words(attempt.finished_at, context.clock)
         took = words.span(attempt.started_at, attempt.finished_at)
         message = f"attempt {attempt.n} of {allowed}: {how}{at}" + (f", after {took}" if took else "")
         found.append(Evidence("attempt", message, task.run, task.name))
@@ -179,12 +178,9 @@ def _cancelled(context: Context, record: RunRecord, task: Task) -> list[Evidence
     if task.reason == "upstream_cancelled":
         return _upstreams(context, record, task)
     note = f" {words.plain(task.note)}" if task.note else ""
-    at = f" at {context.clock.when(task.finished_at, True)}" if task.finished_at is not None else ""
+    at = at_words(task.finished_at, context.clock)
     word = {"replaced": "ended:", "stopped": "ended, because the daemon was stopped"}.get(task.reason or "", "cancelled")
     return [Evidence(task.reason or "cancelled", f"{word}{note}{at}", task.run, task.name, f"cronflow retry {task.run}")]
-
-
-# ---- not final ------------------------------------------------------------------------------------------------------------
 
 
 def _running(context: Context, record: RunRecord, task: Task) -> list[Evidence]:
@@ -260,7 +256,7 @@ def _open_upstreams(context: Context, record: RunRecord, causes: list[Blocker]) 
         for other in still[:_COPIES_TOLD]:
             found += [_open_upstream(context, record, other, needs(edge.condition)), *_tries_again(context, other)]
         if len(still) > _COPIES_TOLD:
-            more = f"and {len(still) - _COPIES_TOLD} more of {bundle_name(edge.job, len(record.tasks_of(edge.job)))}"
+            more = f"and {len(still) - _COPIES_TOLD} more of {bundle_title(record.tasks_of(edge.job))}"
             found.append(Evidence("upstream", more, record.run.id, edge.job))
     if any(other.state == "queued" for _, other in open_):
         from cronflow.core.run.blockers import limits
@@ -284,9 +280,6 @@ def _no_daemon(context: Context) -> list[Evidence]:
     return [Evidence("daemon_down", message, None, None, "cronflow daemon")]
 
 
-# ---- upstreams ------------------------------------------------------------------------------------------------------------
-
-
 def _open_words(other: Task) -> str:
     """The state of an upstream that has not ended, in words."""
     return "it waits for an approval" if other.phase.stage == "approval" and other.state == "waiting" else f"it is {other.state}"
@@ -300,8 +293,8 @@ def _open_upstream(context: Context, record: RunRecord, other: Task, needs: str)
     ended = [one for one in record.commands(other.name) if one.state == "ended"]
     if other.state == "retrying" and ended:
         last = ended[-1]
-        how = words.exit_status(last.exit_code, last.signal, last.result).replace("exit ", "exited ", 1)
-        at = f" at {context.clock.when(last.finished_at, True)}" if last.finished_at is not None else ""
+        how = exit_words(last).replace("exit ", "exited ", 1)
+        at = at_words(last.finished_at, context.clock)
         detail = f" (attempt {last.n} of {context.allowed(record, other)} {how}{at})"
     return Evidence("upstream", f"after {other.name}{needs}: {_open_words(other)}{detail}", other.run, other.name)
 
@@ -336,7 +329,7 @@ def _all_copies(record: RunRecord, tasks: Sequence[Task], message: str) -> Evide
 def _ended_upstream(context: Context, record: RunRecord, other: Task, lead: str) -> Evidence:
     if other.state == "failed":
         how = ended_how(other, telling_attempt(record, other))
-        at = f" at {context.clock.when(other.finished_at, True)}" if other.finished_at is not None else ""
+        at = at_words(other.finished_at, context.clock)
         return Evidence("upstream_failed", f"{lead}failed{at}, {how}", other.run, other.name, context.logs_command(record, other))
     code = {"cancelled": "upstream_cancelled", "blocked": "upstream_failed"}.get(other.state, "condition")
     cause = f": {cause_words(other)}" if other.reason and other.state != "success" else ""

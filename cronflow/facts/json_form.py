@@ -107,7 +107,9 @@ class JsonForm:
         about = {"pid": found.get("pid"), "since": self.time(found.get("since"))}
         return {"running": daemon is not None, **about, "version": found.get("version"), "file": found.get("file")}
 
-    def problems(self, view: Overview, undelivered_before: float) -> list[Json]:
+    def problems(self, view: Overview) -> list[Json]:
+        from cronflow.facts.overview import UNDELIVERED_AFTER
+
         found = [self.of(one, "kind message since") for one in view.standing.troubles]
         if view.known.broken is not None and not any(one["kind"] == "config" for one in found):
             found.append({"kind": "config", "message": view.known.broken.message, "since": None})
@@ -118,7 +120,7 @@ class JsonForm:
             message = f"`{going.task.name}` runs far longer than usual (run {going.task.run})"
             found.append({"kind": "slow", "message": message, "since": self.time(going.expects.slow_at)})
         for one in view.standing.undelivered:
-            if one.since <= undelivered_before:
+            if one.since <= view.now - UNDELIVERED_AFTER:
                 error = f": {one.error}" if one.error else ""
                 message = f"{words.count(one.number, 'alert')} to `{one.target}` not delivered{error}"
                 found.append({"kind": "alerts", "message": message, "since": self.time(one.since)})

@@ -119,9 +119,9 @@ class Overview:
     def skips(self) -> list[Skip]:
         return [skip for job, skip in self.standing.skips.items() if job in self.known.jobs]
 
-    def suspensions(self, now: float) -> upcoming.Suspensions:
-        """What keeps jobs from running in the slots after `now`."""
-        return upcoming.Suspensions(self.known, self.standing.pauses, self.standing.skips, now)
+    @property
+    def suspensions(self) -> upcoming.Suspensions:
+        return upcoming.Suspensions(self.known, self.standing.pauses, self.standing.skips, self.now)
 
 
 def gather(
@@ -157,7 +157,7 @@ def tasks_now(history: History, records: Sequence[RunRecord]) -> list[TaskNow]:
 
 def jobs_now(history: History, view: Overview, names: Sequence[str]) -> list[JobNow]:
     """Some jobs as they are now."""
-    known, suspensions = view.known, view.suspensions(view.now)
+    known, suspensions = view.known, view.suspensions
     last = history.last_runs(names)
     records = {record.run.id: record for record in history.records(dict.fromkeys(last.values()))}
     return [

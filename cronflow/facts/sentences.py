@@ -106,17 +106,27 @@ def ended_how(task: Task | None, attempt: Attempt | None) -> str:
         return words.plain(task.note)
     if attempt is None or attempt.state != "ended":
         return reason_words(task.reason)
-    how = words.exit_status(attempt.exit_code, attempt.signal, attempt.result)
+    how = exit_words(attempt)
     if attempt.kind != "command":
         how = f"{attempt.kind}: {how}"
     return f"{how} after {task.attempts} attempts" if task.attempts > 1 else how
+
+
+def exit_words(attempt: Attempt) -> str:
+    """How a process ended: "exit 1", "timed out"."""
+    return words.exit_status(attempt.exit_code, attempt.signal, attempt.result)
+
+
+def at_words(t: float | None, clock: words.Clock) -> str:
+    """When it ended, behind how: " at 02:05:00"; empty if that is not known."""
+    return "" if t is None else f" at {clock.when(t, True)}"
 
 
 def hook_words(hook: Attempt | None) -> str:
     """A hook that failed, which does not change the end of its task: "its on_failure hook failed (exit 2)"."""
     if hook is None or hook.state != "ended" or hook.result == "success":
         return ""
-    return f"its `{hook.kind}` hook failed ({words.exit_status(hook.exit_code, hook.signal, hook.result)})"
+    return f"its `{hook.kind}` hook failed ({exit_words(hook)})"
 
 
 def blocker_sentence(one: Blocker) -> str:

@@ -13,6 +13,8 @@ from cronflow.core.records import Pause, Skip
 from cronflow.core.time.triggers import Trigger, count_allowed, next_start, starts_by_itself
 from cronflow.facts.known import KnownJobs
 from cronflow.facts.waits import after_words
+from cronflow.store.queries import History
+from cronflow.store.standing import pauses, skips
 
 DAY = 86400
 
@@ -24,6 +26,11 @@ class Suspensions(NamedTuple):
     pauses: Mapping[str, Pause]
     skips: Mapping[str, Skip]
     now: float
+
+
+def suspensions_of(history: History, known: KnownJobs, now: float) -> Suspensions:
+    """What the history has in force."""
+    return Suspensions(known, pauses(history, now), skips(history), now)
 
 
 class Slot(NamedTuple):

@@ -56,7 +56,7 @@ class Upstream(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A slot that waits for jobs of other flows, as its run. `until`: at most so long; None without a limit."""
+    """A slot that waits for jobs of other flows, as its run. `until`: when the wait ends; None without a limit."""
 
     flow: Flow
     run: int

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cronflow.cli.screens.style import Style, column_width, pad
-from cronflow.core.jobs import Edge
 from cronflow.core.plan.flow import Flow
 from cronflow.core.time.triggers import described, triggers_of
 from cronflow.facts.upcoming import trigger_words
@@ -31,7 +30,8 @@ def as_text(flows: Sequence[Flow], style: Style) -> str:
 
 def _flow_rows(flow: Flow, style: Style) -> Iterator[Row]:
     order = {name: place for place, name in enumerate(flow.jobs)}
-    parent = {name: max(inside, key=lambda up: order[up]) for name in flow.jobs if (inside := _inside(flow, name))}
+    inside = {name: [edge.job for edge in job.after if edge.job in flow.jobs] for name, job in flow.jobs.items()}
+    parent = {name: max(before, key=lambda up: order[up]) for name, before in inside.items() if before}
     below: dict[str, list[str]] = {name: [] for name in flow.jobs}
     for name, up in parent.items():
         below[up].append(name)
@@ -101,10 +101,6 @@ def _edge_words(flow: Flow, name: str, parent: str) -> tuple[str, str]:
     return told, f"{'also' if job.join == 'all' else 'or'} after {named}"
 
 
-def _inside(flow: Flow, name: str) -> list[str]:
-    return [edge.job for edge in flow.jobs[name].after if edge.job in flow.jobs]
-
-
 def as_data(flow: Flow) -> dict[str, Any]:
     """A flow as the documented JSON."""
     return {
@@ -112,7 +108,7 @@ def as_data(flow: Flow) -> dict[str, Any]:
         "trigger": "; ".join(trigger_words(one) for one in flow.triggers) or _untimed(flow),
         "jobs": list(flow.jobs),
         "edges": [
-            {"from": edge.job, "to": name, "condition": edge.condition, "kind": _kind(flow, edge)}
+            {"from": edge.job, "to": name, "condition": edge.condition, "kind": "run" if edge.job in flow.jobs else "other_flow"}
             for name, job in flow.jobs.items()
             for edge in job.after
         ],
@@ -122,10 +118,6 @@ def as_data(flow: Flow) -> dict[str, Any]:
 def _untimed(flow: Flow) -> str:
     """What starts a flow that has no trigger of its own."""
     return f"after {after_words(flow.external_edges, flow.settings_root.join)}" if flow.external_edges else "by hand"
-
-
-def _kind(flow: Flow, edge: Edge) -> str:
-    return "run" if edge.job in flow.jobs else "other_flow"
 
 
 def as_dot(flows: Sequence[Flow]) -> str:

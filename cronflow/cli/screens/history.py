@@ -17,8 +17,7 @@ def history_screen(records: list[RunRecord], acts: list[ActRecord], style: Style
     lines = [style.clip(line) for line in table(rows, right=(0,))]
     timed = [(record.run.created_at, 0, line) for record, line in zip(records, lines, strict=True)]
     timed += [(one.act.at, 1, style.clip(act_line(one, style))) for one in _told_once(acts)]
-    order = {id(entry): place for place, entry in enumerate(timed)}
-    timed.sort(key=lambda entry: (-entry[0], -entry[1], order[id(entry)]))
+    timed.sort(key=lambda entry: (-entry[0], -entry[1]))
     return "\n".join(line for _, _, line in timed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cronflow.cli.screens.style import table
 from cronflow.core.words import count, iso, local
 from cronflow.crontab.proof import SHOWN, JobProof, StartDifference
 from cronflow.crontab.shadow import Comparison
@@ -17,9 +18,7 @@ def proof_screen(proved: Sequence[JobProof], start: int, days: int, zone: str) -
     """Each job with its next start and how often cron and cronflow start it, then where they differ."""
     lines = [f"the {count(days, 'day')} from {_minute(start, zone)} {zone}, by the rules of cron and by the job file"]
     rows = [(one.imported.name, " ".join(one.imported.entry.words), _when(one), _same(one)) for one in proved]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    for row in rows:
-        lines.append("  " + "  ".join(text.ljust(width) for text, width in zip(row, (*widths, 0), strict=True)).rstrip())
+    lines += [f"  {row}" for row in table(rows)]
     for one in proved:
         lines.extend(_listed(one))
     timed = [one for one in proved if one.timed]

@@ -127,13 +127,10 @@ def _command(job: Job) -> str:
 
 
 def _limits(job: Job) -> str:
-    said = []
-    if job.timeout is not None:
-        said.append(f"timeout {words.duration(job.timeout)}")
-    if job.retries:
-        said.append(words.count(job.retries, "retry", "retries"))
-    if job.overlap != "skip":
-        said.append(f"overlap {job.overlap}")
-    if job.catchup != "last":
-        said.append(f"catchup {job.catchup}")
-    return ", ".join(said)
+    said = (
+        f"timeout {words.duration(job.timeout)}" if job.timeout is not None else "",
+        words.count(job.retries, "retry", "retries") if job.retries else "",
+        f"overlap {job.overlap}" if job.overlap != "skip" else "",
+        f"catchup {job.catchup}" if job.catchup != "last" else "",
+    )
+    return ", ".join(filter(None, said))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cronflow.cli.screens.style import Style
 from cronflow.core import words
 from cronflow.core.records import Attempt, Task
-from cronflow.facts.sentences import cause_words, reason_words, task_phrase
+from cronflow.facts.sentences import cause_words, exit_words, reason_words, task_phrase
 from cronflow.store.queries import RunRecord
 
 
@@ -34,7 +34,7 @@ def _ending(attempt: Attempt, task: Task, style: Style) -> str:
         return "about to start"
     if attempt.state == "running":
         return style.paint("running")
-    how = words.exit_status(attempt.exit_code, attempt.signal, attempt.result)
+    how = exit_words(attempt)
     if attempt.exit_code is None and attempt.signal is None and attempt.result == "failed":
         how = words.plain(task.note) if task.note else reason_words(attempt.reason)
     if attempt.reason == "check":

@@ -8,7 +8,7 @@ from typing import Any
 
 from cronflow.cli.screens.style import Style, column_width, pad
 from cronflow.core import words
-from cronflow.core.plan.changes import HIDDEN, FlowChange, KeyChange, SlotChange
+from cronflow.core.plan.changes import HIDDEN, KeyChange, SlotChange
 from cronflow.core.time.triggers import described, triggers_of
 from cronflow.facts.reload_changes import ReloadChanges
 from cronflow.jobfile.keys import JOB, SETTINGS
@@ -38,11 +38,12 @@ def _sections(found: ReloadChanges, style: Style) -> Iterator[str]:
         f"  run {one.run.id} of {one.run.flow} ends under the definition with which it began: {words.listing(one.jobs)}"
         for one in found.runs
     ]
+    flows = [f"  {' and '.join(one.before)} {_FLOWS[one.kind]}: {' and '.join(one.after)}" for one in changes.flows]
     slots = [f"  {_slot_line(one, found.dropped.get(one.job, 0), style)}" for one in changes.slots]
     yield from style.section("ADDED", [f"  + {_about(name, found)}" for name in changes.added])
     yield from style.section("REMOVED", [f"  - {name}" for name in changes.removed])
     yield from style.section("CHANGED", edited, len(changes.edited))
-    yield from style.section("FLOWS", [f"  {_flow_line(one)}" for one in changes.flows])
+    yield from style.section("FLOWS", flows)
     yield from style.section("NEXT SLOTS", slots)
     yield from style.section("SETTINGS", list(_keys(changes.settings, "  ")))
     yield from style.section("RUNS GOING ON", going)
@@ -83,10 +84,6 @@ def value(key: str, plain: Any) -> str:
 def _is_duration(key: str) -> bool:
     known = JOB.get(key) or SETTINGS.get(key)
     return known is not None and known.kind.schema.get("$ref") == "#/$defs/duration"
-
-
-def _flow_line(one: FlowChange) -> str:
-    return f"{' and '.join(one.before)} {_FLOWS[one.kind]}: {' and '.join(one.after)}"
 
 
 def _slot_line(one: SlotChange, dropped: int, style: Style) -> str:

@@ -150,8 +150,7 @@ def _which(task: Event) -> str:
 
 
 def _took(task: Event) -> str:
-    start, end = task.get("started_at"), task.get("finished_at")
-    return "" if start is None or end is None else words.duration(end - start)
+    return words.span(task.get("started_at"), task.get("finished_at"))
 
 
 def _counts(tasks: Sequence[Event]) -> str:

@@ -9,7 +9,7 @@ from cronflow.cli.screens.status import expectation_words
 from cronflow.cli.screens.style import Style, column_width, pad
 from cronflow.core import words
 from cronflow.core.records import Task
-from cronflow.facts.copies import bundle_name, bundles, foremost, named, summary, telling
+from cronflow.facts.copies import bundle_title, bundles, foremost, named, summary, telling
 from cronflow.facts.expected import Expected
 from cronflow.facts.overview import TaskNow
 from cronflow.facts.sentences import (
@@ -29,14 +29,14 @@ from cronflow.facts.sentences import (
 from cronflow.store.queries import RunRecord
 
 _COMMANDS = 5
-"""So many commands to paste are shown of each kind."""
+"""How many commands to paste are shown of each kind."""
 
 
 def run_screen(record: RunRecord, tasks: Sequence[TaskNow], style: Style) -> str:
     """A run with its tasks in the order of its flow, and what to type next."""
     run = record.run
     shown = bundles(tasks, lambda one: one.task.job)
-    width = column_width(one[0].task.name if len(one) == 1 else bundle_name(one[0].task.job, len(one)) for one in shown)
+    width = column_width(bundle_title([each.task for each in one]) for one in shown)
     lines = [run_head(record, style)]
     if run.params:
         lines.append(style.fold("  with ", [f"{key}={words.plain(value)}" for key, value in run.params.items()], 7))
@@ -82,7 +82,7 @@ def run_head(record: RunRecord, style: Style) -> str:
 def bundle_row(tasks: list[Task], style: Style, width: int) -> str:
     """Many copies of a job in one line."""
     states = [task.state for task in tasks]
-    lead = f"  {style.mark(foremost(states))} {pad(bundle_name(tasks[0].job, len(tasks)), width)}  "
+    lead = f"  {style.mark(foremost(states))} {pad(bundle_title(tasks), width)}  "
     return style.fold(lead, [summary([task.name for task in tasks], states)], 6)
 
 
@@ -193,6 +193,5 @@ def _failures(record: RunRecord, failed: list[Task], alone: bool) -> str:
     said = []
     for bundle in bundles(failed, lambda task: task.job):
         how = ended_how(bundle[0], telling_attempt(record, bundle[0]))
-        name = bundle[0].name if len(bundle) == 1 else bundle_name(bundle[0].job, len(bundle))
-        said.append(how if alone else f"{name} ({how})")
+        said.append(how if alone else f"{bundle_title(bundle)} ({how})")
     return ", ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")

@@ -10,7 +10,7 @@ from cronflow.core import words
 from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Pause, Skip, Task, Trouble
 from cronflow.facts import upcoming
-from cronflow.facts.copies import bundle_name, bundles, foremost, summary
+from cronflow.facts.copies import bundle_title, bundles, foremost, summary
 from cronflow.facts.expected import Expected
 from cronflow.facts.overview import Blocked, Failing, Overview, TaskNow
 from cronflow.facts.sentences import approve_command, ended_how, stage_phrase, task_phrase
@@ -111,7 +111,7 @@ def _blocked_row(style: Style, one: Blocked, width: int) -> str:
 def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting]) -> list[str]:
     every = bundles(going, lambda one: (one.task.run, one.task.job))
     shown = every[:30]
-    names = [one[0].task.name if len(one) == 1 else bundle_name(one[0].task.job, len(one)) for one in shown]
+    names = [bundle_title([each.task for each in one]) for one in shown]
     width = column_width(names)
     rows = [
         _going_row(style, one[0], width) if len(one) == 1 else _bundle_row(style, name, one, width)
@@ -215,7 +215,7 @@ def _next(view: Overview, style: Style) -> list[str]:
     width = column_width(leads, 40)
     lines = []
     for lead, slot in zip(leads, shown, strict=True):
-        notes = upcoming.notes_of(slot, view.suspensions(style.clock.now))
+        notes = upcoming.notes_of(slot, view.suspensions)
         text = slot_line(slot) + (f" ({'; '.join(notes)})" if notes else "")
         lines.append(style.cut(f"  {pad(lead, width)}   {text}"))
     if len(view.slots) > len(shown):
@@ -229,12 +229,12 @@ def _near(t: float, style: Style) -> str:
     return f"{style.clock.day_when(t).removeprefix('today ')}{soon}"
 
 
-def slot_line(slot: upcoming.Slot, most: int = 6) -> str:
+def slot_line(slot: upcoming.Slot) -> str:
     """The jobs of a slot: "backup → upload, verify"."""
-    return jobs_line(slot.roots, slot.flow, most)
+    return jobs_line(slot.roots, slot.flow)
 
 
-def jobs_line(roots: Sequence[str], flow: Flow, most: int = 6) -> str:
+def jobs_line(roots: Sequence[str], flow: Flow) -> str:
     """Roots and the jobs that start after them."""
     dependents = [name for name in flow.jobs if name not in flow.roots]
-    return ", ".join(roots) + (f" → {words.listing(dependents, most)}" if dependents else "")
+    return ", ".join(roots) + (f" → {words.listing(dependents, 6)}" if dependents else "")

@@ -11,41 +11,27 @@ from typing import NamedTuple
 
 from cronflow.core import words
 
-MARKS = {
-    "success": "✓",
-    "failed": "✗",
-    "blocked": "✗",
-    "cancelled": "✗",
-    "timeout": "✗",
-    "killed": "✗",
-    "lost": "✗",
-    "missed": "–",
-    "skipped": "–",
-    "running": "▶",
-    "retrying": "▶",
-    "waiting": "·",
-    "queued": "·",
-    "paused": "‖",
-}
 _RED, _GREEN, _YELLOW, _BLUE, _BOLD, _DIM = "31", "32", "33", "36", "1", "2"
-_COLORS = {
-    "success": _GREEN,
-    "failed": _RED,
-    "blocked": _RED,
-    "timeout": _RED,
-    "killed": _RED,
-    "lost": _RED,
-    "cancelled": _YELLOW,
-    "missed": _YELLOW,
-    "skipped": _DIM,
-    "running": _BLUE,
-    "retrying": _YELLOW,
-    "late": _RED,
-    "slow": _YELLOW,
-    "paused": _YELLOW,
-    "heading": _BOLD,
-    "dim": _DIM,
+_LOOKS = {
+    "success": ("✓", _GREEN),
+    "failed": ("✗", _RED),
+    "blocked": ("✗", _RED),
+    "cancelled": ("✗", _YELLOW),
+    "timeout": ("✗", _RED),
+    "killed": ("✗", _RED),
+    "lost": ("✗", _RED),
+    "missed": ("–", _YELLOW),
+    "skipped": ("–", _DIM),
+    "running": ("▶", _BLUE),
+    "retrying": ("▶", _YELLOW),
+    "paused": ("‖", _YELLOW),
+    "late": ("", _RED),
+    "slow": ("", _YELLOW),
+    "heading": ("", _BOLD),
+    "dim": ("", _DIM),
 }
+"""The mark and the colour of a state, or of another kind of text."""
+_PLAIN = ("·", "")
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _SGR_OR_TEXT = re.compile(r"(\x1b\[[0-9;]*m)")
 GAP = "   "
@@ -61,7 +47,7 @@ class Style(NamedTuple):
     def paint(self, kind: str, text: str | None = None) -> str:
         """A state word (or another text) in the colour of its kind."""
         shown = kind if text is None else text
-        code = _COLORS.get(kind)
+        code = _LOOKS.get(kind, _PLAIN)[1]
         return f"\x1b[{code}m{shown}\x1b[0m" if self.color and code and shown else shown
 
     def lead(self, state: str, text: str) -> str:
@@ -69,7 +55,7 @@ class Style(NamedTuple):
         return self.paint(state) + text.removeprefix(state) if text.startswith(state) else text
 
     def mark(self, state: str) -> str:
-        return self.paint(state, MARKS.get(state, "·"))
+        return self.paint(state, _LOOKS.get(state, _PLAIN)[0])
 
     def because(self, state: str, reason: str | None) -> str:
         """A state word with its reason, if there is one."""

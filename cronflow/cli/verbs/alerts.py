@@ -117,6 +117,7 @@ def list_alerts(
     only a day after its target has gone from the job file.
     `--json`: `alerts` with id, at, kind, target, job, run, task, tries, sent_at, given_up_at, next_try_at, error.
     """
+    from cronflow.cli.screens.style import table
     from cronflow.store.lookups import newest_alerts
     from cronflow.store.queries import History
 
@@ -129,10 +130,7 @@ def list_alerts(
     if not alerts:
         invocation.warn("no alert yet")
         return
-    cells = [_cells(alert, invocation) for alert in alerts]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        invocation.out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    invocation.out("\n".join(table([_cells(alert, invocation) for alert in alerts])))
 
 
 def _known(alert: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 
 from cronflow.cli import client
 from cronflow.cli.invocation import Invocation
-from cronflow.cli.names import LAST, WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
+from cronflow.cli.names import WAITING, check_job, check_task, is_run, parse_run_ref, resolve_run
 from cronflow.cli.verbs.cancel import job_names
 from cronflow.core import words
 from cronflow.errors import CronflowError, Exit
@@ -67,7 +67,7 @@ def _meant(invocation: Invocation, history: History, what: str, verb: str) -> tu
     if task is not None:
         number = resolve_run(history, head, job_names(invocation, history))
         return number, check_task(history, number, task)
-    if head == LAST or is_run(head):
+    if is_run(head):
         return _only_one(history, resolve_run(history, head, ()), verb)
     newest = max((number for number, _, job in history.waiting_for_approval() if job == head), default=None)
     if newest is None:
@@ -95,15 +95,16 @@ def _list(invocation: Invocation) -> None:
 
     invocation.use_zone_of_file()
     with History.open(invocation.places.database) as history:
-        records = {record.run.id: record for record in history.records({run for run, _, _ in history.waiting_for_approval()})}
-        waiting = [(records[run], records[run].run.tasks[name]) for run, name, _ in history.waiting_for_approval()]
+        found = history.waiting_for_approval()
+        records = {record.run.id: record for record in history.records({run for run, _, _ in found})}
+    waiting = [(records[run], records[run].run.tasks[name]) for run, name, _ in found]
     if invocation.json:
         form = invocation.json_form()
-        found = [
+        told = [
             {"run": task.run, "task": task.name, "since": form.time(task.entered), "message": record.job(task).approve or None}
             for record, task in waiting
         ]
-        invocation.print_json({"waiting": found})
+        invocation.print_json({"waiting": told})
         return
     style = invocation.style()
     if not waiting:

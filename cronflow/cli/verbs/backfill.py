@@ -9,6 +9,7 @@ import typer
 
 from cronflow.cli import names
 from cronflow.cli.invocation import Invocation
+from cronflow.cli.screens.backfill import slot_time
 from cronflow.cli.times import parse_end, parse_time
 from cronflow.core import words
 from cronflow.errors import CronflowError, Exit
@@ -79,7 +80,8 @@ def _range(invocation: Invocation, start: str, end: str) -> tuple[float, float]:
 
 def _nothing(invocation: Invocation, found: Range, kinds: frozenset[str]) -> CronflowError:
     """Why there is nothing to run."""
-    where = f"from {_moment(invocation, found.start)} to {_moment(invocation, found.end)}"
+    style = invocation.style()
+    where = f"from {slot_time(found.start, style)} to {slot_time(found.end, style)}"
     number = words.count(len(found.slots), "slot")
     if not found.slots:
         return CronflowError(f"`{found.job}` has no slots {where}", f"`cronflow next {found.job} --from TIME` shows them")
@@ -116,10 +118,5 @@ def _show(invocation: Invocation, found: Range, slots: list[PastSlot]) -> int:
     invocation.out(f"{words.count(len(slots), 'run')} of `{found.job}` would start, one for each slot:")
     for slot in slots:
         number = f" in run {slot.last.run}" if slot.last is not None else ""
-        invocation.out(f"  {_moment(invocation, slot.at)}   {slot.word.replace('_', ' ')}{number}")
+        invocation.out(f"  {slot_time(slot.at, invocation.style())}   {slot.word.replace('_', ' ')}{number}")
     return 0
-
-
-def _moment(invocation: Invocation, t: float) -> str:
-    """An instant that may be long ago, to the minute on a terminal."""
-    return f"{words.local(t, invocation.zone):%Y-%m-%d %H:%M}" if invocation.tty else words.iso(t, invocation.zone)

@@ -209,34 +209,24 @@ def _undisturbed() -> Iterator[None]:
 
 def _here(invocation: Invocation, batch: Backfill) -> bool:
     """Act as the daemon until all is done, or another one takes over. False if another process is the daemon."""
-    from cronflow.daemon.lock import take_lock
-
-    lock = take_lock(invocation.places)
-    if lock is None:
-        return False
-    with lock:
+    with run.in_its_place(invocation, batch.event) as stage:
+        if stage is None:
+            return False
         from cronflow.daemon.clients.following import run_event
-        from cronflow.daemon.foreground import Foreground
 
-        stage = Foreground(invocation.places, run.own_name(), batch.event, lambda _line: None)
-        try:
-            stage.begin()
-            while not batch.done and stage.daemon.life.leaving is None:
-                while batch.next_is_free():
-                    reply = stage.ask(batch.request())
-                    run.refuse(reply)
-                    batch.began(reply.runs[0])
-                stage.attend(tuple(batch.going), batch.tick, len(batch.going) - 1)
-                batch.interrupted = batch.interrupted or stage.interrupted > 0
-                for number in list(batch.going):
-                    now = stage.run_now(number)
-                    if now is not None:
-                        batch.event(run_event(now))
-            if batch.done:
-                stage.send_alerts()
-        finally:
-            stage.close()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        while not batch.done and stage.daemon.life.leaving is None:
+            while batch.next_is_free():
+                reply = stage.ask(batch.request())
+                run.refuse(reply)
+                batch.began(reply.runs[0])
+            stage.attend(tuple(batch.going), batch.tick, len(batch.going) - 1)
+            batch.interrupted = batch.interrupted or stage.interrupted > 0
+            for number in list(batch.going):
+                now = stage.run_now(number)
+                if now is not None:
+                    batch.event(run_event(now))
+        if batch.done:
+            stage.send_alerts()
     if stage.daemon.life.leaving == "handed over":
         found = run.wait_for_daemon(invocation)
         if found is not None:

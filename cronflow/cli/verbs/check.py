@@ -79,15 +79,8 @@ def _prove(invocation: Invocation, path: str, jobs: JobSet) -> list[dict[str, An
 
 
 def _plain(problem: Problem) -> dict[str, Any]:
-    span = problem.span
-    return {
-        "severity": problem.severity,
-        "file": span.file if span else None,
-        "line": span.line if span else None,
-        "column": span.column if span else None,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
+    place = {key: getattr(problem.span, key, None) for key in ("file", "line", "column")}
+    return {"severity": problem.severity, **place, "message": problem.message, "hint": problem.hint}
 
 
 def _summary(invocation: Invocation, path: str, jobs: Any, problems: list[Problem]) -> str:

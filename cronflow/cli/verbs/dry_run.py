@@ -24,14 +24,13 @@ def show(invocation: Invocation, names: list[str], only: bool, upstream: bool, g
     known = invocation.jobs.jobs
     if refusal := params.refused(given.items(), [known[name] for jobs in orders.values() for name in jobs]):
         raise CronflowError(str(refusal.refused), refusal.hint, refusal.exit_status)
-    values = {job: _values(known[job], given) for jobs in orders.values() for job in jobs}
     if invocation.json:
         told = {flow: params.given(given.items(), [known[job] for job in jobs]) for flow, jobs in orders.items()}
         invocation.print_json({"runs": [{"flow": flow, "jobs": jobs, "params": told[flow]} for flow, jobs in orders.items()]})
         return 0
     for head, jobs in orders.items():
         invocation.out(f"a run of `{head}` would start {count(len(jobs), 'job')}:")
-        rows = [[job, _after(known[job], jobs), _with(values[job])] for job in jobs]
+        rows = [[job, _after(known[job], jobs), _with(known[job], given)] for job in jobs]
         invocation.out("\n".join(f"  {line}" for line in table(rows)))
         outside = dict.fromkeys(edge.job for job in jobs for edge in known[job].after if edge.job not in jobs)
         if outside and not only:
@@ -44,11 +43,7 @@ def _after(job: Job, jobs: list[str]) -> str:
     return f"after {', '.join(after)}" if after else ""
 
 
-def _with(values: dict[str, str]) -> str:
-    shown = ", ".join(f"{key}={plain(value)}" for key, value in values.items())
-    return f"with {shown}" if shown else ""
-
-
-def _values(job: Job, given: dict[str, str]) -> dict[str, str]:
+def _with(job: Job, given: dict[str, str]) -> str:
     """The params of a job: as given, else their defaults."""
-    return {key: given.get(key, default) for key, default in job.params.items()}
+    shown = ", ".join(f"{key}={plain(given.get(key, default))}" for key, default in job.params.items())
+    return f"with {shown}" if shown else ""

@@ -10,7 +10,7 @@ import typer
 
 from cronflow.cli.invocation import Invocation
 from cronflow.cli.names import check_job, parse_params
-from cronflow.errors import CronflowError
+from cronflow.errors import CronflowError, Exit
 
 if TYPE_CHECKING:
     from cronflow.core.jobs import Job
@@ -42,7 +42,7 @@ def env(
     try:
         found = environment(one, account(one), {}, os.environ, given)
     except Unstartable as reason:
-        status = 5 if reason.reason == "not_permitted" else 1
+        status = Exit.NOT_PERMITTED if reason.reason == "not_permitted" else 1
         raise CronflowError(reason.message, "call it as the user that the daemon has", status) from None
     here = {name: HIDDEN if name in one.secrets else value for name, value in os.environ.items()}
     differs = difference(found, here) if diff else None

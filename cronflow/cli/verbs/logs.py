@@ -68,7 +68,7 @@ def logs(
             record = _chosen(history, wanted)
         printer.now = time.time()
         printer.show(record)
-    printer.finish(record, follow)
+    printer.finish(record)
 
 
 def _find(invocation: Invocation, history: History, what: str) -> Wanted:
@@ -176,14 +176,14 @@ class Printer:
                 self._show(record, task, attempt)
         sys.stdout.flush()
 
-    def finish(self, record: RunRecord, followed: bool) -> None:
+    def finish(self, record: RunRecord) -> None:
         """End a line that the output left open, and say how what was followed ended."""
         if not self.exact and not self.at_line_start:
             self._write(b"\n")
         sys.stdout.flush()
         style = self.invocation.style(self.now)
         for task, attempt in _shown(record, self.wanted):
-            if followed and attempt is not None:
+            if self.follow and attempt is not None:
                 self.invocation.warn(style.rule(attempt_title(attempt, task, record.job(task).retries, style)))
 
     def _show(self, record: RunRecord, task: Task, attempt: Attempt) -> None:

@@ -20,7 +20,6 @@ from cronflow.facts.known import KnownJobs
 from cronflow.facts.live import edges_state
 from cronflow.facts.waits import Waiting, after_words, waiting_slots
 from cronflow.store.queries import History
-from cronflow.store.standing import pauses, skips
 
 
 def next_slots(
@@ -48,7 +47,7 @@ def next_slots(
     else:
         with History.open(invocation.places.database) as history:
             known = invocation.known_jobs(history)
-            suspensions = upcoming.Suspensions(known, pauses(history, invocation.now), skips(history), invocation.now)
+            suspensions = upcoming.suspensions_of(history, known, invocation.now)
             held = waiting_slots(edges_state(history, known, invocation.now), invocation.now) if start is None else []
     for job in jobs or ():
         names.check_job(job, known.jobs)

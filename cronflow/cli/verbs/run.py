@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 import typer
@@ -22,6 +22,7 @@ from cronflow.errors import CronflowError, Exit, JobFileError
 
 if TYPE_CHECKING:
     from cronflow.core.effects import Reply
+    from cronflow.daemon.foreground import Foreground
 
 BACK_WITHIN = 15.0
 """Seconds in which a daemon that is restarted is back."""
@@ -208,40 +209,47 @@ def _left(invocation: Invocation, runs: list[int], progress: Progress) -> int:
     return Exit.NOT_RUNNING
 
 
-# ---- here -----------------------------------------------------------------------------------------------------------------
-
-
-def _here(invocation: Invocation, request: dict[str, Any] | None, progress: Progress | None, runs: tuple[int, ...]) -> int | None:
-    """Act as the daemon until the runs are over. None if another process is the daemon."""
+@contextmanager
+def in_its_place(invocation: Invocation, event: Callable[[dict[str, Any]], None]) -> Iterator[Foreground | None]:
+    """This process in the place of the daemon; None if another process is the daemon."""
     from cronflow.daemon.lock import take_lock
 
     lock = take_lock(invocation.places)
     if lock is None:
-        return None
+        yield None
+        return
     with lock:
         from cronflow.daemon.foreground import Foreground
 
-        early: list[dict[str, Any]] = []
-        stage = Foreground(invocation.places, own_name(), early.append, lambda _line: None)
+        stage = Foreground(invocation.places, own_name(), event, lambda _line: None)
         try:
             stage.begin()
-            if request is not None:
-                reply = stage.ask(request)
-                refuse(reply)
-                for note in reply.notes:
-                    invocation.warn(note)
-                runs = reply.runs
-            progress = progress or Progress(invocation, list(runs))
-            for event in early:
-                if event["run"] in runs:
-                    progress.event(event)
-            stage.watch = progress.event
-            over = stage.attend(runs, progress.tick)
-            if over:
-                stage.send_alerts()
+            yield stage
         finally:
             stage.close()
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _here(invocation: Invocation, request: dict[str, Any] | None, progress: Progress | None, runs: tuple[int, ...]) -> int | None:
+    """Act as the daemon until the runs are over. None if another process is the daemon."""
+    early: list[dict[str, Any]] = []
+    with in_its_place(invocation, early.append) as stage:
+        if stage is None:
+            return None
+        if request is not None:
+            reply = stage.ask(request)
+            refuse(reply)
+            for note in reply.notes:
+                invocation.warn(note)
+            runs = reply.runs
+        progress = progress or Progress(invocation, list(runs))
+        for event in early:
+            if event["run"] in runs:
+                progress.event(event)
+        stage.watch = progress.event
+        over = stage.attend(runs, progress.tick)
+        if over:
+            stage.send_alerts()
     assert progress is not None
     try:
         if over:
@@ -299,9 +307,6 @@ def _after_cancel(invocation: Invocation, runs: list[int], progress: Progress) -
     _complete(invocation, runs, progress)
     _finish(invocation, runs, progress)
     return Exit.INTERRUPTED
-
-
-# ---- answers --------------------------------------------------------------------------------------------------------------
 
 
 def _finish(invocation: Invocation, runs: list[int], progress: Progress) -> int:

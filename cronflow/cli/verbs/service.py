@@ -16,7 +16,7 @@ from cronflow.errors import CronflowError, Exit
 NAME = "cronflow.service"
 
 UNIT = """\
-# Written by `cronflow service install`. Your own changes belong into `systemctl {user_option}edit cronflow`.
+# Written by `cronflow service install`. Your own changes belong in `systemctl {user_option}edit cronflow`.
 
 [Unit]
 Description=cronflow: cron with dependencies, retries, history and alerts
@@ -61,22 +61,18 @@ _AFTER = """\
 After=remote-fs.target nss-user-lookup.target network.target time-sync.target
 """
 
-_FOLDERS = """
-# The history and the logs, which may hold what jobs print, are for the daemon's user alone. Jobs of other users only pass
-# through the folder, to their own CRONFLOW_STATE_DIR and CRONFLOW_OUTPUT.
-StateDirectory=cronflow
-StateDirectoryMode=0711
-
-# The sockets by which the next daemon finds the jobs that go on: they must not go with the daemon.
-RuntimeDirectory=cronflow
-RuntimeDirectoryPreserve=yes
-"""
-
 _USER_FOLDERS = """
 # The sockets by which the next daemon finds the jobs that go on: they must not go with the daemon.
 RuntimeDirectory=cronflow
 RuntimeDirectoryPreserve=yes
 """
+
+_FOLDERS = f"""
+# The history and the logs, which may hold what jobs print, are for the daemon's user alone. Jobs of other users only pass
+# through the folder, to their own CRONFLOW_STATE_DIR and CRONFLOW_OUTPUT.
+StateDirectory=cronflow
+StateDirectoryMode=0711
+{_USER_FOLDERS}"""
 
 
 def install(

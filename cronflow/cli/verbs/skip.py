@@ -14,7 +14,6 @@ from cronflow.cli.verbs.pause import ask_about, in_words
 from cronflow.errors import CronflowError
 from cronflow.facts import upcoming
 from cronflow.store.queries import History
-from cronflow.store.standing import pauses, skips
 
 SHOWN = 3
 
@@ -52,7 +51,7 @@ def _slots(invocation: Invocation, names: list[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     with suppress(CronflowError), History.open(invocation.places.database) as history:
         known = invocation.known_jobs(history)
-        suspensions = upcoming.Suspensions(known, pauses(history, invocation.now), skips(history), invocation.now)
+        suspensions = upcoming.suspensions_of(history, known, invocation.now)
         for name in names:
             flow = known.plan.flows.get(known.flow_name(name))
             pause = suspensions.pauses.get(name)

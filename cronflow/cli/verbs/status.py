@@ -12,7 +12,7 @@ from cronflow.cli.invocation import Invocation
 from cronflow.facts import upcoming
 from cronflow.facts.known import KnownJobs
 from cronflow.facts.live import edges_state
-from cronflow.facts.overview import UNDELIVERED_AFTER, gather, jobs_now, next_start, tasks_now
+from cronflow.facts.overview import gather, jobs_now, next_start, tasks_now
 from cronflow.facts.waits import waiting_of
 from cronflow.store.queries import History, RunRecord
 
@@ -67,10 +67,10 @@ def show(invocation: Invocation, what: str | None, now: float) -> str:
 
 def _job_screen(invocation: Invocation, history: History, known: KnownJobs, name: str, now: float) -> str:
     from cronflow.cli.screens.job import JobPicture, job_screen
-    from cronflow.store.standing import health_of, pauses, skips
+    from cronflow.store.standing import health_of
 
     job = known.jobs[names.check_job(name, known.jobs)]
-    suspensions = upcoming.Suspensions(known, pauses(history, now), skips(history), now)
+    suspensions = upcoming.suspensions_of(history, known, now)
     flow = known.plan.flows[known.plan.flow_of[name]]
     picture = JobPicture(
         job,
@@ -107,7 +107,7 @@ def _print_json(invocation: Invocation, what: str | None) -> None:
                 "daemon": form.daemon(view.daemon),
                 "jobs": [form.job(one) for one in jobs],
                 "runs": [form.run(record) for record in runs],
-                "problems": form.problems(view, invocation.now - UNDELIVERED_AFTER),
+                "problems": form.problems(view),
             }
         )
 

@@ -56,7 +56,5 @@ def why(
 
 def _print_json(invocation: Invocation, answer: Answer) -> None:
     form = invocation.json_form()
-    because = [{"code": one.code, "message": one.message, "run": one.run, "task": one.task} for one in answer.because]
-    invocation.print_json(
-        {"job": answer.job, "run": answer.run, "at": form.time(answer.at), "verdict": answer.verdict, "because": because}
-    )
+    because = [form.of(one, "code message run task") for one in answer.because]
+    invocation.print_json({**form.of(answer, "job run at verdict"), "because": because})
