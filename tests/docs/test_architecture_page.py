@@ -41,3 +41,25 @@ def test_the_laws_are_those_of_the_engine() -> None:
     told, kept = laws(section("The laws")), laws(engine.__doc__ or "")
     assert len(kept) == 7
     assert [law.partition(".")[0].partition(":")[0] for law in told] == [law.partition(".")[0].partition(":")[0] for law in kept]
+
+
+def test_every_file_is_there_and_has_the_names_that_are_said_to_be_in_it() -> None:
+    files = [str(path.relative_to(ROOT)) for folder in ("cronflow", "tests") for path in (ROOT / folder).rglob("*.py")]
+
+    def found(name: str) -> list[str]:
+        return [file for file in files if file.endswith(f"/{name}")]
+
+    assert [name for name in re.findall(r"`([\w/]+\.py)`", TEXT) if not found(name)] == []
+    placed = [
+        (file, name)
+        for file, names in re.findall(r"`([\w/]+\.py)`: ((?:`\w+`(?:, | and )?)+)", section("Where to change what"))
+        for name in re.findall(r"`(\w+)`", names)
+    ]
+    assert len(placed) >= 8
+    defined = r"^ *(?:(?:def|class) {0}\b|{0}\b.* = )"
+    missing = [
+        (file, name)
+        for file, name in placed
+        if not any(re.search(defined.format(name), (ROOT / one).read_text(), re.MULTILINE) for one in found(file))
+    ]
+    assert missing == []
