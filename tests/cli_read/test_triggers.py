@@ -48,7 +48,7 @@ def test_next_shows_when_it_starts_and_how_long_after_its_slot_that_is() -> None
     (note,) = upcoming.notes_of(slot, upcoming.Suspensions(jobs, {}, {}, MIDNIGHT))
     assert note == f"jitter: {late // 60} min {late % 60} s after 02:00"
     suspensions = upcoming.Suspensions(jobs, {}, {}, MIDNIGHT)
-    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen([slot], suspensions, style())
+    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen(upcoming.Coming([slot], suspensions), style())
     again = upcoming.first_slots(jobs, slot.slot + 1.0)[0]
     assert again == slot, "between slot and start it is still to come"
 
@@ -72,7 +72,8 @@ def test_next_leaves_out_what_calendars_forbid() -> None:
 def test_a_moment_is_next_until_it_has_come() -> None:
     jobs = known(job("a", at=(MOMENT,), timezone="Europe/Berlin"))
     (slot,) = upcoming.slots_after(jobs, MIDNIGHT)
-    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen([slot], upcoming.Suspensions(jobs, {}, {}, MIDNIGHT), style())
+    coming = upcoming.Coming([slot], upcoming.Suspensions(jobs, {}, {}, MIDNIGHT))
+    assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen(coming, style())
     assert list(upcoming.slots_after(jobs, MOMENT)) == []
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cronflow.cli.screens.status import jobs_line, slot_line, waiting_phrase
 from cronflow.cli.screens.style import Style, column_width, pad, visible
 from cronflow.core import words
@@ -12,27 +10,20 @@ from cronflow.facts import upcoming
 from cronflow.facts.waits import Waiting, after_words
 
 
-def next_screen(
-    slots: list[upcoming.Slot],
-    suspensions: upcoming.Suspensions,
-    style: Style,
-    held: Sequence[Waiting] = (),
-    others: Sequence[Flow] = (),
-) -> str:
-    """Day, time, jobs; with the first slot of each flow its schedule in words. Before them the slots that wait for jobs of other
-    flows, after them the flows that start when such jobs have ended."""
-    rows = [_held_row(one, style) for one in held]
+def next_screen(coming: upcoming.Coming, style: Style) -> str:
+    """Day, time, jobs; with the first slot of each flow its schedule in words."""
+    rows = [_held_row(one, style) for one in coming.held]
     told: set[str] = set()
-    for slot in slots:
+    for slot in coming.slots:
         day, _, clock = style.clock.day_when(slot.at).rpartition(" ")
         about = []
         if slot.trigger.key not in told:
             told.add(slot.trigger.key)
             said = slot.trigger.describe()  # the expression itself, where there are no plain words for it
             about.append(", ".join(filter(None, ("" if said == slot_line(slot) else said, slot.trigger.schedule.zone))))
-        about += [style.paint("paused", note) for note in upcoming.notes_of(slot, suspensions)]
+        about += [style.paint("paused", note) for note in upcoming.notes_of(slot, coming.suspensions)]
         rows.append((day, clock, slot_line(slot), about))
-    rows += [("", "", jobs_line(flow.roots, flow), [_after(flow, suspensions, style)]) for flow in others]
+    rows += [("", "", jobs_line(flow.roots, flow), [_after(flow, coming.suspensions, style)]) for flow in coming.others]
     days, clocks = column_width(row[0] for row in rows), column_width(row[1] for row in rows)
     jobs = column_width((row[2] for row in rows), 44)
     lines = []

@@ -56,12 +56,13 @@ def next_slots(
     _tell_of_silent(invocation, known, jobs or [])
     held = [one for one in held if not jobs or one.flow.jobs.keys() & set(jobs)]
     others = upcoming.flows_after_others(known, frozenset(jobs or ()))
+    coming = upcoming.Coming(slots, suspensions, held, others)
     if invocation.json:
-        _print_json(invocation, slots, jobs or [], suspensions, held, others)
+        _print_json(invocation, coming, jobs or [])
     elif slots or held or others:
         from cronflow.cli.screens.next import next_screen
 
-        invocation.out(next_screen(slots, suspensions, invocation.style(), held, others))
+        invocation.out(next_screen(coming, invocation.style()))
 
 
 def _flow_of(expression: str, zone: str) -> Flow:
@@ -106,31 +107,24 @@ def _tell_of_silent(invocation: Invocation, known: KnownJobs, jobs: list[str]) -
         invocation.warn("no job has a trigger: all start only by hand" if by_hand else "no job has a timetable: `cronflow graph`")
 
 
-def _print_json(
-    invocation: Invocation,
-    slots: list[upcoming.Slot],
-    jobs: list[str],
-    suspensions: upcoming.Suspensions,
-    held: list[Waiting],
-    others: list[Flow],
-) -> None:
+def _print_json(invocation: Invocation, coming: upcoming.Coming, jobs: list[str]) -> None:
     """Slots that wait come first, flows without a timetable last; times they do not have are null."""
     from cronflow.cli.screens.status import waiting_phrase
 
     form = invocation.json_form()
     found: list[dict[str, Any]] = []
-    for one in held:
+    for one in coming.held:
         note, bears = waiting_phrase(one, invocation.style()), form.time(float(one.slot))
         found += [{"job": name, "at": None, "slot": bears, "note": note} for name in _named(one.flow, one.roots, jobs)]
-    for slot in slots:
-        notes = upcoming.notes_of(slot, suspensions)
+    for slot in coming.slots:
+        notes = upcoming.notes_of(slot, coming.suspensions)
         roots = [root for root in slot.roots if not jobs or root in jobs]
         dependents = [name for name in slot.dependents if name in jobs]
         for name in [*roots, *dependents]:
             after = [f"after {', '.join(edge.job for edge in slot.flow.jobs[name].after)}"] if name in dependents else []
             at, bears = form.time(float(slot.at)), form.time(float(slot.slot))
             found.append({"job": name, "at": at, "slot": bears, "note": "; ".join([*after, *notes]) or None})
-    for other in others:
+    for other in coming.others:
         for name in _named(other, other.roots, jobs):
             found.append({"job": name, "at": None, "slot": None, "note": f"after {after_words(other.jobs[name].after)}"})
     invocation.print_json({"next": found})

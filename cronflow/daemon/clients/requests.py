@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from cronflow.core.events import ApprovalGiven, CancelAsked, Event, PauseAsked, ResumeAsked, RetryAsked, RunAsked, SkipAsked
-from cronflow.core.jobs import jobs_from_definition
+from cronflow.core.jobs import Job, jobs_from_definition
 from cronflow.core.plan.flow import several_flows
+from cronflow.core.records import Run
 from cronflow.core.state import LiveState
 from cronflow.core.words import storable
 from cronflow.errors import CronflowError, Exit
@@ -30,7 +31,9 @@ def to_event(message: Message, number: int, by: str, state: LiveState, store: St
             slot = None if at is None else int(at)
             return RunAsked(number, _names(message), by, words, only, upstream, slot, _params(message), _trigger(message, slot))
         case "retry":
-            return _retry(message, number, by, words, state, store)
+            run, definition = _run_and_jobs(_run(message), state, store)
+            retried = frozenset(definition)
+            return RetryAsked(number, run, retried, by, words, _text(message, "from"), several_flows(definition))
         case "cancel":
             return CancelAsked(number, _run(message), by, words, _text(message, "task"))
         case "approve" | "reject" as verb:
@@ -48,13 +51,11 @@ def to_event(message: Message, number: int, by: str, state: LiveState, store: St
     raise CronflowError(f"the daemon does not know `{message['op']}`", hint, Exit.USAGE)
 
 
-def _retry(message: Message, number: int, by: str, words: str, state: LiveState, store: Store) -> Event:
-    run_id = _run(message)
-    run = state.runs.get(run_id) or store.run(run_id)
+def _run_and_jobs(number: int, state: LiveState, store: Store) -> tuple[Run, Mapping[str, Job]]:
+    run = state.runs.get(number) or store.run(number)
     if run is None:
-        raise CronflowError(f"no run {run_id}", "`cronflow runs` lists them", Exit.NOT_FOUND)
-    jobs = jobs_from_definition(store.definition(run.definition))
-    return RetryAsked(number, run, frozenset(jobs), by, words, _text(message, "from"), several_flows(jobs))
+        raise CronflowError(f"no run {number}", "`cronflow runs` lists them", Exit.NOT_FOUND)
+    return run, jobs_from_definition(store.definition(run.definition))
 
 
 def _names(message: Message) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Commands(Part):
         self._life = life
         self._database = database
         self._state = state
-        self._secrets = secrets
+        self._orders = spawning.Orders(life.places, secrets)
         sockets, facts = str(life.places.runtime / "keeper"), database.facts
         self._keepers = Keepers(str(life.places.journals), sockets, int(facts["generation"]), facts["id"], life.log)
         self._ended: list[AttemptRef] = []
@@ -85,13 +85,13 @@ class Commands(Part):
 
     def _complete(self, event: AttemptEnded) -> AttemptEnded:
         self._ended.append(event.ref)
-        return taskfiles.complete(event, self._state, self._life.places, self._secrets)
+        return taskfiles.complete(event, self._state, self._life.places, self._orders.secrets)
 
     def _start(self, action: StartAttempt) -> None:
         """Have an attempt started; later, where what it is to be told cannot be read in the database now."""
         store = self._database.store
         try:
-            failure = spawning.start(self._state, action.ref, self._life.places, self._keepers, store, self._secrets)
+            failure = spawning.start(self._state, action.ref, self._orders, self._keepers, store)
         except sqlite3.DatabaseError as error:
             self._database.on_error(error)
             self._put_off.append(action)

@@ -33,14 +33,14 @@ SHORTEST = 1.0
 """Seconds that the last poll of a sensor has at the least."""
 
 
-def start(state: LiveState, ref: AttemptRef, places: Places, keepers: Keepers, store: Store, secrets: Secrets) -> Event | None:
+def start(state: LiveState, ref: AttemptRef, orders: Orders, keepers: Keepers, store: Store) -> Event | None:
     """Have the keeper start an attempt, if it is still to be started. Returns the event of a start that has failed."""
     if state.live_at(ref) is None:
         return None
     code = store.last_exit_code(ref.run, ref.task) if ref.kind in HOOKS else None
     try:
-        order = Orders(places, secrets).order(state, ref, time.time(), code)
-        order.env.update(taskfiles.path_variables(state.runs[ref.run], store, places))
+        order = orders.order(state, ref, time.time(), code)
+        order.env.update(taskfiles.path_variables(state.runs[ref.run], store, orders.places))
     except Unstartable as fact:
         return AttemptEnded(ref, time.time(), reason=fact.reason, message=fact.message)
     except OSError as error:
