@@ -40,7 +40,7 @@ def waiting(context: Context, name: str, slot: int | None = None) -> Answer | No
 def _waiting_slot(context: Context, name: str, one: Waiting) -> Answer:
     begun = one.slot if one.slot >= context.clock.now - 86400 else None
     since = f" since {context.clock.when(begun)}" if begun is not None else ""
-    sentence = f"{name} waits for {one.who}{since} (slot {context.clock.day_when(one.slot)})."
+    sentence = f"{name} waits for {one.who}{since} (slot {context.clock.day_when(one.slot)}, run {one.run})."
     answer = Answer(name, one.run, float(one.slot), "waiting", sentence)
     answer.because = [_now(context, up) for up in one.upstreams]
     answer.because.append(_until(context, one))

@@ -60,13 +60,13 @@ def test_a_slot_that_waits_tells_for_whom_and_until_when(tmp_path: Path, screen:
     tale = until(tmp_path, "Mon 04:07")
     told = screen(tale, why, "bill", now="Mon 04:07").splitlines()
     assert told == [
-        "bill waits for load since 04:05 (slot today 04:05).",
+        "bill waits for load since 04:05 (slot today 04:05, run 7).",
         "  · after load: it is running in run 4",
         "  · it waits until its next slot at Tue 04:05 (in 24 h); then it is skipped",
     ]
     told = screen(tale, why, "strict", now="Mon 04:07").splitlines()
     assert told == [
-        "strict waits for fetch since 04:00 (slot today 04:00).",
+        "strict waits for fetch since 04:00 (slot today 04:00, run 6).",
         "  · after fetch: it has not ended yet; its next slot is today 04:30",
         "  · it waits until 04:20 (in 13 min), `after_timeout` 20 min; then it is blocked",
     ]
@@ -175,7 +175,7 @@ def test_the_codes_of_the_evidence(name: str, tmp_path: Path, capsys: pytest.Cap
 def test_status_lists_the_slots_that_wait(tmp_path: Path, screen: Screen) -> None:
     tale = until(tmp_path, "Mon 04:07")
     told = screen(tale, status, now="Mon 04:07")
-    assert "WAITING  3\n  · often   waits for load since 04:00, until 05:00\n" in told
+    assert "WAITING  3\n  · often   waits for load since 04:00, until 05:00   run 5\n" in told
     assert "  05:00 in 53 min   often (after load)\n" in told
     assert "state    waits for load since 04:05, until Tue 04:05" in screen(tale, status, "bill", now="Mon 04:07")
     assert "starts   by new ends of load, fetch" in screen(tale, status, "report", now="Mon 04:07")

@@ -120,7 +120,9 @@ def _going(style: Style, title: str, going: list[TaskNow], held: list[Waiting]) 
     if len(every) > len(shown):
         rows.append(f"  and {sum(map(len, every[len(shown) :]))} more")
     width = max(width, column_width(", ".join(one.roots) for one in held))
-    rows += [_row(style, "waiting", ", ".join(one.roots), width, [waiting_phrase(one, style)]) for one in held]
+    for one in held:
+        parts = [waiting_phrase(one, style), style.paint("dim", f"run {one.run}")]
+        rows.append(_row(style, "waiting", ", ".join(one.roots), width, parts))
     return style.section(title, rows, len(going) + len(held))
 
 
