@@ -17,6 +17,8 @@ from typing import NamedTuple
 from cronflow.linux import stat_fields
 
 VARIABLE = "CRONFLOW_ID"
+LISTINGS = 20
+"""How often /proc is listed at the most, on a machine on which processes are born all the time."""
 
 
 class Process(NamedTuple):
@@ -44,13 +46,21 @@ def look(pid: int) -> Process | None:
 
 
 def table() -> Table:
-    """Every process of the machine that we may see; those that have ended and are not yet reaped too."""
+    """Every process of the machine that we may see; those that have ended and are not yet reaped too.
+
+    /proc is listed until it shows no pid that is new: one that forks and exits after a listing, and before it is looked at,
+    would hide its child."""
     processes: Table = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            process = look(int(name))
+    listed: set[int] = set()
+    for _ in range(LISTINGS):
+        fresh = {int(name) for name in os.listdir("/proc") if name.isdigit()} - listed
+        if not fresh:
+            break
+        listed |= fresh
+        for pid in sorted(fresh):
+            process = look(pid)
             if process is not None:
-                processes[process.pid] = process
+                processes[pid] = process
     return processes
 
 
