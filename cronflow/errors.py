@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 
-class Exit(IntEnum):
+class Exit:
     """The exit statuses of commands, as cronflow(1) lists them."""
 
-    FAILED = 1
-    USAGE = 2
-    NOT_RUNNING = 3
-    NOT_FOUND = 4
-    NOT_PERMITTED = 5
-    INTERRUPTED = 130
+    FAILED: Final = 1
+    USAGE: Final = 2
+    NOT_RUNNING: Final = 3
+    NOT_FOUND: Final = 4
+    NOT_PERMITTED: Final = 5
+    INTERRUPTED: Final = 130
 
 
 class CronflowError(Exception):

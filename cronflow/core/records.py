@@ -34,6 +34,22 @@ QUEUE_LIMIT = 16
 """Runs that `overlap = "queue"` holds back at most."""
 
 
+class Record:
+    """What records that change have in common: two are equal if their fields are. A dataclass would compile these methods for
+    each of its classes, at the start of every command."""
+
+    __slots__: tuple[str, ...] = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if self.__class__ is not other.__class__:
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
 class AttemptRef(NamedTuple):
     """Names one process for ever: `1423/load/2`, and `1423/load/check1` for a step. A late report never ends a successor."""
 
@@ -58,8 +74,8 @@ def parse_ref(text: str) -> AttemptRef:
     return AttemptRef(int(run), task, int(tail[len(kind) :]), kind or "command")
 
 
-@dataclass(slots=True)
-class Attempt:
+@dataclass(slots=True, eq=False, repr=False)
+class Attempt(Record):
     """One process of a task. `kind` is `command`, or the step that it carries out beside it; the polls of a sensor are one row,
     that of the last one, with their `count`."""
 
@@ -222,8 +238,8 @@ PHASE_MOVES: Mapping[type[Phase], frozenset[type[Phase]]] = {
 """Every move a task may make. What a task waits for, and what will wake it, follows from its phase."""
 
 
-@dataclass(slots=True)
-class Task:
+@dataclass(slots=True, eq=False, repr=False)
+class Task(Record):
     """One job in one run, or one copy of it; `phase` is where it is on its way, with all that belongs to that place.
 
     `reason`, `note` and `caused_by` tell why it is there, or how it ended. `attempts` counts those begun, `steps` the processes
@@ -319,8 +335,8 @@ RUN_KINDS: Mapping[str, RunKind] = MappingProxyType(
 Gate = Literal["overlap", "edges"]
 
 
-@dataclass(slots=True)
-class Run:
+@dataclass(slots=True, eq=False, repr=False)
+class Run(Record):
     """One execution of a flow, or one row of consecutive slots that did not run (`is_row`, without tasks).
 
     `roots` own the slots `slot`…`slot_last` of the trigger `trigger_key`; both are empty for runs that own none (by hand,
@@ -379,8 +395,8 @@ class Run:
         return self.kind.is_end and not self.only
 
 
-@dataclass(slots=True)
-class Cursor:
+@dataclass(slots=True, eq=False, repr=False)
+class Cursor(Record):
     """Up to where the slots of one trigger of one root job have been dealt with.
 
     `catching_up` says that missed slots are being caught up, one run after the other. `row` is the row of slots that did not
@@ -395,8 +411,8 @@ class Cursor:
     mark: str | None = None
 
 
-@dataclass(slots=True)
-class Link:
+@dataclass(slots=True, eq=False, repr=False)
+class Link(Record):
     """An edge from a job of another flow, seen from the root that comes after it: the latest end of that job since the edge was
     first loaded.
 
@@ -426,8 +442,8 @@ class Pause(NamedTuple):
     reason: str = ""
 
 
-@dataclass(slots=True)
-class Health:
+@dataclass(slots=True, eq=False, repr=False)
+class Health(Record):
     """What an alert has to know of a job: since when it fails, how often in a row, and whether that was told; how long its last
     successes took, in seconds, newest last."""
 

@@ -29,7 +29,7 @@ from cronflow.core.records import (
 )
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, match_args=False)
 class Table:
     """One kind of row: its name, its class, and the fields that make its key; without a key rows are only appended.
 

@@ -18,7 +18,7 @@ from cronflow.places import Places
 _LOOK_BACK = 8192
 _PIECE = 1 << 20
 # all of C0 but tab and newline, DEL, C1, and the marks that turn the reading direction
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_UNSEEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 
 
 def last_line(path: Path, secrets: Iterable[str] = ()) -> str:
@@ -107,7 +107,7 @@ class Visible:
 
     def text(self, data: bytes, last: bool = False) -> str:
         decoded = self._decoder.decode(data, last).replace("\r\n", "\n")
-        return _UNSEEN.sub(_sign, decoded)
+        return re.sub(_UNSEEN, _sign, decoded)
 
 
 def _sign(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ forbid are left out: the history records them."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cronflow.core import words
@@ -12,7 +12,7 @@ from cronflow.core.plan.flow import Flow
 from cronflow.core.records import Pause, Skip
 from cronflow.core.time.triggers import Trigger, count_allowed, next_start, starts_by_itself
 from cronflow.facts.known import KnownJobs
-from cronflow.facts.waits import Waiting, after_words
+from cronflow.facts.waits import after_words
 from cronflow.store.queries import History
 from cronflow.store.standing import pauses, skips
 
@@ -46,16 +46,6 @@ class Slot(NamedTuple):
     def dependents(self) -> list[str]:
         """The jobs that start after the roots."""
         return [name for name in self.flow.jobs if name not in self.flow.roots]
-
-
-class Coming(NamedTuple):
-    """What is to come: slots in order of time; before them the slots that wait for jobs of other flows, after them the flows
-    that start when such jobs have ended."""
-
-    slots: Sequence[Slot]
-    suspensions: Suspensions
-    held: Sequence[Waiting] = ()
-    others: Sequence[Flow] = ()
 
 
 def slots_after(known: KnownJobs, after: float, only: frozenset[str] = frozenset()) -> Iterator[Slot]:
@@ -161,9 +151,9 @@ def clock_change(trigger: Trigger, slot: int) -> str | None:
         return None
     schedule = trigger.schedule
     for oddity in schedule.oddities(slot - 1, slot + DAY):
-        first = f"{oddity.first:%H:%M}" + (f" to {oddity.last:%H:%M}" if oddity.count > 1 else "")
+        first = f"{oddity.first:%H:%M}" + (f" to {oddity.last:%H:%M}" if oddity.number > 1 else "")
         if oddity.kind == "gap" and oddity.runs and oddity.at == slot:
-            verb = "do" if oddity.count > 1 else "does"
+            verb = "do" if oddity.number > 1 else "does"
             return f"{first} {verb} not exist: runs at {schedule.local(slot):%H:%M}"
         if oddity.kind == "fold" and oddity.runs == 1:
             shown = schedule.local(slot).replace(tzinfo=None)

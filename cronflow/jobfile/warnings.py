@@ -112,9 +112,9 @@ def _clock_changes(parsed: ParsedJobFile, job: Job, now: float) -> None:
 
 def _preview(name: str, schedule: Schedule, oddity: Oddity) -> str:
     first, last = oddity.first, oddity.last
-    times = f"{first:%H:%M}" if oddity.count == 1 else f"{first:%H:%M} to {last:%H:%M} ({oddity.count} times)"
+    times = f"{first:%H:%M}" if oddity.number == 1 else f"{first:%H:%M} to {last:%H:%M} ({oddity.number} times)"
     when = f"`{name}` {times} {schedule.zone}"
-    one = oddity.count == 1
+    one = oddity.number == 1
     if oddity.kind == "gap":
         absent = f"{'does' if one else 'do'} not exist on {first:%Y-%m-%d}"
         if not oddity.runs:

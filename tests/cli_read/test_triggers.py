@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from cronflow.cli.screens.graph import as_data, as_text
-from cronflow.cli.screens.next import next_screen
+from cronflow.cli.screens.next import Coming, next_screen
 from cronflow.cli.screens.style import Style, style_for
 from cronflow.cli.screens.why import why_screen
 from cronflow.core.jobs import Job
@@ -48,7 +48,7 @@ def test_next_shows_when_it_starts_and_how_long_after_its_slot_that_is() -> None
     (note,) = upcoming.notes_of(slot, upcoming.Suspensions(jobs, {}, {}, MIDNIGHT))
     assert note == f"jitter: {late // 60} min {late % 60} s after 02:00"
     suspensions = upcoming.Suspensions(jobs, {}, {}, MIDNIGHT)
-    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen(upcoming.Coming([slot], suspensions), style())
+    assert "at 02:00 every day + up to 10 min (jitter), UTC" in next_screen(Coming([slot], suspensions), style())
     again = upcoming.first_slots(jobs, slot.slot + 1.0)[0]
     assert again == slot, "between slot and start it is still to come"
 
@@ -72,7 +72,7 @@ def test_next_leaves_out_what_calendars_forbid() -> None:
 def test_a_moment_is_next_until_it_has_come() -> None:
     jobs = known(job("a", at=(MOMENT,), timezone="Europe/Berlin"))
     (slot,) = upcoming.slots_after(jobs, MIDNIGHT)
-    coming = upcoming.Coming([slot], upcoming.Suspensions(jobs, {}, {}, MIDNIGHT))
+    coming = Coming([slot], upcoming.Suspensions(jobs, {}, {}, MIDNIGHT))
     assert "once at 2026-10-27 18:00, Europe/Berlin" in next_screen(coming, style())
     assert list(upcoming.slots_after(jobs, MOMENT)) == []
 

@@ -233,15 +233,15 @@ class TestOddities:
         (gap, _) = Schedule.cron(["*/20 2 * * *", "10-50/10 2 * * *"], "Europe/Berlin").oddities(
             self.YEAR[0], at("2024-06-01T00:00Z")
         )
-        assert (gap.first.minute, gap.last.minute, gap.count, gap.runs) == (10, 50, 5, 1)
+        assert (gap.first.minute, gap.last.minute, gap.number, gap.runs) == (10, 50, 5, 1)
         (_, gap) = Schedule.cron(["*/20 2 * * *", "10-50/10 2 * * *"], "Europe/Berlin").oddities(
             self.YEAR[0], at("2024-06-01T00:00Z")
         )
-        assert (gap.first.minute, gap.last.minute, gap.count, gap.runs) == (0, 40, 3, 0)
+        assert (gap.first.minute, gap.last.minute, gap.number, gap.runs) == (0, 40, 3, 0)
 
     def test_elapsed_time_of_some_hours_runs_twice_in_a_fold(self) -> None:
         (fold,) = Schedule.cron("*/30 2 * * *", "Europe/Berlin").oddities(at("2024-06-01T00:00Z"), self.YEAR[1])
-        assert (fold.kind, fold.count, fold.runs, fold.at) == ("fold", 2, 2, at("2024-10-27T00:00Z"))
+        assert (fold.kind, fold.number, fold.runs, fold.at) == ("fold", 2, 2, at("2024-10-27T00:00Z"))
 
     @pytest.mark.parametrize("expression", ["* * * * *", "@hourly", "*/15 * * * *", "0 4 * * *", "30 2 1 * *"])
     def test_nothing_odd(self, expression: str) -> None:

@@ -73,6 +73,6 @@ def test_each_change_since_1840_is_seen_to_the_second(name: str) -> None:
             assert fixed.last_until(instant + before - after - 1, start) == instant - 1
             assert fixed.next_after(instant - 1) == instant + before - after
     times = fixed.oddities(start, until)
-    assert sum(odd.count for odd in times if odd.kind == "gap") == forward
-    assert sum(odd.count for odd in times if odd.kind == "fold") == back
+    assert sum(odd.number for odd in times if odd.kind == "gap") == forward
+    assert sum(odd.number for odd in times if odd.kind == "fold") == back
     assert len(times) == len(known)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from cronflow.cli.screens.status import jobs_line, slot_line, waiting_phrase
 from cronflow.cli.screens.style import Style, column_width, pad, visible
 from cronflow.core import words
@@ -10,7 +13,17 @@ from cronflow.facts import upcoming
 from cronflow.facts.waits import Waiting, after_words
 
 
-def next_screen(coming: upcoming.Coming, style: Style) -> str:
+class Coming(NamedTuple):
+    """What is to come: slots in order of time; before them the slots that wait for jobs of other flows, after them the flows
+    that start when such jobs have ended."""
+
+    slots: Sequence[upcoming.Slot]
+    suspensions: upcoming.Suspensions
+    held: Sequence[Waiting] = ()
+    others: Sequence[Flow] = ()
+
+
+def next_screen(coming: Coming, style: Style) -> str:
     """Day, time, jobs; with the first slot of each flow its schedule in words."""
     rows = [_held_row(one, style) for one in coming.held]
     told: set[str] = set()

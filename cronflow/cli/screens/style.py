@@ -32,8 +32,7 @@ _LOOKS = {
 }
 """The mark and the colour of a state, or of another kind of text."""
 _PLAIN = ("·", "")
-_SGR = re.compile(r"\x1b\[[0-9;]*m")
-_SGR_OR_TEXT = re.compile(r"(\x1b\[[0-9;]*m)")
+_SGR = r"\x1b\[[0-9;]*m"
 GAP = "   "
 
 
@@ -75,7 +74,7 @@ class Style(NamedTuple):
             return line
         kept: list[str] = []
         room = self.width - 1
-        for piece in filter(None, _SGR_OR_TEXT.split(line)):
+        for piece in filter(None, re.split(f"({_SGR})", line)):
             if piece.startswith("\x1b["):
                 kept.append(piece)
                 continue
@@ -128,7 +127,7 @@ def style_for(zone: str, now: float, width: int | None, color: bool = False) -> 
 
 def visible(text: str) -> str:
     """A text without its colours: as many characters as columns."""
-    return _SGR.sub("", text)
+    return re.sub(_SGR, "", text) if "\x1b" in text else text
 
 
 def _last_line(text: str) -> int:

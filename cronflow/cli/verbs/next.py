@@ -10,6 +10,7 @@ import typer
 
 from cronflow.cli import names
 from cronflow.cli.invocation import Invocation
+from cronflow.cli.screens.next import Coming, next_screen
 from cronflow.cli.times import parse_time
 from cronflow.core.jobs import Job
 from cronflow.core.plan.flow import Flow, Plan
@@ -56,12 +57,10 @@ def next_slots(
     _tell_of_silent(invocation, known, jobs or [])
     held = [one for one in held if not jobs or one.flow.jobs.keys() & set(jobs)]
     others = upcoming.flows_after_others(known, frozenset(jobs or ()))
-    coming = upcoming.Coming(slots, suspensions, held, others)
+    coming = Coming(slots, suspensions, held, others)
     if invocation.json:
         _print_json(invocation, coming, jobs or [])
     elif slots or held or others:
-        from cronflow.cli.screens.next import next_screen
-
         invocation.out(next_screen(coming, invocation.style()))
 
 
@@ -107,7 +106,7 @@ def _tell_of_silent(invocation: Invocation, known: KnownJobs, jobs: list[str]) -
         invocation.warn("no job has a trigger: all start only by hand" if by_hand else "no job has a timetable: `cronflow graph`")
 
 
-def _print_json(invocation: Invocation, coming: upcoming.Coming, jobs: list[str]) -> None:
+def _print_json(invocation: Invocation, coming: Coming, jobs: list[str]) -> None:
     """Slots that wait come first, flows without a timetable last; times they do not have are null."""
     from cronflow.cli.screens.status import waiting_phrase
 

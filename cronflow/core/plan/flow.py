@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cronflow.core.jobs import NOTHING, Edge, Job, definition
 from cronflow.core.records import Definition
@@ -24,7 +24,7 @@ FLOW_KEYS = ("overlap", "catchup", "catchup_window")
 """Keys that act on a flow through its roots, which therefore must agree."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Flow:
     """Jobs that start together and run as one graph; `jobs` stand in an order in which each comes after its upstreams."""
 
@@ -35,7 +35,7 @@ class Flow:
     down: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NOTHING)
     external_edges: tuple[Edge, ...] = field(init=False)
     """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
-    _definition: Definition | None = field(init=False, default=None, repr=False, compare=False)
+    _definition: Definition | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         edges = self.settings_root.after if self.roots else ()
@@ -82,16 +82,14 @@ def reach(start: Iterable[str], graph: Mapping[str, Collection[str]]) -> set[str
     return seen
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """All flows of a job file, and the flow of each job."""
 
-    flows: Mapping[str, Flow] = field(default_factory=dict)
-    flow_of: Mapping[str, str] = field(default_factory=dict)
+    flows: Mapping[str, Flow] = NOTHING
+    flow_of: Mapping[str, str] = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """Something wrong with the graph at `key` of `job` (`after.NAME`: that upstream); `places` are further (job, key)."""
 
     severity: Literal["error", "warning"]

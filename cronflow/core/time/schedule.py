@@ -42,36 +42,44 @@ class ZoneError(ScheduleError):
     """A zone that the time zone database does not have; `offset` and `length` are within the zone's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Oddity:
+class Oddity(NamedTuple):
     """Local times of a schedule that one clock change leaves out (`gap`) or repeats (`fold`).
 
-    `first` and `last` of `count` such times, on the local clock and without a zone. `runs`: how often each of them runs;
+    `first` and `last` of `number` such times, on the local clock and without a zone. `runs`: how often each of them runs;
     in a gap those with 1 run once, all together. `at`: the instant of that run, or of the first pass of `first`; without a run
     the first instant after the gap."""
 
     kind: Literal["gap", "fold"]
     first: datetime
     last: datetime
-    count: int
+    number: int
     runs: int
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Schedule:
     """When a trigger is due. Two with the same `key` have the same slots, and are equal."""
 
     key: str
-    zone: str = field(compare=False)
-    expressions: tuple[str, ...] = field(compare=False)
-    period: int = field(compare=False)
+    zone: str
+    expressions: tuple[str, ...]
+    period: int
     """Seconds between the slots of an interval; 0 for cron expressions."""
-    _times: tuple[WallTimes, ...] = field(compare=False, repr=False)
-    moments: tuple[int, ...] = field(default=(), compare=False)
+    _times: tuple[WallTimes, ...]
+    moments: tuple[int, ...] = ()
     """The slots themselves, in order, where they are neither."""
-    _last: tuple[int, int] | None = field(default=None, init=False, compare=False, repr=False)
+    _last: tuple[int, int] | None = field(default=None, init=False)
     """What was found last: an instant, and the first slot after it. It is the same for all instants between the two."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schedule) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"<schedule {self.key}>"
 
     @staticmethod
     def cron(exprs: str | Sequence[str], zone: str) -> Schedule:
