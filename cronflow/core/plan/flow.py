@@ -24,7 +24,7 @@ FLOW_KEYS = ("overlap", "catchup", "catchup_window")
 """Keys that act on a flow through its roots, which therefore must agree."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class Flow:
     """Jobs that start together and run as one graph; `jobs` stand in an order in which each comes after its upstreams."""
 
@@ -35,7 +35,7 @@ class Flow:
     down: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NOTHING)
     external_edges: tuple[Edge, ...] = field(init=False)
     """The edges from other flows, which are those of every root; () for a flow that waits for no other one."""
-    _definition: Definition | None = field(init=False, default=None)
+    _definition: Definition | None = field(init=False, default=None, compare=False)
 
     def __post_init__(self) -> None:
         edges = self.settings_root.after if self.roots else ()
