@@ -253,9 +253,11 @@ def _ring(turn: Turn, timer: Timer) -> None:
     if task is None or task.final:
         return
     phase = task.phase
-    if kind in ("late", "slow"):
+    if kind == "again":
+        if isinstance(phase, Pausing) and phase.again_at == at:
+            queue.enqueue(turn, turn.job(task), task, Queued(phase.stage, turn.now, phase.entered, phase.polls))
+    elif kind == "wait_timeout":
+        if state.gives_up_at(run, task) == at:
+            attempts.waited_too_long(turn, task)
+    else:
         lateness.ring(turn, run, task, timer)
-    elif kind == "again" and isinstance(phase, Pausing) and phase.again_at == at:
-        queue.enqueue(turn, turn.job(task), task, Queued(phase.stage, turn.now, phase.entered, phase.polls))
-    elif kind == "wait_timeout" and state.gives_up_at(run, task) == at:
-        attempts.waited_too_long(turn, task)

@@ -39,10 +39,14 @@ def ring(turn: Turn, run: Run, task: Task, timer: Timer) -> None:
     state = turn.state
     if timer not in timers(run, task, state.job(run, task), _durations(state, task.job)):
         return
-    if timer[1] == "slow":
-        _tell_slow(turn, task)
-    else:
-        _tell_late(turn, task, timer[0])
+    at, kind, *_ = timer
+    match kind:
+        case "late":
+            _tell_late(turn, task, at)
+        case "slow":
+            _tell_slow(turn, task)
+        case _:
+            raise ValueError(kind)
 
 
 def ran(turn: Turn, task: Task, attempt: Attempt) -> None:
