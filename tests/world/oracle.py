@@ -93,6 +93,8 @@ class Told(NamedTuple):
 
 
 ORDER = ("failed", "blocked", "cancelled", "success", "skipped", "missed")
+NEVER_BEGAN = ("upstream_not_new", "edited", "overlap", "queue_full")
+"""Why a run ends that has only waited, and of which a person had cancelled a task before."""
 FAILED_BEFORE_IT_RAN = ("rejected", "wait_timeout", "foreach", "not_found", "lost")
 
 
@@ -119,6 +121,8 @@ def _check_run(
             assert (verdict, task.reason in FAILED_BEFORE_IT_RAN) == ("run", True), told
         elif task.reason in ("cancelled", "replaced", "stopped"):
             assert task.state == "cancelled", told
+        elif task.reason in NEVER_BEGAN:
+            assert (task.state, any(one.attempts for one in tasks.values())) == ("skipped", False), told
         elif task.reason in ("paused", "disabled", "skip", "no_items") or (verdict == "run" and job.only_if is not None):
             assert (task.state, verdict) == ("skipped", "run"), told
         else:
