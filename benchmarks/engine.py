@@ -5,10 +5,9 @@ These two rows look inside: they use the `cronflow` that this Python imports, wh
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from cronflow.core.jobs import Edge, Job, JobSet
 from cronflow.core.plan.flow import plan
 from cronflow.core.records import AttemptRef
 from cronflow.core.state import LiveState
+from cronflow.store.rows import MAPPERS
 from cronflow.store.store import Store
 
 MIDNIGHT = 1_793_059_200.0
@@ -149,18 +149,11 @@ class Plain:
     def rows(self, out: Effects) -> list[tuple[str, list[tuple[Any, ...]]]]:
         """Statements and their values, from the effects of a turn."""
         wanted = (tables.RUNS, tables.TASKS, tables.ATTEMPTS, tables.CURSORS, tables.HEALTH)
-        things: dict[str, Collection[Any]] = {table.name: out.of(table).values() for table in wanted}
-        found = [(*self._insert(table), of) for table, of in things.items()]
-        rows = [(sql, [tuple(_plain(getattr(one, name)) for name in names) for one in objects]) for sql, names, objects in found]
+        rows = [(MAPPERS[table].insert, [MAPPERS[table].values(one) for one in out.of(table).values()]) for table in wanted]
         definitions = [tuple(one) for one in out.of(tables.DEFINITIONS).values()]
         rows.append(("INSERT OR IGNORE INTO definitions VALUES (?, ?, ?)", definitions))
         rows.append(("INSERT INTO run_slots VALUES (?, ?, ?, ?)", [tuple(one) for one in out.of(tables.RUN_SLOTS).values()]))
         return rows
-
-    def _insert(self, table: str) -> tuple[str, list[str]]:
-        names = self.columns[table]
-        quoted = ", ".join(f'"{name}"' for name in names)
-        return f"INSERT OR REPLACE INTO {table} ({quoted}) VALUES ({', '.join('?' * len(names))})", names
 
     def save(self, rows: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
@@ -174,9 +167,3 @@ class Plain:
             query = f"SELECT * FROM {table}"
             if set(self._query(query)) != set(other.execute(query).fetchall()):
                 raise RuntimeError(f"the two databases differ in `{table}`")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple | list | dict):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return value

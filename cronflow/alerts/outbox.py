@@ -125,7 +125,7 @@ class Outbox:
                 self._submit(alert, now)
             except TargetError as error:
                 given_up = alert.target not in self.state.jobs.alerts and now - alert.at > FORGOTTEN
-                events.extend(self._ended(alert, given_up, error.message, now))
+                events.extend(self._ended([(alert, given_up, error.message)], now))
         self.next_at = self._next()
         return events
 
@@ -158,25 +158,32 @@ class Outbox:
     # ---- what has become of it -------------------------------------------------------------------------------------------
 
     def _collect(self, now: float) -> list[Event]:
-        events: list[Event] = []
+        ends: list[tuple[Unsent, bool, str | None]] = []
         for sent in self.sender.collect(time.monotonic()):
             alert = self.going.pop(sent.alert_id, None)
             if alert is not None:
                 (self._failing.discard if sent.ok else self._failing.add)(alert.target)
-                events.extend(self._ended(alert, sent.ok, sent.error or None, now))
-                self.next_at = self._next()
+                ends.append((alert, sent.ok, sent.error or None))
+        if not ends:
+            return []
+        events = self._ended(ends, now)
+        self.next_at = self._next()
         return events
 
-    def _ended(self, alert: Unsent, ok: bool, error: str | None, now: float) -> list[Event]:
-        """A try has ended; `ok` with an error is an alert that is given up."""
-        tries = alert.tries + 1
-        self.unsaved[alert.id] = (now, error, None) if ok else (None, error, now + backoff(tries))
+    def _ended(self, ends: list[tuple[Unsent, bool, str | None]], now: float) -> list[Event]:
+        """Tries have ended. All are noted before the database is asked, which may fail."""
+        for alert, ok, error in ends:
+            self.unsaved[alert.id] = (now, error, None) if ok else (None, error, now + backoff(alert.tries + 1))
         self._save()
+        return [event for end in ends for event in self._told(*end, now)]
+
+    def _told(self, alert: Unsent, ok: bool, error: str | None, now: float) -> list[Event]:
+        """What the end of a try says of its target; `ok` with an error is an alert that is given up."""
         key = f"alerts:{alert.target}"
         if ok:
             others_wait = error is not None and outbox.others_wait(self.database.store.connection, alert)
             return [] if others_wait else [TroubleGone(key)]
-        if tries < UNDELIVERED:
+        if alert.tries + 1 < UNDELIVERED:
             return []
         message = f"alerts to `{alert.target}` do not arrive: {error}"
         return [TroubleFound(Trouble(key, "system", message, now), not_to=alert.target)]

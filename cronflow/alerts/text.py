@@ -139,7 +139,7 @@ def _missed(facts: Facts, host: str, zone: str) -> tuple[str, Parts]:
         span = f" ({start} to {end})"
         how_long = f" for {words.duration(facts['down_to'] - facts['down_from'])}, from {start} to {end}"
     after = ": the clock jumped" if clock_cause else " while down"
-    first = "The clock jumped, or the machine slept," if clock_cause else "cronflow was down"
+    first = f"The clock jumped, or the machine slept{',' * bool(how_long)}" if clock_cause else "cronflow was down"
     what = words.count(total, "slot") if total or not interrupted else words.count(len(interrupted), "run")
     outcomes = (
         sentence("Caught up once", [f"{one_line(job)} (due {words.clock(slot, now, zone)})" for job, slot in caught]),

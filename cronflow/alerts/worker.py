@@ -114,11 +114,15 @@ def composed(order: Mapping[str, Any]) -> tuple[str, str]:
     from cronflow.ask import ask_command
 
     facts = dict(order["facts"])
-    values = {str(one["key"]): ask_command(one) for one in order["secrets"]}
-    facts["mask"] = [*facts.get("mask", ()), *(value for value in values.values() if value is not None)]
-    missing = [key for key, value in values.items() if value is None]
-    if missing and facts.get("tail"):
-        facts["tail"] = [f"(not shown: secret `{missing[0]}` cannot be read, so that it could not be masked)"]
+    mask = [*facts.get("mask", ())]
+    for one in order["secrets"]:
+        value = ask_command(one)
+        if value is None:  # the others are not asked: each may take its time, and one that is missing hides the output already
+            if facts.get("tail"):
+                facts["tail"] = [f"(not shown: secret `{one['key']}` cannot be read, so that it could not be masked)"]
+            break
+        mask.append(value)
+    facts["mask"] = mask
     return text(order["kind"], facts, order["host"], order["zone"])
 
 

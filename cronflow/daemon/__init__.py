@@ -1,4 +1,4 @@
-"""ACTS. The only room with a clock.
+"""ACTS. The room with the loop.
 
 `daemon.py` is the loop: it waits, asks every part what has happened, has the engine decide, saves, and lets the parts act. It
 knows nothing of them but what `part.py` says; what else the daemon is to wait for (a listener, figures, another executor) is a

@@ -136,7 +136,8 @@ class Daemon:
         """Leave: commands go on, held by their keepers."""
         self.notifier.stopping()
         with contextlib.suppress(sqlite3.Error):
-            self._save(self.database.unsaved)
+            if self._save(self.database.unsaved):
+                self.sessions.saved(self.database.unsaved)  # else who has asked would take it as not done
         self.database.store.close()
         for part in reversed(self.parts):
             part.close()
@@ -231,7 +232,8 @@ class Daemon:
                 out.add(step(self.state, event, time.time()))
 
     def _replace_database(self, damage: sqlite3.DatabaseError) -> None:
-        """Put all that goes on into a new database. The history stays in the damaged one, alerts that were not sent with it."""
+        """Put all that goes on into a new database. The history stays in the damaged one; alerts that
+        are still to be sent come along where they can be read."""
         self.life.log(f"the database is damaged: {damage}")
         whole = recovery.everything(self.state)
         whole.add(recovery.salvaged(self.database.store, self.state))

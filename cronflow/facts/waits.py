@@ -131,7 +131,8 @@ def waiting_of(state: LiveState | None, flow: Flow, now: float) -> Iterator[Wait
     for run in state.runs.values():
         trigger = next((one for one in flow.triggers if one.key == run.trigger_key), None)
         if run.gate == "edges" and run.slot is not None and trigger is not None and run.roots[0] in flow.roots:
-            own = alignment.AskingSlot(run.slot, trigger.schedule.next_after(now if run.trigger == "catchup" else run.slot))
+            after = now - trigger.delay(state.jobs.host, flow.name) if run.trigger == "catchup" else run.slot
+            own = alignment.AskingSlot(run.slot, trigger.schedule.next_after(after))
             yield Waiting(flow, run.id, run.roots, run.slot, run.gate_until, tuple(upstreams(state, flow, run.roots[0], own)))
 
 

@@ -36,7 +36,7 @@ class LockedError(CronflowError):
 class Store:
     """The database of one state folder, opened for writing. `accident` tells, in a sentence, what has become of the one before,
     and `moved_aside` is its new name where there was something to keep. `stands_in` says why there is no file: nothing can be
-    saved, until `replaced` finds room for one."""
+    saved, until `replaced` finds room for one. `in_the_way`: the file of the damaged one has not been moved aside yet."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
         self.connection = connection
@@ -45,6 +45,7 @@ class Store:
         self._file = OpenFile(path) if path is not None else None
         self.copied: str | None = None
         self.stands_in: str | None = None
+        self.in_the_way = True
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -79,19 +80,19 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self.connection.close()
         path = folder / FILE
-        if self.stands_in is None:
-            self.moved_aside = move_aside(path)
         store = None
         try:
+            if self.in_the_way:
+                self.moved_aside, self.in_the_way = move_aside(path), False
             store = self._make_room(path)
             store.set_meta(**facts)
-        except (sqlite3.OperationalError, OSError) as error:
+        except (sqlite3.OperationalError, OSError, CronflowError) as error:
             if store is not None:
                 store.close()
             if is_damage(error):
                 raise
             store = self.in_memory()
-            store.stands_in = f"no new one can be made: {error}"
+            store.stands_in, store.in_the_way = f"no new one can be made: {error}", self.in_the_way
         store.moved_aside, store.accident = self.moved_aside, _accident(self.moved_aside)
         return store
 

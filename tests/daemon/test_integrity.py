@@ -48,5 +48,18 @@ def test_a_page_that_nobody_asks_for_is_news(tmp_path: Path) -> None:
     assert f"Page {page}" in (look(tmp_path / FILE) or "")
 
 
+def test_damage_of_a_file_that_has_been_replaced_meanwhile_says_nothing_of_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(b"this is no database" * 1000)
+    check = IntegrityCheck(path, slots=True, first_after=0.0)
+    check.poll({})
+    (fd,) = check.fds()
+    assert select.select([fd], [], [], 30)[0]
+    path.rename(tmp_path / "damaged")
+    Store.open(tmp_path).close()
+    check.poll({fd: select.POLLIN})
+    assert check.fds() == []
+
+
 def test_a_file_that_is_gone_is_for_others_to_notice(tmp_path: Path) -> None:
     assert look(tmp_path / FILE) is None

@@ -186,3 +186,20 @@ def test_alerts_and_files_are_salvaged_as_far_as_they_make_sense(folder: Path) -
     store.connection.execute("DROP TABLE alerts")
     assert not salvaged(store, state)
     store.close()
+
+
+def test_a_new_database_that_cannot_be_written_is_stood_in_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise its tables would be found sound and empty at the next start, and nobody would know of what was going on."""
+    store = Store.open(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "set_meta", _no_room)
+        stands_in = store.replaced(tmp_path, generation="2")
+    assert "disk is full" in (stands_in.stands_in or "")
+    assert stands_in.moved_aside is not None
+    anew = stands_in.replaced(tmp_path, generation="2")
+    assert (anew.stands_in, anew.meta("generation"), anew.moved_aside) == (None, "2", stands_in.moved_aside)
+    anew.close()
+
+
+def _no_room(_store: Store, **_facts: str) -> None:
+    raise CronflowError("the database cannot be written: database or disk is full")

@@ -1,4 +1,4 @@
-"""What a command asks over the control socket, as events of the engine or as answers at once."""
+"""What a command asks over the control socket, as events of the engine."""
 
 from __future__ import annotations
 

@@ -136,9 +136,8 @@ class Sessions(Part):
 
     def _engine(self, client: Client, message: Message) -> list[Event]:
         """Ask the engine. Before a `run` the file is read again if it has been edited while we run in the foreground."""
+        event = requests.to_event(message, self._requests + 1, client.by, self._state, self._database.store)
         reread = self._services.reloading.reread() if message["op"] == "run" and not self._life.slots else []
-        number = self._requests + 1
-        event = requests.to_event(message, number, client.by, self._state, self._database.store)
         self._number(client)
         return [*reread, event]
 

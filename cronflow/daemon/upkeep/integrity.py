@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ class IntegrityCheck(Part):
         self._database = database
         self._next_at = time.monotonic() + first_after if slots else math.inf
         self._process: subprocess.Popen[bytes] | None = None
+        self._looked_at: int | None = None
 
     def fds(self) -> list[int]:
         return [] if self._process is None or self._process.stdout is None else [self._process.stdout.fileno()]
@@ -43,6 +45,7 @@ class IntegrityCheck(Part):
 
     def _begin(self) -> None:
         with contextlib.suppress(OSError):
+            self._looked_at = self._inode()
             self._process = start_worker(quick_check(self._database), subprocess.DEVNULL)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
@@ -51,8 +54,14 @@ class IntegrityCheck(Part):
         if answer is None:
             return
         self.close()
-        if (damage := damage_of(answer)) is not None:
+        if (damage := damage_of(answer)) is not None and self._inode() == self._looked_at:
             raise damage
+
+    def _inode(self) -> int | None:
+        """Which file the database is: a damaged one may be replaced while it is being looked at."""
+        with contextlib.suppress(OSError):
+            return os.stat(self._database).st_ino
+        return None
 
     def close(self) -> None:
         if self._process is not None and self._process.stdout is not None:

@@ -1,4 +1,4 @@
-"""What a daemon does about a damaged database: the file is moved aside, and what is in progress continues in a new one."""
+"""Opening the database at a start, and what is done about a damaged one: what is in progress continues in a new one."""
 
 from __future__ import annotations
 
