@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Iterable, Mapping
 from sqlite3 import Connection
@@ -17,6 +18,8 @@ from cronflow.store.phases import PhaseColumns, columns_of, phase_of
 _EMPTY: dict[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _TASK_FIELDS = tuple(name for name in tables.TASKS.columns if name not in PhaseColumns._fields)
+_task_fields = operator.attrgetter(*_TASK_FIELDS)
+_TASK_ORDER = tuple(map((*PhaseColumns._fields, *_TASK_FIELDS).index, tables.TASKS.columns))
 _INSERT = {"replace": "INSERT OR REPLACE", "ignore": "INSERT OR IGNORE", "error": "INSERT"}
 
 
@@ -35,12 +38,16 @@ class Mapper:
 
     def values(self, row: Any) -> tuple[Any, ...]:
         """A row for `insert`; lists and tables as JSON text. A name of a file that is not UTF-8 may stand in a message."""
-        values = list(self.table.get(row))
+        values = self.fields(row)
         for at in self._json_at:
             values[at] = dump(values[at])
         for at in self._path_at:
             values[at] = path_value(values[at])
         return tuple([storable(value) if type(value) is str else value for value in values])
+
+    def fields(self, row: Any) -> list[Any]:
+        """What a row says, in the order of the columns."""
+        return list(self.table.get(row))
 
     def key_values(self, key: Any) -> tuple[Any, ...]:
         """A key for `delete`."""
@@ -61,10 +68,9 @@ class Mapper:
 class TaskMapper(Mapper):
     """The rows of tasks, whose phase has columns of its own; a process that has not ended is a row of `attempts`."""
 
-    def values(self, row: Any) -> tuple[Any, ...]:
-        plain = {**columns_of(row)._asdict(), **{name: getattr(row, name) for name in _TASK_FIELDS}}
-        values = (dump(plain[column]) if column in self.table.json else plain[column] for column in self.table.columns)
-        return tuple(storable(value) if type(value) is str else value for value in values)
+    def fields(self, row: Any) -> list[Any]:
+        found = (*columns_of(row), *_task_fields(row))
+        return [found[at] for at in _TASK_ORDER]
 
     def task(self, row: Iterable[Any], live: Attempt | None) -> Task:
         """The task of a row that `select` gave. A ValueError where its columns tell of no phase."""
